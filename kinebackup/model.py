@@ -1,0 +1,161 @@
+"""Values that more than one room of the house speaks of.
+
+Owns: reports, problems, progress and cancellation. Does not know: files, drives, keys or the screen.
+"""
+
+import threading
+from dataclasses import dataclass, field
+from typing import Literal, NewType, Protocol
+
+from kinebackup.errors import Cancelled
+
+BlobId = NewType("BlobId", bytes)
+"""First 16 bytes of the keyed BLAKE3 of a blob's plaintext (FORMAT.md §6)."""
+
+FileName = NewType("FileName", str)
+"""64 hex digits: the SHA-256 of a pack, index file or snapshot, and its name on the drive."""
+
+Place = Literal["cabinet", "domicile"]
+
+ProblemKind = Literal[
+    "unreadable",  # a file or directory of the source could not be read
+    "uncertain",  # a file changed each time it was read
+    "skipped",  # a socket, or a thing that cannot be saved
+    "source-missing",
+    "source-empty",
+    "source-shrunk",
+    "damaged",  # bytes on the drive failed a check
+    "missing",  # something on the drive that should be there is not
+    "differs",  # a restored file is not what was saved
+    "exists",  # a restore left a file of the destination alone
+    "not-restored",
+    "metadata",  # the content is right, an owner, mode, time or attribute is not
+    "rolled-back",  # the drive shows an older state than this computer remembers
+    "healed",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that did not go as it should; the run went on.
+
+    ``path`` is a path of the source, or relative to the repository; ``snapshots`` are the ids that the problem affects.
+    """
+
+    kind: ProblemKind
+    path: str
+    message: str
+    snapshots: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BackupReport:
+    """What a backup did. ``snapshot`` is None where none was written (dry run, or nothing at all could be read)."""
+
+    snapshot: str | None
+    files_new: int
+    files_changed: int
+    files_unmodified: int
+    files_removed: int
+    bytes_read: int
+    bytes_written: int
+    duration_s: float
+    suspicious: bool
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreReport:
+    """What a restore did; ``files_skipped`` were already there, or were left alone as asked."""
+
+    files_restored: int
+    files_skipped: int
+    bytes_restored: int
+    duration_s: float
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreTestReport:
+    """``result`` is "ok" only if at least one file was tested and none differed."""
+
+    result: Literal["ok", "failed"]
+    snapshot: str
+    files_tested: int
+    bytes_tested: int
+    files_compared_with_source: int
+    duration_s: float
+    seed: int
+    key_slot: str
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """``packs_checked`` were read to their last byte and authenticated; ``complete`` says whether all of the drive was."""
+
+    result: Literal["ok", "failed"]
+    complete: bool
+    bytes_read: int
+    packs_checked: int
+    packs_total: int
+    duration_s: float
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PruneReport:
+    """What a prune removed, or (dry run) would remove."""
+
+    snapshots_kept: int
+    snapshots_removed: tuple[str, ...]
+    packs_removed: int
+    packs_repacked: int
+    bytes_freed: int
+    duration_s: float
+    problems: tuple[Problem, ...] = ()
+
+
+class Monitor(Protocol):
+    """Hears how a run goes. Called from several threads; MUST be quick and MUST NOT raise."""
+
+    def phase(self, name: str, *, files: int = 0, size_bytes: int = 0) -> None:
+        """A new part of the work begins; the totals are those expected, 0 where not known."""
+
+    def advance(self, *, files: int = 0, size_bytes: int = 0) -> None:
+        """So much more is done."""
+
+    def problem(self, problem: Problem) -> None:
+        """Something went wrong that does not end the run."""
+
+
+class SilentMonitor:
+    """Hears everything and says nothing."""
+
+    def phase(self, name: str, *, files: int = 0, size_bytes: int = 0) -> None:
+        pass
+
+    def advance(self, *, files: int = 0, size_bytes: int = 0) -> None:
+        pass
+
+    def problem(self, problem: Problem) -> None:
+        pass
+
+
+@dataclass(slots=True)
+class CancelToken:
+    """Asks a run to stop at the next safe point. May be set from a signal handler or another thread."""
+
+    _event: threading.Event = field(default_factory=threading.Event)
+
+    def cancel(self) -> None:
+        self._event.set()
+
+    @property
+    def cancelled(self) -> bool:
+        return self._event.is_set()
+
+    def check(self) -> None:
+        """Raise ``Cancelled`` if somebody asked to stop."""
+        if self._event.is_set():
+            raise Cancelled("stopped as asked", "run the same command again to go on where it stopped")

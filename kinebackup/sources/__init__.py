@@ -1,0 +1,1 @@
+"""What is read: walking patient folders, live databases."""

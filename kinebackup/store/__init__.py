@@ -1,0 +1,1 @@
+"""What this computer remembers: drives, runs, checks (SQLite). Holds no key and no patient data."""
