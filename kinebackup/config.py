@@ -1,0 +1,262 @@
+"""What the person has asked for: the configuration file, as frozen values.
+
+Owns: the keys of the file, their defaults and bounds. Does not know: whether the folders exist, what an exclusion
+matches, how the rules are applied, or at which line a mistake stands (toml_document.py does).
+
+The key names are the field names of the classes below, so that neither can be changed without the other.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from kinebackup.errors import ConfigError
+from kinebackup.i18n import DEFAULT_LANGUAGE, LANGUAGES, Language, _
+from kinebackup.toml_document import Document, Table
+
+MAX_CONFIG_BYTES: Final = 262_144
+
+
+@dataclass(frozen=True, slots=True)
+class Practice:
+    """The practice. ``name`` is shown on this computer only, never written in clear on a drive."""
+
+    name: str = ""
+    language: Language = DEFAULT_LANGUAGE
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Where KineBackup keeps its own files: what it must remember, what it can rebuild, what dies with the session."""
+
+    state: Path
+    cache: Path
+    runtime: Path
+
+
+@dataclass(frozen=True, slots=True)
+class SourceConfig:
+    """A folder or a file to save: an absolute path without ``.`` or ``..``, and globs of what is left out."""
+
+    path: Path
+    exclude: tuple[str, ...] = ()
+    one_file_system: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How many backups stay, per computer and set of sources (policy/retention.py says how they are chosen).
+
+    The yearly number outlives the 20 years that patient records must be kept (Code de la santé publique R1112-7, which
+    physiotherapists follow), with a margin for records that stay open.
+    """
+
+    keep_last: int = 10
+    daily: int = 14
+    weekly: int = 8
+    monthly: int = 24
+    yearly: int = 25
+
+
+@dataclass(frozen=True, slots=True)
+class BackupOptions:
+    """``read_back``: read what was written before the drive is called good. ``shrink_threshold``: the share of the last
+    backup's files below which a source is suspected of having lost some."""
+
+    read_back: bool = True
+    shrink_threshold: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class RotationConfig:
+    """After how many whole days a drive of the practice, or one kept away, is no longer fresh; or a check too old."""
+
+    fresh_days: int = 7
+    offsite_days: int = 14
+    verify_days: int = 30
+    restore_test_days: int = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The whole configuration. ``sources`` may be empty: restoring needs none."""
+
+    paths: Paths
+    practice: Practice = field(default_factory=Practice)
+    sources: tuple[SourceConfig, ...] = ()
+    retention: Retention = field(default_factory=Retention)
+    backup: BackupOptions = field(default_factory=BackupOptions)
+    rotation: RotationConfig = field(default_factory=RotationConfig)
+
+
+_SECTIONS: Final[Mapping[str, type]] = {
+    "[practice]": Practice,
+    "[paths]": Paths,
+    "[[sources]]": SourceConfig,
+    "[retention]": Retention,
+    "[backup]": BackupOptions,
+    "[rotation]": RotationConfig,
+}
+
+
+def default_path(environ: Mapping[str, str], is_root: bool) -> Path:
+    """The configuration file where the command line names none."""
+    named = environ.get("KINEBACKUP_CONFIG", "")
+    if named:
+        return Path(named)
+    if is_root:
+        return Path("/etc/kinebackup/config.toml")
+    return _xdg(environ, "XDG_CONFIG_HOME", ".config") / "kinebackup" / "config.toml"
+
+
+def default_paths(environ: Mapping[str, str], is_root: bool) -> Paths:
+    """Where state, cache and runtime files go unless the file says so (FHS for root, XDG base directories otherwise).
+
+    root never follows XDG variables: ``sudo`` may have left those of the person there.
+    """
+    if is_root:
+        return Paths(Path("/var/lib/kinebackup"), Path("/var/cache/kinebackup"), Path("/run/kinebackup"))
+    state = _xdg(environ, "XDG_STATE_HOME", ".local/state") / "kinebackup"
+    cache = _xdg(environ, "XDG_CACHE_HOME", ".cache") / "kinebackup"
+    # Sessions without a login manager (cron, a bare ssh) have no runtime directory.
+    runtime = environ.get("XDG_RUNTIME_DIR", "")
+    return Paths(state, cache, Path(runtime) / "kinebackup" if runtime.startswith("/") else state / "run")
+
+
+def _xdg(environ: Mapping[str, str], variable: str, below_home: str) -> Path:
+    value = environ.get(variable, "")
+    if value.startswith("/"):  # the specification says that a relative one must be ignored
+        return Path(value)
+    home = environ.get("HOME", "")
+    if not home.startswith("/"):
+        raise ConfigError(_("the variable HOME is not set"), _("name the configuration file with --config"))
+    return Path(home) / below_home
+
+
+def load(path: Path, *, environ: Mapping[str, str], is_root: bool) -> Config:
+    """Read the configuration file. Raises ``ConfigError`` for a file that is missing, unreadable or not understood."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_CONFIG_BYTES + 1)
+    except FileNotFoundError:
+        raise ConfigError(
+            _("there is no configuration file {path}").format(path=path),
+            _("copy config.example.toml there and name your folders in it, or name another file with --config"),
+        ) from None
+    except OSError as error:
+        raise ConfigError(
+            _("cannot read the configuration file {path}: {reason}").format(path=path, reason=error.strerror),
+            _("it must be a file that you may read; the one in /etc needs root"),
+        ) from None
+    if len(raw) > MAX_CONFIG_BYTES:
+        raise ConfigError(_("{path} is too large for a configuration file").format(path=path))
+    try:
+        text = raw.decode("utf-8-sig")  # some editors put a byte order mark, which TOML does not have
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise ConfigError(
+            _("{path}, line {line}: this is not UTF-8 text").format(path=path, line=line),
+            _("save the file again with the encoding UTF-8"),
+        ) from None
+    return parse(text, path, default_paths(environ, is_root))
+
+
+def parse(text: str, path: Path, defaults: Paths) -> Config:
+    """The configuration that ``text`` describes; ``path`` is for messages, ``defaults`` for what [paths] leaves out."""
+    document = Document(text, path, _SECTIONS)
+    root = document.table((), Config)
+    return Config(
+        paths=_read_paths(document.section(root, "paths", Paths), defaults),
+        practice=_read_practice(document.section(root, "practice", Practice)),
+        sources=_read_sources(document, root),
+        retention=_read_retention(document.section(root, "retention", Retention)),
+        backup=_read_backup(document.section(root, "backup", BackupOptions)),
+        rotation=_read_rotation(document.section(root, "rotation", RotationConfig)),
+    )
+
+
+def _read_practice(table: Table) -> Practice:
+    language = table.text("language", DEFAULT_LANGUAGE)
+    if language not in LANGUAGES:
+        table.fail(
+            "language",
+            _('"{value}" is not a language of KineBackup').format(value=language),
+            _('write "fr" for French or "en" for English'),
+        )
+    return Practice(name=table.text("name", ""), language=language)
+
+
+def _read_paths(table: Table, defaults: Paths) -> Paths:
+    return Paths(
+        state=table.path("state", defaults.state),
+        cache=table.path("cache", defaults.cache),
+        runtime=table.path("runtime", defaults.runtime),
+    )
+
+
+def _read_retention(table: Table) -> Retention:
+    default = Retention()
+    return Retention(
+        keep_last=table.integer("keep_last", default.keep_last, minimum=1),
+        daily=table.integer("daily", default.daily),
+        weekly=table.integer("weekly", default.weekly),
+        monthly=table.integer("monthly", default.monthly),
+        yearly=table.integer("yearly", default.yearly),
+    )
+
+
+def _read_backup(table: Table) -> BackupOptions:
+    default = BackupOptions()
+    return BackupOptions(
+        read_back=table.flag("read_back", default.read_back),
+        shrink_threshold=table.share("shrink_threshold", default.shrink_threshold),
+    )
+
+
+def _read_rotation(table: Table) -> RotationConfig:
+    default = RotationConfig()
+    return RotationConfig(
+        fresh_days=table.integer("fresh_days", default.fresh_days, minimum=1),
+        offsite_days=table.integer("offsite_days", default.offsite_days, minimum=1),
+        verify_days=table.integer("verify_days", default.verify_days, minimum=1),
+        restore_test_days=table.integer("restore_test_days", default.restore_test_days, minimum=1),
+    )
+
+
+def _read_sources(document: Document, root: Table) -> tuple[SourceConfig, ...]:
+    entries = root.values.get("sources", [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        root.fail(
+            "sources",
+            _("sources must be given as [[sources]], one for each folder"),
+            _('write [[sources]] and, on the next line, path = "/home/…"'),
+        )
+    sources: list[SourceConfig] = []
+    for number in range(len(entries)):
+        table = document.table(("sources", number), SourceConfig)
+        if "path" not in table.values:
+            table.fail(None, _("this [[sources]] has no path"), _('add a line path = "/home/…"'))
+        source = SourceConfig(
+            path=table.path("path", Path("/")),
+            exclude=table.texts("exclude"),
+            one_file_system=table.flag("one_file_system", True),
+        )
+        _refuse_overlap(table, source, sources)
+        sources.append(source)
+    return tuple(sources)
+
+
+def _refuse_overlap(table: Table, source: SourceConfig, earlier: Sequence[SourceConfig]) -> None:
+    for other in earlier:
+        if source.path == other.path:
+            table.fail(
+                "path", _("{path} is named twice").format(path=source.path), _("remove one of the two [[sources]]")
+            )
+        inner, outer = (source, other) if source.path.is_relative_to(other.path) else (other, source)
+        if inner.path.is_relative_to(outer.path):
+            table.fail(
+                "path",
+                _("{inner} lies inside {outer}, which is saved already").format(inner=inner.path, outer=outer.path),
+                _("remove the [[sources]] of {inner}").format(inner=inner.path),
+            )
