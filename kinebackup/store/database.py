@@ -1,0 +1,259 @@
+"""The SQLite file of this computer's memory.
+
+Owns: creating it whole or not at all, its permissions and schema versions, and saying in plain words what SQLite
+reports. Does not know: what the tables mean (state_db.py does).
+
+A missing or damaged file is never replaced in silence: an empty memory would look like a computer without drives, and
+would have forgotten which state a drive was left in.
+"""
+
+import contextlib
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from kinebackup.errors import KineError, Locked, NotFound
+from kinebackup.i18n import _
+
+APPLICATION_ID: Final = 0x4B494E45  # "KINE", in the file's header: tells our file from another program's
+BUSY_TIMEOUT_S: Final = 10.0
+
+# One step for each schema version; a released step never changes. Times are microseconds since 1970, UTC.
+SCHEMA_STEPS: Final[tuple[tuple[str, ...], ...]] = (
+    (
+        """CREATE TABLE drives (
+            repository TEXT PRIMARY KEY,
+            label TEXT NOT NULL UNIQUE,
+            place TEXT NOT NULL,
+            simulated INTEGER NOT NULL,
+            enrolled_us INTEGER NOT NULL,
+            header_generation INTEGER NOT NULL,
+            folder TEXT NOT NULL,
+            fs_uuid TEXT NOT NULL,
+            part_uuid TEXT NOT NULL,
+            serial TEXT NOT NULL,
+            model TEXT NOT NULL
+        ) STRICT""",
+        # No foreign key: the history of a drive outlives its removal.
+        """CREATE TABLE runs (
+            id INTEGER PRIMARY KEY,
+            repository TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            started_us INTEGER NOT NULL,
+            ended_us INTEGER,
+            result TEXT,
+            snapshot TEXT,
+            counts TEXT NOT NULL
+        ) STRICT""",
+        "CREATE INDEX runs_by_drive ON runs (repository, kind, started_us)",
+        """CREATE TABLE pack_checks (
+            repository TEXT NOT NULL,
+            pack BLOB NOT NULL,
+            checked_us INTEGER NOT NULL,
+            ok INTEGER NOT NULL,
+            PRIMARY KEY (repository, pack)
+        ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE verified_snapshots (
+            repository TEXT NOT NULL,
+            snapshot TEXT NOT NULL,
+            verified_us INTEGER NOT NULL,
+            PRIMARY KEY (repository, snapshot)
+        ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE seen (
+            repository TEXT PRIMARY KEY,
+            newest_us INTEGER NOT NULL,
+            snapshots INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID""",
+    ),
+)
+
+
+class StateDamaged(KineError):
+    """The memory of this computer cannot be read. No backup is lost by it."""
+
+
+class Database:
+    """A connection that opens at first use, and whose methods may be called from any thread, one at a time."""
+
+    def __init__(self, file: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
+        self.file = file
+        self._busy_timeout_s = busy_timeout_s
+        self._lock = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+
+    def exists(self) -> bool:
+        with _explained(self.file):
+            return self.file.exists()
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """For a single query, which SQLite answers from one state of the file."""
+        with self._lock, _explained(self.file):
+            yield self._connected()
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction: all of it is on the disk at the end, or nothing where an exception passes."""
+        with self._lock, _explained(self.file):
+            connection = self._connected()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:  # SQLite ends it by itself when the disk is full
+                    connection.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = _open(self.file, self._busy_timeout_s)
+        return self._connection
+
+
+def create_database(file: Path) -> None:
+    """Make the file, readable by its owner only. A crash leaves either no file or a complete one.
+
+    Raises ``KineError`` where there is one already, or where it cannot be written.
+    """
+    with _explained(file):
+        file.parent.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            file.parent.mkdir(mode=0o700)
+        unfinished = file.with_name(f"{file.name}.{os.getpid()}.new")
+        os.close(os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600))
+        try:
+            _fill(unfinished)
+            os.link(unfinished, file)  # unlike rename, it never replaces
+        except FileExistsError:
+            raise KineError(
+                _("this computer is already set up: {file} exists").format(file=file),
+                _("nothing was changed; see the drives with: kinebackup drive list"),
+            ) from None
+        finally:
+            unfinished.unlink()
+        _sync_directory(file.parent)
+
+
+def _fill(file: Path) -> None:
+    with contextlib.closing(_connect(file, BUSY_TIMEOUT_S)) as connection:
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute("BEGIN IMMEDIATE")
+        _apply_steps(connection, have=0)
+        connection.execute("COMMIT")
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _connect(file: Path, busy_timeout_s: float) -> sqlite3.Connection:
+    # mode=rw: SQLite must not make an empty file where there is none. Our own lock serialises the threads.
+    return sqlite3.connect(
+        f"{file.absolute().as_uri()}?mode=rw",
+        uri=True,
+        timeout=busy_timeout_s,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+
+
+def _open(file: Path, busy_timeout_s: float) -> sqlite3.Connection:
+    if not file.exists():
+        raise NotFound(
+            _("this computer is not set up yet: there is no {file}").format(file=file),
+            _("run: kinebackup init (or, for a practice that has drives already: kinebackup init --join DRIVE)"),
+        )
+    connection = _connect(file, busy_timeout_s)
+    try:
+        _prepare(connection, file)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, file: Path) -> None:
+    if _pragma(connection, "application_id") != APPLICATION_ID:  # also an empty file, which SQLite takes for a new one
+        raise _damaged(file)
+    # Readers never wait for the writer; and what was promised to be remembered is on the disk when the call returns.
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    version = _pragma(connection, "user_version")
+    if version > len(SCHEMA_STEPS):
+        raise KineError(
+            _("{file} was written by a newer KineBackup").format(file=file), _("install the newer version again")
+        )
+    if version < len(SCHEMA_STEPS):
+        connection.execute("BEGIN IMMEDIATE")
+        # Asked again: another process may have done it while this one waited.
+        _apply_steps(connection, have=_pragma(connection, "user_version"))
+        connection.execute("COMMIT")
+
+
+def _apply_steps(connection: sqlite3.Connection, *, have: int) -> None:
+    for step in SCHEMA_STEPS[have:]:
+        for statement in step:
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {len(SCHEMA_STEPS)}")
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    value: int = connection.execute(f"PRAGMA {name}").fetchone()[0]
+    return value
+
+
+@contextlib.contextmanager
+def _explained(file: Path) -> Iterator[None]:
+    """Turn what SQLite reports about the file into something a person can act on. Our own mistakes pass unchanged."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        code = getattr(error, "sqlite_errorcode", None)  # absent where the module itself, not SQLite, refused
+        match None if code is None else code & 0xFF:  # the rest are extended codes
+            case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+                raise _damaged(file) from error
+            case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+                raise Locked(
+                    _("another KineBackup keeps {file} busy").format(file=file), _("try again when it has finished")
+                ) from error
+            case sqlite3.SQLITE_FULL:
+                raise KineError(
+                    _("the disk of this computer is full: {file} could not be written").format(file=file),
+                    _("free some space, then run the same command again"),
+                ) from error
+            case sqlite3.SQLITE_IOERR | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
+                raise _inaccessible(file, str(error)) from error
+        raise
+    except OSError as error:
+        raise _inaccessible(file, error.strerror or str(error)) from error
+
+
+def _inaccessible(file: Path, reason: str) -> KineError:
+    return KineError(
+        _("cannot read or write {file}: {reason}").format(file=file, reason=reason),
+        _("run as the user who set KineBackup up (root, for a whole computer), and check that the disk is healthy"),
+    )
+
+
+def _damaged(file: Path) -> StateDamaged:
+    return StateDamaged(
+        _("the memory of this computer is damaged: {file}").format(file=file),
+        _(
+            "the backups on the drives are not affected; move that file away, then run: "
+            "kinebackup init --join DRIVE, and enroll the other drives again"
+        ),
+    )

@@ -1,0 +1,101 @@
+"""What this computer remembers, as values.
+
+Owns: drives, runs and the summaries of checks. Does not know: how they are stored.
+
+Nothing here names a patient, a file or a folder of the practice; ``Drive.folder`` is where a simulated drive lies.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal, NewType
+
+from kinebackup.model import FileName, Place
+
+RunId = NewType("RunId", int)
+
+RunKind = Literal["backup", "verify", "restore-test", "prune"]
+
+RunResult = Literal[
+    "ok",
+    "problems",  # finished, and some things did not go as they should
+    "suspicious",  # a backup whose source was missing, empty or had shrunk
+    "failed",
+    "cancelled",
+]
+
+GOOD: Final[tuple[RunResult, ...]] = ("ok", "problems")
+"""The results that count as done. One unreadable file must not make a drive look neglected; a shrunken source must."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drive:
+    """An enrolled drive. ``repository`` is 32 hex digits; the identifiers of the device are empty where it has none.
+
+    ``header_generation`` is the newest that was seen: an older one on the drive means that it was rolled back.
+    """
+
+    label: str
+    place: Place
+    simulated: bool
+    repository: str
+    enrolled_at: datetime
+    header_generation: int
+    folder: str = ""
+    fs_uuid: str = ""
+    part_uuid: str = ""
+    serial: str = ""
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunCounts:
+    """How much a run did. What does not apply to a kind of run stays 0."""
+
+    files: int = 0
+    size_bytes: int = 0
+    packs: int = 0
+    snapshots: int = 0
+    problems: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One job on one drive. ``ended`` and ``result`` are None while it runs, and for ever if the computer stopped."""
+
+    id: RunId
+    repository: str
+    kind: RunKind
+    started: datetime
+    ended: datetime | None
+    result: RunResult | None
+    snapshot: FileName | None
+    counts: RunCounts
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedSnapshot:
+    """A snapshot all of which has been proven readable, and when last."""
+
+    snapshot: FileName
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PackCoverage:
+    """How much of a drive has been checked. ``oldest_check`` is None where no pack has been."""
+
+    total: int
+    never_checked: int
+    failed: tuple[FileName, ...]
+    oldest_check: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The newest snapshot and the number of snapshots that this computer has seen in a repository.
+
+    A drive that shows an older newest one, or fewer without a prune, is not in the state in which it was left.
+    """
+
+    newest_snapshot_time: datetime
+    snapshots: int
