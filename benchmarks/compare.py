@@ -1,0 +1,130 @@
+"""The benchmark's command line: ``make bench``, or ``.venv/bin/python benchmarks/compare.py``.
+
+Owns: options, and the order of things. Does not know: tools, works or tables.
+"""
+
+import argparse
+import os
+import signal
+import sys
+from contextlib import AbstractContextManager
+from datetime import datetime
+from pathlib import Path
+
+_PROJECT = Path(__file__).resolve().parent.parent
+if os.fspath(_PROJECT) not in sys.path:
+    sys.path.insert(0, os.fspath(_PROJECT))  # run as a script, Python looks only beside the script
+
+from benchmarks.page import Circumstances, document  # noqa: E402  (after the path above)
+from benchmarks.peers import Tool, all_tools  # noqa: E402  (after the path above)
+from benchmarks.place import Place, PlaceError, folder, ramdisk  # noqa: E402  (after the path above)
+from benchmarks.report import show  # noqa: E402  (after the path above)
+from benchmarks.works import WORKS, Results, RunOptions, WorkName, run_work  # noqa: E402  (after the path above)
+
+_PATH_OPTIONS = {"dir": "DIR", "sources": "DIR", "peers": "DIR", "output": "FILE"}
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """The options; raises ``SystemExit`` as argparse does."""
+    parser = argparse.ArgumentParser(description="compare KineBackup with restic, borg and cp on the same data")
+    parser.add_argument("--scale", type=float, default=1.0, help="size of the data sets; 1 is about 4 GB (default 1)")
+    parser.add_argument("--only", type=_works, default=WORKS, help=f"works, joined by commas: {','.join(WORKS)}")
+    parser.add_argument("--tools", type=_words, help="only these tools, joined by commas")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of each work (default 3; memory takes 1)")
+    parser.add_argument("--dir", type=Path, help="where to work (default: a temporary folder)")
+    parser.add_argument("--sources", type=Path, help="where to make the data sets, if not beside the targets")
+    parser.add_argument("--ramdisk", metavar="SIZE", help="work on an ext4 image of this size in memory, as 12G (root)")
+    parser.add_argument("--warm", action="store_true", help="do not empty caches between runs")
+    parser.add_argument("--peers", type=Path, help="folder with restic and borg, looked in before PATH")
+    parser.add_argument("--output", type=Path, help="page to write, such as docs/PERFORMANCE.md (default: none)")
+    parser.add_argument("--keep", action="store_true", help="keep the data sets, for another run with the same --dir")
+    options = parser.parse_args(arguments)
+    if options.ramdisk and options.dir:
+        parser.error("--ramdisk and --dir exclude each other")
+    return options
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split(","))
+
+
+def _works(text: str) -> tuple[WorkName, ...]:
+    unknown = set(_words(text)).difference(WORKS)
+    if unknown:
+        raise argparse.ArgumentTypeError(f"unknown: {', '.join(sorted(unknown))} (known: {', '.join(WORKS)})")
+    return tuple(work for work in WORKS if work in _words(text))
+
+
+def described(options: argparse.Namespace) -> tuple[str, ...]:
+    """The arguments that repeat this run, with this computer's paths replaced by a word."""
+    words: list[str] = []
+    for name, value in vars(options).items():
+        if name in _PATH_OPTIONS and value is not None:
+            words += [f"--{name}", _PATH_OPTIONS[name]]
+        elif value is True:
+            words.append(f"--{name}")
+        elif isinstance(value, tuple) and value != WORKS:
+            words += [f"--{name}", ",".join(value)]
+        elif isinstance(value, str | int | float) and not isinstance(value, bool):
+            words += [f"--{name}", f"{value:g}" if isinstance(value, float) else str(value)]
+    return tuple(words)
+
+
+def main(arguments: list[str]) -> int:
+    """Run the benchmark; 1 if a tool failed or a restored tree was wrong."""
+    options = parse(arguments)
+    # Without this a terminated benchmark would leave its mount and loop device behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    tools = tuple(tool for tool in all_tools(options.peers) if not options.tools or tool.name in options.tools)
+    load = os.getloadavg()[0]
+    results = Results()
+    try:
+        with _place(options) as place:
+            around = Circumstances(
+                tools=tools,
+                arguments=described(options),
+                scale=options.scale,
+                rounds=options.rounds,
+                filesystem=place.filesystem,
+                cache=place.cache,
+                apart=options.sources is not None,
+                day=datetime.now().astimezone().date(),
+                load=load,
+            )
+            _introduce(place, tools)
+            _run(options, tools, place, results)
+    except PlaceError as error:
+        print(f"benchmark: error: {error}", file=sys.stderr)
+        return 2
+    show(results, tools)
+    if options.output is not None:
+        options.output.write_text(document(results, around))
+    return 1 if results.failures else 0
+
+
+def _place(options: argparse.Namespace) -> AbstractContextManager[Place]:
+    if options.ramdisk:
+        return ramdisk(options.ramdisk, warm=options.warm)
+    return folder(options.dir, warm=options.warm, keep=options.keep)
+
+
+def _introduce(place: Place, tools: tuple[Tool, ...]) -> None:
+    print(f"filesystem: {place.filesystem}; caches: {place.cache}")
+    for tool in tools:
+        print(f"{tool.name}: {tool.version() or 'not installed'}")
+
+
+def _run(options: argparse.Namespace, tools: tuple[Tool, ...], place: Place, results: Results) -> None:
+    run = RunOptions(
+        scale=options.scale,
+        rounds=options.rounds,
+        keep=options.keep,
+        sources=options.sources,
+        say=lambda text: print(f"{datetime.now().astimezone():%H:%M:%S} {text}", flush=True),
+    )
+    for work in options.only:
+        run_work(work, tools, place, results, run)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
