@@ -1,0 +1,224 @@
+"""Taking a backup: choosing the parent, judging the sources, committing the snapshot.
+
+Owns: the run from first look to snapshot. Does not know: how a folder is walked (``walker``), how bytes become packs (``packer``).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from kinebackup.archive import snapshot as snapshots
+from kinebackup.archive.committer import write_file, write_index
+from kinebackup.archive.format import SALT_BYTES
+from kinebackup.archive.index import IndexTable, merge
+from kinebackup.archive.keyring import Entropy
+from kinebackup.archive.packer import Packer
+from kinebackup.archive.repository import BlobReader, Repository
+from kinebackup.archive.saver import DrySaver, FileSaver, Saver, Tally
+from kinebackup.archive.snapshot import Counts, NamedSnapshot, SavedProblem, Snapshot
+from kinebackup.archive.source import Names, Source
+from kinebackup.archive.tree_writer import TreeWriter
+from kinebackup.archive.trees import TreeReader
+from kinebackup.archive.walker import Walker
+from kinebackup.errors import NotFound
+from kinebackup.model import BackupReport, CancelToken, Monitor, Problem
+
+MAX_INDEX_FILES = 6  # more are merged at the end of a run: each costs a look-up for every blob
+
+
+@dataclass(frozen=True, slots=True)
+class BackupRequest:
+    """What to save, and from where. ``shrink_share``: fewer files than this share of the last snapshot's are suspicious."""
+
+    sources: Sequence[Source]
+    host: str
+    machine: str
+    drive: str
+    program: str
+    started_at: datetime
+    accept_shrink: bool = False
+    dry_run: bool = False
+    read_back: bool = True
+    shrink_share: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What the engine needs of the world: random bytes, a monotonic clock in seconds, owners' names."""
+
+    entropy: Entropy
+    elapsed_s: Callable[[], float]
+    names: Names
+
+
+def choose_parent(known: Sequence[NamedSnapshot], machine: str, sources: Sequence[str]) -> NamedSnapshot | None:
+    """The newest trustworthy snapshot of this computer: of the same sources where there is one."""
+    own = [s for s in known if s.snapshot.machine == machine and not s.snapshot.suspicious]
+    same = [s for s in own if set(s.snapshot.sources) == set(sources)]
+    candidates = same or own
+    return candidates[-1] if candidates else None
+
+
+def backup(
+    repository: Repository, request: BackupRequest, world: Environment, *, cancel: CancelToken, monitor: Monitor
+) -> BackupReport:
+    """Save the sources. The caller holds the writer lock and has called ``repository.load``.
+
+    Raises ``DriveFailed`` or ``Cancelled``; nothing committed before is lost by either.
+    """
+    began = world.elapsed_s()
+    known, _ = repository.snapshots()
+    parent = choose_parent(known, request.machine, [source.path for source in request.sources])
+    monitor.phase("backup", files=parent.snapshot.counts.files if parent else 0)
+    if request.dry_run:
+        walker = _walker(repository, parent, None, cancel, monitor)
+        suspicious = _judge_sources(request, parent, _walk(walker, request.sources)[0], walker.tally, monitor)
+        return _report(None, walker.tally, 0, world.elapsed_s() - began, suspicious=suspicious)
+    packer = Packer(repository, world.entropy, read_back=request.read_back, cancel=cancel)
+    try:
+        walker = _walker(repository, parent, packer, cancel, monitor)
+        missing, root = _walk(walker, request.sources)
+    except BaseException:
+        packer.stop()
+        raise
+    tally = walker.tally
+    suspicious = _judge_sources(request, parent, missing, tally, monitor)
+    monitor.phase("commit")
+    written = packer.finish()
+    merge_index(repository, world.entropy)
+    if len(missing) == len(request.sources):
+        return _report(None, tally, written, world.elapsed_s() - began, suspicious=suspicious)
+    made = _snapshot(request, world, parent, tally, root, suspicious=suspicious)
+    name, data = snapshots.seal(made, repository.keys, world.entropy(SALT_BYTES))
+    write_file(repository.store, "snapshots", name, data)
+    return _report(name, tally, written + len(data), world.elapsed_s() - began, suspicious=suspicious)
+
+
+def _walk(walker: Walker, sources: Sequence[Source]) -> tuple[list[str], list[str]]:
+    """Paths of the sources that are missing, and the ids of the root tree."""
+    missing = [source.path for source in sources if not walker.add(source)]
+    return missing, walker.finish()
+
+
+def _snapshot(
+    request: BackupRequest,
+    world: Environment,
+    parent: NamedSnapshot | None,
+    tally: Tally,
+    root: Sequence[str],
+    *,
+    suspicious: bool,
+) -> Snapshot:
+    return Snapshot(
+        time=snapshots.format_time(request.started_at),
+        host=request.host,
+        machine=request.machine,
+        sources=tuple(source.path for source in request.sources),
+        root=tuple(root),
+        users=(parent.snapshot.users if parent else {}) | world.names.users(tally.uids),
+        groups=(parent.snapshot.groups if parent else {}) | world.names.groups(tally.gids),
+        counts=Counts(files=tally.files, dirs=tally.dirs, others=tally.others, bytes=tally.bytes),
+        files_by_source=tuple(tally.files_by_source.get(source.path, 0) for source in request.sources),
+        problems=tuple(SavedProblem(p.kind, p.path, p.message) for p in tally.problems),
+        suspicious=suspicious,
+        parent=parent.id if parent else "",
+        drive=request.drive,
+        program=request.program,
+    )
+
+
+def _walker(
+    repository: Repository, parent: NamedSnapshot | None, packer: Packer | None, cancel: CancelToken, monitor: Monitor
+) -> Walker:
+    """A walker that compares with the parent; without a packer it only looks."""
+    tally = Tally()
+    reader = BlobReader(repository)
+    writer = TreeWriter(repository, packer) if packer else None
+    saver: Saver = DrySaver(tally)
+    if packer and writer:
+        saver = FileSaver(
+            repository=repository,
+            reader=reader,
+            packer=packer,
+            writer=writer,
+            tally=tally,
+            cancel=cancel,
+            monitor=monitor,
+        )
+    walker = Walker(
+        repository=repository,
+        saver=saver,
+        writer=writer,
+        tally=tally,
+        # A file that changed in the same tick of the clock in which it was read looks unchanged: files that
+        # changed after the parent began, or just before, are read again (the kernel's clock ticks every 10 ms at most).
+        trust_before_ns=int(parent.snapshot.taken_at.timestamp() * 1e9) - 20_000_000 if parent else 0,
+        cancel=cancel,
+        monitor=monitor,
+    )
+    if parent is not None:
+        # A damaged parent costs time, not correctness: what it cannot tell is read from the source.
+        walker.start_from(TreeReader(reader, lambda _: None), parent.snapshot.root)
+    return walker
+
+
+def _judge_sources(
+    request: BackupRequest, parent: NamedSnapshot | None, missing: Sequence[str], tally: Tally, monitor: Monitor
+) -> bool:
+    """Sources can lie: report each that is missing, empty or shrunken; whether the snapshot is suspicious."""
+    before: dict[str, int] = {}
+    if parent is not None:
+        before = dict(zip(parent.snapshot.sources, parent.snapshot.files_by_source, strict=False))
+    doubts: list[Problem] = []
+    for source in request.sources:
+        count, old = tally.files_by_source.get(source.path, 0), before.get(source.path, 0)
+        if source.path in missing:
+            doubts.append(Problem("source-missing", source.path, "the folder is not there, or cannot be opened"))
+        elif count == 0:
+            doubts.append(Problem("source-empty", source.path, "the folder has no file in it"))
+        elif count < old * request.shrink_share:
+            text = f"{count} files are left of {old}; confirm with --accept-shrink if this is meant"
+            doubts.append(Problem("source-shrunk", source.path, text))
+    if request.accept_shrink:
+        doubts = [p for p in doubts if p.kind == "source-missing"]
+    for problem in doubts:
+        tally.problems.append(problem)
+        monitor.problem(problem)
+    return bool(doubts)
+
+
+def merge_index(repository: Repository, entropy: Entropy) -> None:
+    """Replace many index files by few. The old ones go only when the new ones are durable."""
+    names = repository.list_names("index")
+    if len(names) <= MAX_INDEX_FILES:
+        return
+    tables: list[IndexTable] = []
+    merged_names = []
+    for name in names:
+        try:
+            tables.append(repository.read_index_file(name))
+            merged_names.append(name)
+        except NotFound:
+            continue
+    written = {
+        write_index(repository, plain, entropy) for plain in merge(tables, {p.name for t in tables for p in t.packs})
+    }
+    for name in merged_names:
+        if name not in written:
+            repository.store.remove(f"index/{name}")
+    repository.store.sync_directories(["index"])
+
+
+def _report(name: str | None, tally: Tally, written: int, duration_s: float, *, suspicious: bool) -> BackupReport:
+    return BackupReport(
+        snapshot=name,
+        files_new=tally.new,
+        files_changed=tally.changed,
+        files_unmodified=tally.unmodified,
+        files_removed=tally.removed,
+        bytes_read=tally.bytes_read,
+        bytes_written=written,
+        duration_s=duration_s,
+        suspicious=suspicious,
+        problems=tuple(tally.problems),
+    )

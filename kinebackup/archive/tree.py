@@ -1,0 +1,183 @@
+"""Directories as blobs: entries, their names, their JSON (FORMAT.md §9).
+
+Owns: the form of an entry and what a reader accepts. Does not know: how entries are gathered or restored.
+"""
+
+import base64
+import binascii
+import os
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import msgspec
+
+from kinebackup.archive.format import ID_BYTES
+from kinebackup.errors import Damaged
+from kinebackup.model import BlobId
+
+MAX_TREE_ENTRIES = 10_000  # a directory of a million files becomes a hundred blobs, not one of 200 MB
+
+EntryType = Literal["file", "dir", "symlink", "fifo", "char", "block"]
+
+
+class Copied(msgspec.Struct, frozen=True):
+    """How a live database was copied, and what the live files looked like then (FORMAT.md §10)."""
+
+    by: Literal["sqlite"]
+    size: int
+    wal_size: int = 0
+    wal_mtime: int = 0
+
+
+class Entry(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
+    """One name in a directory. Times in ns since 1970, sizes in bytes. ``str`` values may hold surrogate escapes only in ``path_name``."""
+
+    name: str = ""
+    rawname: str = ""
+    type: EntryType
+    mode: int
+    uid: int = 0
+    gid: int = 0
+    mtime: int
+    ctime: int
+    inode: int = 0
+    size: int = 0
+    blobs: list[str] = []
+    lists: list[str] = []
+    extents: list[tuple[int, int]] | None = None
+    tree: list[str] = []
+    target: str = ""
+    rawtarget: str = ""
+    device: tuple[int, int] | None = None
+    link: str = ""
+    xattrs: dict[str, str] | None = None
+    uncertain: bool = False
+    copied: Copied | None = None
+
+    @property
+    def path_name(self) -> str:
+        """The name as Python's file functions take it (surrogate escapes for other bytes)."""
+        return self.name or os.fsdecode(base64.b64decode(self.rawname))
+
+    @property
+    def path_target(self) -> str:
+        """Where a symbolic link points, likewise."""
+        return self.target or os.fsdecode(base64.b64decode(self.rawtarget))
+
+
+class Tree(msgspec.Struct):
+    """A tree blob."""
+
+    entries: list[Entry]
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Tree)
+
+
+class _RawTree(msgspec.Struct):
+    entries: list[msgspec.Raw]
+
+
+_raw_decoder = msgspec.json.Decoder(_RawTree)
+_entry_decoder = msgspec.json.Decoder(Entry)
+
+
+def encode_text(text: str) -> tuple[str, str]:
+    """``(name, rawname)``: the text itself, or base64 of its bytes where they are not UTF-8."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return "", base64.b64encode(os.fsencode(text)).decode("ascii")
+    return text, ""
+
+
+def name_key(entry: Entry) -> bytes:
+    """Entries are sorted by the bytes of their names."""
+    return os.fsencode(entry.path_name)
+
+
+def encode(entries: Sequence[Entry]) -> list[bytes]:
+    """The tree blobs of a directory, of at most ``MAX_TREE_ENTRIES`` entries each; none for an empty directory."""
+    return [
+        _encoder.encode(Tree(list(entries[at : at + MAX_TREE_ENTRIES])))
+        for at in range(0, len(entries), MAX_TREE_ENTRIES)
+    ]
+
+
+def decode(plain: bytes) -> tuple[list[Entry], int]:
+    """The entries of a tree blob that are as FORMAT.md §9 says, and how many are not.
+
+    Raises ``Damaged`` where it is no tree at all.
+    """
+    try:
+        entries = _decoder.decode(plain).entries
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return _decode_one_by_one(plain)
+    good = [entry for entry in entries if _name_is_safe(entry)]
+    return good, len(entries) - len(good)
+
+
+def _decode_one_by_one(plain: bytes) -> tuple[list[Entry], int]:
+    try:
+        raw = _raw_decoder.decode(plain).entries
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise Damaged("a directory's record cannot be read") from None
+    good: list[Entry] = []
+    for item in raw:
+        try:
+            entry = _entry_decoder.decode(item)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            continue
+        if _name_is_safe(entry):
+            good.append(entry)
+    return good, len(raw) - len(good)
+
+
+def _name_is_safe(entry: Entry) -> bool:
+    """No name may lead out of its directory: an entry comes from a drive that others could have written."""
+    name = entry.name
+    if not name or entry.rawname:
+        try:
+            name = entry.path_name
+        except (binascii.Error, ValueError):
+            return False
+    return bool(name) and name not in (".", "..") and "/" not in name and "\0" not in name
+
+
+def encode_ids(ids: Sequence[str]) -> bytes:
+    """A list blob."""
+    return bytes.fromhex("".join(ids))
+
+
+def decode_ids(plain: bytes) -> list[str]:
+    """The ids of a list blob. Raises ``Damaged``."""
+    if len(plain) % ID_BYTES:
+        raise Damaged("a list of ids has a broken length")
+    text = plain.hex()
+    return [text[at : at + 2 * ID_BYTES] for at in range(0, len(text), 2 * ID_BYTES)]
+
+
+def blob_id(text: str) -> BlobId:
+    """An id from its hex. Raises ``Damaged``."""
+    try:
+        value = bytes.fromhex(text)
+    except ValueError:
+        raise Damaged("an id is not hexadecimal") from None
+    if len(value) != ID_BYTES:
+        raise Damaged("an id has a wrong length")
+    return BlobId(value)
+
+
+def data_extents(entry: Entry) -> Iterator[tuple[int, int]]:
+    """Where the content of a file lies, as (offset, length). Raises ``Damaged`` for extents that overlap or leave the file."""
+    if entry.extents is None:
+        if entry.size:
+            yield 0, entry.size
+        return
+    end = 0
+    for offset, length in entry.extents:
+        if offset < end or length <= 0 or offset + length > entry.size:
+            raise Damaged("the extents of a sparse file are impossible")
+        end = offset + length
+        yield offset, length

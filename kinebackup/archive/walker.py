@@ -1,0 +1,304 @@
+"""Walks the sources beside the parent snapshot's trees, and decides for each name: as before, or to be read.
+
+Owns: the comparison, entries, the counts of a run. Does not know: how bytes are read (``saver``) or trees written (``tree_writer``).
+
+This loop runs once for each name of the practice, so it is written for speed: a name that did not change costs one ``lstat``,
+one dictionary look-up, four comparisons and one index look-up.
+"""
+
+import os
+import stat as st
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+
+from kinebackup.archive import tree
+from kinebackup.archive.repository import Repository
+from kinebackup.archive.saver import Saver, Tally, encode_xattrs
+from kinebackup.archive.source import Found, Source, SourceDirectory
+from kinebackup.archive.tree import Entry
+from kinebackup.archive.tree_writer import Node, TreeWriter
+from kinebackup.archive.trees import TreeReader
+from kinebackup.model import CancelToken, Monitor, Problem, ProblemKind
+
+_TYPES: dict[int, tree.EntryType] = {
+    st.S_IFREG: "file",
+    st.S_IFDIR: "dir",
+    st.S_IFLNK: "symlink",
+    st.S_IFIFO: "fifo",
+    st.S_IFCHR: "char",
+    st.S_IFBLK: "block",
+}
+
+
+@dataclass(slots=True, eq=False)
+class _Open:
+    """A directory on the walk's stack."""
+
+    directory: SourceDirectory
+    path: str
+    node: Node
+    old: dict[str, Entry]
+    todo: list[tuple[Found, Entry, Entry | None]]
+
+
+def entry_of(found: Found) -> Entry:
+    """The entry of a name as ``lstat`` shows it, without content. A socket has none: ``KeyError``."""
+    stat = found.stat
+    name, rawname = tree.encode_text(found.name)
+    kind = _TYPES[st.S_IFMT(stat.st_mode)]
+    return Entry(
+        name=name,
+        rawname=rawname,
+        type=kind,
+        mode=st.S_IMODE(stat.st_mode),
+        uid=stat.st_uid,
+        gid=stat.st_gid,
+        mtime=stat.st_mtime_ns,
+        ctime=stat.st_ctime_ns,
+        inode=stat.st_ino,
+        size=stat.st_size if kind == "file" else 0,
+        device=(os.major(stat.st_rdev), os.minor(stat.st_rdev)) if kind in ("char", "block") else None,
+        link=f"{stat.st_dev:x}:{stat.st_ino:x}" if stat.st_nlink > 1 and kind != "dir" else "",
+    )
+
+
+class Walker:
+    """One walk over all sources. For one thread."""
+
+    def __init__(
+        self,
+        *,
+        repository: Repository,
+        saver: Saver,
+        writer: TreeWriter | None,
+        tally: Tally,
+        trust_before_ns: int,
+        cancel: CancelToken,
+        monitor: Monitor,
+    ) -> None:
+        """``writer`` None: a dry run. Files of the parent that changed at ``trust_before_ns`` or later are read again."""
+        self._index = repository.index
+        self._saver = saver
+        self._writer = writer
+        self._trust_before_ns = trust_before_ns
+        self._cancel = cancel
+        self._monitor = monitor
+        self._trees: TreeReader | None = None
+        self._root = _virtual_root()
+        self._way: dict[str, tuple[Node, dict[str, Entry]]] = {"": (self._root, {})}
+        self._visited = 0
+        self.tally = tally
+
+    def start_from(self, trees: TreeReader, root: Sequence[str]) -> None:
+        """Compare with the snapshot whose root tree this is."""
+        self._trees = trees
+        self._way[""] = (self._root, self._old_entries(root, ""))
+
+    def _old_entries(self, ids: Sequence[str], path: str) -> dict[str, Entry]:
+        if self._trees is None or not ids:
+            return {}
+        return {entry.path_name: entry for entry in self._trees.entries(ids, path)}
+
+    def problem(self, kind: ProblemKind, path: str, message: str) -> None:
+        """Report something that does not end the run."""
+        found = Problem(kind, path, message)
+        self.tally.problems.append(found)
+        self._monitor.problem(found)
+
+    def add(self, source: Source) -> bool:
+        """Walk a source. False: it is missing or cannot be opened."""
+        try:
+            ancestors = source.ancestors()
+            directory = source.open_root()
+        except OSError:
+            return False
+        before = self.tally.files
+        parent, old, path = *self._way[""], ""
+        for depth, found in enumerate(ancestors, 1):
+            path += f"/{found.name}"
+            last = depth == len(ancestors)
+            if last or path not in self._way:
+                entry = entry_of(found)
+                old_entry = old.get(found.name)
+                node = self._node(entry, old_entry)
+                node.reusable = last  # a way to a source is written anew: other sources may join it
+                parent.entries.append(entry)
+                parent.children.append((node, old_entry.tree if old_entry else ()))
+                old_below = self._old_entries(node.old_tree, path.strip("/"))
+                if not last:
+                    self._way[path] = (node, old_below)
+                parent, old = node, old_below
+            else:
+                parent, old = self._way[path]
+        self._descend(_Open(directory, path, parent, old, []))
+        self.tally.files_by_source[source.path] = self.tally.files - before
+        return True
+
+    def finish(self) -> list[str]:
+        """Write what is left, wait for what is being read, and give the root tree's ids."""
+        for path in sorted(self._way, key=lambda p: -p.count("/") if p else 1):
+            node = self._way[path][0]
+            node.entries.sort(key=tree.name_key)
+            if self._writer:
+                self._writer.close(node)
+        if self._writer:
+            self._writer.finish()
+        return list(self._root.entry.tree)
+
+    @staticmethod
+    def _node(entry: Entry, old: Entry | None) -> Node:
+        if old is None or old.type != "dir":
+            return Node(entry, reusable=False)
+        return Node(entry, old_tree=old.tree)
+
+    def _descend(self, top: _Open) -> None:
+        """Depth first, with a stack of our own: a path of 2,000 directories is legal."""
+        stack = [top]
+        self._list(top)
+        try:
+            while stack:
+                here = stack[-1]
+                if not here.todo:
+                    stack.pop().directory.close()
+                    if self._writer:
+                        self._writer.close(here.node)
+                    continue
+                below = self._enter(here, *here.todo.pop())
+                if below is not None:
+                    stack.append(below)
+                    self._list(below)
+        finally:
+            for left in stack:
+                left.directory.close()
+
+    def _list(self, here: _Open) -> None:
+        """Everything in a directory but its subdirectories, which are put on ``todo``."""
+        self._cancel.check()
+        try:
+            found = here.directory.entries()
+        except OSError as error:
+            self.problem("unreadable", here.path, f"this folder cannot be listed ({error.strerror})")
+            here.node.reusable = False
+            return
+        here.node.old_count = len(here.old)
+        names = {item.name for item in found}
+        self._compare(here, found, names)
+        here.todo.reverse()
+        self._count_removed(here, names)
+
+    def _compare(self, here: _Open, found: Sequence[Found], names: Set[str]) -> None:
+        """Fill the node's entries; the hot loop."""
+        entries, old_entries = here.node.entries, here.old
+        index_has, trust_before = self._index.has, self._trust_before_ns
+        files = size = 0
+        for item in found:
+            stat = item.stat
+            old = old_entries.get(item.name)
+            if (
+                old is not None
+                and old.ctime == stat.st_ctime_ns
+                and old.mtime == stat.st_mtime_ns
+                and old.size == stat.st_size
+                and old.inode == stat.st_ino
+                and old.ctime < trust_before
+                and old.type == "file"
+                and st.S_ISREG(stat.st_mode)
+                and not old.uncertain
+                and old.copied is None
+                and (not old.lists or self._saver.lists_are_there(old))
+            ):
+                for text in old.blobs:
+                    if not index_has(bytes.fromhex(text)):  # type: ignore[arg-type] # BlobId, at this loop's price
+                        break
+                else:
+                    entries.append(old)
+                    files += 1
+                    size += old.size
+                    continue
+            self._visit(here, item, old, names)
+        tally = self.tally
+        tally.files += files
+        tally.unmodified += files
+        tally.bytes += size
+        if files:
+            self._monitor.advance(files=files)
+
+    def _visit(self, here: _Open, item: Found, old: Entry | None, names: Set[str]) -> None:
+        """A name that is not simply as before."""
+        path = f"{here.path}/{item.name}"
+        if st.S_ISSOCK(item.stat.st_mode):
+            self.problem("skipped", path, "a socket has no content to save")
+            return
+        entry = entry_of(item)
+        self.tally.uids.add(entry.uid)
+        self.tally.gids.add(entry.gid)
+        try:
+            if entry.type == "file":
+                self._saver.save(here.directory, here.node, entry, old=old, path=path, names=names)
+                return
+            self._describe(here, item, entry, old)
+        except FileNotFoundError:
+            return  # removed since the folder was listed: as if it had never been there
+        except OSError as error:
+            self.problem("unreadable", path, f"this {entry.type} cannot be read ({error.strerror})")
+            return
+        here.node.entries.append(entry)
+        if entry.type == "dir":
+            self.tally.dirs += 1
+            here.todo.append((item, entry, old))
+        else:
+            self.tally.others += 1
+            here.node.reusable = here.node.reusable and entry == old
+
+    def _describe(self, here: _Open, item: Found, entry: Entry, old: Entry | None) -> None:
+        """What an entry without content needs besides ``lstat``."""
+        if entry.type == "symlink":
+            entry.target, entry.rawtarget = tree.encode_text(here.directory.read_link(item.name))
+        if old is not None and old.type == entry.type and old.ctime == entry.ctime < self._trust_before_ns:
+            entry.xattrs = old.xattrs  # a change of an attribute changes ctime
+        elif entry.type != "dir":
+            entry.xattrs = encode_xattrs(here.directory.xattrs(item.name, None))
+
+    def _enter(self, here: _Open, item: Found, entry: Entry, old: Entry | None) -> _Open | None:
+        """Open a subdirectory; None where it is not entered."""
+        path = f"{here.path}/{item.name}"
+        node = self._node(entry, old)
+        here.node.children.append((node, node.old_tree))
+        if here.directory.crosses_mount(item.stat):
+            return None
+        try:
+            directory = here.directory.open_directory(item.name)
+        except OSError as error:
+            self.problem("unreadable", path, f"this folder cannot be opened ({error.strerror})")
+            here.node.reusable = False
+            return None
+        if old is None or old.ctime != entry.ctime or entry.ctime >= self._trust_before_ns:
+            entry.xattrs = encode_xattrs(directory.xattrs(None, None))
+        if old is None or not _same_but_for_tree(entry, old):
+            here.node.reusable = False
+        return _Open(directory, path, node, self._old_entries(node.old_tree, path.strip("/")), [])
+
+    def _count_removed(self, here: _Open, present: set[str]) -> None:
+        for name in here.old.keys() - present:
+            old = here.old[name]
+            if old.type == "file":
+                self.tally.removed += 1
+            elif old.type == "dir" and self._trees is not None:
+                below = self._trees.walk(old.tree, f"{here.path}/{name}".strip("/"))
+                self.tally.removed += sum(visited.entry.type == "file" for visited in below)
+
+
+def _virtual_root() -> Node:
+    return Node(Entry(type="dir", mode=0o755, mtime=0, ctime=0), reusable=False)
+
+
+def _same_but_for_tree(a: Entry, b: Entry) -> bool:
+    return (a.mode, a.uid, a.gid, a.mtime, a.ctime, a.inode, a.xattrs) == (
+        b.mode,
+        b.uid,
+        b.gid,
+        b.mtime,
+        b.ctime,
+        b.inode,
+        b.xattrs,
+    )

@@ -1,0 +1,19 @@
+"""The clouds and network shares that KineBackup knows, one module for each.
+
+Owns: the list of services, which is the list of modules of this package. Does not know: how a place is judged.
+
+A new service is one new module here, with a ``SERVICES`` tuple; nothing else has to be told.
+"""
+
+import importlib
+import pkgutil
+from functools import cache
+
+from kinebackup.drives.clouds.service import CloudService
+
+
+@cache
+def all_services() -> tuple[CloudService, ...]:
+    """Every service, in the order of the module names."""
+    modules = (importlib.import_module(f"{__name__}.{info.name}") for info in pkgutil.iter_modules(__path__))
+    return tuple(service for module in modules for service in getattr(module, "SERVICES", ()))

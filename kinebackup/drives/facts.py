@@ -1,0 +1,203 @@
+"""The facts about a place: everything that a verdict needs, found out once.
+
+Owns: putting together mounts, device, clouds and content. Does not know: what follows from them (policy/targets.py).
+
+A remote mount is never touched: a dead server would hang the backup of a practice that never asked for it.
+"""
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final, Literal
+
+from kinebackup.drives.block_device import backing_files, disk_names, number_of_node, read_device
+from kinebackup.drives.cloud import cloud_of, find_clouds, is_remote, service_of
+from kinebackup.drives.clouds.service import SyncedFolder
+from kinebackup.drives.mounts import Mount, MountTable, read_mounts
+from kinebackup.drives.system import System
+from kinebackup.policy.target_facts import CloudMatch, DeviceFacts, TargetFacts
+from kinebackup.policy.targets import REPOSITORY_DIRECTORY
+
+MAX_NAMES: Final = 1000  # enough to see that a place is not empty
+_SYSTEM_PLACES: Final = ("/", "/usr", "/var", "/home", "/boot", "/boot/efi")
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What is the same for every place of this computer at this moment: read once, used for targets and sources."""
+
+    system: System
+    table: MountTable
+    clouds: tuple[SyncedFolder, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    exists: bool = False
+    is_directory: bool = False
+    names: tuple[str, ...] | None = None
+    repository: Literal["absent", "directory", "not-a-directory"] = "absent"
+    free_bytes: int = 0
+    total_bytes: int = 0
+
+
+def look_around(system: System) -> Surroundings:
+    """The mounts, and the synchronised folders of every user. Raises OSError where /proc is not mounted."""
+    table = read_mounts(system)
+    return Surroundings(system, table, tuple(find_clouds(system, table)))
+
+
+def gather(path_or_device: str, *, around: Surroundings | None = None) -> TargetFacts:
+    """The facts about a folder, or about a block device and the place where it is mounted."""
+    here = around or look_around(System())
+    requested = os.path.abspath(path_or_device)
+    resolved = here.table.resolve(here.system, requested, is_remote)
+    if resolved.unreached is not None:
+        return _facts(
+            here, requested, resolved.path, resolved.unreached, None, _Content(exists=True, is_directory=True)
+        )
+    number = number_of_node(here.system, resolved.path)
+    if number is not None:
+        mount = here.table.of_device(number, resolved.path)
+        if mount is None:
+            device = read_device(here.system, number)
+            return _facts(here, requested, resolved.path, None, device, _Content(exists=True))
+        path = mount.mount_point
+    else:
+        path = resolved.path
+        mount = here.table.of_path(_where_bytes_go(here, path))
+    device = None if mount is None else _device_of(here, mount)
+    return _facts(here, requested, path, mount, device, _content(here.system, path))
+
+
+def places_of(path: str, around: Surroundings) -> tuple[str, ...]:
+    """The resolved path, and every other path of the same bytes."""
+    resolved = around.table.resolve(around.system, os.path.abspath(path), is_remote)
+    return (resolved.path, *_aliases(around, resolved.path))
+
+
+def cloud_at(path: str, around: Surroundings) -> CloudMatch | None:
+    """The service that takes the files of this path elsewhere: by it, or by any other path of the same bytes."""
+    doubtful: CloudMatch | None = None
+    for place in places_of(path, around):
+        mount = around.table.of_path(place)
+        match = cloud_of(place, mount, around.clouds, system=around.system)
+        if match is not None and match.certain:
+            return match
+        doubtful = doubtful or match
+    return doubtful
+
+
+def _facts(
+    here: Surroundings, requested: str, path: str, mount: Mount | None, device: DeviceFacts | None, content: _Content
+) -> TargetFacts:
+    return TargetFacts(
+        requested=requested,
+        path=path,
+        aliases=_aliases(here, path) if mount is not None else (),
+        exists=content.exists,
+        is_directory=content.is_directory,
+        top_level=content.names,
+        repository=content.repository,
+        mount_point=mount.mount_point if mount is not None else "",
+        mount_kind=mount.kind if mount is not None else None,
+        filesystem=mount.filesystem if mount is not None else "",
+        mount_source=mount.source if mount is not None else "",
+        read_only=mount is not None and mount.read_only,
+        on_system_disk=_is_system_disk(here, mount, device),
+        device=device,
+        # The folder KINEBACKUP itself: it may be a mount, a link, or the one thing that somebody synchronises.
+        cloud=cloud_at(_below(path, REPOSITORY_DIRECTORY), here) if mount is not None else None,
+        unclear=tuple(
+            CloudMatch(folder.service, "cloud", folder.path, folder.evidence, certain=False)
+            for folder in here.clouds
+            if not folder.certain
+        ),
+        free_bytes=content.free_bytes,
+        total_bytes=content.total_bytes,
+    )
+
+
+def _aliases(here: Surroundings, path: str) -> tuple[str, ...]:
+    """The other paths of these bytes, down to the image files of loop devices and their own other paths."""
+    found = dict.fromkeys(here.table.aliases(path))
+    for place in (path, *found):
+        mount = here.table.of_path(place)
+        if mount is None or service_of(mount) is not None:
+            continue
+        for file in backing_files(here.system, _number_of(here, mount)):
+            found[file] = None
+            found.update(dict.fromkeys(here.table.aliases(file)))
+    return tuple(found)
+
+
+def _where_bytes_go(here: Surroundings, path: str) -> str:
+    """A repository that is a mount of its own, or a link, is judged where it leads."""
+    resolved = here.table.resolve(here.system, _below(path, REPOSITORY_DIRECTORY), is_remote)
+    return resolved.path
+
+
+def _number_of(here: Surroundings, mount: Mount) -> str:
+    """The block device of a mount. btrfs and others give their files a number of their own: there the source tells."""
+    if mount.device.startswith("0:") and mount.source.startswith("/dev/"):
+        node = here.table.resolve(here.system, mount.source, is_remote).path
+        return number_of_node(here.system, node) or mount.device
+    return mount.device
+
+
+def _device_of(here: Surroundings, mount: Mount) -> DeviceFacts | None:
+    return read_device(here.system, _number_of(here, mount), mount_point=mount.mount_point)
+
+
+def _is_system_disk(here: Surroundings, mount: Mount | None, device: DeviceFacts | None) -> bool:
+    """Whether the place is on a disk that this computer needs to run, or on its root filesystem, disk or not."""
+    if mount is not None and mount is here.table.of_path("/"):
+        return True
+    if device is None:
+        return False
+    return any(disk in device.disks for disk in _system_disks(here))
+
+
+def _system_disks(here: Surroundings) -> Iterator[str]:
+    mounts = {mount.mount_id: mount for place in _SYSTEM_PLACES if (mount := here.table.of_path(place)) is not None}
+    for mount in mounts.values():
+        yield from disk_names(here.system, _number_of(here, mount))
+
+
+def _content(system: System, path: str) -> _Content:
+    """What lies there. Only the repository's folder is looked at by name, and not into."""
+    real = system.path(path)
+    try:
+        mode = os.stat(real).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return _Content()
+    except OSError:
+        return _Content(exists=True, is_directory=True)  # there, but out of reach
+    if not stat.S_ISDIR(mode):
+        return _Content(exists=True)
+    try:
+        with os.scandir(real) as entries:
+            names = tuple(sorted(entry.name for entry in islice(entries, MAX_NAMES)))
+        space = os.statvfs(real)
+    except OSError:
+        return _Content(exists=True, is_directory=True)
+    repository = system.mode(_below(path, REPOSITORY_DIRECTORY))
+    return _Content(
+        exists=True,
+        is_directory=True,
+        names=names,
+        repository="absent" if not repository else "directory" if stat.S_ISDIR(repository) else "not-a-directory",
+        free_bytes=space.f_bavail * space.f_frsize,
+        total_bytes=space.f_blocks * space.f_frsize,
+    )
+
+
+def _below(path: str, name: str) -> str:
+    return f"{path.rstrip('/')}/{name}"
+
+
+def source_places(sources: Sequence[str], around: Surroundings) -> tuple[str, ...]:
+    """The places of all sources, each once."""
+    return tuple(dict.fromkeys(place for source in sources for place in places_of(source, around)))

@@ -1,0 +1,227 @@
+"""Whether the practice is protected, and the first thing to do if not.
+
+Owns: the freshness of each drive and the order in which obstacles are named. Does not know: the words (sentences.py has
+them), how drives are found, or what time it is.
+
+*Protected* means: every drive is fresh and sound, at least one is kept away from the practice, and none is plugged in,
+where whatever happens to the computer would happen to it too. Simulated drives protect nothing; they are judged by the
+same rules only where there is no other, so that the program can be tried out.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from kinebackup.config import RotationConfig
+from kinebackup.model import Place
+
+NOBODY: Final = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DriveFacts:
+    """What is known of one enrolled drive. All times are aware, those of the last *good* run of their kind.
+
+    ``failed_check``: the last verification or restore test of the drive found that something would not come back.
+    """
+
+    label: str
+    place: Place
+    simulated: bool
+    present: bool
+    last_backup: datetime | None = None
+    last_verify: datetime | None = None
+    last_restore_test: datetime | None = None
+    failed_check: bool = False
+
+
+class Freshness(StrEnum):
+    FRESH = "fresh"
+    STALE = "stale"
+    NEVER = "never"
+    FUTURE = "future"  # the clock of this computer, or that of the last backup, was wrong
+
+
+@dataclass(frozen=True, slots=True)
+class DriveStatus:
+    """One drive, judged. ``backup_days`` are whole days since its last good backup; None where it never had one."""
+
+    label: str
+    freshness: Freshness
+    backup_days: int | None
+    limit_days: int
+    verify_due: bool
+    restore_test_due: bool
+
+
+class Say(StrEnum):
+    """What there is to say. The values are part of the JSON of ``status``: scripts may rely on them."""
+
+    # obstacles, in the order in which they matter
+    NO_DRIVE = "no-drive"
+    CLOCK_WRONG = "clock-wrong"  # drive
+    CHECK_FAILED = "check-failed"  # drive
+    NO_BACKUP_YET = "no-backup-yet"  # drive: the one to plug in
+    NO_BACKUP_YET_PLUGGED_IN = "no-backup-yet-plugged-in"  # drive
+    NO_BACKUP_FOR_DAYS = "no-backup-for-days"  # days, drive: the one to plug in
+    NO_BACKUP_FOR_DAYS_PLUGGED_IN = "no-backup-for-days-plugged-in"  # days, drive
+    DRIVE_NEVER_USED = "drive-never-used"  # drive
+    DRIVE_NEVER_USED_PLUGGED_IN = "drive-never-used-plugged-in"  # drive
+    DRIVE_STALE = "drive-stale"  # days, drive
+    DRIVE_AWAY_TOO_LONG = "drive-away-too-long"  # days, drive
+    DRIVE_STALE_PLUGGED_IN = "drive-stale-plugged-in"  # days, drive
+    NO_DRIVE_AWAY = "no-drive-away"
+    UNPLUG = "unplug"  # drive
+    UNPLUG_AND_TAKE_AWAY = "unplug-and-take-away"  # drive
+    ONLY_SIMULATED = "only-simulated"
+    # advice, which does not change the verdict
+    RESTORE_TEST_NEVER = "restore-test-never"  # drive
+    RESTORE_TEST_DUE = "restore-test-due"  # days, drive
+    VERIFY_NEVER = "verify-never"  # drive
+    VERIFY_DUE = "verify-due"  # days, drive
+    # all is well
+    PROTECTED_BY_ONE = "protected-by-one"  # drive
+    PROTECTED_BY_BOTH = "protected-by-both"
+    PROTECTED_BY_ALL = "protected-by-all"  # drives
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One sentence as a key and what goes into it; ``sentences.text_of`` words it."""
+
+    say: Say
+    drive: str = NOBODY
+    days: int = 0
+    drives: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """The verdict. ``headline`` comes first on every screen; ``more`` is everything else that there is to say."""
+
+    protected: bool
+    simulation: bool
+    headline: Sentence
+    more: tuple[Sentence, ...]
+    drives: tuple[DriveStatus, ...]
+
+
+def assess(drives: Sequence[DriveFacts], rules: RotationConfig, *, now: datetime) -> Assessment:
+    """Judge all enrolled drives at this time."""
+    real = [drive for drive in drives if not drive.simulated]
+    simulation = bool(drives) and not real
+    counted = sorted(drives if simulation else real, key=lambda drive: drive.label)
+    obstacles = list(_obstacles(counted, rules, now))
+    if simulation:
+        obstacles.append(Sentence(Say.ONLY_SIMULATED))
+    said = obstacles + list(_advice(counted, rules, now))
+    headline = _all_is_well(counted) if not obstacles else said.pop(0)
+    return Assessment(
+        protected=not obstacles,
+        simulation=simulation,
+        headline=headline,
+        more=tuple(said),
+        drives=tuple(_status(drive, rules, now) for drive in sorted(drives, key=lambda drive: drive.label)),
+    )
+
+
+def _obstacles(drives: Sequence[DriveFacts], rules: RotationConfig, now: datetime) -> Iterable[Sentence]:
+    if not drives:
+        yield Sentence(Say.NO_DRIVE)
+        return
+    for drive in drives:
+        if any(time and time > now for time in (drive.last_backup, drive.last_verify, drive.last_restore_test)):
+            yield Sentence(Say.CLOCK_WRONG, drive.label)
+    for drive in drives:
+        if drive.failed_check:
+            yield Sentence(Say.CHECK_FAILED, drive.label)
+    yield from _neglected(drives, rules, now)
+    if not any(drive.place == "domicile" for drive in drives):
+        yield Sentence(Say.NO_DRIVE_AWAY)
+    for drive in drives:
+        # A drive that is about to be backed up stays in; a simulated one is a folder, and always there.
+        if drive.present and not drive.simulated and _status(drive, rules, now).freshness is Freshness.FRESH:
+            yield Sentence(Say.UNPLUG_AND_TAKE_AWAY if drive.place == "domicile" else Say.UNPLUG, drive.label)
+
+
+def _neglected(drives: Sequence[DriveFacts], rules: RotationConfig, now: datetime) -> Iterable[Sentence]:
+    judged = [(drive, _status(drive, rules, now)) for drive in drives]
+    spoken_of = NOBODY
+    # The drive to ask for: one that is plugged in, else one that is at hand.
+    nearest = min(drives, key=lambda drive: (not drive.present, drive.place != "cabinet", drive.label))
+    if all(status.freshness is Freshness.NEVER for _drive, status in judged):
+        spoken_of = nearest.label
+        yield Sentence(Say.NO_BACKUP_YET_PLUGGED_IN if nearest.present else Say.NO_BACKUP_YET, spoken_of)
+    elif all(status.freshness in (Freshness.STALE, Freshness.NEVER) for _drive, status in judged):
+        spoken_of = nearest.label
+        say = Say.NO_BACKUP_FOR_DAYS_PLUGGED_IN if nearest.present else Say.NO_BACKUP_FOR_DAYS
+        days = min(status.backup_days for _drive, status in judged if status.backup_days is not None)
+        yield Sentence(say, spoken_of, days)
+    for drive, status in judged:
+        if drive.label == spoken_of:
+            continue
+        if status.freshness is Freshness.NEVER:
+            yield Sentence(Say.DRIVE_NEVER_USED_PLUGGED_IN if drive.present else Say.DRIVE_NEVER_USED, drive.label)
+        elif status.freshness is Freshness.STALE:
+            yield Sentence(_stale(drive), drive.label, status.backup_days or 0)
+
+
+def _stale(drive: DriveFacts) -> Say:
+    if drive.present:
+        return Say.DRIVE_STALE_PLUGGED_IN
+    return Say.DRIVE_AWAY_TOO_LONG if drive.place == "domicile" else Say.DRIVE_STALE
+
+
+def _advice(drives: Sequence[DriveFacts], rules: RotationConfig, now: datetime) -> Iterable[Sentence]:
+    for drive in drives:
+        if drive.last_backup is None:
+            continue  # nothing on it to test
+        status = _status(drive, rules, now)
+        if drive.last_restore_test is None:
+            yield Sentence(Say.RESTORE_TEST_NEVER, drive.label)
+        elif status.restore_test_due:
+            yield Sentence(Say.RESTORE_TEST_DUE, drive.label, _whole_days(drive.last_restore_test, now))
+        if drive.last_verify is None:
+            yield Sentence(Say.VERIFY_NEVER, drive.label)
+        elif status.verify_due:
+            yield Sentence(Say.VERIFY_DUE, drive.label, _whole_days(drive.last_verify, now))
+
+
+def _all_is_well(drives: Sequence[DriveFacts]) -> Sentence:
+    match len(drives):
+        case 1:
+            return Sentence(Say.PROTECTED_BY_ONE, drives[0].label)
+        case 2:
+            return Sentence(Say.PROTECTED_BY_BOTH)
+        case count:
+            return Sentence(Say.PROTECTED_BY_ALL, drives=count)
+
+
+def _status(drive: DriveFacts, rules: RotationConfig, now: datetime) -> DriveStatus:
+    limit_days = rules.offsite_days if drive.place == "domicile" else rules.fresh_days
+    backup_days = None if drive.last_backup is None else _whole_days(drive.last_backup, now)
+    if drive.last_backup is None or backup_days is None:
+        freshness = Freshness.NEVER
+    elif drive.last_backup > now:
+        freshness = Freshness.FUTURE
+    else:
+        # Whole days: who saves each Friday evening is not late for having begun five minutes later than last week.
+        freshness = Freshness.FRESH if backup_days <= limit_days else Freshness.STALE
+    return DriveStatus(
+        label=drive.label,
+        freshness=freshness,
+        backup_days=backup_days,
+        limit_days=limit_days,
+        verify_due=_is_due(drive.last_verify, rules.verify_days, now),
+        restore_test_due=_is_due(drive.last_restore_test, rules.restore_test_days, now),
+    )
+
+
+def _is_due(last: datetime | None, limit_days: int, now: datetime) -> bool:
+    return last is None or _whole_days(last, now) > limit_days
+
+
+def _whole_days(since: datetime, now: datetime) -> int:
+    return max(0, (now - since) // timedelta(days=1))

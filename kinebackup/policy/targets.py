@@ -1,0 +1,310 @@
+"""Where a backup may be written, where one may be restored, and which sources have already left the house.
+
+Owns: the verdicts and their reasons. Does not know: how the facts were found (drives/ does), which repository is on
+the drive (archive/ does), or how a verdict is shown.
+
+An allow-list first: a drive is accepted only when everything about it is known and right. CNIL, guide de la sécurité
+2024, fiche 17 asks for a copy that is offline; consumer clouds are no place for health data (HDS).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from kinebackup.i18n import _
+from kinebackup.policy.target_facts import CloudMatch, TargetFacts
+
+REPOSITORY_DIRECTORY: Final = "KINEBACKUP"
+
+Reason = Literal[
+    "accepted",
+    "cloud",  # the service takes the files elsewhere
+    "cloud-unclear",  # it may: its configuration could not be read
+    "network",
+    "fuse",
+    "memory",
+    "overlay",
+    "pseudo",
+    "inside-source",
+    "contains-source",
+    "not-found",
+    "not-a-directory",
+    "not-readable",
+    "not-mounted",
+    "system-disk",
+    "not-usb",
+    "not-drive-top",
+    "read-only",
+    "repository-is-link",
+    "repository-missing",
+    "other-files",
+]
+
+# What formatting tools and desktops put on every drive, without anyone having stored a file there.
+_LEFT_BY_SYSTEMS: Final = frozenset(
+    {
+        "$recycle.bin",
+        ".fseventsd",
+        ".spotlight-v100",
+        ".trashes",
+        ".temporaryitems",
+        ".ds_store",
+        "lost+found",
+        "system volume information",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something worth saying that refuses nothing."""
+
+    message: str
+    hint: str
+    service: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a place may be used. ``service`` names the cloud or the kind of share, where one is the reason."""
+
+    verdict: Literal["accepted", "refused"]
+    reason: Reason
+    message: str
+    hint: str
+    service: str | None = None
+    notices: tuple[Notice, ...] = ()
+
+    @property
+    def accepted(self) -> bool:
+        return self.verdict == "accepted"
+
+
+def judge(
+    facts: TargetFacts, *, sources: Sequence[str], enrolled: bool, simulated: bool, allow_existing_files: bool
+) -> Verdict:
+    """Whether a backup may be written there.
+
+    ``sources`` are resolved paths, with their aliases. ``enrolled`` says that the caller knows this drive: its
+    repository must then be there, for an empty folder is what an absent drive leaves behind. A ``simulated`` drive
+    needs neither USB nor a disk; every other rule holds for it in full.
+    """
+    return (
+        _refused_as_elsewhere(facts, simulated=simulated)
+        or _refused_for_sources(facts, sources)
+        or _refused_as_absent(facts, may_be_created=simulated and not enrolled)
+        or (None if simulated else judge_device(facts))
+        or _refused_as_place(facts, simulated=simulated)
+        or _refused_as_unclear(facts)
+        or _refused_for_content(facts, enrolled=enrolled, allow_existing_files=allow_existing_files)
+        or Verdict("accepted", "accepted", "", "", notices=_unclear_notices(facts))
+    )
+
+
+def judge_device(facts: TargetFacts) -> Verdict | None:
+    """Why this is not the disk of a dedicated USB drive, or None. Does not need the drive to be mounted."""
+    device = facts.device
+    if facts.on_system_disk:
+        return _refused(
+            "system-disk",
+            _("{path} is on the disk of this computer").format(path=facts.path),
+            _("plug in the backup drive; if it is plugged in, it is not mounted there"),
+        )
+    if device is None or not device.usb:
+        return _refused(
+            "not-usb",
+            _("{path} is not on a USB drive").format(path=facts.path),
+            _("use a USB drive that serves for backups only; --folder makes a simulated one, to try KineBackup out"),
+        )
+    if device.read_only or facts.read_only:
+        return _refused(
+            "read-only",
+            _("the drive of {path} is read-only").format(path=facts.path),
+            _("move its write-protection switch, or have it repaired: a failing drive turns read-only too"),
+        )
+    return None
+
+
+def judge_source(source: str, cloud: CloudMatch | None) -> Notice | None:
+    """A warning where the files of a source leave the house before any backup does."""
+    if cloud is None or cloud.kind == "network":
+        return None
+    if cloud.certain:
+        message = _("{service} synchronises the source {path}: these files have already left this computer")
+        hint = _("keep patient files out of synchronised folders; a host of health data must be HDS-certified")
+    else:
+        message = _("{service} may synchronise the source {path}: what it synchronises could not be read")
+        hint = _("look at the folders listed in the settings of {service}")
+    service = cloud.service
+    return Notice(message.format(service=service, path=source), hint.format(service=service), service)
+
+
+def judge_restore_destination(facts: TargetFacts) -> Verdict:
+    """Whether files may be restored there. A synchronised folder is refused: they would leave the house in clear.
+
+    What could not be read is only told, for here the first promise is that the data comes back.
+    """
+    cloud = facts.cloud
+    if cloud is not None and cloud.certain and cloud.kind == "cloud":
+        return _refused(
+            "cloud",
+            _("{path} is synchronised by {service}: the restored files would leave this computer").format(
+                path=facts.path, service=cloud.service
+            ),
+            _("choose a folder that no cloud synchronises"),
+            service=cloud.service,
+        )
+    if facts.mount_kind == "pseudo":
+        return _refused_as_filesystem(facts, "pseudo")
+    notices = _unclear_notices(facts)
+    if cloud is not None and cloud.kind == "network":
+        message = _("{path} is on another computer ({service})").format(path=facts.path, service=cloud.service)
+        notices = (Notice(message, _("restored files are not encrypted there"), cloud.service), *notices)
+    elif facts.mount_kind == "fuse":
+        message = _("where {path} keeps its files cannot be told ({filesystem})").format(
+            path=facts.path, filesystem=facts.filesystem
+        )
+        notices = (Notice(message, _("make sure that it is no cloud")), *notices)
+    return Verdict("accepted", "accepted", "", "", notices=notices)
+
+
+def is_inside(path: str, folder: str) -> bool:
+    """Whether ``path`` is ``folder`` or lies in it. Both are absolute and normalised."""
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def _refused(reason: Reason, message: str, hint: str, *, service: str | None = None) -> Verdict:
+    return Verdict("refused", reason, message, hint, service)
+
+
+def _refused_as_elsewhere(facts: TargetFacts, *, simulated: bool) -> Verdict | None:
+    """Where the bytes would leave this computer, or not last."""
+    cloud = facts.cloud
+    if cloud is not None and cloud.certain:
+        if cloud.kind == "network":
+            message = _("{path} is on another computer ({service})")
+            hint = _("use a USB drive: a network share is reachable by whatever attacks this computer")
+        else:
+            message = _("{path} is in a folder that {service} synchronises")
+            hint = _("use a USB drive: backups of patient files never go to a cloud")
+        message = message.format(path=facts.path, service=cloud.service)
+        return _refused(cloud.kind, message, hint, service=cloud.service)
+    if facts.device is not None and facts.device.networked:
+        message = _("the disk of {path} is reached over the network").format(path=facts.path)
+        return _refused("network", message, _("use a drive that is plugged into this computer"))
+    match facts.mount_kind:
+        case "fuse" | "pseudo" as kind:
+            return _refused_as_filesystem(facts, kind)
+        case "local-fuse" if not simulated:
+            return _refused_as_filesystem(facts, "fuse")
+        case "memory" | "overlay" as kind if not simulated:
+            return _refused_as_filesystem(facts, kind)
+        case _:
+            return None
+
+
+def _refused_as_filesystem(facts: TargetFacts, reason: Literal["fuse", "memory", "overlay", "pseudo"]) -> Verdict:
+    """The filesystem is none to write a backup on."""
+    match reason:
+        case "memory":
+            message = _("{path} is in memory ({filesystem}): it is lost when the computer stops")
+        case "fuse":
+            message = _("where {path} keeps its files cannot be told ({filesystem})")
+        case "overlay" | "pseudo":
+            message = _("{path} is no place for files that must last ({filesystem})")
+    message = message.format(path=facts.path, filesystem=facts.filesystem)
+    return _refused(reason, message, _("use a USB drive that serves for backups only"))
+
+
+def _refused_for_sources(facts: TargetFacts, sources: Sequence[str]) -> Verdict | None:
+    """A backup inside what it saves would grow without end, and be lost with it."""
+    for place in (facts.path, *facts.aliases):
+        for source in sources:
+            if is_inside(place, source):
+                message = _("{path} lies inside the source {source}").format(path=facts.path, source=source)
+                return _refused(
+                    "inside-source", message, _("a backup must lie on another disk than the files it saves")
+                )
+            if is_inside(source, place):
+                message = _("the source {source} lies inside {path}").format(path=facts.path, source=source)
+                return _refused(
+                    "contains-source", message, _("a backup must lie on another disk than the files it saves")
+                )
+    return None
+
+
+def _refused_as_absent(facts: TargetFacts, *, may_be_created: bool) -> Verdict | None:
+    if facts.exists or may_be_created:
+        return None
+    message = _("{path} does not exist").format(path=facts.path)
+    return _refused("not-found", message, _("plug in the drive, or check the path"))
+
+
+def _refused_as_place(facts: TargetFacts, *, simulated: bool) -> Verdict | None:
+    """A drive is used from its top, where its reader and its LISEZMOI must be found in twenty years."""
+    if not facts.mount_point:
+        message = _("{path} is not mounted").format(path=facts.path)
+        return _refused("not-mounted", message, _("mount the drive, and give the folder where it is mounted"))
+    if facts.exists and not facts.is_directory:
+        message = _("{path} is not a folder").format(path=facts.path)
+        return _refused("not-a-directory", message, _("give the folder where the drive is mounted"))
+    if simulated or facts.path == facts.mount_point:
+        return None
+    return _refused(
+        "not-drive-top",
+        _("{path} is a folder of the drive, not its top").format(path=facts.path),
+        _("give {path}").format(path=facts.mount_point),
+    )
+
+
+def _refused_as_unclear(facts: TargetFacts) -> Verdict | None:
+    if facts.cloud is None:
+        return None
+    return _refused(
+        "cloud-unclear",
+        _("{service} may synchronise {path}: what it synchronises could not be read").format(
+            path=facts.path, service=facts.cloud.service
+        ),
+        _("choose a place outside {place}").format(place=facts.cloud.path),
+        service=facts.cloud.service,
+    )
+
+
+def _refused_for_content(facts: TargetFacts, *, enrolled: bool, allow_existing_files: bool) -> Verdict | None:
+    repository = f"{facts.path.rstrip('/')}/{REPOSITORY_DIRECTORY}"
+    if facts.repository == "not-a-directory":
+        message = _("{path} is not a folder, or leads elsewhere").format(path=repository)
+        return _refused("repository-is-link", message, _("remove it: KineBackup makes this folder itself"))
+    if facts.repository == "directory":
+        return None
+    if enrolled:
+        message = _("{path} is missing: this is not the drive as it was left").format(path=repository)
+        return _refused("repository-missing", message, _("plug in the right drive, or enroll this one anew"))
+    if facts.exists and facts.top_level is None:
+        message = _("{path} cannot be read").format(path=facts.path)
+        return _refused("not-readable", message, _("run the command as root, or check the drive"))
+    others = [name for name in facts.top_level or () if not _is_left_by_systems(name)]
+    if others and not allow_existing_files:
+        return _refused(
+            "other-files",
+            _("{path} already holds other files").format(path=facts.path),
+            _("use an empty drive, or --allow-existing-files to leave them there"),
+        )
+    return None
+
+
+def _is_left_by_systems(name: str) -> bool:
+    return name.lower() in _LEFT_BY_SYSTEMS or name.startswith(".Trash-")
+
+
+def _unclear_notices(facts: TargetFacts) -> tuple[Notice, ...]:
+    """One for each service: a person looks once into its settings, not once for each file that was found."""
+    services = dict.fromkeys(match.service for match in facts.unclear)
+    return tuple(
+        Notice(
+            _("what {service} synchronises could not be read").format(service=service),
+            _("check in its settings that it does not synchronise {path}").format(path=facts.path),
+            service,
+        )
+        for service in services
+    )

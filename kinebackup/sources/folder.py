@@ -1,0 +1,163 @@
+"""Patient folders as the engine reads them: the real ``Source``.
+
+Owns: walking by directory descriptors, exclusions, the mount boundary, extended attributes, owners' names.
+Does not know: what is new, or where it is written.
+
+Every step is taken from an open directory (openat) and never through a link: the daemon runs as root and reads folders
+that an ordinary program may rearrange while it does.
+"""
+
+import errno
+import fnmatch
+import grp
+import os
+import pwd
+import re
+from collections.abc import Callable, Collection, Sequence
+from operator import attrgetter
+
+from kinebackup.archive.source import Found, LiveCopy
+from kinebackup.sources.live_database import DatabaseCopier
+
+_READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+_DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NO_XATTRS = {errno.ENOTSUP, errno.ENODATA, errno.ENOENT, errno.EACCES, errno.EPERM}
+# A label of the local security policy; it means nothing on another computer and cannot be set there.
+_SKIPPED_XATTRS = {"security.selinux"}
+_by_name = attrgetter("name")
+
+
+class Exclusions:
+    """Glob patterns: one without ``/`` matches a name anywhere, one with ``/`` the path below the source."""
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        self._names = _union([p for p in patterns if "/" not in p])
+        self._paths = _union([p.strip("/") for p in patterns if "/" in p])
+
+    def __bool__(self) -> bool:
+        return bool(self._names or self._paths)
+
+    def match(self, name: str, relative: str) -> bool:
+        return bool((self._names and self._names.match(name)) or (self._paths and self._paths.match(relative)))
+
+
+def _union(patterns: Sequence[str]) -> re.Pattern[str] | None:
+    return re.compile("|".join(fnmatch.translate(p) for p in patterns)) if patterns else None
+
+
+class FolderDirectory:
+    """One open directory."""
+
+    __slots__ = ("_device", "_owner", "_relative", "fd")
+
+    def __init__(self, owner: "FolderSource", fd: int, relative: str, device: int) -> None:
+        self._owner = owner
+        self.fd = fd
+        self._relative = relative
+        self._device = device
+
+    def entries(self) -> list[Found]:
+        with os.scandir(self.fd) as scan:
+            listed = list(scan)
+        listed.sort(key=_by_name)
+        if not "".join([entry.name for entry in listed]).isascii():
+            listed.sort(key=lambda entry: os.fsencode(entry.name))
+        exclusions = self._owner.exclusions
+        found: list[Found] = []
+        for entry in listed:
+            if exclusions and exclusions.match(entry.name, self._below(entry.name)):
+                continue
+            try:
+                found.append(Found(entry.name, entry.stat(follow_symlinks=False)))
+            except FileNotFoundError:
+                continue  # removed since the directory was listed: as if never there
+        return found
+
+    def _below(self, name: str) -> str:
+        return f"{self._relative}/{name}" if self._relative else name
+
+    def open_file(self, name: str) -> int:
+        try:
+            return os.open(name, _READ_FLAGS | os.O_NOATIME, dir_fd=self.fd)
+        except PermissionError:  # O_NOATIME is for the owner and root
+            return os.open(name, _READ_FLAGS, dir_fd=self.fd)
+
+    def open_directory(self, name: str) -> "FolderDirectory":
+        fd = os.open(name, _DIRECTORY_FLAGS, dir_fd=self.fd)
+        return FolderDirectory(self._owner, fd, self._below(name), self._device)
+
+    def duplicate(self) -> "FolderDirectory":
+        return FolderDirectory(self._owner, os.dup(self.fd), self._relative, self._device)
+
+    def read_link(self, name: str) -> str:
+        return os.readlink(name, dir_fd=self.fd)
+
+    def xattrs(self, name: str | None, fd: int | None) -> dict[str, bytes]:
+        where: int | str = f"/proc/self/fd/{self.fd}/{name}" if name is not None and fd is None else fd or self.fd
+        follow = not isinstance(where, str)
+        try:
+            names = os.listxattr(where, follow_symlinks=follow)
+            return {n: os.getxattr(where, n, follow_symlinks=follow) for n in names if n not in _SKIPPED_XATTRS}
+        except OSError as error:
+            if error.errno in _NO_XATTRS:
+                return {}
+            raise
+
+    def crosses_mount(self, stat: os.stat_result) -> bool:
+        return self._owner.one_file_system and stat.st_dev != self._device
+
+    def live_copy(self, name: str) -> LiveCopy | None:
+        return self._owner.copier.copy(self.fd, name) if self._owner.copier else None
+
+    def close(self) -> None:
+        os.close(self.fd)
+
+
+class FolderSource:
+    """One configured source folder."""
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        exclude: Sequence[str] = (),
+        one_file_system: bool = True,
+        copier: DatabaseCopier | None = None,
+    ) -> None:
+        """``path``: absolute. Links on the way to the folder are resolved once, here."""
+        self.path = os.path.realpath(path)
+        self.exclusions = Exclusions(exclude)
+        self.one_file_system = one_file_system
+        self.copier = copier
+
+    def open_root(self) -> FolderDirectory:
+        fd = os.open(self.path, _DIRECTORY_FLAGS)
+        return FolderDirectory(self, fd, "", os.fstat(fd).st_dev)
+
+    def ancestors(self) -> list[Found]:
+        found: list[Found] = []
+        path = ""
+        for part in self.path.strip("/").split("/"):
+            path += f"/{part}"
+            found.append(Found(part, os.lstat(path)))
+        return found
+
+
+class SystemNames:
+    """Owners' names from this computer's user database; a number without a name is left out."""
+
+    def users(self, uids: Collection[int]) -> dict[str, str]:
+        return _named(uids, lambda uid: pwd.getpwuid(uid).pw_name)
+
+    def groups(self, gids: Collection[int]) -> dict[str, str]:
+        return _named(gids, lambda gid: grp.getgrgid(gid).gr_name)
+
+
+def _named(numbers: Collection[int], look_up: Callable[[int], str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for number in sorted(numbers):
+        try:
+            found[str(number)] = look_up(number)
+        except KeyError:
+            continue
+    return found

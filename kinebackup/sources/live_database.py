@@ -1,0 +1,78 @@
+"""Copies of SQLite databases that are in use, made through SQLite's own online backup.
+
+Owns: the copy and where it lies meanwhile. Does not know: what becomes of it.
+
+A database file that nobody changed while it was read, and that has no journal or write-ahead log beside it, is consistent as it
+is, and is read directly. Only the others are copied (docs/decisions/0006-live-databases.md).
+"""
+
+import contextlib
+import os
+import sqlite3
+import tempfile
+from collections.abc import Sequence
+
+from kinebackup.archive.source import LiveCopy
+from kinebackup.archive.tree import Copied
+
+COMPANION_SUFFIXES = ("-wal", "-shm", "-journal")
+_BUSY_TIMEOUT_S = 10.0
+
+
+class DatabaseCopier:
+    """Makes copies in the first of its directories that has room: RAM-backed first, then a 0700 directory on disk."""
+
+    def __init__(self, directories: Sequence[str]) -> None:
+        self._directories = directories
+
+    def copy(self, directory_fd: int, name: str) -> LiveCopy | None:
+        """None where the file is no sound database, stays locked, or nowhere is there room for the copy."""
+        path = f"/proc/self/fd/{directory_fd}/{name}"
+        wal_size, wal_mtime = _stat_wal(directory_fd, name)
+        size = os.stat(name, dir_fd=directory_fd, follow_symlinks=False).st_size
+        for staging in self._directories:
+            if _free_bytes(staging) < 2 * (size + wal_size):
+                continue
+            fd = self._copy_into(staging, path)
+            if fd is not None:
+                return LiveCopy(fd, Copied(by="sqlite", size=size, wal_size=wal_size, wal_mtime=wal_mtime))
+        return None
+
+    def _copy_into(self, staging: str, path: str) -> int | None:
+        folder = tempfile.mkdtemp(prefix="kinebackup-", dir=staging)
+        target = os.path.join(folder, "copy")
+        try:
+            with (
+                contextlib.closing(
+                    sqlite3.connect(f"file:{_quote(path)}?mode=ro", uri=True, timeout=_BUSY_TIMEOUT_S)
+                ) as live,
+                contextlib.closing(sqlite3.connect(target)) as copy,
+            ):
+                live.backup(copy)
+            return os.open(target, os.O_RDONLY | os.O_CLOEXEC)
+        except sqlite3.Error:
+            return None
+        finally:
+            for leftover in os.listdir(folder):
+                os.unlink(os.path.join(folder, leftover))
+            os.rmdir(folder)
+
+
+def _quote(path: str) -> str:
+    return "".join(c if c not in "?#%" else f"%{ord(c):02x}" for c in path)
+
+
+def _stat_wal(directory_fd: int, name: str) -> tuple[int, int]:
+    try:
+        stat = os.stat(f"{name}-wal", dir_fd=directory_fd, follow_symlinks=False)
+    except OSError:
+        return 0, 0
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _free_bytes(directory: str) -> int:
+    try:
+        info = os.statvfs(directory)
+    except OSError:
+        return 0
+    return info.f_bavail * info.f_frsize
