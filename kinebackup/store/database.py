@@ -146,6 +146,8 @@ def create_database(file: Path) -> None:
 
 def _fill(file: Path) -> None:
     with contextlib.closing(_connect(file, BUSY_TIMEOUT_S)) as connection:
+        # Readers never wait for the writer. Set here, for ever: the change itself would need the file alone.
+        connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute("BEGIN IMMEDIATE")
         _apply_steps(connection, have=0)
@@ -189,9 +191,7 @@ def _open(file: Path, busy_timeout_s: float) -> sqlite3.Connection:
 def _prepare(connection: sqlite3.Connection, file: Path) -> None:
     if _pragma(connection, "application_id") != APPLICATION_ID:  # also an empty file, which SQLite takes for a new one
         raise _damaged(file)
-    # Readers never wait for the writer; and what was promised to be remembered is on the disk when the call returns.
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA synchronous = FULL")  # what was promised to be remembered is on the disk
     version = _pragma(connection, "user_version")
     if version > len(SCHEMA_STEPS):
         raise KineError(

@@ -3,6 +3,8 @@
 import dataclasses
 import sqlite3
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
@@ -375,3 +377,18 @@ def test_the_state_in_which_a_drive_was_left_is_remembered(state: StateDb) -> No
     state.record_seen(REPOSITORY, Seen(newest_snapshot_time=T0, snapshots=3))
     state.record_seen(REPOSITORY, Seen(newest_snapshot_time=T0 + HOUR, snapshots=4))
     assert state.seen(REPOSITORY) == Seen(newest_snapshot_time=T0 + HOUR, snapshots=4)
+
+
+def test_many_processes_may_open_a_new_memory_at_once(tmp_path: Path) -> None:
+    StateDb.create(tmp_path / "state").close()
+    program = (
+        "import sys; from pathlib import Path; from datetime import datetime, UTC\n"
+        "from kinebackup.store.state_db import StateDb\n"
+        "with StateDb(Path(sys.argv[1])) as state:\n"
+        f"    state.begin_run({REPOSITORY!r}, 'backup', datetime(2026, 11, 3, tzinfo=UTC))\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "state")]
+    processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _number in range(4)]
+    assert [process.communicate(timeout=60)[1] for process in processes] == ["", "", "", ""]
+    with StateDb(tmp_path / "state") as state:
+        assert len(state.runs(limit=9)) == 4
