@@ -64,8 +64,10 @@ def cloud_of(
 
 
 def service_of(mount: Mount) -> CloudService | None:
-    """The service that this mount is, by its type and source."""
-    return next((service for service in all_services() if service.is_mounted_as(mount)), None)
+    """The service that this mount is: by its type, which is certain, rather than by the look of its source."""
+    services = all_services()
+    by_type = (service for service in services if mount.filesystem in service.filesystems)
+    return next(by_type, None) or next((service for service in services if service.has_source(mount)), None)
 
 
 def is_remote(mount: Mount) -> bool:

@@ -76,8 +76,5 @@ class CloudService:
     in_home: Callable[[Home], Iterable[SyncedFolder]] | None = None
     in_system: Callable[[System], Iterable[SyncedFolder]] | None = None
 
-    def is_mounted_as(self, mount: Mount) -> bool:
-        if mount.filesystem in self.filesystems:
-            return True
-        # A disk's source is a device, or a name its owner chose (zfs): only the others can be addresses.
-        return self.sources is not None and mount.kind != "pseudo" and bool(self.sources.match(mount.source))
+    def has_source(self, mount: Mount) -> bool:
+        return self.sources is not None and bool(self.sources.match(mount.source))
