@@ -68,7 +68,7 @@ def cutting_for(name: str, head: bytes, size_bytes: int, seed: bytes) -> Cutting
     """How to cut a file of that name, first bytes and size; ``seed`` is the repository's chunker seed."""
     if head.startswith(_MAGICS) or name.lower().endswith(_SUFFIXES):
         return Pages(next(page for limit, page in _PAGE_SIZES if size_bytes <= limit))
-    return ContentDefined(int.from_bytes(seed[:8], "little"))
+    return ContentDefined(int.from_bytes(seed[:4], "little"))
 
 
 class Cutter:

@@ -5,7 +5,7 @@ Owns: the pack's bytes, its table, its name. Does not know: which blobs are wort
 
 import hashlib
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from kinebackup.archive import compression
@@ -195,16 +195,20 @@ def check_place(segment: Segment, offset: int, size: int) -> None:
 def read_table(store: Store, keys: RepositoryKeys, name: FileName) -> Pack:
     """The pack of that name by its own table, authenticated; its segments are not read. Raises ``Damaged``."""
     path = path_of(name)
-    size = store.size(path)
+    return parse_table(lambda offset, size: store.read(path, offset, size), store.size(path), keys, name)
+
+
+def parse_table(read: Callable[[int, int], bytes], size: int, keys: RepositoryKeys, name: FileName) -> Pack:
+    """Like ``read_table``, from anything that gives ``size`` bytes at an offset."""
     if size < FRAME_BYTES + TAG_BYTES + TRAILER_BYTES:
         raise Damaged("a pack is too short")
-    table_size, segment_count = _TRAILER.unpack(store.read(path, size - TRAILER_BYTES, TRAILER_BYTES))
+    table_size, segment_count = _TRAILER.unpack(read(size - TRAILER_BYTES, TRAILER_BYTES))
     table_at = size - TRAILER_BYTES - table_size
     if table_at < FRAME_BYTES or table_size < TAG_BYTES or segment_count > MAX_PACK_SEGMENTS:
         raise Damaged("a pack's trailer is impossible")
-    salt = decode_frame(store.read(path, 0, FRAME_BYTES), PACK)
+    salt = decode_frame(read(0, FRAME_BYTES), PACK)
     opener = RecordOpener(keys, PACK, salt)
-    sealed = store.read(path, table_at, table_size)
+    sealed = read(table_at, table_size)
     plain = compression.decompress(opener.open(segment_count, sealed, final=True))
     segments, blobs = decode_table(plain)
     end = segments[-1].offset + segments[-1].sealed_size if segments else FRAME_BYTES

@@ -1,0 +1,364 @@
+"""Bringing a snapshot, or parts of it, back below a destination.
+
+Owns: which entries, directories and their times, hard links, what already exists. Does not know: how one entry is written.
+
+The caller's thread walks the snapshot and makes directories; workers write the files of one directory after another, so
+that neighbours in a segment are read by one worker. A directory gets its own mode and times when all else is done.
+"""
+
+import os
+import queue
+import stat as st
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Literal
+
+from kinebackup.archive.entry_writer import EntryWriter, stops_restore
+from kinebackup.archive.repository import BlobReader, Repository
+from kinebackup.archive.snapshot import NamedSnapshot
+from kinebackup.archive.tree import Entry
+from kinebackup.archive.trees import TreeReader
+from kinebackup.errors import Damaged, KineError
+from kinebackup.model import CancelToken, Monitor, Problem, RestoreReport
+
+Overwrite = Literal["never", "if-changed", "always"]
+
+WORKERS = 2
+_BATCH_FILES = 64
+_WAITING_BATCHES = 8
+_DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreRequest:
+    """What to bring back, and where. ``paths``: absolute paths of the source; none means everything."""
+
+    snapshot: NamedSnapshot
+    paths: Sequence[str]
+    destination: str
+    overwrite: Overwrite = "never"
+    dry_run: bool = False
+    as_root: bool = False
+
+
+@dataclass(slots=True)
+class _Counts:
+    restored: int = 0
+    skipped: int = 0
+    bytes: int = 0
+    problems: list[Problem] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Entries of one directory, for one worker. ``fresh``: this run made the directory, so nothing lies in it yet."""
+
+    path: str
+    entries: list[Entry]
+    fresh: bool
+
+
+class Destination:
+    """The directory that everything is restored below; nothing outside it is ever touched."""
+
+    def __init__(self, path: str) -> None:
+        os.makedirs(path, exist_ok=True)
+        self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def open(self, path: str) -> int:
+        """A descriptor of a directory below; raises ``OSError`` where a component is missing or is a link."""
+        fd = os.dup(self._fd)
+        for part in path.split("/") if path else []:
+            try:
+                below = os.open(part, _DIRECTORY_FLAGS, dir_fd=fd)
+            finally:
+                os.close(fd)
+            fd = below
+        return fd
+
+    def make(self, parent: str, name: str) -> bool:
+        """Make a directory; False where one is there already. It is closed to others until it gets its own mode."""
+        fd = self.open(parent)
+        try:
+            os.mkdir(name, 0o700, dir_fd=fd)
+        except FileExistsError:
+            if not st.S_ISDIR(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode):
+                raise
+            return False
+        else:
+            return True
+        finally:
+            os.close(fd)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+class Restore:
+    """One run."""
+
+    def __init__(
+        self, repository: Repository, request: RestoreRequest, *, cancel: CancelToken, monitor: Monitor
+    ) -> None:
+        self._repository = repository
+        self._request = request
+        self._cancel = cancel
+        self._monitor = monitor
+        self._trees = TreeReader(BlobReader(repository), self._report)
+        self._counts = _Counts()
+        self._lock = threading.Lock()
+        self._queue: queue.Queue[_Batch | None] = queue.Queue(_WAITING_BATCHES)
+        self._directories: list[tuple[str, Entry]] = []
+        self._links: dict[str, str] = {}
+        self._later: list[tuple[str, Entry]] = []
+        self._error: BaseException | None = None
+
+    def run(self, elapsed_s: Callable[[], float]) -> RestoreReport:
+        """Do it. Raises ``NotFound`` for a path that the snapshot lacks, ``KineError`` where the destination cannot take more."""
+        began = elapsed_s()
+        root = self._request.snapshot.snapshot.root
+        chosen = [self._trees.find(root, path) for path in self._request.paths]
+        counts = self._request.snapshot.snapshot.counts
+        self._monitor.phase("restore", files=0 if chosen else counts.files, size_bytes=0 if chosen else counts.bytes)
+        wanted = [visited.path for visited in chosen]
+        if self._request.dry_run:
+            self._count_only(root, wanted)
+        else:
+            self._restore(root, wanted)
+        found = self._counts
+        return RestoreReport(
+            found.restored, found.skipped, found.bytes, elapsed_s() - began, problems=tuple(found.problems)
+        )
+
+    def _count_only(self, root: Sequence[str], wanted: Sequence[str]) -> None:
+        for _, entries in self._directories_of(root, wanted, lambda _path, _entry: True):
+            for entry in entries:
+                if entry.type == "file":
+                    self._counts.restored += 1
+                    self._counts.bytes += entry.size
+
+    def _restore(self, root: Sequence[str], wanted: Sequence[str]) -> None:
+        self._destination = Destination(self._request.destination)
+        workers = [threading.Thread(target=self._work, name=f"restore-{n}", daemon=True) for n in range(WORKERS)]
+        for worker in workers:
+            worker.start()
+        try:
+            self._hand_out(root, wanted)
+        except BaseException as error:  # noqa: BLE001 - raised again below, once the workers have stopped
+            self._fail(error)
+        for _ in workers:
+            self._queue.put(None)
+        for worker in workers:
+            worker.join()
+        try:
+            if self._error is None:
+                self._finish_links()
+            self._finish_directories()
+        finally:
+            self._destination.close()
+        if self._error is not None:
+            raise self._error
+
+    # -- walking -------------------------------------------------------------------------------------------------
+
+    def _directories_of(
+        self, root: Sequence[str], wanted: Sequence[str], enter: Callable[[str, Entry], bool]
+    ) -> Iterator[tuple[str, list[Entry]]]:
+        """(path, entries that are not directories) of each directory on the way to, or below, what is wanted."""
+        stack: list[tuple[str, Sequence[str]]] = [("", root)]
+        while stack:
+            path, ids = stack.pop()
+            entries = [e for e in self._trees.entries(ids, path) if self._is_wanted(_join(path, e.path_name), wanted)]
+            yield path, [e for e in entries if e.type != "dir"]
+            below = [(_join(path, e.path_name), e) for e in entries if e.type == "dir"]
+            stack += [(p, e.tree) for p, e in reversed(below) if enter(p, e)]
+
+    @staticmethod
+    def _is_wanted(path: str, wanted: Sequence[str]) -> bool:
+        return not wanted or any(path == w or path.startswith(f"{w}/") or w.startswith(f"{path}/") for w in wanted)
+
+    def _hand_out(self, root: Sequence[str], wanted: Sequence[str]) -> None:
+        fresh: dict[str, bool] = {"": False}
+
+        def enter(path: str, entry: Entry) -> bool:
+            parent, _, name = path.rpartition("/")
+            try:
+                fresh[path] = self._destination.make(parent, name)
+            except OSError as error:
+                if stops_restore(error):
+                    raise
+                self._report(Problem("exists", f"/{path}", "something else is in the place of this folder"))
+                return False
+            self._directories.append((path, entry))
+            return True
+
+        for path, entries in self._directories_of(root, wanted, enter):
+            is_fresh = fresh.pop(path, False)
+            for at in range(0, len(entries), _BATCH_FILES):
+                self._check()
+                self._queue.put(_Batch(path, entries[at : at + _BATCH_FILES], is_fresh))
+
+    # -- writing -------------------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        reader = BlobReader(self._repository)
+        while (batch := self._queue.get()) is not None:
+            if self._error is not None:
+                continue
+            try:
+                self._write_batch(batch, reader)
+            except BaseException as error:  # noqa: BLE001 - raised by the caller's thread
+                self._fail(error)
+
+    def _write_batch(self, batch: _Batch, reader: BlobReader) -> None:
+        directory = self._destination.open(batch.path)
+        try:
+            for entry in batch.entries:
+                self._check()
+                path = _join(batch.path, entry.path_name)
+                if not batch.fresh and self._keeps_existing(directory, entry, path):
+                    continue
+                if entry.link and not self._is_first_link(entry, path):
+                    continue
+                self._write_entry(directory, entry, path, reader)
+        finally:
+            os.close(directory)
+
+    def _is_first_link(self, entry: Entry, path: str) -> bool:
+        with self._lock:
+            first = self._links.setdefault(entry.link, path)
+            if first != path:
+                self._later.append((path, entry))
+            return first == path
+
+    def _write_entry(self, directory: int, entry: Entry, path: str, reader: BlobReader) -> None:
+        def metadata(message: str) -> None:
+            self._report(Problem("metadata", f"/{path}", message))
+
+        writer = EntryWriter(reader, as_root=self._request.as_root, on_metadata=metadata)
+        try:
+            size = writer.write(directory, entry.path_name, entry)
+        except Damaged as error:
+            self._report(Problem("damaged", f"/{path}", error.message))
+            return
+        except OSError as error:
+            if stops_restore(error):
+                raise
+            self._report(Problem("not-restored", f"/{path}", f"the destination refused it ({error.strerror})"))
+            return
+        with self._lock:
+            if entry.type == "file":
+                self._counts.restored += 1
+                self._counts.bytes += size
+        self._monitor.advance(files=1, size_bytes=size)
+
+    def _keeps_existing(self, directory: int, entry: Entry, path: str) -> bool:
+        """Whether what lies there already stays, by ``--overwrite``."""
+        try:
+            there = os.stat(entry.path_name, dir_fd=directory, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        if st.S_ISDIR(there.st_mode):
+            self._report(Problem("exists", f"/{path}", "a folder is in the place of this file"))
+            return True
+        same = there.st_size == entry.size and there.st_mtime_ns == entry.mtime and st.S_ISREG(there.st_mode)
+        keep = self._request.overwrite == "never" or (self._request.overwrite == "if-changed" and same)
+        if keep:
+            with self._lock:
+                self._counts.skipped += 1
+                if entry.link:
+                    self._links.setdefault(entry.link, path)
+            self._monitor.advance(files=1)
+        return keep
+
+    def _finish_links(self) -> None:
+        """Further names of files that are already there; where that fails, the content is written again."""
+        reader = BlobReader(self._repository)
+        for path, entry in sorted(self._later):
+            parent, _, name = path.rpartition("/")
+            directory = self._destination.open(parent)
+            try:
+                if not self._link(self._links[entry.link], directory, name):
+                    self._write_entry(directory, entry, path, reader)
+                elif entry.type == "file":
+                    self._counts.restored += 1
+            finally:
+                os.close(directory)
+
+    def _link(self, first: str, directory: int, name: str) -> bool:
+        parent, _, first_name = first.rpartition("/")
+        try:
+            source = self._destination.open(parent)
+        except OSError:
+            return False
+        try:
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=directory)
+            os.link(first_name, name, src_dir_fd=source, dst_dir_fd=directory, follow_symlinks=False)
+        except OSError:
+            return False
+        else:
+            return True
+        finally:
+            os.close(source)
+
+    def _finish_directories(self) -> None:
+        """Modes and times of directories, the deepest first: writing into one would change its time again."""
+        for path, entry in reversed(self._directories):
+            problems: list[str] = []
+            writer = EntryWriter(
+                BlobReader(self._repository), as_root=self._request.as_root, on_metadata=problems.append
+            )
+            try:
+                fd = self._destination.open(path)
+            except OSError as error:
+                problems.append(f"the folder cannot be opened ({error.strerror})")
+            else:
+                writer.apply(fd, entry)
+                os.close(fd)
+            for message in problems:
+                self._report(Problem("metadata", f"/{path}", message))
+
+    # -- what happened -------------------------------------------------------------------------------------------
+
+    def _check(self) -> None:
+        self._cancel.check()
+        if self._error is not None:
+            raise self._error
+
+    def _fail(self, error: BaseException) -> None:
+        if isinstance(error, OSError) and stops_restore(error):
+            left = self._request.snapshot.snapshot.counts.files - self._counts.restored - self._counts.skipped
+            stopped = KineError(
+                f"the destination cannot take more ({error.strerror}); about {left} files are still missing",
+                "make room there, or choose another place, and run the same command again: it goes on where it stopped",
+            )
+            stopped.__cause__ = error
+            error = stopped
+        with self._lock:
+            self._error = self._error or error
+
+    def _report(self, problem: Problem) -> None:
+        if problem.kind == "damaged":
+            problem = Problem(problem.kind, problem.path, problem.message, (self._request.snapshot.id,))
+        with self._lock:
+            self._counts.problems.append(problem)
+        self._monitor.problem(problem)
+
+
+def _join(parent: str, name: str) -> str:
+    return f"{parent}/{name}" if parent else name
+
+
+def restore(
+    repository: Repository,
+    request: RestoreRequest,
+    elapsed_s: Callable[[], float],
+    *,
+    cancel: CancelToken,
+    monitor: Monitor,
+) -> RestoreReport:
+    """Bring back what the request names. ``repository.load`` has been called; no lock is needed."""
+    return Restore(repository, request, cancel=cancel, monitor=monitor).run(elapsed_s)
