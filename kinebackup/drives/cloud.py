@@ -18,7 +18,7 @@ from kinebackup.policy.target_facts import CloudMatch
 from kinebackup.policy.targets import is_inside
 
 FIRST_USER_ID: Final = 1000  # login.defs(5), UID_MIN
-UNKNOWN_CLIENT: Final = "a client of another user"
+UNKNOWN_CLIENT: Final = ""  # of a home that may not be read
 
 
 def find_clouds(system: System, table: MountTable | None = None) -> list[SyncedFolder]:

@@ -21,6 +21,7 @@ from kinebackup.policy.target_facts import CloudMatch, DeviceFacts, TargetFacts
 from kinebackup.policy.targets import REPOSITORY_DIRECTORY
 
 MAX_NAMES: Final = 1000  # enough to see that a place is not empty
+_ROOT_HOME: Final = "/root"
 _SYSTEM_PLACES: Final = ("/", "/usr", "/var", "/home", "/boot", "/boot/efi")
 
 
@@ -113,7 +114,8 @@ def _facts(
         unclear=tuple(
             CloudMatch(folder.service, "cloud", folder.path, folder.evidence, certain=False)
             for folder in here.clouds
-            if not folder.certain
+            # Only root can look into /root: a person who is not root would be told so at each backup.
+            if not folder.certain and folder.path != _ROOT_HOME
         ),
         free_bytes=content.free_bytes,
         total_bytes=content.total_bytes,

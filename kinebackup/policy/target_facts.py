@@ -24,7 +24,8 @@ class CloudMatch:
     """A service that takes, or may take, the files of ``path`` elsewhere.
 
     ``kind`` is "network" for a share of another computer. ``certain`` is False where the service is installed but what
-    it synchronises could not be read. ``evidence`` is what gave it away: a file, a marker, a mount type.
+    it synchronises could not be read; ``service`` is empty where that is a whole home, in which any client may be.
+    ``evidence`` is what gave it away: a file, a marker, a mount type.
     """
 
     service: str

@@ -135,8 +135,8 @@ def judge_source(source: str, cloud: CloudMatch | None) -> Notice | None:
     else:
         message = _("{service} may synchronise the source {path}: what it synchronises could not be read")
         hint = _("look at the folders listed in the settings of {service}")
-    service = cloud.service
-    return Notice(message.format(service=service, path=source), hint.format(service=service), service)
+    service = _named(cloud.service)
+    return Notice(message.format(service=service, path=source), hint.format(service=service), cloud.service or None)
 
 
 def judge_restore_destination(facts: TargetFacts) -> Verdict:
@@ -263,10 +263,10 @@ def _refused_as_unclear(facts: TargetFacts) -> Verdict | None:
     return _refused(
         "cloud-unclear",
         _("{service} may synchronise {path}: what it synchronises could not be read").format(
-            path=facts.path, service=facts.cloud.service
+            path=facts.path, service=_named(facts.cloud.service)
         ),
         _("choose a place outside {place}").format(place=facts.cloud.path),
-        service=facts.cloud.service,
+        service=facts.cloud.service or None,
     )
 
 
@@ -302,9 +302,15 @@ def _unclear_notices(facts: TargetFacts) -> tuple[Notice, ...]:
     services = dict.fromkeys(match.service for match in facts.unclear)
     return tuple(
         Notice(
-            _("what {service} synchronises could not be read").format(service=service),
-            _("check in its settings that it does not synchronise {path}").format(path=facts.path),
-            service,
+            _("what {service} synchronises could not be read").format(service=_named(service)),
+            _("check in its settings that it does not synchronise {path}").format(path=facts.path)
+            if service
+            else _("run the command as root, which can read it"),
+            service or None,
         )
         for service in services
     )
+
+
+def _named(service: str) -> str:
+    return service or _("another user")

@@ -15,5 +15,9 @@ from kinebackup.drives.clouds.service import CloudService
 @cache
 def all_services() -> tuple[CloudService, ...]:
     """Every service, in the order of the module names."""
-    modules = (importlib.import_module(f"{__name__}.{info.name}") for info in pkgutil.iter_modules(__path__))
-    return tuple(service for module in modules for service in getattr(module, "SERVICES", ()))
+    modules = [importlib.import_module(f"{__name__}.{info.name}") for info in pkgutil.iter_modules(__path__)]
+    services = tuple(service for module in modules for service in getattr(module, "SERVICES", ()))
+    if not services:
+        # An installation that lost its files must not find every place free of clouds.
+        raise RuntimeError(f"no cloud service is described in {list(__path__)}")
+    return services

@@ -25,15 +25,13 @@ SERVICES: Final = (
     CloudService("Ceph", "network", frozenset({"ceph", "fuse.ceph", "fuse.ceph-fuse"})),
     CloudService("GlusterFS", "network", frozenset({"fuse.glusterfs", "glusterfs"})),
     CloudService("Lustre", "network", frozenset({"lustre"})),
-    CloudService(
-        "cluster filesystem", "network", frozenset({"gfs2", "ocfs2", "gpfs", "orangefs", "pvfs2", "coda", "ncpfs"})
-    ),
+    CloudService("OCFS2, GFS2, GPFS", "network", frozenset({"gfs2", "gpfs", "ocfs2"})),
+    CloudService("OrangeFS", "network", frozenset({"orangefs", "pvfs2"})),
+    CloudService("Coda, NCP", "network", frozenset({"coda", "ncpfs"})),
     CloudService("FTP", "network", frozenset({"fuse.curlftpfs"})),
     CloudService("IPFS", "network", frozenset({"fuse.ipfs"})),
     CloudService(
-        "host of the virtual machine", "network", frozenset({"vboxsf", "fuse.vmhgfs-fuse", "vmhgfs", "prl_fs"})
+        "VirtualBox, VMware, Parallels", "network", frozenset({"vboxsf", "fuse.vmhgfs-fuse", "vmhgfs", "prl_fs"})
     ),
-    CloudService(
-        "telephone", "network", frozenset({"fuse.jmtpfs", "fuse.simple-mtpfs", "fuse.go-mtpfs", "fuse.ifuse"})
-    ),
+    CloudService("MTP", "network", frozenset({"fuse.jmtpfs", "fuse.simple-mtpfs", "fuse.go-mtpfs", "fuse.ifuse"})),
 )
