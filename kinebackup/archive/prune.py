@@ -1,0 +1,187 @@
+"""Deleting snapshots, and then what no snapshot needs any more.
+
+Owns: marking, repacking, and the order in which things go. Does not know: which snapshots may go (``policy.retention``).
+
+A crash at any point loses nothing: snapshots go first, then the index is written anew without the packs that will go, then the
+packs go. What is left over is found and removed by the next prune.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+from kinebackup.archive import pack
+from kinebackup.archive.backup import Environment
+from kinebackup.archive.committer import write_index
+from kinebackup.archive.format import Kind
+from kinebackup.archive.index import merge
+from kinebackup.archive.packer import Packer
+from kinebackup.archive.references import Marks, ReferenceWalk
+from kinebackup.archive.repository import BlobReader, Repository
+from kinebackup.errors import CheckFailed, Damaged
+from kinebackup.model import CancelToken, FileName, Monitor, Problem, PruneReport
+
+REPACK_BELOW = 0.7  # a pack with less than this share in use is rewritten
+_BATCH_BYTES = 256 * 2**20  # rewritten and freed before the next batch begins: a nearly full drive needs no more room
+
+
+@dataclass(slots=True)
+class _Use:
+    """How much of a pack is needed: bytes of plaintext."""
+
+    used: int = 0
+    total: int = 0
+    places: list[tuple[int, int]] = field(default_factory=list)  # (table, place) of each blob that is needed
+
+
+def prune(
+    repository: Repository,
+    remove: Sequence[FileName],
+    world: Environment,
+    *,
+    dry_run: bool,
+    cancel: CancelToken,
+    monitor: Monitor,
+) -> PruneReport:
+    """Remove these snapshots and everything that only they needed.
+
+    The caller holds the writer lock and has called ``repository.load``. Raises ``CheckFailed`` where a snapshot that stays cannot
+    be followed whole: what it needs could then not be told from what nobody needs. Nothing has been deleted in that case.
+    """
+    began = world.elapsed_s()
+    monitor.phase("mark")
+    known, problems = repository.snapshots()
+    doomed = set(remove)
+    kept = [named for named in known if named.id not in doomed]
+    marks = _mark(repository, kept, cancel)
+    uses = _uses(repository, marks)
+    dead = [name for name, use in uses.items() if not use.used]
+    thin = [name for name, use in uses.items() if use.used and _worth_repacking(repository, name, use)]
+    freed = sum(repository.present.get(name, 0) for name in dead)
+    if not dry_run:
+        _clear_temporary(repository)
+        _remove(repository, "snapshots", remove)
+        _drop_packs(repository, dead, world)
+        freed += _repack(repository, thin, uses, world, cancel, monitor)
+    return PruneReport(
+        snapshots_kept=len(kept),
+        snapshots_removed=tuple(named.id for named in known if named.id in doomed),
+        packs_removed=len(dead),
+        packs_repacked=len(thin),
+        bytes_freed=freed,
+        duration_s=world.elapsed_s() - began,
+        problems=tuple(problems),
+    )
+
+
+def _mark(repository: Repository, kept: Sequence[object], cancel: CancelToken) -> Marks:
+    broken: list[Problem] = []
+    walk = ReferenceWalk(repository, cancel, broken.append)
+    for named in repository.snapshots()[0]:
+        if named in kept:
+            walk.add(named)
+    unreadable = [problem for problem in broken if problem.kind == "damaged"]
+    if unreadable:
+        raise CheckFailed(
+            f"{len(unreadable)} folders or files of snapshots that stay cannot be followed, so nothing is deleted",
+            "run: kinebackup verify --full, then: kinebackup backup; both tell what is affected",
+        )
+    return walk.marks
+
+
+def _uses(repository: Repository, marks: Marks) -> dict[FileName, _Use]:
+    uses = {name: _Use() for name in repository.present}
+    for number, table in enumerate(repository.index.tables):
+        flags = marks.by_table[number]
+        for place, (_, _, _, size) in enumerate(table.entries()):
+            use = uses.get(table.packs[table.pack_number(place)].name)
+            if use is None:
+                continue
+            use.total += size
+            if flags[place]:
+                use.used += size
+                use.places.append((number, place))
+    return uses
+
+
+def _worth_repacking(repository: Repository, name: FileName, use: _Use) -> bool:
+    return use.used < use.total * REPACK_BELOW or name in repository.damaged_names
+
+
+def _clear_temporary(repository: Repository) -> None:
+    for info in repository.store.list_files("tmp"):
+        repository.store.remove(f"tmp/{info.name}")
+
+
+def _remove(repository: Repository, directory: str, names: Sequence[str]) -> None:
+    for name in names:
+        repository.store.remove(f"{directory}/{name}")
+    repository.store.sync_directories([directory])
+
+
+def _drop_packs(repository: Repository, packs: Collection[FileName], world: Environment) -> None:
+    """Take packs out of the index, then off the drive."""
+    if not packs:
+        return
+    listed = repository.list_names("index")
+    keep = repository.present.keys() - set(packs)
+    written = {write_index(repository, plain, world.entropy) for plain in merge(repository.index.tables, keep)}
+    _remove(repository, "index", [name for name in listed if name not in written])
+    for name in packs:
+        repository.store.remove(pack.path_of(name))
+        repository.store.remove(f"damaged/{name}")
+        repository.present.pop(name, None)
+    repository.store.sync_directories(sorted({f"packs/{name[:2]}" for name in packs}))
+
+
+def _repack(
+    repository: Repository,
+    thin: Sequence[FileName],
+    uses: dict[FileName, _Use],
+    world: Environment,
+    cancel: CancelToken,
+    monitor: Monitor,
+) -> int:
+    """Copy what is needed out of thin packs and drop them, batch by batch; returns the bytes won."""
+    monitor.phase("repack", files=len(thin))
+    won = 0
+    batch: list[FileName] = []
+    size = 0
+    for name in [*thin, None]:
+        if name is not None:
+            batch.append(name)
+            size += uses[name].used
+        if batch and (name is None or size >= _BATCH_BYTES):
+            cancel.check()
+            won += _repack_batch(repository, batch, uses, world, cancel)
+            monitor.advance(files=len(batch))
+            batch, size = [], 0
+    return won
+
+
+def _repack_batch(
+    repository: Repository,
+    batch: Sequence[FileName],
+    uses: dict[FileName, _Use],
+    world: Environment,
+    cancel: CancelToken,
+) -> int:
+    before = sum(repository.present[name] for name in batch)
+    packer = Packer(repository, world.entropy, read_back=True, cancel=cancel)
+    reader = BlobReader(repository)
+    stuck: set[FileName] = set()
+    tables = list(repository.index.tables)
+    try:
+        for name in batch:
+            for number, place in sorted(uses[name].places, key=lambda p: tables[p[0]].location(p[1]).segment.record):
+                kind, blob_id = tables[number].location(place).segment.kind, tables[number].id_at(place)
+                try:
+                    packer.put(Kind(kind), blob_id, reader.read(Kind(kind), blob_id))
+                except Damaged:
+                    stuck.add(name)  # a damaged pack stays as long as something needs what can still be read of it
+    except BaseException:
+        packer.stop()
+        raise
+    written = packer.finish()
+    gone = [name for name in batch if name not in stuck]
+    _drop_packs(repository, gone, world)
+    return before - sum(repository.present.get(name, 0) for name in batch) - written
