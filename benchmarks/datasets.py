@@ -89,7 +89,7 @@ def _make_patient(folder: Path, writer: _Writer, rng: random.Random, prose: Pros
         writer.write(f"{letters}/lettre {number}.rtf", documents.rtf_letter(prose, _size(rng, 4_000, 30_000)))
         writer.write(f"{letters}/réponse {number}.odt", documents.odt_letter(prose, noise, _size(rng, 5_000, 60_000)))
     for number in range(5):
-        writer.write(f"{reports}/bilan {number}.pdf", documents.pdf(prose, noise, _size(rng, 15_000, 900_000)))
+        writer.write(f"{reports}/bilan {number}.pdf", documents.pdf(prose, noise, _size(rng, 15_000, 600_000)))
     for number in range(rng.choice((1, 1, 2))):
         writer.write(f"{pictures}/IMG_{number:04d}.JPG", documents.jpeg(noise, _size(rng, 50_000, 4_000_000)))
     if rng.random() < 0.5:  # a copy of something, under another name, as people make them

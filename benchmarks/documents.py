@@ -54,7 +54,7 @@ def odt_letter(prose: Prose, noise: Noise, length: int) -> bytes:
 
 
 def pdf(prose: Prose, noise: Noise, size_bytes: int) -> bytes:
-    """A report: three quarters compressed streams, one quarter plain objects, metadata and cross-references."""
+    """A report: four fifths compressed streams, the rest plain objects and cross-references."""
     parts = [b"%PDF-1.4\n"]
     number, length = 1, 0
     while length < size_bytes:
