@@ -1,0 +1,136 @@
+"""The command line's entry: global options, the table of commands, errors and exit codes.
+
+Owns: ``kinebackup`` itself. Does not know: what a command does; each is imported when it is called, so that ``--help`` and ``status``
+answer at once.
+"""
+
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from kinebackup import __version__
+from kinebackup.cli.session import Session
+from kinebackup.errors import Cancelled, ConfigError, ExitCode, KineError
+from kinebackup.i18n import _, language_from, set_language
+
+# command → (module, attribute, what --help says of it)
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "init": ("kinebackup.cli.setup", "init", "Create the practice's keys on this computer."),
+    "drive": ("kinebackup.cli.drives", "drive", "Prepare and list the drives."),
+    "status": ("kinebackup.cli.status", "status", "Say in one screen whether the practice is protected."),
+    "backup": ("kinebackup.cli.backups", "backup", "Back up the sources to a drive."),
+    "snapshots": ("kinebackup.cli.browse", "snapshots", "List the backups of a drive."),
+    "ls": ("kinebackup.cli.browse", "ls", "List what is in a backup."),
+    "find": ("kinebackup.cli.browse", "find", "Find a file by name in all backups."),
+    "diff": ("kinebackup.cli.browse", "diff", "Show what changed between two backups."),
+    "restore": ("kinebackup.cli.restore", "restore", "Bring files back from a backup."),
+    "restore-test": ("kinebackup.cli.checks", "restore_test", "Prove that the data comes back."),
+    "verify": ("kinebackup.cli.checks", "verify", "Read and authenticate what is on a drive."),
+    "prune": ("kinebackup.cli.backups", "prune", "Remove old backups that need not be kept."),
+    "key": ("kinebackup.cli.keys", "key", "Manage passphrases and recovery codes."),
+    "demo": ("kinebackup.cli.demo", "demo", "Play the whole job on invented files."),
+}
+_VALUE_OPTIONS = ("--config",)
+_FLAGS = ("--json", "--quiet")
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute, _help = COMMANDS[cmd_name]
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _(text)) for name, (_m, _a, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option("--config", type=click.Path(path_type=Path), help="Configuration file.", metavar="FILE")
+@click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON document on standard output.")
+@click.option("--quiet", is_flag=True, help="Print nothing but problems and errors.")
+@click.version_option(__version__, prog_name="kinebackup")
+@click.pass_context
+def cli(ctx: click.Context, config: Path | None, as_json: bool, quiet: bool) -> None:
+    """Encrypted backups of a health practice to USB drives, proven by restoring them.
+
+    Exit codes: 0 ok, 1 failed, 2 usage or configuration, 3 finished with problems, 10 not found, 11 locked,
+    12 wrong key, 13 target refused, 14 verify or restore test failed, 130 cancelled.
+    """
+    session: Session = ctx.obj
+    session.config_path = config
+    session.output.as_json = as_json
+    session.output.quiet = quiet
+
+
+def globals_first(arguments: Sequence[str]) -> list[str]:
+    """Global options may stand anywhere: ``kinebackup backup --json`` is what people type."""
+    front: list[str] = []
+    rest: list[str] = []
+    waiting = iter(arguments)
+    for argument in waiting:
+        if argument == "--":
+            rest += [argument, *waiting]
+        elif argument in _FLAGS or argument.startswith("--config="):
+            front.append(argument)
+        elif argument in _VALUE_OPTIONS:
+            front += [argument, *([value] if (value := next(waiting, None)) is not None else [])]
+        else:
+            rest.append(argument)
+    return front + rest
+
+
+def _cancel_on_signals(session: Session) -> None:
+    """The first Ctrl-C stops at the next safe point; the second one at once."""
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        if session.cancel.cancelled:
+            os._exit(ExitCode.CANCELLED)
+        session.cancel.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handle)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; returns the exit code."""
+    set_language(language_from(os.environ))
+    session = Session()
+    _cancel_on_signals(session)
+    words = globals_first(arguments)
+    session.output.as_json = "--json" in words
+    try:
+        code = cli.main(args=words, prog_name="kinebackup", standalone_mode=False, obj=session)
+        return int(code) if isinstance(code, int) else ExitCode.OK
+    except KineError as error:
+        session.output.error(error)
+        return error.exit_code
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        session.output.error(Cancelled(_("stopped as asked")))
+        return ExitCode.CANCELLED
+    except click.ClickException as error:
+        session.output.error(ConfigError(error.format_message(), _("see: kinebackup --help")))
+        return ExitCode.USAGE
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.FAILED
+
+
+def entry() -> None:
+    """The console script."""
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,87 @@
+"""What every command has at hand: options common to all, the configuration, the practice, secrets from files or the terminal.
+
+Owns: reading them once, when first needed. Does not know: what the commands do.
+"""
+
+import os
+import sys
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import click
+
+from kinebackup.archive.keyring import Passphrase, RecoveryCode, Secret
+from kinebackup.cli.output import Output
+from kinebackup.config import Config, default_path, load
+from kinebackup.errors import ConfigError, NotFound
+from kinebackup.i18n import _, language_from, set_language
+from kinebackup.jobs.practice import Practice
+from kinebackup.jobs.world import World
+from kinebackup.model import CancelToken
+
+
+@dataclass
+class Session:
+    """One invocation of the program."""
+
+    config_path: Path | None = None
+    output: Output = field(default_factory=Output)
+    cancel: CancelToken = field(default_factory=CancelToken)
+
+    @cached_property
+    def world(self) -> World:
+        from kinebackup.wiring import make_world
+
+        return make_world()
+
+    @cached_property
+    def config(self) -> Config:
+        """The configuration; sets the language. Raises ``ConfigError``."""
+        set_language(language_from(os.environ))
+        path = self.config_path or default_path(os.environ, self.world.is_root)
+        config = load(path, environ=os.environ, is_root=self.world.is_root)
+        set_language(config.practice.language)
+        return config
+
+    @cached_property
+    def practice(self) -> Practice:
+        """Raises ``NotFound`` where this computer is not set up."""
+        return Practice.open(self.config.paths.state)
+
+    @cached_property
+    def practice_if_any(self) -> Practice | None:
+        """For commands that also work on a new computer: with a drive's path and a passphrase or code."""
+        try:
+            return self.practice
+        except (NotFound, ConfigError):
+            return None
+
+
+def secret_from(passphrase_file: str | None, code_file: str | None) -> Secret | None:
+    """The secret in one of two files: its first line. None where neither is given."""
+    if passphrase_file and code_file:
+        raise ConfigError(_("give a passphrase or a recovery code, not both"), _("leave one of the two options out"))
+    if passphrase_file:
+        return Passphrase.of(first_line(passphrase_file))
+    if code_file:
+        return RecoveryCode.of(first_line(code_file))
+    return None
+
+
+def first_line(path: str) -> str:
+    """The first line of a secret's file, without its line end; ``-`` is standard input."""
+    try:
+        data = sys.stdin.buffer.readline() if path == "-" else Path(path).read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            _("the file {path} cannot be read ({reason})").format(path=path, reason=error.strerror),
+            _("check its name and its permissions"),
+        ) from None
+    line = data.split(b"\n", 1)[0].removesuffix(b"\r")
+    if not line:
+        raise ConfigError(_("the file {path} is empty").format(path=path), _("its first line must be the secret"))
+    return os.fsdecode(line)
+
+
+pass_session = click.make_pass_decorator(Session, ensure=True)

@@ -1,0 +1,204 @@
+"""From what a person calls a drive to an open repository on it.
+
+Owns: finding drives by label or path, unlocking, the writer lock, keeping headers and key ring in step. Does not know: what the
+repository is opened for, or how a secret was typed.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from kinebackup.archive import header
+from kinebackup.archive.keyring import Secret
+from kinebackup.archive.lock import LockHolder, WriterLock
+from kinebackup.archive.repository import FOLDER, Repository, read_header_copies, with_keyring
+from kinebackup.archive.snapshot import format_time
+from kinebackup.archive.store import FolderStore
+from kinebackup.drives.block_device import number_of_node
+from kinebackup.drives.mounts import read_mounts
+from kinebackup.errors import ConfigError, Damaged, NotFound, WrongKey
+from kinebackup.i18n import _
+from kinebackup.jobs.practice import Practice
+from kinebackup.jobs.world import World
+from kinebackup.model import Problem
+from kinebackup.store.records import Drive
+
+
+@dataclass(frozen=True, slots=True)
+class PresentDrive:
+    """A drive that is here now. ``folder`` holds KINEBACKUP; ``record`` is None for one that this computer does not know."""
+
+    label: str
+    folder: str
+    record: Drive | None
+
+    @property
+    def root(self) -> str:
+        return os.path.join(self.folder, FOLDER)
+
+
+@dataclass(slots=True)
+class OpenDrive:
+    """An unlocked repository whose index is loaded. ``problems``: what loading and comparing with our memory showed."""
+
+    drive: PresentDrive
+    repository: Repository
+    problems: list[Problem]
+    key_slot: str
+
+
+def folder_of(record: Drive, world: World) -> str | None:
+    """Where an enrolled drive is mounted now, or None where it is absent."""
+    if record.simulated:
+        return record.folder if os.path.isdir(os.path.join(record.folder, FOLDER)) else None
+    node = f"/dev/disk/by-uuid/{record.fs_uuid}"
+    if not record.fs_uuid or not os.path.exists(node):
+        return None
+    node = os.path.realpath(node)
+    number = number_of_node(world.system, node)
+    mount = read_mounts(world.system).of_device(number, node) if number else None
+    if mount is None or not os.path.isdir(os.path.join(mount.mount_point, FOLDER)):
+        return None
+    return mount.mount_point
+
+
+def present_drives(practice: Practice, world: World) -> list[PresentDrive]:
+    """Every enrolled drive that is here now."""
+    found = ((record, folder_of(record, world)) for record in practice.state.drives())
+    return [PresentDrive(record.label, folder, record) for record, folder in found if folder is not None]
+
+
+def find_drive(name: str | None, practice: Practice | None, world: World) -> PresentDrive:
+    """The drive of that label or path; without a name, the only one that is here.
+
+    Raises ``NotFound`` that says which drives are known, ``ConfigError`` where the choice is the person's.
+    """
+    if name is None:
+        return _only_present(practice, world)
+    records = practice.state.drives() if practice else ()
+    for record in records:
+        if record.label == name:
+            folder = folder_of(record, world)
+            if folder is None:
+                raise NotFound(
+                    _("the drive {label} is not plugged in").format(label=name),
+                    _("plug it in, wait until it appears, and try again"),
+                )
+            return PresentDrive(name, folder, record)
+    folder = os.path.abspath(name)
+    folder = os.path.dirname(folder) if os.path.basename(folder) == FOLDER else folder
+    if not os.path.isdir(os.path.join(folder, FOLDER)):
+        labels = ", ".join(record.label for record in records)
+        raise NotFound(
+            _("no drive is called {name}, and no drive is at that path").format(name=name),
+            _("the drives of this practice are: {labels}").format(labels=labels)
+            if labels
+            else _("give the path at which the drive is mounted, or enroll one: kinebackup drive enroll"),
+        )
+    return PresentDrive(os.path.basename(folder) or folder, folder, _record_at(folder, records, world))
+
+
+def _record_at(folder: str, records: Sequence[Drive], world: World) -> Drive | None:
+    real = os.path.realpath(folder)
+    for record in records:
+        known = folder_of(record, world)
+        if known is not None and os.path.realpath(known) == real:
+            return record
+    return None
+
+
+def _only_present(practice: Practice | None, world: World) -> PresentDrive:
+    present = present_drives(practice, world) if practice else []
+    if len(present) == 1:
+        return present[0]
+    if present:
+        labels = ", ".join(drive.label for drive in present)
+        raise ConfigError(
+            _("several drives are plugged in: {labels}").format(labels=labels), _("say which one: --drive LABEL")
+        )
+    known = ", ".join(record.label for record in practice.state.drives()) if practice else ""
+    if known:
+        raise NotFound(_("no drive is plugged in"), _("plug in one of: {labels}").format(labels=known))
+    raise NotFound(_("no drive has been enrolled yet"), _("prepare one with: kinebackup drive enroll"))
+
+
+@contextlib.contextmanager
+def open_to_read(drive: PresentDrive, practice: Practice | None, secret: Secret | None) -> Iterator[OpenDrive]:
+    """Open a drive without changing anything on it. With a secret, nothing of this computer's is used."""
+    store = FolderStore(drive.root)
+    try:
+        repository, key_slot = _unlock(store, practice, secret)
+        opened = OpenDrive(drive, repository, repository.load(), key_slot)
+        if practice is not None and secret is None:
+            _compare_with_memory(opened, practice)
+        yield opened
+    finally:
+        store.close()
+
+
+@contextlib.contextmanager
+def open_to_write(drive: PresentDrive, practice: Practice, world: World, work: str) -> Iterator[OpenDrive]:
+    """Open a drive as its only writer, and bring its key ring up to date. Raises ``Locked``."""
+    store = FolderStore(drive.root)
+    holder = LockHolder(host=world.host, pid=world.pid, boot=world.boot, since=format_time(world.now()), work=work)
+    try:
+        with WriterLock(drive.root, holder):
+            repository, key_slot = _unlock(store, practice, None)
+            opened = OpenDrive(drive, repository, repository.load(), key_slot)
+            _compare_with_memory(opened, practice)
+            _share_keyring(opened, practice)
+            yield opened
+    finally:
+        store.close()
+
+
+def _unlock(store: FolderStore, practice: Practice | None, secret: Secret | None) -> tuple[Repository, str]:
+    if secret is not None:
+        repository = Repository.open(store, secret)
+        slot = repository.unlocked.slot
+        return repository, f"{slot.kind} {slot.id}" if slot else ""
+    if practice is None:
+        raise NotFound(
+            _("KineBackup is not set up on this computer, so it has no key of its own"),
+            _("give --passphrase-file or --recovery-code-file"),
+        )
+    copies = header.candidates(read_header_copies(store))
+    if all(found.practice != practice.keyring.practice for _data, found in copies):
+        raise WrongKey(
+            _("this drive belongs to another practice"),
+            _("open it with the passphrase or recovery code of that practice, or take another drive"),
+        )
+    return Repository.open(store, practice.master()), "machine"
+
+
+def _compare_with_memory(opened: OpenDrive, practice: Practice) -> None:
+    """A drive that shows an older state than it had was copied back, by accident or by somebody."""
+    repository, record = opened.repository, opened.drive.record
+    if record is not None and record.repository != repository.id:
+        raise Damaged(
+            _("this drive is not the one that was enrolled as {label}").format(label=record.label),
+            _("enroll it under a label of its own, or plug in the right one"),
+        )
+    if record is not None and repository.header.generation < record.header_generation:
+        opened.problems.append(Problem("rolled-back", "header", _("the drive shows older key slots than it had")))
+    seen = practice.state.seen(repository.id)
+    if seen is None:
+        return
+    known, _unreadable = repository.snapshots()
+    if len(known) < seen.snapshots and (not known or known[-1].snapshot.taken_at < seen.newest_snapshot_time):
+        opened.problems.append(
+            Problem("rolled-back", "snapshots", _("backups that were on the drive are not there any more"))
+        )
+
+
+def _share_keyring(opened: OpenDrive, practice: Practice) -> None:
+    """The newer of the two key rings goes to the other side; both are authenticated by the master key."""
+    repository = opened.repository
+    if repository.header.generation < practice.keyring.generation:
+        with_keyring(repository, practice.keyring)
+    elif repository.header.generation > practice.keyring.generation:
+        practice.save_keyring(repository.header.keyring)
+    record = opened.drive.record
+    if record is not None and record.header_generation != repository.header.generation:
+        practice.state.update_drive(replace(record, header_generation=repository.header.generation))

@@ -1,0 +1,62 @@
+"""The only place that makes the real adapters: clock, randomness, names, folders.
+
+Owns: what is real. Does not know: what it is used for.
+"""
+
+import os
+import socket
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from kinebackup.config import Config
+from kinebackup.drives.system import this_system
+from kinebackup.jobs.world import World
+from kinebackup.sources.folder import FolderSource, SystemNames
+from kinebackup.sources.live_database import DatabaseCopier
+
+_RAM = "/dev/shm"  # noqa: S108 - RAM-backed on every systemd distribution; what is put there is in 0700 directories
+
+
+def make_world() -> World:
+    """This computer, now."""
+    local = datetime.now().astimezone().tzinfo
+    return World(
+        now=lambda: datetime.now(UTC),
+        zone=local or UTC,
+        elapsed_s=time.monotonic,
+        entropy=os.urandom,
+        names=SystemNames(),
+        host=socket.gethostname(),
+        boot=_boot_id(),
+        pid=os.getpid(),
+        is_root=os.geteuid() == 0,
+        system=this_system(os.environ),
+        scratch=(_RAM,),
+    )
+
+
+def _boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return ""
+
+
+def scratch_places(config: Config, world: World) -> tuple[str, ...]:
+    """Where plaintext may lie for a moment: in RAM, else in the cache directory, which only this user may enter."""
+    cache = config.paths.cache
+    with suppress(OSError):
+        cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+        cache.chmod(0o700)
+    return tuple(place for place in (*world.scratch, str(cache)) if os.access(place, os.W_OK | os.X_OK))
+
+
+def make_sources(config: Config, world: World) -> list[FolderSource]:
+    """The configured sources."""
+    copier = DatabaseCopier(scratch_places(config, world))
+    return [
+        FolderSource(str(source.path), exclude=source.exclude, one_file_system=source.one_file_system, copier=copier)
+        for source in config.sources
+    ]
