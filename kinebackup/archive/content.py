@@ -25,10 +25,11 @@ _HEAD_BYTES = 32
 
 @dataclass(slots=True)
 class Content:
-    """What a reading of a file gave. ``steady``: nothing showed that it changed while it was read."""
+    """What a reading of a file gave. ``steady``: nothing showed that it changed while it was read; ``stat``: after it."""
 
     size: int
     steady: bool
+    stat: os.stat_result | None = None
     bytes_read: int = 0
     blobs: list[str] = field(default_factory=list)
     lists: list[str] = field(default_factory=list)
@@ -51,14 +52,16 @@ def read_small(
             return None
         segment = packer.reserve(Kind.DATA, size + 1)  # one byte more than expected shows that the file grew
         view = memoryview(segment.buffer)[segment.size : segment.size + size + 1]
-        count = _fill(fd, view, 0)
+        count = os.preadv(fd, [view], 0)
+        if count < size:
+            count += _fill(fd, view[count:], count)
         bytes_read += count
         after = os.fstat(fd)
         steady = count == size and same_file_state(before, after)
         if steady or reading == _READINGS:
             break
         before = after
-    content = Content(size=count, steady=steady, bytes_read=bytes_read)
+    content = Content(count, steady, after, bytes_read)
     if count:
         blob_id = keys.blob_id(Kind.DATA, view[:count])
         content.blobs = [blob_id.hex()]
@@ -94,10 +97,11 @@ class LargeFileReader:
             extents = find_extents(fd, before)
             ids, size = self._read_once(fd, before, extents, lane)
             bytes_read += size if extents is None else sum(length for _, length in extents)
-            steady = size == before.st_size and same_file_state(before, os.fstat(fd))
+            after = os.fstat(fd)
+            steady = size == before.st_size and same_file_state(before, after)
             if steady or reading == _READINGS:
                 break
-        content = Content(size=size, steady=steady, bytes_read=bytes_read, extents=extents)
+        content = Content(size, steady, after, bytes_read, extents=extents)
         self._keep_ids(ids, content, lane)
         return content
 

@@ -9,6 +9,7 @@ for each segment (zstd, AES-GCM, SHA-256, write), all of which release the inter
 import queue
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 from kinebackup.archive.committer import Committer
@@ -122,6 +123,12 @@ class Lane:
 Job = Callable[[Lane], None]
 
 
+@dataclass(frozen=True, slots=True)
+class _Queued:
+    job: Job
+    on_drop: Callable[[], None] | None = None
+
+
 def _write_segment(segment: OpenSegment, lane: Lane) -> None:
     lane.write_segment(segment)
 
@@ -140,7 +147,7 @@ class Packer:
     ) -> None:
         self._error: BaseException | None = None
         self._cancel = cancel
-        self._jobs: queue.Queue[Job | None] = queue.Queue(_WAITING_JOBS)
+        self._jobs: queue.Queue[_Queued | None] = queue.Queue(_WAITING_JOBS)
         self._buffers: queue.SimpleQueue[bytearray] = queue.SimpleQueue()
         self._open: dict[Kind, OpenSegment] = {}
         self.committer = Committer(repository, entropy, read_back=read_back, failed=self._fail)
@@ -156,9 +163,11 @@ class Packer:
         self._error = self._error or error
 
     def _work(self, lane: Lane) -> None:
-        while (job := self._jobs.get()) is not None:
+        while (queued := self._jobs.get()) is not None:
             if self._error is None:
-                self._guarded(partial(job, lane))
+                self._guarded(partial(queued.job, lane))
+            elif queued.on_drop is not None:
+                self._guarded(queued.on_drop)
         if self._error is None:
             self._guarded(lane.close)
         lane.abandon()
@@ -206,16 +215,19 @@ class Packer:
 
         self.run(write)
 
-    def run(self, job: Job) -> None:
-        """Give a job to the next free lane; waits while all are behind. Raises what went wrong elsewhere."""
+    def run(self, job: Job, *, on_drop: Callable[[], None] | None = None) -> None:
+        """Give a job to the next free lane; waits while all are behind. Raises what went wrong elsewhere.
+
+        ``on_drop`` is called instead of the job where something goes wrong before its turn.
+        """
         self.check()
-        self._jobs.put(job)
+        self._jobs.put(_Queued(job, on_drop))
 
     def finish(self) -> int:
         """Write everything, make it durable, list it in the index; returns the bytes of packs written. Raises the first error."""
         for segment in self._open.values():
             if segment.size and self._error is None:
-                self._jobs.put(partial(_write_segment, segment))
+                self._jobs.put(_Queued(partial(_write_segment, segment)))
         self._open.clear()
         self._end_threads()
         if self._error is not None:

@@ -8,7 +8,6 @@ import os
 import stat as st
 import threading
 from collections.abc import Set
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -21,7 +20,7 @@ from kinebackup.archive.repository import BlobReader, Repository
 from kinebackup.archive.source import LiveCopy, SourceDirectory
 from kinebackup.archive.tree import Entry
 from kinebackup.archive.tree_writer import Node, TreeWriter
-from kinebackup.errors import Damaged, KineError
+from kinebackup.errors import Damaged
 from kinebackup.model import CancelToken, Monitor, Problem, ProblemKind
 
 # What SQLite keeps beside a database in use. A copy made by its own means contains what they hold.
@@ -49,7 +48,22 @@ class Tally:
 
 def encode_xattrs(values: dict[str, bytes]) -> dict[str, str] | None:
     """As an entry keeps them."""
-    return {name: base64.b64encode(value).decode("ascii") for name, value in sorted(values.items())} or None
+    if not values:
+        return None
+    return {name: base64.b64encode(value).decode("ascii") for name, value in sorted(values.items())}
+
+
+@dataclass(slots=True, eq=False)
+class FoundFile:
+    """A regular file that is not simply as before. ``name`` as the system takes it; ``names``: all names beside it."""
+
+    directory: SourceDirectory
+    node: Node
+    name: str
+    path: str
+    entry: Entry
+    old: Entry | None
+    names: Set[str]
 
 
 class Saver(Protocol):
@@ -58,17 +72,8 @@ class Saver(Protocol):
     def lists_are_there(self, entry: Entry) -> bool:
         """Whether everything that a file with list blobs needs can be counted on."""
 
-    def save(
-        self,
-        directory: SourceDirectory,
-        node: Node,
-        entry: Entry,
-        *,
-        old: Entry | None,
-        path: str,
-        names: Set[str],
-    ) -> None:
-        """Append the entry to the node and see to its content; ``names``: all names of the directory."""
+    def save(self, file: FoundFile) -> None:
+        """Append its entry to the node and see to its content. Raises ``OSError`` where it cannot be opened or read."""
 
 
 class DrySaver:
@@ -80,16 +85,8 @@ class DrySaver:
     def lists_are_there(self, entry: Entry) -> bool:
         return True
 
-    def save(
-        self,
-        directory: SourceDirectory,
-        node: Node,
-        entry: Entry,
-        *,
-        old: Entry | None,
-        path: str,
-        names: Set[str],
-    ) -> None:
+    def save(self, file: FoundFile) -> None:
+        entry, old = file.entry, file.old
         tally = self._tally
         tally.files += 1
         tally.bytes += entry.size
@@ -142,133 +139,135 @@ class FileSaver:
             return False
         return True
 
-    def save(
-        self,
-        directory: SourceDirectory,
-        node: Node,
-        entry: Entry,
-        *,
-        old: Entry | None,
-        path: str,
-        names: Set[str],
-    ) -> None:
-        """Append the entry to the node and see to its content; ``names``: all names of the directory. Raises ``OSError`` where the file cannot be opened or read."""
-        name = entry.path_name
-        if self._belongs_to_copy(node, name):
+    def save(self, file: FoundFile) -> None:
+        entry, old, node = file.entry, file.old, file.node
+        if node.copied and _belongs_to_copy(node, file.name):
             return
-        if old is not None and old.copied is not None and self._copy_is_current(directory, old, entry):
+        if old is not None and old.copied is not None and self._copy_is_current(file, old):
             node.entries.append(old)
-            node.copied.add(name)
+            node.copied.add(file.name)
             self._count(old, old, bytes_read=0)
             return
-        twin = self._by_link.get(entry.link) if entry.link else None
-        if twin is not None and (twin.ctime, twin.mtime, twin.size) == (entry.ctime, entry.mtime, entry.size):
-            _fill_entry(entry, _content_of(twin))
-            entry.xattrs = twin.xattrs
-            self._append(node, entry)
-            self._count(entry, old, bytes_read=0)
+        if entry.link and self._take_from_twin(file):
             return
-        fd = directory.open_file(name)
+        fd = file.directory.open_file(file.name)
         try:
-            keep_open = self._save_open(directory, node, entry, old, path, names, fd)
+            keep_open = self._save_open(file, fd)
         except BaseException:
             os.close(fd)
             raise
         if not keep_open:
             os.close(fd)
 
-    def _save_open(
-        self,
-        directory: SourceDirectory,
-        node: Node,
-        entry: Entry,
-        old: Entry | None,
-        path: str,
-        names: Set[str],
-        fd: int,
-    ) -> bool:
+    def _take_from_twin(self, file: FoundFile) -> bool:
+        """Another name of an inode that this run has read already."""
+        entry, twin = file.entry, self._by_link.get(file.entry.link)
+        if twin is None or (twin.ctime, twin.mtime, twin.size) != (entry.ctime, entry.mtime, entry.size):
+            return False
+        _fill_entry(entry, _content_of(twin))
+        entry.xattrs = twin.xattrs
+        self._append(file)
+        self._count(entry, file.old, bytes_read=0)
+        return True
+
+    def _save_open(self, file: FoundFile, fd: int) -> bool:
         """True: a lane now owns ``fd``."""
         now = os.fstat(fd)
         if not st.S_ISREG(now.st_mode):
-            raise FileNotFoundError(path)  # replaced by something else since the folder was listed
-        entry.xattrs = encode_xattrs(directory.xattrs(None, fd))
-        in_use = any(entry.path_name + suffix in names for suffix in COMPANIONS)
-        if in_use and (live := self._live_copy(directory, entry, fd)):
-            return self._save_copy(node, entry, old, path, live)
-        if now.st_size <= SMALL_FILE_BYTES and find_extents(fd, now) is None:
+            raise FileNotFoundError(file.path)  # replaced by something else since the folder was listed
+        file.entry.xattrs = encode_xattrs(file.directory.xattrs(None, fd))
+        name, names = file.name, file.names
+        in_use = f"{name}-wal" in names or f"{name}-journal" in names
+        if in_use and (live := self._live_copy(file, fd)):
+            self._save_copy(file, live)
+            return False
+        if now.st_size <= SMALL_FILE_BYTES and (now.st_blocks * 512 >= now.st_size or find_extents(fd, now) is None):
             content = read_small(fd, now, keys=self._keys, index=self._index, packer=self._packer)
             if content is not None:
-                if not content.steady and (live := self._live_copy(directory, entry, fd)):
-                    return self._save_copy(node, entry, old, path, live)
-                self._finish(entry, old, path, content, os.fstat(fd))
-                self._append(node, entry)
+                if not content.steady and (live := self._live_copy(file, fd)):
+                    self._save_copy(file, live)
+                    return False
+                self._finish(file, content)
+                self._append(file)
                 return False
-        self._append(node, entry)
-        kept = directory.duplicate() if os.pread(fd, len(SQLITE_MAGIC), 0) == SQLITE_MAGIC else None
-        self._read_in_lane(node, entry, old, path, fd, kept)
+        self._append(file)
+        is_database = os.pread(fd, len(SQLITE_MAGIC), 0) == SQLITE_MAGIC
+        self._read_in_lane(file, fd, file.directory.duplicate() if is_database else None)
         return True
 
-    def _append(self, node: Node, entry: Entry) -> None:
-        node.entries.append(entry)
-        node.reusable = False  # where all turns out as before, the same tree has the same id and is not stored again
+    def _append(self, file: FoundFile) -> None:
+        file.node.entries.append(file.entry)
+        file.node.reusable = (
+            False  # where all turns out as before, the same tree has the same id and is not stored again
+        )
 
-    def _live_copy(self, directory: SourceDirectory, entry: Entry, fd: int) -> LiveCopy | None:
+    def _live_copy(self, file: FoundFile, fd: int) -> LiveCopy | None:
         if os.pread(fd, len(SQLITE_MAGIC), 0) != SQLITE_MAGIC:
             return None
-        return directory.live_copy(entry.path_name)
+        return file.directory.live_copy(file.name)
 
-    def _save_copy(self, node: Node, entry: Entry, old: Entry | None, path: str, live: LiveCopy) -> bool:
+    def _save_copy(self, file: FoundFile, live: LiveCopy) -> None:
         """Read a database's copy instead of the file itself. The caller closes the file; the lane closes the copy."""
-        node.copied.add(entry.path_name)
-        entry.copied = live.copied
-        self._append(node, entry)
-        self._read_in_lane(node, entry, old, path, live.fd, None)
-        return False
+        file.node.copied.add(file.name)
+        file.entry.copied = live.copied
+        self._append(file)
+        try:
+            self._read_in_lane(file, live.fd, None)
+        except BaseException:
+            os.close(live.fd)
+            raise
 
-    def _read_in_lane(
-        self, node: Node, entry: Entry, old: Entry | None, path: str, fd: int, directory: SourceDirectory | None
-    ) -> None:
-        node.waiting.add(id(entry))
-        reader = LargeFileReader(entry.path_name, self._keys, self._index, self._cancel)
+    def _read_in_lane(self, file: FoundFile, fd: int, directory: SourceDirectory | None) -> None:
+        """Hand an open file to a lane. ``directory``: its own handle, to copy a database that changes while it is read."""
+        file.node.waiting.add(id(file.entry))
+
+        def close() -> None:
+            os.close(fd)
+            if directory:
+                directory.close()
 
         def read(lane: Lane) -> None:
             try:
-                content, stat = reader.read(fd, lane), os.fstat(fd)
-                if not content.steady and directory and (live := directory.live_copy(entry.path_name)):
-                    entry.copied = live.copied
-                    try:
-                        content = reader.read(live.fd, lane)
-                    finally:
-                        os.close(live.fd)
-                self._finish(entry, old, path, content, stat)
-                self._writer.arrived(node, entry)
+                self._read_large(file, fd, directory, lane)
             except OSError as error:
-                self._problem("unreadable", path, f"this file cannot be read ({error.strerror})")
-                self._writer.arrived(node, entry, drop=True)
+                self._problem("unreadable", file.path, f"this file cannot be read ({error.strerror})")
+                self._writer.arrived(file.node, file.entry, drop=True)
+            else:
+                self._writer.arrived(file.node, file.entry)
             finally:
-                with suppress(OSError):
-                    os.close(fd)
-                if directory:
-                    directory.close()
+                close()
 
         try:
-            self._packer.run(read)
-        except KineError:
+            self._packer.run(read, on_drop=close)
+        except BaseException:
             if directory:
                 directory.close()
             raise
 
-    def _finish(self, entry: Entry, old: Entry | None, path: str, content: Content, stat: os.stat_result) -> None:
+    def _read_large(self, file: FoundFile, fd: int, directory: SourceDirectory | None, lane: Lane) -> None:
+        reader = LargeFileReader(file.name, self._keys, self._index, self._cancel)
+        content = reader.read(fd, lane)
+        if not content.steady and directory and (live := directory.live_copy(file.name)):
+            file.entry.copied = live.copied
+            try:
+                content = reader.read(live.fd, lane)
+            finally:
+                os.close(live.fd)
+        self._finish(file, content)
+
+    def _finish(self, file: FoundFile, content: Content) -> None:
+        entry = file.entry
         _fill_entry(entry, content)
-        if entry.copied is None:
-            entry.mtime, entry.ctime = stat.st_mtime_ns, stat.st_ctime_ns
+        if entry.copied is None and content.stat is not None:
+            entry.mtime, entry.ctime = content.stat.st_mtime_ns, content.stat.st_ctime_ns
         if not content.steady:
             entry.uncertain = True
-            self._problem("uncertain", path, "this file changed each time it was read; it will be read again next time")
+            text = "this file changed each time it was read; it will be read again next time"
+            self._problem("uncertain", file.path, text)
         if entry.link:
             with self._lock:
                 self._by_link[entry.link] = entry
-        self._count(entry, old, bytes_read=content.bytes_read)
+        self._count(entry, file.old, bytes_read=content.bytes_read)
 
     def _count(self, entry: Entry, old: Entry | None, *, bytes_read: int) -> None:
         with self._lock:
@@ -290,22 +289,24 @@ class FileSaver:
             self._tally.problems.append(problem)
         self._monitor.problem(problem)
 
-    def _belongs_to_copy(self, node: Node, name: str) -> bool:
-        return any(name.endswith(suffix) and name.removesuffix(suffix) in node.copied for suffix in COMPANIONS)
-
-    def _copy_is_current(self, directory: SourceDirectory, old: Entry, entry: Entry) -> bool:
+    def _copy_is_current(self, file: FoundFile, old: Entry) -> bool:
         """Whether neither a copied database nor its write-ahead log changed, and the copy's blobs are there."""
+        entry = file.entry
         assert old.copied is not None
         if (old.ctime, old.mtime, old.inode, old.copied.size) != (entry.ctime, entry.mtime, entry.inode, entry.size):
             return False
         try:
-            wal = os.stat(f"{entry.path_name}-wal", dir_fd=directory.fd, follow_symlinks=False)
+            wal = os.stat(f"{file.name}-wal", dir_fd=file.directory.fd, follow_symlinks=False)
             if (wal.st_size, wal.st_mtime_ns) != (old.copied.wal_size, old.copied.wal_mtime):
                 return False
         except OSError:
             if old.copied.wal_size:
                 return False
         return self.lists_are_there(old) and all(self._index.has(tree.blob_id(text)) for text in old.blobs)
+
+
+def _belongs_to_copy(node: Node, name: str) -> bool:
+    return any(name.endswith(suffix) and name.removesuffix(suffix) in node.copied for suffix in COMPANIONS)
 
 
 def _fill_entry(entry: Entry, content: Content) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from kinebackup.archive import tree
 from kinebackup.archive.repository import Repository
-from kinebackup.archive.saver import Saver, Tally, encode_xattrs
+from kinebackup.archive.saver import FoundFile, Saver, Tally, encode_xattrs
 from kinebackup.archive.source import Found, Source, SourceDirectory
 from kinebackup.archive.tree import Entry
 from kinebackup.archive.tree_writer import Node, TreeWriter
@@ -44,22 +44,28 @@ class _Open:
 def entry_of(found: Found) -> Entry:
     """The entry of a name as ``lstat`` shows it, without content. A socket has none: ``KeyError``."""
     stat = found.stat
-    name, rawname = tree.encode_text(found.name)
-    kind = _TYPES[st.S_IFMT(stat.st_mode)]
-    return Entry(
-        name=name,
-        rawname=rawname,
+    mode = stat.st_mode
+    kind = _TYPES[st.S_IFMT(mode)]
+    entry = Entry(
         type=kind,
-        mode=st.S_IMODE(stat.st_mode),
+        mode=st.S_IMODE(mode),
         uid=stat.st_uid,
         gid=stat.st_gid,
         mtime=stat.st_mtime_ns,
         ctime=stat.st_ctime_ns,
         inode=stat.st_ino,
-        size=stat.st_size if kind == "file" else 0,
-        device=(os.major(stat.st_rdev), os.minor(stat.st_rdev)) if kind in ("char", "block") else None,
-        link=f"{stat.st_dev:x}:{stat.st_ino:x}" if stat.st_nlink > 1 and kind != "dir" else "",
     )
+    if found.name.isascii():
+        entry.name = found.name
+    else:
+        entry.name, entry.rawname = tree.encode_text(found.name)
+    if kind == "file":
+        entry.size = stat.st_size
+    elif kind in ("char", "block"):
+        entry.device = (os.major(stat.st_rdev), os.minor(stat.st_rdev))
+    if stat.st_nlink > 1 and kind != "dir":
+        entry.link = f"{stat.st_dev:x}:{stat.st_ino:x}"
+    return entry
 
 
 class Walker:
@@ -234,7 +240,7 @@ class Walker:
         self.tally.gids.add(entry.gid)
         try:
             if entry.type == "file":
-                self._saver.save(here.directory, here.node, entry, old=old, path=path, names=names)
+                self._saver.save(FoundFile(here.directory, here.node, item.name, path, entry, old, names))
                 return
             self._describe(here, item, entry, old)
         except FileNotFoundError:

@@ -97,6 +97,8 @@ class FolderDirectory:
         follow = not isinstance(where, str)
         try:
             names = os.listxattr(where, follow_symlinks=follow)
+            if not names:
+                return {}
             return {n: os.getxattr(where, n, follow_symlinks=follow) for n in names if n not in _SKIPPED_XATTRS}
         except OSError as error:
             if error.errno in _NO_XATTRS:
