@@ -1,13 +1,14 @@
 """The command line's entry: global options, the table of commands, errors and exit codes.
 
-Owns: ``kinebackup`` itself. Does not know: what a command does; each is imported when it is called, so that ``--help`` and ``status``
-answer at once.
+Owns: ``kinebackup`` itself. Does not know: what a command does; each is imported when it is called, so that
+``--help`` and ``status`` answer at once.
 """
 
 import importlib
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -34,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "verify": ("kinebackup.cli.checks", "verify", "Read and authenticate what is on a drive."),
     "prune": ("kinebackup.cli.backups", "prune", "Remove old backups that need not be kept."),
     "key": ("kinebackup.cli.keys", "key", "Manage passphrases and recovery codes."),
+    "completion": ("kinebackup.cli.completion", "completion", "Print what makes a shell complete the commands."),
     "demo": ("kinebackup.cli.demo", "demo", "Play the whole job on invented files."),
 }
 _VALUE_OPTIONS = ("--config",)
@@ -129,6 +131,17 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.FAILED
+    except Exception as defect:  # noqa: BLE001 - the one catch-all: whatever it is, scripts get their document and exit code
+        traceback.print_exc()
+        session.output.error(
+            KineError(
+                _("KineBackup failed in a way that was not foreseen ({what})").format(what=type(defect).__name__),
+                _("this is a defect; please report it with the lines above, which hold no secret"),
+            )
+        )
+        return ExitCode.FAILED
+    finally:
+        session.output.end_progress()
 
 
 def entry() -> None:

@@ -9,13 +9,17 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, is_dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kinebackup.errors import KineError
 from kinebackup.i18n import _
 from kinebackup.model import Monitor, Problem, SilentMonitor
 
+if TYPE_CHECKING:  # rich takes longer to import than most commands take to run
+    from kinebackup.cli.progress import ProgressBar
+
 MAX_PROBLEMS_SHOWN = 20
+_FRENCH_SPACES = "\u00a0\u202f"  # before « : » and in numbers; Python does not count them as printable
 
 
 @dataclass
@@ -24,9 +28,11 @@ class Output:
 
     as_json: bool = False
     quiet: bool = False
+    _bar: "ProgressBar | None" = None
 
     def result(self, document: object, words: Callable[[], str]) -> None:
         """The result: a JSON document, or what ``words`` says."""
+        self.end_progress()
         if self.as_json:
             sys.stdout.write(json.dumps(to_plain(document), ensure_ascii=False) + "\n")
         elif not self.quiet:
@@ -36,21 +42,24 @@ class Output:
 
     def say(self, text: str) -> None:
         """Something a person should know that is not the result."""
+        self.end_progress()
         if not self.quiet and not self.as_json:
             sys.stderr.write(printable(text) + "\n")
 
     def problems(self, problems: tuple[Problem, ...]) -> None:
         """Problems, the first few in full."""
+        self.end_progress()
         if self.as_json:
             return
         for problem in problems[:MAX_PROBLEMS_SHOWN]:
-            sys.stderr.write(printable(f"! {problem.path}: {problem.message}{_affected(problem)}") + "\n")
+            sys.stderr.write(printable(f"! {on_one_line(problem.path)}: {problem.message}{_affected(problem)}") + "\n")
         if len(problems) > MAX_PROBLEMS_SHOWN:
             more = len(problems) - MAX_PROBLEMS_SHOWN
             sys.stderr.write(_("… and {count} more; --json lists all").format(count=more) + "\n")
 
     def error(self, error: KineError) -> None:
         """An error that ended the command."""
+        self.end_progress()
         if self.as_json:
             document = {"error": {"code": int(error.exit_code), "message": error.message, "hint": error.hint}}
             sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
@@ -64,7 +73,15 @@ class Output:
             return SilentMonitor()
         from kinebackup.cli.progress import ProgressBar
 
-        return ProgressBar()
+        self.end_progress()
+        self._bar = ProgressBar()
+        return self._bar
+
+    def end_progress(self) -> None:
+        """Take the progress bar away, if there is one: what is printed next must not run into it."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
 
 
 def _affected(problem: Problem) -> str:
@@ -74,9 +91,22 @@ def _affected(problem: Problem) -> str:
 
 
 def printable(text: str) -> str:
-    """Text that a terminal shows and does not obey: file names may hold control characters and bytes that are no text."""
-    safe = text.encode("utf-8", "backslashreplace").decode("utf-8") if not text.isascii() else text
-    return "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in safe)
+    """Text that a terminal shows and does not obey: names may hold control characters and bytes that are no text."""
+    if text.isascii() and text.replace("\n", "").isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" or c in _FRENCH_SPACES else _escaped(c) for c in text)
+
+
+def on_one_line(name: str) -> str:
+    """A file's name as a terminal shows it: also without the line breaks that a name may hold."""
+    return printable(name).replace("\n", "\\n")
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no UTF-8, as os.fsdecode gives it (PEP 383)
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def to_plain(value: object) -> Any:

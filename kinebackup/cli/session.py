@@ -1,4 +1,4 @@
-"""What every command has at hand: options common to all, the configuration, the practice, secrets from files or the terminal.
+"""What every command has at hand: options common to all, the configuration, the practice, secrets.
 
 Owns: reading them once, when first needed. Does not know: what the commands do.
 """
