@@ -88,7 +88,7 @@ def backup(
     merge_index(repository, world.entropy)
     if len(missing) == len(request.sources):
         return _report(None, tally, written, world.elapsed_s() - began, suspicious=suspicious)
-    made = _snapshot(request, world, parent, tally, root, suspicious=suspicious)
+    made = _snapshot(request, world, parent, tally, root, repository.list_names("index"), suspicious=suspicious)
     name, data = snapshots.seal(made, repository.keys, world.entropy(SALT_BYTES))
     write_file(repository.store, "snapshots", name, data)
     return _report(name, tally, written + len(data), world.elapsed_s() - began, suspicious=suspicious)
@@ -106,6 +106,7 @@ def _snapshot(
     parent: NamedSnapshot | None,
     tally: Tally,
     root: Sequence[str],
+    index_files: Sequence[str],
     *,
     suspicious: bool,
 ) -> Snapshot:
@@ -122,6 +123,7 @@ def _snapshot(
         problems=tuple(SavedProblem(p.kind, p.path, p.message) for p in tally.problems),
         suspicious=suspicious,
         parent=parent.id if parent else "",
+        index=tuple(index_files),
         drive=request.drive,
         program=request.program,
     )
@@ -153,6 +155,7 @@ def _walker(
         # A file that changed in the same tick of the clock in which it was read looks unchanged: files that
         # changed after the parent began, or just before, are read again (the kernel's clock ticks every 10 ms at most).
         trust_before_ns=int(parent.snapshot.taken_at.timestamp() * 1e9) - 20_000_000 if parent else 0,
+        look_up_blobs=parent is None or not repository.has_all_of(parent.snapshot),
         cancel=cancel,
         monitor=monitor,
     )

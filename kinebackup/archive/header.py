@@ -78,7 +78,7 @@ def decode(data: bytes) -> Header:
         raise Damaged("the drive's header has no authentication line")
     try:
         header = msgspec.json.decode(data[len(_FIRST_LINE) : -_MAC_LINE_BYTES], type=Header)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise Damaged("the drive's header cannot be read") from None
     if len(header.repository) != 2 * REPOSITORY_ID_BYTES or not _is_hex(header.repository):
         raise Damaged("the drive's header has no proper repository id")

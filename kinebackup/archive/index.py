@@ -147,8 +147,11 @@ class IndexTable:
 
     def has(self, blob_id: BlobId) -> bool:
         """Whether this table has the blob in a pack that may be relied on."""
-        if not self._unusable:
-            return self.find(blob_id) >= 0
+        if not self._unusable:  # the hot path of a run in which nothing changed: ``find`` without a call
+            bucket = (blob_id[0] << 8 | blob_id[1]) >> self._shift
+            base, fan_out = self._ids_at, self._fan_out
+            at = self._plain.find(blob_id, base + fan_out[bucket] * ID_BYTES, base + fan_out[bucket + 1] * ID_BYTES)
+            return at >= 0 and ((at - base) % ID_BYTES == 0 or self.find(blob_id) >= 0)
         return any(self.usable(number) for number in self.places_of(blob_id))
 
     def segments_of(self, wanted: Collection[FileName]) -> dict[FileName, list[Segment]]:
@@ -234,11 +237,19 @@ class Index:
 
     def __init__(self, tables: Sequence[IndexTable]) -> None:
         self.tables = list(tables)
+        # Files that lie together were saved together: the table that knew the last blob mostly knows the next.
+        self._recent = self.tables[0] if self.tables else None
         self._claimed: dict[BlobId, None] = {}
 
     def has(self, blob_id: BlobId) -> bool:
         """Whether the blob may be counted on: in a sound pack, or being written by this run."""
-        return any(table.has(blob_id) for table in self.tables) or blob_id in self._claimed
+        if self._recent is not None and self._recent.has(blob_id):
+            return True
+        for table in self.tables:
+            if table.has(blob_id):
+                self._recent = table
+                return True
+        return blob_id in self._claimed
 
     def claim(self, blob_id: BlobId) -> bool:
         """True: the caller must store the blob. Two threads may both be told so at the same instant: it is then stored twice, which costs room and nothing else."""

@@ -66,6 +66,7 @@ class Repository:
         self.unlisted: list[Pack] = []
         self.damaged_names: set[str] = set()
         self.present: dict[FileName, int] = {}
+        self._loaded_index: frozenset[str] = frozenset()
 
     @classmethod
     def create(
@@ -119,9 +120,11 @@ class Repository:
         self.present = self.list_packs()
         self.damaged_names = set(self.list_names("damaged"))
         tables: list[IndexTable] = []
+        loaded: set[str] = set()
         for name in self.list_names("index"):
             try:
                 tables.append(self.read_index_file(name))
+                loaded.add(name)
             except (Damaged, NotFound) as error:
                 problems.append(Problem("damaged", f"index/{name}", error.message))
         listed = {p.name: p.size for table in tables for p in table.packs}
@@ -140,7 +143,16 @@ class Repository:
         for table in tables:
             table.set_usable(self.present, self.damaged_names)
         self.index = Index(tables)
+        self._loaded_index = frozenset() if problems or self.damaged_names else frozenset(loaded)
         return problems
+
+    def has_all_of(self, parent: snapshot.Snapshot) -> bool:
+        """Whether every blob that the snapshot refers to can be counted on, without looking up one of them.
+
+        It was committed after all that it refers to was listed in the index files that it names. Where these are all still here and
+        every pack that they list is here with its right length and has failed no check, nothing can be missing.
+        """
+        return bool(parent.index) and self._loaded_index.issuperset(parent.index)
 
     def read_index_file(self, name: FileName) -> IndexTable:
         """Raises ``Damaged`` or ``NotFound``."""

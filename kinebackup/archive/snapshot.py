@@ -50,6 +50,7 @@ class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     problems: tuple[SavedProblem, ...] = ()
     suspicious: bool = False
     parent: str = ""
+    index: tuple[str, ...] = ()
     drive: str = ""
     program: str = ""
 
@@ -89,7 +90,7 @@ def unseal(data: bytes, keys: RepositoryKeys) -> Snapshot:
     """Raises ``Damaged``."""
     try:
         snapshot = msgspec.json.decode(compression.decompress(open_single(keys, SNAPSHOT, data)), type=Snapshot)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise Damaged("a snapshot cannot be read") from None
     parse_time(snapshot.time)
     return snapshot

@@ -7,7 +7,7 @@ import base64
 import binascii
 import os
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -18,6 +18,11 @@ from kinebackup.model import BlobId
 MAX_TREE_ENTRIES = 10_000  # a directory of a million files becomes a hundred blobs, not one of 200 MB
 
 EntryType = Literal["file", "dir", "symlink", "fifo", "char", "block"]
+# What the system calls of a restore can take: an entry with other numbers is refused, not half restored.
+Mode = Annotated[int, msgspec.Meta(ge=0, le=0o7777)]
+Number = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
+Time = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+Size = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class Copied(msgspec.Struct, frozen=True):
@@ -35,20 +40,20 @@ class Entry(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     name: str = ""
     rawname: str = ""
     type: EntryType
-    mode: int
-    uid: int = 0
-    gid: int = 0
-    mtime: int
-    ctime: int
+    mode: Mode
+    uid: Number = 0
+    gid: Number = 0
+    mtime: Time
+    ctime: Time
     inode: int = 0
-    size: int = 0
+    size: Size = 0
     blobs: list[str] = []
     lists: list[str] = []
-    extents: list[tuple[int, int]] | None = None
+    extents: list[tuple[Size, Size]] | None = None
     tree: list[str] = []
     target: str = ""
     rawtarget: str = ""
-    device: tuple[int, int] | None = None
+    device: tuple[Number, Number] | None = None
     link: str = ""
     xattrs: dict[str, str] | None = None
     uncertain: bool = False
@@ -70,6 +75,9 @@ class Tree(msgspec.Struct):
 
     entries: list[Entry]
 
+
+# RecursionError: nesting without end, which is no tree of ours either.
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Tree)
@@ -112,29 +120,37 @@ def decode(plain: bytes) -> tuple[list[Entry], int]:
     """
     try:
         entries = _decoder.decode(plain).entries
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except _UNREADABLE:
         return _decode_one_by_one(plain)
-    good = [entry for entry in entries if _name_is_safe(entry)]
+    if _all_plain([entry.name for entry in entries]):
+        return entries, 0
+    good = [entry for entry in entries if _is_sound(entry)]
     return good, len(entries) - len(good)
+
+
+def _all_plain(names: list[str]) -> bool:
+    """Whether all names are plainly safe, told at once: a directory is decoded for every directory of a run."""
+    joined = "\0".join(names)
+    return "/" not in joined and joined.count("\0") < max(len(names), 1) and {"", ".", ".."}.isdisjoint(names)
 
 
 def _decode_one_by_one(plain: bytes) -> tuple[list[Entry], int]:
     try:
         raw = _raw_decoder.decode(plain).entries
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except _UNREADABLE:
         raise Damaged("a directory's record cannot be read") from None
     good: list[Entry] = []
     for item in raw:
         try:
             entry = _entry_decoder.decode(item)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except _UNREADABLE:
             continue
-        if _name_is_safe(entry):
+        if _is_sound(entry):
             good.append(entry)
     return good, len(raw) - len(good)
 
 
-def _name_is_safe(entry: Entry) -> bool:
+def _is_sound(entry: Entry) -> bool:
     """No name may lead out of its directory: an entry comes from a drive that others could have written."""
     name = entry.name
     if not name or entry.rawname:
@@ -142,7 +158,17 @@ def _name_is_safe(entry: Entry) -> bool:
             name = entry.path_name
         except (binascii.Error, ValueError):
             return False
-    return bool(name) and name not in (".", "..") and "/" not in name and "\0" not in name
+    if not name or name in (".", "..") or "/" in name or "\0" in name:
+        return False
+    return entry.type != "symlink" or _target_is_sound(entry)
+
+
+def _target_is_sound(entry: Entry) -> bool:
+    try:
+        target = entry.path_target
+    except ValueError:  # binascii.Error is one
+        return False
+    return bool(target) and "\0" not in target
 
 
 def encode_ids(ids: Sequence[str]) -> bytes:

@@ -3,7 +3,7 @@
 Owns: the comparison, entries, the counts of a run. Does not know: how bytes are read (``saver``) or trees written (``tree_writer``).
 
 This loop runs once for each name of the practice, so it is written for speed: a name that did not change costs one ``lstat``,
-one dictionary look-up, four comparisons and one index look-up.
+one dictionary look-up and a few comparisons.
 """
 
 import os
@@ -79,14 +79,19 @@ class Walker:
         writer: TreeWriter | None,
         tally: Tally,
         trust_before_ns: int,
+        look_up_blobs: bool,
         cancel: CancelToken,
         monitor: Monitor,
     ) -> None:
-        """``writer`` None: a dry run. Files of the parent that changed at ``trust_before_ns`` or later are read again."""
+        """``writer`` None: a dry run. Files of the parent that changed at ``trust_before_ns`` or later are read again.
+
+        ``look_up_blobs``: an unchanged file is kept only if each of its blobs is found in the index.
+        """
         self._index = repository.index
         self._saver = saver
         self._writer = writer
         self._trust_before_ns = trust_before_ns
+        self._look_up_blobs = look_up_blobs
         self._cancel = cancel
         self._monitor = monitor
         self._trees: TreeReader | None = None
@@ -103,7 +108,7 @@ class Walker:
     def _old_entries(self, ids: Sequence[str], path: str) -> dict[str, Entry]:
         if self._trees is None or not ids:
             return {}
-        return {entry.path_name: entry for entry in self._trees.entries(ids, path)}
+        return {entry.name or entry.path_name: entry for entry in self._trees.entries(ids, path)}
 
     def problem(self, kind: ProblemKind, path: str, message: str) -> None:
         """Report something that does not end the run."""
@@ -195,7 +200,7 @@ class Walker:
     def _compare(self, here: _Open, found: Sequence[Found], names: Set[str]) -> None:
         """Fill the node's entries; the hot loop."""
         entries, old_entries = here.node.entries, here.old
-        index_has, trust_before = self._index.has, self._trust_before_ns
+        trust_before, sound = self._trust_before_ns, not self._look_up_blobs
         files = size = 0
         for item in found:
             stat = item.stat
@@ -211,16 +216,12 @@ class Walker:
                 and st.S_ISREG(stat.st_mode)
                 and not old.uncertain
                 and old.copied is None
-                and (not old.lists or self._saver.lists_are_there(old))
+                and (sound or self._is_there(old))
             ):
-                for text in old.blobs:
-                    if not index_has(bytes.fromhex(text)):  # type: ignore[arg-type] # BlobId, at this loop's price
-                        break
-                else:
-                    entries.append(old)
-                    files += 1
-                    size += old.size
-                    continue
+                entries.append(old)
+                files += 1
+                size += old.size
+                continue
             self._visit(here, item, old, names)
         tally = self.tally
         tally.files += files
@@ -228,6 +229,12 @@ class Walker:
         tally.bytes += size
         if files:
             self._monitor.advance(files=files)
+
+    def _is_there(self, old: Entry) -> bool:
+        """Whether every blob of an unchanged file can be counted on."""
+        if old.lists:
+            return self._saver.lists_are_there(old)
+        return all(self._index.has(tree.blob_id(text)) for text in old.blobs)
 
     def _visit(self, here: _Open, item: Found, old: Entry | None, names: Set[str]) -> None:
         """A name that is not simply as before."""

@@ -4,8 +4,8 @@
     python3 recover.py DRIVE --list
     python3 recover.py DRIVE --to DIR [--passphrase-file F | --code-file F] [--snapshot ID] [--path /home/marie ...]
 
-Owns: a reader of format version 1, written from FORMAT.md alone (§ names its sections). Does not know: the product.
-It writes below DIR only, over no file, and no byte that the keys do not prove.
+Owns: a reader of format version 1, written from FORMAT.md alone (§ names its sections); it writes below DIR only, over
+no file, and no byte that the keys do not prove. Does not know: the product.
 Needs Python 3.11, "cryptography" (44 for a passphrase), and zstd: Python 3.14, "backports.zstd" or the program "zstd".
 Exit codes: 0 all is back, 3 with problems, 10 no such drive or snapshot, 12 wrong passphrase or code, 1 other.
 """
@@ -62,9 +62,7 @@ def text_bytes(entry: dict[str, Any], member: str) -> bytes:
 
 def read_file(path: str, offset: int, length: int) -> bytes:
     need(os.path.isfile(path) and not os.path.islink(path), "missing, or not a file")
-    with open(path, "rb") as file:
-        file.seek(offset)
-        return file.read(length)
+    with open(path, "rb") as file: return os.pread(file.fileno(), length, offset)
 
 def unzstd(frame: bytes, limit: int) -> bytes:
     """What one zstd frame (RFC 8878) holds, if it says how much that is, and nothing follows it."""
@@ -77,18 +75,10 @@ def unzstd(frame: bytes, limit: int) -> bytes:
         decoder, plain = zstd.ZstdDecompressor(), b""
         with contextlib.suppress(zstd.ZstdError): plain = decoder.decompress(frame, size + 1)
         good = decoder.eof and not decoder.unused_data
-    else:  # the program cannot be told where to stop; but keys have proven by now that a writer wrote this
+    else:  # the program cannot be told where to stop; but the tag has proven that a holder of the keys wrote this
         run = subprocess.run(["zstd", "-dcq"], input=frame, stdout=-1, stderr=-3)  # noqa: S607 -- from PATH
         plain, good = run.stdout, run.returncode == 0
     need(good and len(plain) == size, "not one zstd frame of the length that it records")
-    return plain
-
-@functools.lru_cache(6)
-def segment(opener: Any, path: str, n: int, offset: int, sealed_len: int, plain_len: int, codec: int) -> bytes:
-    """The plaintext of one segment (§6)."""
-    record: bytes = opener(n, 0, read_file(path, offset, sealed_len))
-    plain = unzstd(record, 16 * MIB) if codec else record
-    need(len(plain) == plain_len, "segment is not as long as its pack says")
     return plain
 
 def hkdf(key: bytes, info: bytes, salt: bytes = b"") -> bytes:  # RFC 5869 with SHA-256, 32 bytes
@@ -99,21 +89,19 @@ def code_secret(text: str) -> bytes:
     values = [SYMBOLS.find(symbol) for symbol in re.sub("[ -]", "", text).upper()]
     groups = [(n, values[5 * n - 5 : 5 * n]) for n in range(1, 8)]
     wrong = [n for n, v in groups if -1 in v or (n + sum(i * x for i, x in enumerate(v[:4], 1))) % 31 not in v[4:]]
-    if len(values) == 35 and wrong: sys.stderr.write(f"code: groupe(s) / group(s) {wrong} ?\n")
+    if len(values) == 35 and wrong: sys.stderr.write(f"code: groupe(s) / group(s) {wrong}?\n")
     return b"" if len(values) != 35 or wrong else "".join(SYMBOLS[x] for _, v in groups for x in v[:4]).encode()
 
 def unlock(raw: bytes, secrets: dict[str, bytes]) -> tuple[bytes, bytes] | None:
     """Master key and repository from one copy of the header (§3, §4); None where no slot opens."""
-    lines = raw.split(b"\n")
-    need(len(raw) <= MIB // 16 and len(lines) == 4 and lines[3] == b"", "header is not three lines")
-    need(lines[0] == b"kinebackup header 1" and lines[2][:4] == b"mac ", "header of another version")
-    header = json.loads(lines[1].decode())
-    practice, repository = unhex(header["practice"], 16), unhex(header["repository"], 16)
-    proof, slots = unhex(header["commitment"], 32) + unhex(lines[2][4:].decode(), 32), header["slots"]
-    need(number(header["generation"], 1, 1 << 63) and 1 <= len(slots) <= 16, "not 1 to 16 slots")
-    need(len({unhex(slot["id"], 4) for slot in slots}) == len(slots), "two slots have one id")
+    lines = re.fullmatch(rb"(kinebackup header 1\n(.*)\n)mac ([0-9a-f]{64})\n", raw)
+    if not lines or len(raw) > MIB // 16: raise ValueError("header is not of version 1")
+    header = json.loads(lines[2].decode())
+    practice, repository, slots = unhex(header["practice"], 16), unhex(header["repository"], 16), header["slots"]
+    need(number(header["generation"], 1, 1 << 63) and 1 <= len(slots) <= 16, "header has not 1 to 16 slots")
+    need(len({unhex(slot["id"], 4) for slot in slots}) == len(slots), "header has two slots of one id")
     for slot in slots:  # all of them, before any is used
-        need(slot["kdf"] == ("argon2id" if slot["kind"] == "passphrase" else "hkdf"), "unknown kdf")
+        need(slot["kdf"] == ("argon2id" if slot["kind"] == "passphrase" else "hkdf"), "slot of an unknown kdf")
         if slot["kdf"] == "argon2id":
             number(slot["memory_kib"], 8 * number(slot["lanes"], 1, 16), MIB)
             number(slot["passes"], 1, 16)
@@ -127,20 +115,27 @@ def unlock(raw: bytes, secrets: dict[str, bytes]) -> tuple[bytes, bytes] | None:
         aad = b"kinebackup v1 slot" + practice + unhex(slot["id"], 4) + slot["kind"].encode()
         with contextlib.suppress(InvalidTag):
             master = AESGCM(key).decrypt(bytes(12), unhex(slot["wrapped"], 48), aad)
-            commitment = hmac.digest(hkdf(master, b"kinebackup v1 commitment"), practice, "sha256")
-            mac = hmac.digest(hkdf(master, b"kinebackup v1 header mac"), raw[: -len(lines[2]) - 1], "sha256")
-            need(hmac.compare_digest(proof, commitment + mac), "header was changed: wrong mac or commitment")
+            commitment = hmac.digest(hkdf(master, b"kinebackup v1 commitment"), practice, "sha256").hex()
+            mac = hmac.digest(hkdf(master, b"kinebackup v1 header mac"), lines[1], "sha256").hex()
+            need((commitment, mac.encode()) == (header["commitment"], lines[3]), "header has a wrong mac or commitment")
             return master, repository
     return None
 
+@functools.lru_cache(6)
+def segment(opener: Any, path: str, n: int, offset: int, sealed_len: int, plain_len: int, codec: int) -> bytes:
+    record: bytes = opener(n, 0, read_file(path, offset, sealed_len))
+    plain = unzstd(record, 16 * MIB) if codec else record
+    need(len(plain) == plain_len, "segment is not as long as its pack says")
+    return plain
+
 class Drive:
-    """Reads the sealed files of one repository (§5 to §8), and writes entries (§9) below the open folder ``top``."""
+    """Reads the sealed files of one repository (§5 to §8), and writes its entries (§9) below the open folder ``top``."""
 
     def __init__(self, base: str, master: bytes, repository: bytes) -> None:
         self.base, self.repository, self.sealing = base, repository, hkdf(master, b"kinebackup v1 sealing")
         self.pack = functools.lru_cache(4)(self.read_pack)
         self.places: list[bytes] = []  # sorted: the id of a blob, and the name of a pack that has it
-        self.top, self.wanted, self.found = -1, list[bytes](), set[bytes]()  # what to restore, and what was met of it
+        self.top, self.wanted, self.found = -1, [b""], {b""}  # which paths to restore, and which were met
         self.links: dict[str, bytes] = {}  # where an inode of several names was written, by all that is said of it
 
     def names(self, pattern: str) -> list[str]:
@@ -181,10 +176,10 @@ class Drive:
             need(codec < 2 and kind < 3 and plain_len <= 16 * MIB and not zero, "unknown codec or kind, or too long")
             segments.append((plain_len, packs[pack][0]))
         ids = [plain[at : at + 16] for at in range(two, three, 16)]
-        places = list(struct.iter_unpack("<3I", plain[three:]))
         need(all(one <= other for one, other in pairwise(ids)), "ids are out of order")
-        need(all(n and at + n <= segments[segment][0] for segment, at, n in places), "blob outside its segment, or empty")
-        self.places += [blob_id + segments[segment][1] for blob_id, (segment, _, _) in zip(ids, places, strict=True)]
+        places = list(struct.iter_unpack("<3I", plain[three:]))
+        need(all(n and at + n <= segments[s][0] for s, at, n in places), "blob outside its segment, or empty")
+        self.places += [blob_id + segments[s][1] for blob_id, (s, _, _) in zip(ids, places, strict=True)]
         return {name.hex() for name, _ in packs}
 
     def read_pack(self, name: str) -> dict[bytes, Any]:
@@ -229,34 +224,33 @@ class Drive:
                         with naming(path + b"/" + name): self.entry(entry, path + b"/" + name, name, folder)
 
     def entry(self, entry: dict[str, Any], path: bytes, name: bytes, folder: int) -> None:
-        kind, mode, flags = entry["type"], number(entry["mode"], 0, 0o7777), os.O_NOFOLLOW
-        inside = any((path + b"/").startswith(wanted + b"/") for wanted in self.wanted)
-        if not inside and not (kind == "dir" and any(wanted.startswith(path + b"/") for wanted in self.wanted)): return
+        kind, mode = entry["type"], number(entry["mode"], 0, 0o7777)
+        above = kind == "dir" and any(wanted.startswith(path + b"/") for wanted in self.wanted)
+        if not above and not any((path + b"/").startswith(wanted + b"/") for wanted in self.wanted): return
         self.found.add(path)
         same = json.dumps({**entry, "name": "", "rawname": ""}, sort_keys=True) if "link" in entry else ""
-        with contextlib.suppress(OSError, KeyError):  # KeyError: the first of its names; OSError: then a copy is made
-            return os.link(self.links[same], name, src_dir_fd=self.top, dst_dir_fd=folder, follow_symlinks=False)
+        if same in self.links:
+            with contextlib.suppress(OSError):  # where no link can be made, a copy is
+                os.link(self.links[same], name, src_dir_fd=self.top, dst_dir_fd=folder, follow_symlinks=False)
+                return
         if kind == "dir":
             with contextlib.suppress(FileExistsError): os.mkdir(name, 0o700, dir_fd=folder)
-            at = os.open(name, flags | os.O_RDONLY | os.O_DIRECTORY, dir_fd=folder)
+            at = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
             try:
                 self.tree(entry.get("tree", []), path, at)
                 self.attributes(entry, path, at, mode)
             finally: os.close(at)
         elif kind == "file":
-            at = os.open(name, flags | os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=folder)
-            try:
-                with open(at, "wb") as file:
+            with open(name, "xb", opener=lambda p, flags: os.open(p, flags | os.O_NOFOLLOW, 0o600, dir_fd=folder)) as file:
+                try:
                     self.content(entry, file)
-                    self.attributes(entry, path, at, mode)
-            except BaseException:  # also an interruption: never half a file
-                os.unlink(name, dir_fd=folder)
-                raise
+                    self.attributes(entry, path, file.fileno(), mode)
+                except BaseException:  # also an interruption: never half a file
+                    os.unlink(name, dir_fd=folder)
+                    raise
         else:
             if kind == "symlink": os.symlink(text_bytes(entry, "target"), name, dir_fd=folder)
-            else:
-                device = os.makedev(*(number(n, 0, (1 << 32) - 1) for n in entry.get("device", (0, 0))))
-                os.mknod(name, NODES[kind] | mode, device, dir_fd=folder)
+            else: os.mknod(name, NODES[kind] | mode, os.makedev(*entry.get("device", (0, 0))), dir_fd=folder)
             self.attributes(entry, path, b"/proc/self/fd/%d/%s" % (folder, name), mode)
         if same: self.links[same] = path[1:]
 
@@ -295,8 +289,7 @@ class Drive:
             os.utime(at, ns=(mtime, mtime), **how)
 
 def opened(args: argparse.Namespace) -> Drive:
-    base = os.path.join(args.drive, "KINEBACKUP")
-    base = base if os.path.isdir(base) else args.drive
+    base = os.path.join(args.drive, "KINEBACKUP" if os.path.isdir(os.path.join(args.drive, "KINEBACKUP")) else "")
     # The newest copy comes first, because a change is written in this order (§3).
     copies = [path for n in (".2", ".1", "") if os.path.exists(path := os.path.join(base, "header" + n))]
     if not copies: raise stop(10, "pas un disque KineBackup", "not a KineBackup drive")
@@ -317,32 +310,32 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for option in ("drive", "--to", "--passphrase-file", "--code-file", "--snapshot"): parser.add_argument(option)
     parser.add_argument("--list", action="store_true")
-    parser.add_argument("--path", action="append", default=["/"])
+    parser.add_argument("--path", action="append", default=[])
     args = parser.parse_args()
-    if not (args.to or args.list): parser.error("--to DIR?")
     drive, snapshots = opened(args), []
     for name in drive.names("snapshots/*"):
         with naming("snapshots/" + name):
-            snapshot = json.loads(drive.record("snapshots", b"S", name).decode())
-            need(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", snapshot["time"]), "impossible time")
-            need(isinstance(snapshot["root"], list), "impossible root")
-            snapshots.append((snapshot["time"], name, snapshot.get("suspicious", False), snapshot))
+            about = json.loads(drive.record("snapshots", b"S", name).decode())
+            need(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", about["time"]), "impossible time")
+            need(isinstance(about["root"], list), "impossible root")
+            snapshots.append((about["time"], name, about))
     snapshots.sort(key=lambda s: s[:2])
-    if args.list:
-        for time, name, suspicious, snapshot in snapshots:
-            print(name[:16], time, ascii(snapshot.get("host")), ascii(snapshot.get("sources")), "SUSPECT" * suspicious)  # noqa: T201
+    if args.list or not args.to:
+        for time, name, about in snapshots:
+            doubt = "SUSPECT" if about.get("suspicious") else ""
+            sys.stdout.write(f"{name[:16]}  {time}  {ascii(about.get('host'))} {ascii(about.get('sources'))} {doubt}\n")
         return 3 if problems else 0
-    newest = [s for s in snapshots if not s[2]] or snapshots
-    asked = newest[-1:] if args.snapshot in (None, "latest") else [s for s in snapshots if s[1].startswith(args.snapshot)]
+    asked = [s for s in snapshots if not s[2].get("suspicious")][-1:] or snapshots[-1:]
+    if args.snapshot not in (None, "latest"): asked = [s for s in snapshots if s[1].startswith(args.snapshot)]
     if len(asked) != 1: raise stop(10, "sauvegarde inconnue (voir --list)", "unknown snapshot (see --list)")
     os.makedirs(args.to, mode=0o700, exist_ok=True)
     os.umask(0)  # from here on each mode is given
-    drive.wanted = [os.path.normpath(os.fsencode("/" + path)).lstrip(b"/") for path in args.path[1:] or ["/"]]
+    drive.wanted = [os.path.normpath(b"/" + os.fsencode(p).lstrip(b"/")).rstrip(b"/") for p in args.path] or [b""]
     drive.top = os.open(args.to, os.O_RDONLY | os.O_DIRECTORY)
     drive.load()
-    drive.tree(asked[0][3]["root"], b"", drive.top)
-    for path in drive.wanted: 
-        with naming(path): need(path in drive.found, "is not in this snapshot")
+    drive.tree(asked[0][2]["root"], b"", drive.top)
+    for path in set(drive.wanted) - drive.found:
+        with naming(path): raise ValueError("is not in this snapshot")
     return 3 if problems else 0
 
 

@@ -64,8 +64,9 @@ class FolderDirectory:
             listed.sort(key=lambda entry: os.fsencode(entry.name))
         exclusions = self._owner.exclusions
         found: list[Found] = []
+        excluding = bool(exclusions)
         for entry in listed:
-            if exclusions and exclusions.match(entry.name, self._below(entry.name)):
+            if excluding and exclusions.match(entry.name, self._below(entry.name)):
                 continue
             try:
                 found.append(Found(entry.name, entry.stat(follow_symlinks=False)))
