@@ -182,12 +182,12 @@ def _judge_sources(
         elif count < old * request.shrink_share:
             text = f"{count} files are left of {old}; confirm with --accept-shrink if this is meant"
             doubts.append(Problem("source-shrunk", source.path, text))
-    if request.accept_shrink:
+    if request.accept_shrink:  # confirmed; a missing source is still worth a word each time
         doubts = [p for p in doubts if p.kind == "source-missing"]
     for problem in doubts:
         tally.problems.append(problem)
         monitor.problem(problem)
-    return bool(doubts)
+    return bool(doubts) and not request.accept_shrink
 
 
 def merge_index(repository: Repository, entropy: Entropy) -> None:

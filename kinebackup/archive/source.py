@@ -49,7 +49,7 @@ class SourceDirectory(Protocol):
     def xattrs(self, name: str | None, fd: int | None) -> dict[str, bytes]:
         """Extended attributes of an open file, of a name here, or (both None) of the directory itself."""
 
-    def crosses_mount(self, stat: os.stat_result) -> bool:
+    def crosses_mount(self, found: os.stat_result) -> bool:
         """Whether a subdirectory lies on another file system and is therefore not entered."""
 
     def live_copy(self, name: str) -> LiveCopy | None:
@@ -64,10 +64,10 @@ class Source(Protocol):
     path: str
 
     def open_root(self) -> SourceDirectory:
-        """Raises ``OSError`` where the folder is missing or not readable."""
+        """The folder itself, or the folder of a source that is one file. Raises ``OSError`` where it is missing."""
 
     def ancestors(self) -> list[Found]:
-        """Each directory from the child of ``/`` down to the source itself."""
+        """Each name from the child of ``/`` down to the source itself."""
 
 
 class Names(Protocol):

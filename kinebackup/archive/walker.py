@@ -124,26 +124,45 @@ class Walker:
         except OSError:
             return False
         before = self.tally.files
-        parent, old, path = *self._way[""], ""
-        for depth, found in enumerate(ancestors, 1):
-            path += f"/{found.name}"
-            last = depth == len(ancestors)
-            if last or path not in self._way:
-                entry = entry_of(found)
-                old_entry = old.get(found.name)
-                node = self._node(entry, old_entry)
-                node.reusable = last  # a way to a source is written anew: other sources may join it
-                parent.entries.append(entry)
-                parent.children.append((node, old_entry.tree if old_entry else ()))
-                old_below = self._old_entries(node.old_tree, path.strip("/"))
-                if not last:
-                    self._way[path] = (node, old_below)
-                parent, old = node, old_below
-            else:
-                parent, old = self._way[path]
-        self._descend(_Open(directory, path, parent, old, []))
+        way, source_name = ancestors[:-1], ancestors[-1]
+        node, old, path = self._follow(way)
+        if st.S_ISDIR(source_name.stat.st_mode):
+            entry, old_entry = entry_of(source_name), old.get(source_name.name)
+            below = self._node(entry, old_entry)
+            node.entries.append(entry)
+            node.children.append((below, below.old_tree))
+            path += f"/{source_name.name}"
+            self._descend(_Open(directory, path, below, self._old_entries(below.old_tree, path.strip("/")), []))
+        else:
+            self._add_file(_Open(directory, path, node, old, []), source_name)
         self.tally.files_by_source[source.path] = self.tally.files - before
         return True
+
+    def _follow(self, way: Sequence[Found]) -> tuple[Node, dict[str, Entry], str]:
+        """Make, or find, the directories that lead to a source: they are written last, because sources share them."""
+        path = ""
+        node, old = self._way[path]
+        for found in way:
+            path += f"/{found.name}"
+            if path not in self._way:
+                entry, old_entry = entry_of(found), old.get(found.name)
+                below = self._node(entry, old_entry)
+                below.reusable = False
+                node.entries.append(entry)
+                node.children.append((below, below.old_tree))
+                self._way[path] = (below, self._old_entries(below.old_tree, path.strip("/")))
+            node, old = self._way[path]
+        return node, old, path
+
+    def _add_file(self, here: _Open, found: Found) -> None:
+        """A source that is one file. Only that name is looked at, but a database's own files beside it are seen."""
+        try:
+            names = {item.name for item in here.directory.entries()}
+            self._compare(here, [found], names)
+        except OSError as error:
+            self.problem("unreadable", f"{here.path}/{found.name}", f"this file cannot be read ({error.strerror})")
+        finally:
+            here.directory.close()
 
     def finish(self) -> list[str]:
         """Write what is left, wait for what is being read, and give the root tree's ids."""

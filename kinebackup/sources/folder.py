@@ -13,6 +13,7 @@ import grp
 import os
 import pwd
 import re
+import stat
 from collections.abc import Callable, Collection, Sequence
 from operator import attrgetter
 
@@ -106,8 +107,8 @@ class FolderDirectory:
                 return {}
             raise
 
-    def crosses_mount(self, stat: os.stat_result) -> bool:
-        return self._owner.one_file_system and stat.st_dev != self._device
+    def crosses_mount(self, found: os.stat_result) -> bool:
+        return self._owner.one_file_system and found.st_dev != self._device
 
     def live_copy(self, name: str) -> LiveCopy | None:
         return self._owner.copier.copy(self.fd, name) if self._owner.copier else None
@@ -134,7 +135,8 @@ class FolderSource:
         self.copier = copier
 
     def open_root(self) -> FolderDirectory:
-        fd = os.open(self.path, _DIRECTORY_FLAGS)
+        is_folder = stat.S_ISDIR(os.lstat(self.path).st_mode)
+        fd = os.open(self.path if is_folder else os.path.dirname(self.path), _DIRECTORY_FLAGS)
         return FolderDirectory(self, fd, "", os.fstat(fd).st_dev)
 
     def ancestors(self) -> list[Found]:
