@@ -1,0 +1,229 @@
+"""A power cut after any operation of any run loses nothing that was committed, and the next run goes on.
+
+Owns: the runs that are cut, and what must hold afterwards. Does not know: which states a cut may leave (``power_cut``).
+"""
+
+import contextlib
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from power_cut import Cut, cuts
+from practice import (
+    CHEAP,
+    CREATED,
+    MACHINE_KEY,
+    PASSPHRASE,
+    Dice,
+    Drive,
+    Seen,
+    back_up,
+    below,
+    enroll,
+    loaded,
+    noise,
+    opened,
+    pruned,
+    restored,
+    seen,
+    verified,
+)
+from recording_store import Operation, RecordingStore
+
+from kinebackup.archive import keyring
+from kinebackup.archive.keyring import Passphrase
+from kinebackup.archive.repository import Repository, with_keyring
+from kinebackup.archive.store import FolderStore
+from kinebackup.errors import NotFound
+
+
+@dataclass
+class Scene:
+    """A drive with some snapshots, and the folder that they are of. ``held``: what each snapshot must restore to."""
+
+    folder: Path
+    source: Path
+    drive: Drive
+    held: dict[str, dict[str, Seen]]
+
+    def save(self) -> str:
+        snapshot = back_up(self.drive, self.source).snapshot
+        assert snapshot is not None
+        self.held[snapshot] = seen(self.source)
+        return snapshot
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    source = tmp_path / "patients"
+    (source / "Dupont").mkdir(parents=True)
+    (source / "Dupont" / "bilan.txt").write_text("Bilan initial\n" * 20, encoding="utf-8")
+    (source / "Dupont" / "radio.jpg").write_bytes(noise("radio", 30_000))
+    (source / "Dupont" / "film.bin").write_bytes(noise("film", 600_000))
+    (source / "seances.csv").write_text("date;acte\n" * 50, encoding="utf-8")
+    return Scene(tmp_path, source, enroll(tmp_path / "drive"), {})
+
+
+def edit(source: Path, day: int) -> None:
+    """One small file more, one changed; the large file makes way for another one on the second day."""
+    (source / f"jour-{day}.txt").write_text(f"séance {day}\n" * 30, encoding="utf-8")
+    (source / "seances.csv").write_text("date;acte\n" * (50 + day), encoding="utf-8")
+    if day == 2:
+        (source / "Dupont" / "film.bin").unlink()
+        (source / "Dupont" / "film-2.bin").write_bytes(noise("film 2", 550_000))
+
+
+def recorded(scene: Scene, run: Callable[[RecordingStore], object]) -> tuple[Path, list[Operation]]:
+    """The drive as it was before the run, and what the run did to it."""
+    before = scene.folder / "before"
+    shutil.copytree(scene.drive.root, before)
+    with contextlib.closing(FolderStore(str(scene.drive.root))) as folder:
+        store = RecordingStore(folder)
+        run(store)
+    assert len(store.operations) > 3
+    return before, store.operations
+
+
+def assert_nothing_is_lost(scene: Scene, cut: Cut, required: set[str]) -> None:
+    """``required``: snapshots that must be there. Whatever is there must be whole."""
+    place = scene.folder / "cut"
+    drive = Drive(place / "KINEBACKUP", scene.drive.master, scene.drive.ring, scene.drive.dice, scene.drive.calendar)
+    cut.remains.write_to(drive.root)
+    try:
+        with loaded(drive) as repository:
+            there, unreadable = repository.snapshots()
+        assert not unreadable
+        names = {named.id for named in there}
+        assert required <= names
+        for name in names:
+            assert_restores(scene, drive, name, scene.held[name])
+        made = back_up(drive, scene.source)
+        assert made.snapshot is not None
+        assert made.problems == ()
+        assert_restores(scene, drive, made.snapshot, seen(scene.source))
+        if verified(drive).result != "ok":
+            pruned(drive)
+            assert verified(drive).problems == ()
+            assert_restores(scene, drive, made.snapshot, seen(scene.source))
+    except Exception as error:
+        error.add_note(f"power cut after operation {cut.done} ({cut.last}): {cut.remains.name}")
+        raise
+    finally:
+        shutil.rmtree(place)
+
+
+def assert_restores(scene: Scene, drive: Drive, snapshot: str, expected: dict[str, Seen]) -> None:
+    out = scene.folder / "out"
+    try:
+        assert restored(drive, out, snapshot).problems == ()
+        assert seen(below(out, scene.source)) == expected
+    finally:
+        shutil.rmtree(out, ignore_errors=True)
+
+
+def save_through(scene: Scene, store: RecordingStore) -> None:
+    snapshot = back_up(scene.drive, scene.source, store=store).snapshot
+    assert snapshot is not None
+    scene.held[snapshot] = seen(scene.source)
+
+
+def test_a_power_cut_during_the_first_backup_leaves_an_empty_repository_or_a_whole_backup(scene: Scene) -> None:
+    before, operations = recorded(scene, lambda store: save_through(scene, store))
+    for cut in cuts(before, operations):
+        assert_nothing_is_lost(scene, cut, set())
+
+
+def test_a_power_cut_during_a_further_backup_keeps_the_earlier_ones(scene: Scene) -> None:
+    earlier = {scene.save()}
+    edit(scene.source, 1)
+    earlier.add(scene.save())
+    edit(scene.source, 2)
+    before, operations = recorded(scene, lambda store: save_through(scene, store))
+    for cut in cuts(before, operations):
+        assert_nothing_is_lost(scene, cut, earlier)
+
+
+def test_a_power_cut_while_index_files_are_merged_keeps_every_backup(scene: Scene) -> None:
+    for day in range(1, 8):
+        (scene.source / f"jour-{day}.txt").write_text(f"séance {day}\n" * 30, encoding="utf-8")
+        scene.save()
+    assert len(scene.drive.files("index")) > 6 or len(scene.held) == 7
+    earlier = set(scene.held)
+    (scene.source / "Dupont" / "film.bin").write_bytes(b"court")
+    before, operations = recorded(scene, lambda store: save_through(scene, store))
+    newest = [cut for cut in cuts(before, operations) if "index" in cut.last or "snapshots" in cut.last]
+    for cut in newest:
+        assert_nothing_is_lost(scene, cut, earlier)
+
+
+def test_a_power_cut_during_a_prune_with_repacking_keeps_what_stays(scene: Scene) -> None:
+    oldest = scene.save()
+    for day in (1, 2):
+        edit(scene.source, day)
+        scene.save()
+    stays = set(scene.held) - {oldest}
+    # The first backup's large file stays needed by the second; removing both leaves half-empty and empty packs.
+    second = sorted(stays, key=list(scene.held).index)[0]
+    stays.remove(second)
+
+    def run(store: RecordingStore) -> None:
+        report = pruned(scene.drive, oldest, second, store=store)
+        assert report.packs_removed >= 1
+        assert report.packs_repacked >= 1
+
+    before, operations = recorded(scene, run)
+    for cut in cuts(before, operations):
+        assert_nothing_is_lost(scene, cut, stays)
+
+
+def test_a_power_cut_while_the_keys_change_leaves_the_old_or_the_new_header(scene: Scene) -> None:
+    earlier = {scene.save()}
+    added = Passphrase.of("une autre phrase")
+
+    def run(store: RecordingStore) -> None:
+        with opened(scene.drive, store) as repository:
+            ring, _ = keyring.with_slot(
+                repository.header.keyring,
+                repository.unlocked.master,
+                added,
+                entropy=scene.drive.dice,
+                created=CREATED,
+                cost=CHEAP,
+            )
+            with_keyring(repository, ring)
+
+    before, operations = recorded(scene, run)
+    for cut in cuts(before, operations):
+        assert_nothing_is_lost(scene, cut, earlier)
+        place = scene.folder / "keys"
+        cut.remains.write_to(place)
+        with contextlib.closing(FolderStore(str(place))) as store:
+            assert Repository.open(store, PASSPHRASE).header.generation in (1, 2)
+        shutil.rmtree(place)
+
+
+def test_a_power_cut_during_enrolment_leaves_no_repository_or_an_empty_one(scene: Scene) -> None:
+    root = scene.folder / "new"
+    before = scene.folder / "nothing"
+    root.mkdir()
+    before.mkdir()
+    with contextlib.closing(FolderStore(str(root))) as folder:
+        store = RecordingStore(folder)
+        made = Repository.create(
+            store, master=scene.drive.master, keyring=scene.drive.ring, repository="ab" * 16, created=CREATED
+        )
+    for number, cut in enumerate(cuts(before, store.operations)):
+        place = scene.folder / f"enrol-{number}"
+        cut.remains.write_to(place)
+        with contextlib.closing(FolderStore(str(place))) as left:
+            try:
+                assert Repository.open(left, MACHINE_KEY).id == made.id
+            except NotFound:
+                Repository.create(
+                    left, master=scene.drive.master, keyring=scene.drive.ring, repository="cd" * 16, created=CREATED
+                )
+        whole = Drive(place, scene.drive.master, scene.drive.ring, Dice(f"enrol {number}"))
+        assert back_up(whole, scene.source).snapshot is not None
+        assert verified(whole).result == "ok"
