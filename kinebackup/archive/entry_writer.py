@@ -8,7 +8,6 @@ interrupted restore therefore leaves nothing that could pass for a restored file
 """
 
 import base64
-import binascii
 import errno
 import os
 import stat as st
@@ -71,7 +70,10 @@ class EntryWriter:
                     os.close(fd)
                 return size
             case "symlink":
-                os.symlink(entry.path_target, name, dir_fd=directory)
+                try:
+                    os.symlink(entry.path_target, name, dir_fd=directory)
+                except ValueError:  # a NUL in the bytes of the target
+                    raise Damaged("the link points to an impossible path") from None
             case "fifo":
                 os.mkfifo(name, 0o600, dir_fd=directory)
             case "char" | "block":
@@ -137,7 +139,7 @@ class EntryWriter:
     def _try(self, what: str, action: Callable[[], None]) -> None:
         try:
             action()
-        except (OSError, OverflowError, binascii.Error) as error:
+        except (OSError, OverflowError, ValueError) as error:  # ValueError: bad base64, a NUL in an attribute's name
             reason = error.strerror if isinstance(error, OSError) else "impossible value"
             self._on_metadata(f"{what} could not be set ({reason})")
 

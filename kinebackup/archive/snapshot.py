@@ -82,8 +82,21 @@ class NamedSnapshot(msgspec.Struct, frozen=True):
 
 def seal(snapshot: Snapshot, keys: RepositoryKeys, salt: bytes) -> tuple[FileName, bytes]:
     """Name and bytes of the snapshot's file."""
-    data = seal_single(keys, SNAPSHOT, salt, compression.compress(msgspec.json.encode(snapshot)))
+    data = seal_single(keys, SNAPSHOT, salt, compression.compress(msgspec.json.encode(_in_utf_8(snapshot))))
     return FileName(hashlib.sha256(data).hexdigest()), data
+
+
+def _in_utf_8(snapshot: Snapshot) -> Snapshot:
+    """JSON is UTF-8, file names are not always: other bytes become ``\\xe9``, rather than no snapshot at all."""
+
+    def told(text: str) -> str:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+    return msgspec.structs.replace(
+        snapshot,
+        sources=tuple(told(path) for path in snapshot.sources),
+        problems=tuple(SavedProblem(p.kind, told(p.path), told(p.message)) for p in snapshot.problems),
+    )
 
 
 def unseal(data: bytes, keys: RepositoryKeys) -> Snapshot:

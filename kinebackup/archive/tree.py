@@ -23,6 +23,8 @@ Mode = Annotated[int, msgspec.Meta(ge=0, le=0o7777)]
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
 Time = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 Size = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Text = Annotated[str, msgspec.Meta(pattern=r"^[^\0]+\Z")]
+Base64 = Annotated[str, msgspec.Meta(pattern=r"^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?\Z")]
 
 
 class Copied(msgspec.Struct, frozen=True):
@@ -38,7 +40,7 @@ class Entry(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     """One name in a directory. Times in ns since 1970, sizes in bytes. ``str`` values may hold surrogate escapes only in ``path_name``."""
 
     name: str = ""
-    rawname: str = ""
+    rawname: Base64 = ""
     type: EntryType
     mode: Mode
     uid: Number = 0
@@ -51,8 +53,8 @@ class Entry(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     lists: list[str] = []
     extents: list[tuple[Size, Size]] | None = None
     tree: list[str] = []
-    target: str = ""
-    rawtarget: str = ""
+    target: Text = ""
+    rawtarget: Base64 = ""
     device: tuple[Number, Number] | None = None
     link: str = ""
     xattrs: dict[str, str] | None = None
@@ -124,7 +126,7 @@ def decode(plain: bytes) -> tuple[list[Entry], int]:
         return _decode_one_by_one(plain)
     if _all_plain([entry.name for entry in entries]):
         return entries, 0
-    good = [entry for entry in entries if _is_sound(entry)]
+    good = [entry for entry in entries if _name_is_safe(entry)]
     return good, len(entries) - len(good)
 
 
@@ -145,12 +147,12 @@ def _decode_one_by_one(plain: bytes) -> tuple[list[Entry], int]:
             entry = _entry_decoder.decode(item)
         except _UNREADABLE:
             continue
-        if _is_sound(entry):
+        if _name_is_safe(entry):
             good.append(entry)
     return good, len(raw) - len(good)
 
 
-def _is_sound(entry: Entry) -> bool:
+def _name_is_safe(entry: Entry) -> bool:
     """No name may lead out of its directory: an entry comes from a drive that others could have written."""
     name = entry.name
     if not name or entry.rawname:
@@ -158,17 +160,7 @@ def _is_sound(entry: Entry) -> bool:
             name = entry.path_name
         except (binascii.Error, ValueError):
             return False
-    if not name or name in (".", "..") or "/" in name or "\0" in name:
-        return False
-    return entry.type != "symlink" or _target_is_sound(entry)
-
-
-def _target_is_sound(entry: Entry) -> bool:
-    try:
-        target = entry.path_target
-    except ValueError:  # binascii.Error is one
-        return False
-    return bool(target) and "\0" not in target
+    return bool(name) and name not in (".", "..") and "/" not in name and "\0" not in name
 
 
 def encode_ids(ids: Sequence[str]) -> bytes:
