@@ -32,6 +32,7 @@ ProblemKind = Literal[
     "metadata",  # the content is right, an owner, mode, time or attribute is not
     "rolled-back",  # the drive shows an older state than this computer remembers
     "healed",
+    "clock",  # the time of this computer contradicts the drive
 ]
 
 

@@ -1,7 +1,7 @@
 """From what a person calls a drive to an open repository on it.
 
-Owns: finding drives by label or path, unlocking, the writer lock, keeping headers and key ring in step. Does not know: what the
-repository is opened for, or how a secret was typed.
+Owns: finding drives by label or path, unlocking, the writer lock, keeping headers and key ring in step. Does not know:
+what the repository is opened for, or how a secret was typed.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ from kinebackup.store.records import Drive
 
 @dataclass(frozen=True, slots=True)
 class PresentDrive:
-    """A drive that is here now. ``folder`` holds KINEBACKUP; ``record`` is None for one that this computer does not know."""
+    """A drive that is here now. ``folder`` holds KINEBACKUP; ``record`` is None where this computer does not know it."""
 
     label: str
     folder: str

@@ -2,8 +2,9 @@
 
 Owns: the files of the state directory. Does not know: drives, sources, or how a secret was typed.
 
-``keyring.json`` holds wrapped keys only, the same as each drive's header; ``machine.key`` is the one secret, and only this user
-may read it. With both, the daemon works without asking; without them, the passphrase or the recovery code opens every drive.
+``keyring.json`` holds wrapped keys only, the same as each drive's header; ``machine.key`` is the one secret, and only
+this user may read it. With both, the daemon works without asking; without them, the passphrase or the recovery code
+opens every drive.
 """
 
 import contextlib

@@ -14,7 +14,7 @@ from kinebackup.drives.system import System
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """``now`` is aware; ``elapsed_s`` is monotonic; ``scratch``: places for plaintext that must not stay, RAM-backed first."""
+    """``now`` is aware; ``elapsed_s`` is monotonic; ``scratch``: for plaintext that must not stay, RAM-backed first."""
 
     now: Callable[[], datetime]
     zone: tzinfo

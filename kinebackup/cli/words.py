@@ -1,0 +1,45 @@
+"""Numbers as people read them: sizes, durations, dates.
+
+Owns: units and roundings. Does not know: what is counted.
+"""
+
+from datetime import datetime, tzinfo
+
+from kinebackup.i18n import _, ngettext
+
+
+def size_text(size_bytes: int) -> str:
+    """Decimal units, as on the label of a drive; three significant digits at most."""
+    if size_bytes < 1000:
+        return _("{number} B").format(number=size_bytes)
+    units = (_("{number} kB"), _("{number} MB"), _("{number} GB"), _("{number} TB"))
+    value = float(size_bytes)
+    unit = units[0]
+    for unit in units:  # noqa: B007 - the last unit is for everything larger
+        value /= 1000
+        if value < 999.5:
+            break
+    digits = 0 if value >= 99.5 else 1
+    return unit.format(number=f"{value:.{digits}f}".replace(".", _(".")))
+
+
+def duration_text(duration_s: float) -> str:
+    """Seconds below a minute, then minutes, then hours."""
+    seconds = round(duration_s)
+    if seconds < 1:
+        return _("less than a second")
+    if seconds < 60:
+        return _("{seconds} s").format(seconds=seconds)
+    if seconds < 3600:
+        return _("{minutes} min {seconds} s").format(minutes=seconds // 60, seconds=seconds % 60)
+    return _("{hours} h {minutes} min").format(hours=seconds // 3600, minutes=seconds % 3600 // 60)
+
+
+def time_text(moment: datetime | None, zone: tzinfo) -> str:
+    """Day and time where the practice is; a dash where there is none."""
+    return "–" if moment is None else moment.astimezone(zone).strftime(_("%Y-%m-%d %H:%M"))
+
+
+def files_text(count: int) -> str:
+    """So many files."""
+    return ngettext("{count} file", "{count} files", count).format(count=count)

@@ -1,0 +1,146 @@
+"""One backup of this computer to one drive, from examining the drive to remembering the result.
+
+Owns: the order of these steps, and which problems count. Does not know: how files are read or written, or who asked.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from kinebackup import __version__
+from kinebackup.archive.backup import BackupRequest, Environment, backup
+from kinebackup.archive.healing import forget_lost_files
+from kinebackup.archive.source import Source
+from kinebackup.config import BackupOptions
+from kinebackup.drives.examination import examine
+from kinebackup.errors import ConfigError, NotFound, TargetRefused
+from kinebackup.i18n import _
+from kinebackup.jobs.access import OpenDrive, PresentDrive, open_to_read, open_to_write
+from kinebackup.jobs.practice import Practice
+from kinebackup.jobs.recording import recorded
+from kinebackup.jobs.world import World
+from kinebackup.model import BackupReport, CancelToken, FileName, Monitor, Problem
+from kinebackup.store.records import Drive, RunCounts, Seen
+
+NOTES = frozenset({"skipped", "healed"})
+"""Kinds of problems that are told but do not make a run end with problems."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackupWish:
+    """What was asked for."""
+
+    sources: Sequence[Source]
+    options: BackupOptions
+    accept_shrink: bool = False
+    dry_run: bool = False
+
+
+def counting(problems: Sequence[Problem]) -> int:
+    """How many of these are more than notes."""
+    return sum(problem.kind not in NOTES for problem in problems)
+
+
+def environment_of(world: World) -> Environment:
+    """What the engine needs of the world."""
+    return Environment(world.entropy, world.elapsed_s, world.names)
+
+
+def record_of(drive: PresentDrive) -> Drive:
+    """The record of a drive that is to be written to. Raises ``NotFound`` for one that was never enrolled here."""
+    if drive.record is None:
+        raise NotFound(
+            _("the drive at {folder} is not enrolled on this computer").format(folder=drive.folder),
+            _("enroll it first, its backups are kept: kinebackup drive enroll"),
+        )
+    return drive.record
+
+
+def check_target(drive: PresentDrive, sources: Sequence[str], world: World) -> None:
+    """Judge the place again before each run: what was a USB drive may be an empty mount point today.
+
+    Raises ``TargetRefused`` or ``NotFound``.
+    """
+    verdict = examine(
+        drive.folder,
+        sources=sources,
+        enrolled=True,
+        simulated=record_of(drive).simulated,
+        allow_existing_files=True,
+        system=world.system,
+    )
+    if verdict.reason in ("not-found", "not-mounted"):
+        raise NotFound(verdict.message, verdict.hint)
+    if not verdict.accepted:
+        raise TargetRefused(verdict.message, verdict.hint)
+
+
+def remember_state(opened: OpenDrive, practice: Practice) -> None:
+    """Note in which state the drive is left, so that an older one is recognised."""
+    known, _unreadable = opened.repository.snapshots()
+    if known:
+        newest = max(named.snapshot.taken_at for named in known)
+        practice.state.record_seen(opened.repository.id, Seen(newest, len(known)))
+
+
+def run_backup(
+    drive: PresentDrive, practice: Practice, wish: BackupWish, world: World, *, cancel: CancelToken, monitor: Monitor
+) -> BackupReport:
+    """Back up to that drive. The report holds what the drive itself showed as well.
+
+    Raises ``ConfigError`` without a source, ``NotFound``, ``TargetRefused``, ``Locked``, ``WrongKey``, ``DriveFailed``
+    or ``Cancelled``; what an interrupted run has written is found again by the next one.
+    """
+    if not wish.sources:
+        raise ConfigError(
+            _("no source is configured, so there is nothing to back up"),
+            _("name your folders in the configuration file, one [[sources]] for each"),
+        )
+    check_target(drive, [source.path for source in wish.sources], world)
+    if wish.dry_run:
+        with open_to_read(drive, practice, None) as opened:
+            return _back_up(opened, practice, wish, world, cancel, monitor)
+    with recorded("backup", drive, practice, world) as note:
+        with open_to_write(drive, practice, world, "backup") as opened:
+            report = _back_up(opened, practice, wish, world, cancel, monitor)
+            forget_lost_files(opened.repository, opened.problems, world.entropy)
+            remember_state(opened, practice)
+        note.snapshot = FileName(report.snapshot) if report.snapshot else None
+        note.result = "suspicious" if report.suspicious else "problems" if counting(report.problems) else "ok"
+        note.counts = RunCounts(
+            files=report.files_new + report.files_changed + report.files_unmodified,
+            size_bytes=report.bytes_written,
+            problems=counting(report.problems),
+        )
+        return report
+
+
+def _back_up(
+    opened: OpenDrive, practice: Practice, wish: BackupWish, world: World, cancel: CancelToken, monitor: Monitor
+) -> BackupReport:
+    now = world.now()
+    noticed = [*opened.problems, *_clock_problems(opened, world)]
+    for problem in noticed:
+        monitor.problem(problem)
+    request = BackupRequest(
+        sources=wish.sources,
+        host=world.host,
+        machine=practice.machine,
+        drive=opened.drive.label,
+        program=f"kinebackup {__version__}",
+        started_at=now,
+        accept_shrink=wish.accept_shrink,
+        dry_run=wish.dry_run,
+        read_back=wish.options.read_back,
+        shrink_share=wish.options.shrink_threshold,
+    )
+    report = backup(opened.repository, request, environment_of(world), cancel=cancel, monitor=monitor)
+    return replace(report, problems=(*noticed, *report.problems))
+
+
+def _clock_problems(opened: OpenDrive, world: World) -> list[Problem]:
+    """A backup is better than none, whatever the date; but retention relies on dates, so a person must know."""
+    known, _unreadable = opened.repository.snapshots()
+    if not known or world.now() >= known[-1].snapshot.taken_at:
+        return []
+    message = _("the clock of this computer is earlier than the newest backup of the drive ({time})")
+    return [Problem("clock", "/", message.format(time=known[-1].snapshot.time))]

@@ -1,0 +1,191 @@
+"""Making a drive one of the practice's: judging it, its repository, what lies beside it, remembering it.
+
+Owns: the order of these steps; a drive that already holds a repository of the practice is taken back. Does not know:
+who asked.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from kinebackup.archive import header
+from kinebackup.archive.lock import LockHolder, WriterLock
+from kinebackup.archive.repository import FOLDER, Repository, read_header_copies
+from kinebackup.archive.snapshot import format_time
+from kinebackup.archive.store import FolderStore
+from kinebackup.drives.facts import Surroundings, gather, look_around, source_places
+from kinebackup.errors import ConfigError, Damaged, NotFound, TargetRefused, WrongKey
+from kinebackup.i18n import _
+from kinebackup.jobs.access import PresentDrive, open_to_write
+from kinebackup.jobs.drive_files import write_drive_files
+from kinebackup.jobs.practice import Practice
+from kinebackup.jobs.reserve import make_reserve
+from kinebackup.jobs.world import World
+from kinebackup.model import Place
+from kinebackup.policy.target_facts import TargetFacts
+from kinebackup.policy.targets import Notice, judge
+from kinebackup.store.records import Drive, Seen
+
+REPOSITORY_ID_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class EnrollWish:
+    """``path``: a block device or where it is mounted; a folder, for a simulated drive."""
+
+    path: str
+    label: str
+    place: Place
+    simulated: bool
+    allow_existing_files: bool
+    sources: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """``adopted``: the drive held a repository of this practice already, with so many backups."""
+
+    drive: Drive
+    folder: str
+    adopted: bool
+    snapshots: int
+    notices: tuple[Notice, ...]
+
+
+def enroll(wish: EnrollWish, practice: Practice, world: World) -> Enrolled:
+    """Raises ``TargetRefused``, ``NotFound`` where the drive is not there, ``ConfigError`` for a label that is taken,
+    ``WrongKey`` for a drive of another practice, ``DriveFailed``."""
+    check_label(wish.label)
+    facts, notices = examined(wish, world)
+    _refuse_taken_label(wish, facts, practice)
+    root = os.path.join(facts.path, FOLDER)
+    os.makedirs(root, mode=0o700, exist_ok=True)
+    store = FolderStore(root)
+    try:
+        found = _found(store, practice)
+        if found is None:
+            repository = _create(store, practice, world)
+        else:
+            repository = Repository(store, header.unlock(read_header_copies(store), practice.master()))
+        record = remembered(_record(wish, facts, repository, world), practice, wish)
+        write_drive_files(store)
+        make_reserve(store)
+        snapshots = _note_state(repository, practice)
+    finally:
+        store.close()
+    if found is not None:  # its key ring may be older or newer than this computer's
+        with open_to_write(PresentDrive(wish.label, facts.path, record), practice, world, "enroll"):
+            record = practice.state.drive(wish.label)
+    return Enrolled(record, facts.path, adopted=found is not None, snapshots=snapshots, notices=notices)
+
+
+def check_label(label: str) -> None:
+    """A label is a word on a sticker: short, and no path. Raises ``ConfigError``."""
+    if not label.strip() or len(label) > 40 or "/" in label or not label.isprintable() or label.startswith("-"):
+        raise ConfigError(
+            _("{label} cannot be the label of a drive").format(label=repr(label)),
+            _("choose a short word to write on a sticker, without /, for example CABINET"),
+        )
+
+
+def examined(wish: EnrollWish, world: World) -> tuple[TargetFacts, tuple[Notice, ...]]:
+    """The facts of a place that may be used. Raises ``TargetRefused``, or ``NotFound`` where there is nothing."""
+    around: Surroundings = look_around(world.system)
+    facts = gather(wish.path, around=around)
+    verdict = judge(
+        facts,
+        sources=source_places(wish.sources, around),
+        enrolled=False,
+        simulated=wish.simulated,
+        allow_existing_files=wish.allow_existing_files,
+    )
+    if verdict.reason == "not-mounted":
+        raise NotFound(
+            verdict.message,
+            _("open it in the file manager, which mounts it, and try again: KineBackup cannot mount drives yet"),
+        )
+    if verdict.reason == "not-found":
+        raise NotFound(verdict.message, verdict.hint)
+    if not verdict.accepted:
+        raise TargetRefused(verdict.message, verdict.hint)
+    return facts, verdict.notices
+
+
+def _refuse_taken_label(wish: EnrollWish, facts: TargetFacts, practice: Practice) -> None:
+    """Before anything is written: is it the label of another drive? One that has a repository is asked later."""
+    for record in practice.state.drives():
+        if record.label == wish.label and facts.repository == "absent":
+            raise ConfigError(
+                _('a drive with the label "{label}" is enrolled already').format(label=wish.label),
+                _("choose another label with --label, or forget that drive: kinebackup drive forget {label}").format(
+                    label=wish.label
+                ),
+            )
+
+
+def _found(store: FolderStore, practice: Practice) -> header.Header | None:
+    """The header of a repository that is there already. Raises ``WrongKey`` where it is not this practice's."""
+    try:
+        copies = read_header_copies(store)
+    except NotFound:
+        if any(store.list_files("snapshots")) or any(store.subdirectories("packs")):
+            raise Damaged(
+                _("the drive holds backups, but its header is lost"),
+                _("keep it as it is, and take another drive; a copy of its header could still open it"),
+            ) from None
+        return None
+    known = [found for _data, found in header.candidates(copies)]
+    if all(found.practice != practice.keyring.practice for found in known):
+        raise WrongKey(
+            _("this drive belongs to another practice, or to an earlier setup of this one"),
+            _("take another drive; or, to use that practice's keys on a new computer: kinebackup init --join DRIVE"),
+        )
+    return known[0]
+
+
+def _create(store: FolderStore, practice: Practice, world: World) -> Repository:
+    holder = LockHolder(host=world.host, pid=world.pid, boot=world.boot, since=format_time(world.now()), work="enroll")
+    with WriterLock(store.root, holder):
+        return Repository.create(
+            store,
+            master=practice.master(),
+            keyring=practice.keyring,
+            repository=world.entropy(REPOSITORY_ID_BYTES).hex(),
+            created=format_time(world.now()),
+        )
+
+
+def _record(wish: EnrollWish, facts: TargetFacts, repository: Repository, world: World) -> Drive:
+    device = None if wish.simulated else facts.device
+    return Drive(
+        label=wish.label,
+        place=wish.place,
+        simulated=wish.simulated,
+        repository=repository.id,
+        enrolled_at=world.now(),
+        header_generation=repository.header.generation,
+        folder=facts.path if wish.simulated else "",
+        fs_uuid=device.filesystem_uuid if device else "",
+        part_uuid=device.partition_uuid if device else "",
+        serial=device.serial if device else "",
+        model=device.model if device else "",
+    )
+
+
+def remembered(record: Drive, practice: Practice, wish: EnrollWish) -> Drive:
+    """Keep the record; of a drive that is known by this label already, what has changed of it."""
+    known = practice.state.drive_of(record.repository)
+    if known is None or known.label != wish.label:
+        practice.state.add_drive(record)
+        return record
+    record = replace(record, enrolled_at=known.enrolled_at, header_generation=known.header_generation)
+    practice.state.update_drive(record)
+    return record
+
+
+def _note_state(repository: Repository, practice: Practice) -> int:
+    known, _unreadable = repository.snapshots()
+    if known:
+        newest = max(named.snapshot.taken_at for named in known)
+        practice.state.record_seen(repository.id, Seen(newest, len(known)))
+    return len(known)

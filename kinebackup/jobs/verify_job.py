@@ -1,0 +1,145 @@
+"""One verification of a drive: what to read first, how much, and what it proves.
+
+Owns: the order, the budget where none is given, what is remembered. Does not know: how a pack is checked.
+"""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from kinebackup.archive.keyring import Secret
+from kinebackup.archive.repository import Repository
+from kinebackup.archive.verify import Budget, Verification
+from kinebackup.errors import Locked
+from kinebackup.i18n import _
+from kinebackup.jobs.access import OpenDrive, PresentDrive, open_to_read
+from kinebackup.jobs.practice import Practice
+from kinebackup.jobs.recording import recorded
+from kinebackup.jobs.world import World
+from kinebackup.model import CancelToken, FileName, Monitor, Problem, VerifyReport
+from kinebackup.store.records import RunCounts
+from kinebackup.store.state_db import StateDb
+
+AT_LEAST_BYTES = 2 * 10**9  # half a minute on most USB drives: below that, a part is not worth the name
+SHARE_OF_THE_REST = 10
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyWish:
+    """``budget`` None: what was never verified, and a tenth of the rest, so that ten runs go over the whole drive."""
+
+    budget: Budget | None = None
+    secret: Secret | None = None
+
+
+@dataclass(slots=True)
+class _Checked:
+    good: list[FileName] = field(default_factory=list)
+    bad: list[FileName] = field(default_factory=list)
+
+    def note(self, name: FileName, ok: bool) -> None:
+        (self.good if ok else self.bad).append(name)
+
+
+def run_verify(
+    drive: PresentDrive,
+    practice: Practice | None,
+    wish: VerifyWish,
+    world: World,
+    *,
+    cancel: CancelToken,
+    monitor: Monitor,
+) -> VerifyReport:
+    """Verify that drive. Without this computer's memory of it, everything is read.
+
+    Raises ``NotFound``, ``WrongKey``, ``DriveFailed``, ``Cancelled``, ``Damaged`` where the drive cannot even be
+    opened, or ``Locked`` where another run removed files meanwhile, so that nothing can be said.
+    """
+    with recorded("verify", drive, practice, world) as note, open_to_read(drive, practice, wish.secret) as opened:
+        state = practice.state if practice is not None and drive.record is not None else None
+        repository = opened.repository
+        order = _order(repository, state)
+        checked = _Checked()
+        run = Verification(
+            repository,
+            order,
+            wish.budget or _usual_budget(repository, state),
+            checked.note,
+            cancel=cancel,
+            monitor=monitor,
+        )
+        before = repository.list_packs().keys()
+        with _remembered(checked, repository, state, world):
+            report = run.run([p for p in opened.problems if not _is_missing_pack(p)], world.elapsed_s)
+        if report.result == "failed" and before - repository.list_packs().keys():
+            raise Locked(
+                _("another KineBackup removed old backups during the verification, so nothing can be said"),
+                _("wait until it has finished, and verify again"),
+            )
+        _conclude(opened, report, state, world)
+        note.result = report.result
+        note.counts = RunCounts(size_bytes=report.bytes_read, packs=report.packs_checked, problems=len(report.problems))
+        return report
+
+
+def _order(repository: Repository, state: StateDb | None) -> list[FileName]:
+    """Packs that should be there come first: what their absence means is told like any damage."""
+    listed = {pack.name for table in repository.index.tables for pack in table.packs}
+    missing = sorted(listed - repository.present.keys())
+    if state is None:
+        return [*missing, *sorted(repository.present)]
+    return [*missing, *state.oldest_checked_first(repository.id, repository.present)]
+
+
+def _is_missing_pack(problem: Problem) -> bool:
+    """Such a pack is in the order, and reported with what it affects."""
+    return problem.kind == "missing" and problem.path.startswith("packs/")
+
+
+def _usual_budget(repository: Repository, state: StateDb | None) -> Budget:
+    if state is None:
+        return Budget()
+    sizes = repository.present
+    never_checked = state.pack_coverage(repository.id, sizes).never_checked
+    never = sum(sizes[name] for name in state.oldest_checked_first(repository.id, sizes)[:never_checked])
+    rest = sum(sizes.values()) - never
+    return Budget(size_bytes=max(AT_LEAST_BYTES, never + rest // SHARE_OF_THE_REST))
+
+
+@contextlib.contextmanager
+def _remembered(checked: _Checked, repository: Repository, state: StateDb | None, world: World) -> Iterator[None]:
+    """Remember each pack that was read, also where the run is stopped: the next one goes on from there."""
+    try:
+        yield
+    finally:
+        if state is not None:
+            now = world.now()
+            state.record_pack_checks(repository.id, checked.good, now, ok=True)
+            state.record_pack_checks(repository.id, checked.bad, now, ok=False)
+            state.forget_packs_except(repository.id, [*repository.present, *checked.bad])
+
+
+def _conclude(opened: OpenDrive, report: VerifyReport, state: StateDb | None, world: World) -> None:
+    """Snapshots of which every part has been read once are proven, unless a problem touches them."""
+    if state is None:
+        return
+    repository = opened.repository
+    coverage = state.pack_coverage(repository.id, repository.present)
+    touched = {FileName(snapshot) for problem in report.problems for snapshot in problem.snapshots}
+    state.forget_snapshots(repository.id, touched)
+    if coverage.never_checked:
+        return
+    proven_at = world.now() if report.complete else coverage.oldest_check or world.now()
+    for named in repository.snapshots()[0]:
+        if named.id not in touched:
+            state.record_snapshot_verified(repository.id, named.id, proven_at)
+
+
+def explained(report: VerifyReport) -> Sequence[str]:
+    """What to do after a failed verification."""
+    if report.result == "ok":
+        return ()
+    return (
+        _("what still exists on this computer is saved again by: kinebackup backup"),
+        _("then, remove what is damaged with: kinebackup prune"),
+    )
