@@ -6,6 +6,7 @@ Owns: their options, tables and JSON documents. Does not know: how directories a
 import stat as st
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import tzinfo
 
 import click
 
@@ -16,7 +17,8 @@ from kinebackup.cli.completion import snapshot_names
 from kinebackup.cli.output import on_one_line
 from kinebackup.cli.reading import drive_option, opened, secret_options
 from kinebackup.cli.session import Session, pass_session, secret_from
-from kinebackup.cli.wording import columns, moment_of_ns, moment_text, size_text
+from kinebackup.cli.tables import columns, moment_of_ns
+from kinebackup.cli.words import size_text, time_text
 from kinebackup.errors import ExitCode
 from kinebackup.i18n import _, ngettext
 from kinebackup.jobs.browsing import Browser, Listing
@@ -83,7 +85,9 @@ def snapshots(session: Session, drive: str | None, passphrase_file: str | None, 
         label = found.drive.label
         problems = (*found.problems, *damaged)
     items = tuple(_snapshot_item(named, label) for named in known)
-    session.output.result(SnapshotsDocument(items, problems), lambda: _snapshots_words(known, label))
+    session.output.result(
+        SnapshotsDocument(items, problems), lambda: _snapshots_words(known, label, session.world.zone)
+    )
     return ended(session, problems)
 
 
@@ -102,15 +106,15 @@ def _snapshot_item(named: NamedSnapshot, label: str) -> SnapshotItem:
     )
 
 
-def _snapshots_words(known: Sequence[NamedSnapshot], label: str) -> str:
+def _snapshots_words(known: Sequence[NamedSnapshot], label: str, zone: tzinfo) -> str:
     if not known:
         return _("The drive {label} holds no backup yet").format(label=label)
     heads = (_("SNAPSHOT"), _("TIME"), _("COMPUTER"), _("FILES"), _("SIZE"), "")
-    rows = [heads, *(_snapshot_row(named) for named in known)]
+    rows = [heads, *(_snapshot_row(named, zone) for named in known)]
     return columns(rows, right=(3, 4))
 
 
-def _snapshot_row(named: NamedSnapshot) -> Sequence[str]:
+def _snapshot_row(named: NamedSnapshot, zone: tzinfo) -> Sequence[str]:
     taken = named.snapshot
     notes = []
     if taken.suspicious:
@@ -120,7 +124,7 @@ def _snapshot_row(named: NamedSnapshot) -> Sequence[str]:
         notes.append(ngettext("{count} problem", "{count} problems", count).format(count=count))
     return (
         named.id[:SHORT_ID],
-        moment_text(taken.taken_at),
+        time_text(taken.taken_at, zone),
         on_one_line(taken.host),
         str(taken.counts.files),
         size_text(taken.counts.bytes),
@@ -161,7 +165,8 @@ def ls(
     items = tuple(_entry_item(v, named.snapshot) for listing in listings for v in listing.entries)
 
     def words() -> str:
-        return _ls_words(listings, named.snapshot, detailed=detailed, full_paths=recursive)
+        zone = session.world.zone if detailed else None
+        return _ls_words(listings, named.snapshot, full_paths=recursive, details_in=zone)
 
     session.output.result(LsDocument(named.id, label, items, problems), words)
     return ended(session, problems)
@@ -182,13 +187,13 @@ def _entry_item(visited: Visited, snapshot: Snapshot) -> EntryItem:
     )
 
 
-def _ls_words(listings: Sequence[Listing], snapshot: Snapshot, *, detailed: bool, full_paths: bool) -> str:
+def _ls_words(listings: Sequence[Listing], snapshot: Snapshot, *, full_paths: bool, details_in: tzinfo | None) -> str:
     blocks = []
     for listing in listings:
         names = [f"/{v.path}" if full_paths else v.entry.path_name for v in listing.entries]
         lines = [_shown_name(name, v.entry) for name, v in zip(names, listing.entries, strict=True)]
-        if detailed:
-            details = [_detail_row(v.entry, snapshot) for v in listing.entries]
+        if details_in:
+            details = [_detail_row(v.entry, snapshot, details_in) for v in listing.entries]
             lines = columns([(*d, line) for d, line in zip(details, lines, strict=True)], right=(3,)).split("\n")
         text = "\n".join(lines) or _("(empty)")
         blocks.append(text if len(listings) == 1 else f"{on_one_line(listing.path)}:\n{text}")
@@ -204,7 +209,7 @@ def _shown_name(name: str, entry: Entry) -> str:
     return shown
 
 
-def _detail_row(entry: Entry, snapshot: Snapshot) -> Sequence[str]:
+def _detail_row(entry: Entry, snapshot: Snapshot, zone: tzinfo) -> Sequence[str]:
     kinds = {"file": st.S_IFREG, "dir": st.S_IFDIR, "symlink": st.S_IFLNK, "fifo": st.S_IFIFO, "char": st.S_IFCHR}
     moment = moment_of_ns(entry.mtime)
     return (
@@ -212,7 +217,7 @@ def _detail_row(entry: Entry, snapshot: Snapshot) -> Sequence[str]:
         on_one_line(snapshot.users.get(str(entry.uid), str(entry.uid))),
         on_one_line(snapshot.groups.get(str(entry.gid), str(entry.gid))),
         size_text(entry.size) if entry.type == "file" else "",
-        moment_text(moment) if moment else "?",
+        time_text(moment, zone),
     )
 
 

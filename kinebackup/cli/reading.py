@@ -16,9 +16,10 @@ import click
 from kinebackup.archive.keyring import Passphrase, RecoveryCode, Secret
 from kinebackup.cli.completion import drive_labels
 from kinebackup.cli.session import Session
-from kinebackup.errors import WrongKey
+from kinebackup.errors import ConfigError, NotFound, WrongKey
 from kinebackup.i18n import _
 from kinebackup.jobs.access import OpenDrive, find_drive, open_to_read
+from kinebackup.jobs.practice import Practice
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -56,12 +57,21 @@ def opened(session: Session, drive: str | None, secret: Secret | None) -> Iterat
     """The drive of that name, or the one that is present, unlocked and loaded, to be read."""
     practice = session.practice_if_any
     if practice is None and drive is None:
-        practice = session.practice  # raises what is missing: the configuration, or the setup
+        practice = _explained(session)
     found = find_drive(drive, practice, session.world)
     if practice is None and secret is None:
         secret = _asked(session)
     with open_to_read(found, practice, secret) as drive_open:
         yield drive_open
+
+
+def _explained(session: Session) -> Practice:
+    """Raises what is missing, the configuration or the setup, and says how to do without both."""
+    try:
+        return session.practice
+    except (NotFound, ConfigError) as error:
+        hint = _("{hint}; on a new computer, name the drive instead: --drive PATH --passphrase-file FILE")
+        raise type(error)(error.message, hint.format(hint=error.hint)) from None
 
 
 def _asked(session: Session) -> Secret | None:

@@ -7,6 +7,7 @@ Owns: their options, words and JSON documents. Does not know: how snapshots are 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import tzinfo
 
 import click
 
@@ -15,7 +16,7 @@ from kinebackup.cli.completion import snapshot_names
 from kinebackup.cli.output import on_one_line
 from kinebackup.cli.reading import drive_option, opened, secret_options
 from kinebackup.cli.session import Session, pass_session, secret_from
-from kinebackup.cli.wording import moment_text, size_text
+from kinebackup.cli.words import size_text, time_text
 from kinebackup.i18n import _, ngettext
 from kinebackup.jobs.browsing import Browser, Change, ChangeKind, Match
 from kinebackup.model import Problem
@@ -95,7 +96,7 @@ def find(
         label = found.drive.label
         problems = (*found.problems, *damaged, *browser.problems)
     document = FindDocument(pattern, label, len(known), tuple(map(_match_item, matches)), problems)
-    session.output.result(document, lambda: _find_words(matches, pattern, len(known)))
+    session.output.result(document, lambda: _find_words(matches, pattern, len(known), session.world.zone))
     return ended(session, problems)
 
 
@@ -115,7 +116,7 @@ def _match_item(match: Match) -> MatchItem:
     return MatchItem(match.path, match.type, times[0], times[-1], versions)
 
 
-def _find_words(matches: Sequence[Match], pattern: str, searched: int) -> str:
+def _find_words(matches: Sequence[Match], pattern: str, searched: int, zone: tzinfo) -> str:
     if not matches:
         text = ngettext(
             "Nothing is called {pattern} in {count} backup",
@@ -125,18 +126,18 @@ def _find_words(matches: Sequence[Match], pattern: str, searched: int) -> str:
         if not any(sign in pattern for sign in "*?["):
             text += "\n" + _("Part of a name is found with stars: '*{pattern}*'").format(pattern=pattern)
         return text
-    return "\n".join(_match_words(match) for match in matches)
+    return "\n".join(_match_words(match, zone) for match in matches)
 
 
-def _match_words(match: Match) -> str:
+def _match_words(match: Match, zone: tzinfo) -> str:
     lines = [on_one_line(match.path) + ("/" if match.type == "dir" else "")]
     for version in match.versions:
         count = len(version.snapshots)
         where = ngettext("in {count} backup", "in {count} backups", count).format(count=count)
         first, last = version.snapshots[0], version.snapshots[-1]
-        when = moment_text(first.snapshot.taken_at)
+        when = time_text(first.snapshot.taken_at, zone)
         if count > 1:
-            when = _("{first} to {last}").format(first=when, last=moment_text(last.snapshot.taken_at))
+            when = _("{first} to {last}").format(first=when, last=time_text(last.snapshot.taken_at, zone))
         size = f"{size_text(version.size)}, " if match.type == "file" else ""
         lines.append(f"    {size}{where}: {when}  ({last.id[:SHORT_ID]})")
     return "\n".join(lines)
