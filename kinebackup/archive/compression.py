@@ -17,6 +17,8 @@ LEVEL = 3
 # Below this gain, decompressing at each restore costs more than the bytes saved are worth.
 WORTH_IT = 0.97
 
+_MAGIC = b"\x28\xb5\x2f\xfd"
+
 Buffer = bytes | bytearray | memoryview
 
 
@@ -45,6 +47,8 @@ def decompress(frame: Buffer, *, limit_bytes: int = MAX_RECORD_BYTES, expected_b
     Raises ``Damaged`` for trailing bytes, a missing or too large content size, or another length than promised. The size in
     the frame is checked before anything is allocated: a frame of a few bytes may claim gigabytes.
     """
+    if bytes(frame[:4]) != _MAGIC:  # a skippable frame would pass for an empty content
+        raise Damaged("a compressed record is not a Zstandard frame")
     try:
         size = zstd.get_frame_info(frame).decompressed_size
         if size is None:

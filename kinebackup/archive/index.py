@@ -13,6 +13,7 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import add, ge, gt
 
 from kinebackup.archive.format import FRAME_BYTES, ID_BYTES, MAX_INDEX_BLOBS
 from kinebackup.archive.pack import Pack, Segment, check_place, checked_segment
@@ -67,6 +68,7 @@ class IndexTable:
             for name, salt, size in _PACK.iter_unpack(plain[_COUNTS.size : self._segments_at])
         ]
         self._check_segments()
+        self._check_places()
         self._build_fan_out()
         self._unusable: frozenset[int] = frozenset()
 
@@ -77,19 +79,29 @@ class IndexTable:
             if zero or pack >= len(self.packs) or offset < FRAME_BYTES or offset + sealed > self.packs[pack].size:
                 raise Damaged("an index file has a segment that lies outside its pack")
 
+    def _check_places(self) -> None:
+        """Every blob lies within its segment. Column by column: a million blobs take a tenth of a second."""
+        sizes = [plain for *_, plain, _, _, _ in _SEGMENT.iter_unpack(self._plain[self._segments_at : self._ids_at])]
+        numbers = array("I", self._plain[self._places_at :])
+        if sys.byteorder == "big":
+            numbers.byteswap()
+        segments, offsets, lengths = numbers[0::3], numbers[1::3], numbers[2::3]
+        if max(segments, default=-1) >= len(sizes):
+            raise Damaged("an index file names a segment that it does not have")
+        ends = map(add, offsets, lengths)
+        if not min(lengths, default=1) or any(map(gt, ends, map(sizes.__getitem__, segments))):
+            raise Damaged("an index file has a blob that does not lie within its segment")
+
     def _build_fan_out(self) -> None:
-        ids = self._plain[self._ids_at : self._places_at]
+        halves = array("Q", self._plain[self._ids_at : self._places_at])
+        if sys.byteorder == "little":
+            halves.byteswap()
+        leads = halves[0::2]
+        if any(map(ge, leads, leads[1:])) and any(a > b for a, b in pairwise(map(self.id_at, range(self.count)))):
+            raise Damaged("the ids of an index file are out of order")
         bits = max(0, min(16, (self.count // 16).bit_length()))
         self._shift = 16 - bits
-        lead = bytearray(2 * self.count)
-        lead[1::2] = ids[0::ID_BYTES]
-        lead[0::2] = ids[1::ID_BYTES]
-        leads = array("H", bytes(lead))
-        if sys.byteorder == "big":
-            leads.byteswap()
-        if any(a > b for a, b in pairwise(leads)):
-            raise Damaged("the ids of an index file are out of order")
-        self._fan_out = [bisect_left(leads, bucket << self._shift) for bucket in range(1 << bits)] + [self.count]
+        self._fan_out = [bisect_left(leads, bucket << 64 - bits) for bucket in range(1 << bits)] + [self.count]
 
     def find(self, blob_id: BlobId) -> int:
         """The number of a blob in this table, or -1."""
