@@ -13,14 +13,14 @@ from kinebackup.archive.format import SALT_BYTES
 from kinebackup.archive.index import IndexTable, merge
 from kinebackup.archive.keyring import Entropy
 from kinebackup.archive.packer import Packer
-from kinebackup.archive.repository import BlobReader, Repository
+from kinebackup.archive.repository import BlobReader, Repository, heal_header
 from kinebackup.archive.saver import DrySaver, FileSaver, Saver, Tally
 from kinebackup.archive.snapshot import Counts, NamedSnapshot, SavedProblem, Snapshot
 from kinebackup.archive.source import Names, Source
 from kinebackup.archive.tree_writer import TreeWriter
 from kinebackup.archive.trees import TreeReader
 from kinebackup.archive.walker import Walker
-from kinebackup.errors import NotFound
+from kinebackup.errors import Damaged, NotFound
 from kinebackup.model import BackupReport, CancelToken, Monitor, Problem
 
 MAX_INDEX_FILES = 6  # more are merged at the end of a run: each costs a look-up for every blob
@@ -67,6 +67,8 @@ def backup(
     Raises ``DriveFailed`` or ``Cancelled``; nothing committed before is lost by either.
     """
     began = world.elapsed_s()
+    for healed in [] if request.dry_run else heal_header(repository):
+        monitor.problem(healed)
     known, _ = repository.snapshots()
     parent = choose_parent(known, request.machine, [source.path for source in request.sources])
     monitor.phase("backup", files=parent.snapshot.counts.files if parent else 0)
@@ -201,8 +203,8 @@ def merge_index(repository: Repository, entropy: Entropy) -> None:
         try:
             tables.append(repository.read_index_file(name))
             merged_names.append(name)
-        except NotFound:
-            continue
+        except (Damaged, NotFound):
+            continue  # what it listed is known by the packs' own tables, and listed anew
     written = {
         write_index(repository, plain, entropy) for plain in merge(tables, {p.name for t in tables for p in t.packs})
     }

@@ -4,6 +4,7 @@ Owns: its text, its MAC, choosing among copies. Does not know: where the copies 
 """
 
 import hmac
+from collections import Counter
 from collections.abc import Iterable
 
 import msgspec
@@ -14,6 +15,9 @@ from kinebackup.archive.keyring import Keyring, Secret, Slot
 from kinebackup.archive.keys import REPOSITORY_ID_BYTES, MasterKey, RepositoryKeys, hmac_sha256
 from kinebackup.errors import Damaged, KineError
 
+DAMAGED_HINT = (
+    "use your other drive; keep this one as it is, because its backups need nothing but a header to be read again"
+)
 _FIRST_LINE = b"kinebackup header 1\n"
 _MAC_PREFIX = b"mac "
 _MAC_LINE_BYTES = len(_MAC_PREFIX) + 64 + 1
@@ -101,8 +105,13 @@ def authenticate(data: bytes, header: Header, master: MasterKey) -> RepositoryKe
 
 
 def candidates(copies: Iterable[bytes]) -> list[tuple[bytes, Header]]:
-    """The copies that parse, newest generation first, without repeats. Raises ``Damaged`` where none does."""
+    """The copies that parse, without repeats. Raises ``Damaged`` where none does.
+
+    The repository that most copies name comes first, so that one copy of another drive's header cannot hide this
+    drive's own; then the newest generation.
+    """
     parsed: list[tuple[bytes, Header]] = []
+    votes: Counter[str] = Counter()
     failure: Damaged | None = None
     for data in copies:
         try:
@@ -110,11 +119,12 @@ def candidates(copies: Iterable[bytes]) -> list[tuple[bytes, Header]]:
         except Damaged as error:
             failure = failure or error
             continue
+        votes[header.repository] += 1
         if all(data != known for known, _ in parsed):
             parsed.append((data, header))
     if not parsed:
-        raise failure or Damaged("the drive has no header")
-    return sorted(parsed, key=lambda pair: -pair[1].generation)
+        raise Damaged(failure.message if failure else "the drive has no header", DAMAGED_HINT)
+    return sorted(parsed, key=lambda pair: (-votes[pair[1].repository], -pair[1].generation))
 
 
 def unlock(copies: Iterable[bytes], secret: Secret | MasterKey) -> UnlockedHeader:

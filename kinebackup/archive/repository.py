@@ -5,7 +5,8 @@ Owns: opening and creating, the index as loaded, `BlobReader`. Does not know: ho
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 import msgspec
 
@@ -33,26 +34,64 @@ def is_file_name(name: str) -> bool:
 
 
 def read_header_copies(store: Store) -> list[bytes]:
-    """The header copies that can be read. Raises ``NotFound`` where the folder holds no repository at all."""
+    """The header copies that can be read.
+
+    Raises ``NotFound`` where the folder holds no repository at all, ``Damaged`` where it holds one without its header.
+    """
     copies: list[bytes] = []
+    unreadable: Damaged | None = None
     for name in HEADER_COPIES:
         try:
             copies.append(store.read(name, 0, min(store.size(name), MAX_HEADER_BYTES + 1)))
-        except (NotFound, Damaged):
+        except NotFound:
             continue
+        except Damaged as error:
+            unreadable = error
     if not copies:
+        if unreadable or store.list_files("snapshots") or store.subdirectories("packs"):
+            raise Damaged("no copy of the drive's header can be read", header.DAMAGED_HINT) from unreadable
         raise NotFound("there is no KineBackup repository here", "prepare the drive with: kinebackup drive enroll")
     return copies
 
 
 def write_header(store: Store, new: Header, keys: RepositoryKeys) -> None:
     """Replace the three copies, last one first: at any instant at least two are whole, and old or new."""
-    data = header.encode(new, keys)
-    for name in reversed(HEADER_COPIES):
+    _write_copies(store, header.encode(new, keys), HEADER_COPIES)
+
+
+def _write_copies(store: Store, data: bytes, names: Sequence[str]) -> None:
+    for name in reversed(names):
         pending = store.create()
-        pending.write(data)
-        pending.commit(name)
+        try:
+            pending.write(data)
+            pending.commit(name)
+        except BaseException:
+            pending.abandon()
+            raise
         store.sync_directories([""])
+
+
+def heal_header(repository: "Repository") -> list[Problem]:
+    """Write the newest copy over those that are damaged, missing, older or of another drive; returns what was healed.
+
+    It completes an interrupted change of keys. The caller holds the writer lock.
+    """
+    found: dict[str, bytes] = {}
+    for name in HEADER_COPIES:
+        with suppress(NotFound, Damaged):
+            found[name] = repository.store.read(name, 0, min(repository.store.size(name), MAX_HEADER_BYTES + 1))
+    newest: bytes | None = None
+    for data, candidate in header.candidates(found.values()):
+        with suppress(Damaged):
+            header.authenticate(data, candidate, repository.unlocked.master)
+            if candidate.repository == repository.id and candidate.generation >= repository.header.generation:
+                newest = data
+                break
+    if newest is None:
+        return []
+    worse = [name for name in HEADER_COPIES if found.get(name) != newest]
+    _write_copies(repository.store, newest, worse)
+    return [Problem("healed", name, "this copy of the header was written anew from a sound one") for name in worse]
 
 
 class Repository:
@@ -66,6 +105,7 @@ class Repository:
         self.unlisted: list[Pack] = []
         self.damaged_names: set[str] = set()
         self.present: dict[FileName, int] = {}
+        self.load_problems: list[Problem] = []
         self._loaded_index: frozenset[str] = frozenset()
 
     @classmethod
@@ -143,6 +183,7 @@ class Repository:
         for table in tables:
             table.set_usable(self.present, self.damaged_names)
         self.index = Index(tables)
+        self.load_problems = problems
         self._loaded_index = frozenset() if problems or self.damaged_names else frozenset(loaded)
         return problems
 
