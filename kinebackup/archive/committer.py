@@ -7,6 +7,7 @@ import hashlib
 import queue
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,7 +19,7 @@ from kinebackup.archive.pack import Pack
 from kinebackup.archive.repository import Repository
 from kinebackup.archive.seal import seal_single
 from kinebackup.archive.store import PendingFile, Store
-from kinebackup.errors import DriveFailed
+from kinebackup.errors import Damaged, DriveFailed, KineError
 from kinebackup.model import FileName
 
 _READ_BYTES = 4 * 2**20
@@ -61,16 +62,18 @@ def read_back(store: Store, name: FileName, size: int, buffer: bytearray) -> Non
     digest = hashlib.sha256()
     view = memoryview(buffer)
     done = 0
-    while done < size:
-        count = store.read_into(path, done, view[: min(len(view), size - done)])
-        if not count:
-            break
-        digest.update(view[:count])
-        done += count
+    hint = "replace this drive; do not rely on it"
+    try:
+        while done < size:
+            count = store.read_into(path, done, view[: min(len(view), size - done)])
+            if not count:
+                break
+            digest.update(view[:count])
+            done += count
+    except Damaged as error:
+        raise DriveFailed("the drive does not give back what was just written to it", hint) from error
     if digest.hexdigest() != name:
-        raise DriveFailed(
-            "the drive gives back other bytes than were written to it", "replace this drive; do not rely on it"
-        )
+        raise DriveFailed("the drive gives back other bytes than were written to it", hint)
 
 
 class Committer:
@@ -127,14 +130,23 @@ class Committer:
         item.file.commit(pack.path_of(name))
         store.sync_directories([directory, "packs"])
         if self._read_back:
-            if not self._buffer:
-                self._buffer = bytearray(_READ_BYTES)
-            read_back(store, name, item.pack.size, self._buffer)
+            self._read_back_or_remove(name, item.pack.size)
         self.bytes_written += item.pack.size
         self._repository.present[name] = item.pack.size
         self._unlisted.append(item.pack)
         if sum(p.blob_count for p in self._unlisted) >= FLUSH_BLOBS:
             self._write_index()
+
+    def _read_back_or_remove(self, name: FileName, size: int) -> None:
+        if not self._buffer:
+            self._buffer = bytearray(_READ_BYTES)
+        try:
+            read_back(self._repository.store, name, size, self._buffer)
+        except BaseException:
+            # Nothing refers to it yet, and left there, the next run would find it by its table and rely on it.
+            with suppress(KineError):
+                self._repository.store.remove(pack.path_of(name))
+            raise
 
     def _write_index(self) -> None:
         if not self._unlisted:
