@@ -1,9 +1,10 @@
 """Deleting snapshots, and then what no snapshot needs any more.
 
-Owns: marking, repacking, and the order in which things go. Does not know: which snapshots may go (``policy.retention``).
+Owns: marking, repacking, and the order in which things go. Does not know: which snapshots may go
+(``policy.retention``).
 
-A crash at any point loses nothing: snapshots go first, then the index is written anew without the packs that will go, then the
-packs go. What is left over is found and removed by the next prune.
+A crash at any point loses nothing: snapshots go first, then the index is written anew without the packs that will go,
+then the packs go. What is left over is found and removed by the next prune.
 """
 
 from collections.abc import Collection, Sequence
@@ -13,14 +14,17 @@ from kinebackup.archive import pack
 from kinebackup.archive.backup import Environment
 from kinebackup.archive.committer import write_index
 from kinebackup.archive.format import Kind
+from kinebackup.archive.healing import forget_lost_files
 from kinebackup.archive.index import merge
 from kinebackup.archive.packer import Packer
 from kinebackup.archive.references import Marks, ReferenceWalk
-from kinebackup.archive.repository import BlobReader, Repository
+from kinebackup.archive.repository import BlobReader, Repository, heal_header
+from kinebackup.archive.snapshot import NamedSnapshot
 from kinebackup.errors import CheckFailed, Damaged
 from kinebackup.model import CancelToken, FileName, Monitor, Problem, PruneReport
 
 REPACK_BELOW = 0.7  # a pack with less than this share in use is rewritten
+_HINT = "run: kinebackup verify --full, then: kinebackup backup; both tell what is affected; then try again"
 _BATCH_BYTES = 256 * 2**20  # rewritten and freed before the next batch begins: a nearly full drive needs no more room
 
 
@@ -44,13 +48,15 @@ def prune(
 ) -> PruneReport:
     """Remove these snapshots and everything that only they needed.
 
-    The caller holds the writer lock and has called ``repository.load``. Raises ``CheckFailed`` where a snapshot that stays cannot
-    be followed whole: what it needs could then not be told from what nobody needs. Nothing has been deleted in that case.
+    The caller holds the writer lock and has called ``repository.load``. Raises ``CheckFailed`` where a snapshot that
+    stays cannot be followed whole: what it needs could then not be told from what nobody needs. Nothing has been deleted
+    in that case. What a verification has marked as damaged, and is so still, is given up: a snapshot that cannot be read
+    goes too.
     """
     began = world.elapsed_s()
     monitor.phase("mark")
     known, problems = repository.snapshots()
-    doomed = set(remove)
+    doomed = set(remove) | _given_up(repository, problems, set(remove))
     kept = [named for named in known if named.id not in doomed]
     marks = _mark(repository, kept, cancel)
     uses = _uses(repository, marks)
@@ -59,12 +65,15 @@ def prune(
     freed = sum(repository.present.get(name, 0) for name in dead)
     if not dry_run:
         _clear_temporary(repository)
-        _remove(repository, "snapshots", remove)
+        _remove(repository, "snapshots", sorted(doomed))
         _drop_packs(repository, dead, world)
         freed += _repack(repository, thin, uses, world, cancel, monitor)
+        forget_lost_files(repository, repository.load_problems, world.entropy)
+        _clear_markers(repository)
+        problems += heal_header(repository)
     return PruneReport(
         snapshots_kept=len(kept),
-        snapshots_removed=tuple(named.id for named in known if named.id in doomed),
+        snapshots_removed=tuple(sorted(doomed)),
         packs_removed=len(dead),
         packs_repacked=len(thin),
         bytes_freed=freed,
@@ -73,17 +82,36 @@ def prune(
     )
 
 
-def _mark(repository: Repository, kept: Sequence[object], cancel: CancelToken) -> Marks:
-    broken: list[Problem] = []
-    walk = ReferenceWalk(repository, cancel, broken.append)
-    for named in repository.snapshots()[0]:
-        if named in kept:
-            walk.add(named)
-    unreadable = [problem for problem in broken if problem.kind == "damaged"]
-    if unreadable:
+def _given_up(repository: Repository, problems: Sequence[Problem], remove: set[FileName]) -> set[FileName]:
+    """Snapshots that cannot be read now and could not when a verification marked them: no passing fault of a cable.
+
+    Raises ``CheckFailed`` for one that could not be read now and is not marked: what it needs is not known.
+    """
+    unreadable = {FileName(problem.path.rpartition("/")[2]) for problem in problems}
+    unproven = unreadable - repository.damaged_names - remove
+    if unproven:
         raise CheckFailed(
-            f"{len(unreadable)} folders or files of snapshots that stay cannot be followed, so nothing is deleted",
-            "run: kinebackup verify --full, then: kinebackup backup; both tell what is affected",
+            f"{len(unproven)} snapshots cannot be read, so it is not known what they need, and nothing is deleted",
+            _HINT,
+        )
+    return unreadable
+
+
+def _mark(repository: Repository, kept: Sequence[NamedSnapshot], cancel: CancelToken) -> Marks:
+    refused: list[Problem] = []
+    walk = ReferenceWalk(repository, cancel, refused.append)
+    for named in kept:
+        walk.add(named)
+    # In a pack that is marked as damaged, or gone, a directory is lost for good, and with it the way to what it held.
+    unproven = [blob_id for blob_id in walk.unreadable if repository.index.has(blob_id)]
+    unknown_packs = repository.present.keys() - repository.index.packs().keys() - repository.damaged_names
+    if walk.missing and unknown_packs:
+        unproven += walk.missing
+    if refused or unproven:
+        raise CheckFailed(
+            f"{len(refused) + len(unproven)} folders or files of snapshots that stay cannot be followed, "
+            "so nothing is deleted",
+            _HINT,
         )
     return walk.marks
 
@@ -112,6 +140,14 @@ def _clear_temporary(repository: Repository) -> None:
         repository.store.remove(f"tmp/{info.name}")
 
 
+def _clear_markers(repository: Repository) -> None:
+    """Of packs and snapshots that are there no more."""
+    there = {*repository.present, *repository.list_names("snapshots")}
+    stale = [name for name in repository.list_names("damaged") if name not in there]
+    if stale:
+        _remove(repository, "damaged", stale)
+
+
 def _remove(repository: Repository, directory: str, names: Sequence[str]) -> None:
     for name in names:
         repository.store.remove(f"{directory}/{name}")
@@ -130,6 +166,8 @@ def _drop_packs(repository: Repository, packs: Collection[FileName], world: Envi
         repository.store.remove(pack.path_of(name))
         repository.store.remove(f"damaged/{name}")
         repository.present.pop(name, None)
+    # Else a repacking run would list, with its own packs, those of an interrupted run that have just gone.
+    repository.unlisted = [item for item in repository.unlisted if item.name in repository.present]
     repository.store.sync_directories(sorted({f"packs/{name[:2]}" for name in packs}))
 
 

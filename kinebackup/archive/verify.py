@@ -1,21 +1,26 @@
 """Reading what is on the drive and authenticating it, to the last byte.
 
-Owns: the checks and what a failure affects; ``damaged/`` markers. Does not know: when a check is due, or what was checked before.
+Owns: the checks and what a failure affects; ``damaged/`` markers. Does not know: when a check is due, or what was
+checked before.
 
-A pack passes only if its bytes hash to its name, its table and every segment authenticate, and every blob has the id under which it is
-listed: that is all that a restore relies on.
+A pack passes only if its bytes hash to its name, its table and every segment authenticate, and every blob has the id
+under which it is listed. A pack that does not hash to its name is judged as a restore would read it: by what the index
+says of it.
 """
 
 import hashlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
 
 from kinebackup.archive import header, pack
+from kinebackup.archive.committer import write_file
 from kinebackup.archive.format import PACK
-from kinebackup.archive.pack import Pack, Segment
-from kinebackup.archive.references import ReferenceWalk, blobs_of_pack, files_using
+from kinebackup.archive.pack import BlobPlace, Segment
+from kinebackup.archive.references import Listing, ReferenceWalk, Trace, listing_of, trace
 from kinebackup.archive.repository import HEADER_COPIES, Repository
 from kinebackup.archive.seal import RecordOpener
 from kinebackup.archive.snapshot import NamedSnapshot
@@ -71,66 +76,56 @@ class PackChecker:
             store.drop_cache(path)  # a check of what memory remembers proves nothing about the drive
             got = store.read_into(path, 0, view)
         except (Damaged, NotFound) as error:
-            return self._failed(name, 0, error.message, None)
+            return self._failed(name, 0, error.message)
         return self._judge(name, view[:got])
 
     def _judge(self, name: FileName, data: memoryview) -> PackResult:
-        right_digest = hashlib.sha256(data).hexdigest() == name
+        if hashlib.sha256(data).hexdigest() != name:
+            listed = listing_of(self._repository.index, name)
+            return self._judge_changed(name, data, listed) if listed else self._judge_unlisted(name, data)
         try:
             table = pack.parse_table(lambda at, size: _slice(data, at, size), len(data), self._repository.keys, name)
         except Damaged as error:
-            return self._failed(name, len(data), error.message, data)
-        bad = self._bad_segments(table, data)
-        if right_digest and not bad:
+            return self._failed(name, len(data), error.message)
+        bad = self._bad_segments(table.salt, dict(enumerate(table.segments)), table.places(), data)
+        if not bad:
             return PackResult(name, ok=True, bytes_read=len(data))
         lost = frozenset(place.id for place in table.places() if place.segment in bad)
-        text = (
-            f"{len(bad)} of {len(table.segments)} parts are damaged"
-            if bad
-            else "its bytes changed outside its contents"
-        )
-        return PackResult(name, ok=False, bytes_read=len(data), message=text, lost=lost)
+        return PackResult(name, False, len(data), f"{len(bad)} of its {len(table.segments)} parts are damaged", lost)
 
-    def _bad_segments(self, table: Pack, data: memoryview) -> set[int]:
+    def _judge_changed(self, name: FileName, data: memoryview, listed: Listing) -> PackResult:
+        bad = self._bad_segments(listed.salt, listed.segments, listed.places, data)
+        message = f"{len(bad)} of its {len(listed.segments)} parts are damaged"
+        lost = frozenset(place.id for place in listed.places if place.segment in bad)
+        return PackResult(name, False, len(data), message if bad else "its bytes changed outside its contents", lost)
+
+    def _judge_unlisted(self, name: FileName, data: memoryview) -> PackResult:
+        return self._failed(name, len(data), "its bytes are not those that its name stands for")
+
+    def _bad_segments(
+        self, salt: bytes, segments: Mapping[int, Segment], places: Iterable[BlobPlace], data: memoryview
+    ) -> set[int]:
+        """``places``: those of one segment side by side."""
         keys = self._repository.keys
-        opener = RecordOpener(keys, PACK, table.salt)
+        opener = RecordOpener(keys, PACK, salt)
         bad: set[int] = set()
-        plain, current = b"", -1
-        for place in table.places():
-            segment = table.segments[place.segment]
-            if place.segment != current:
-                current = place.segment
-                try:
-                    plain = _open(opener, segment, data)
-                except Damaged:
-                    bad.add(current)
-            if current not in bad:
-                part = memoryview(plain)[place.offset : place.offset + place.size]
-                if keys.blob_id(segment.kind, part) != place.id:
-                    bad.add(current)
+        for record, group in groupby(places, key=attrgetter("segment")):
+            segment = segments[record]
+            try:
+                plain = memoryview(_open(opener, segment, data))
+            except Damaged:
+                bad.add(record)
+                continue
+            for place in group:
+                if keys.blob_id(segment.kind, plain[place.offset : place.offset + place.size]) != place.id:
+                    bad.add(record)
         return bad
 
-    def _failed(self, name: FileName, size: int, message: str, data: memoryview | None) -> PackResult:
-        """A pack without a usable table: the index says what should be in it, and each segment is tried by the index's salt."""
-        lost: set[BlobId] = set()
-        segments: dict[int, Segment] = {}
-        salt = b""
-        for table in self._repository.index.tables:
-            for listed in table.packs:
-                if listed.name == name:
-                    salt = listed.salt
-            segments |= {s.record: s for s in table.segments_of([name])[name]}
-        good: set[int] = set()
-        if salt and data is not None:
-            opener = RecordOpener(self._repository.keys, PACK, salt)
-            for record, segment in segments.items():
-                with suppress(Damaged):
-                    _open(opener, segment, data)
-                    good.add(record)
-        for blob_id, record in blobs_of_pack(self._repository.index, name):
-            if record not in good:
-                lost.add(blob_id)
-        return PackResult(name, ok=False, bytes_read=size, message=message, lost=frozenset(lost))
+    def _failed(self, name: FileName, size: int, message: str) -> PackResult:
+        """A pack of which nothing can be had."""
+        listed = listing_of(self._repository.index, name)
+        lost = frozenset(place.id for place in listed.places) if listed else frozenset[BlobId]()
+        return PackResult(name, ok=False, bytes_read=size, message=message, lost=lost)
 
 
 def _slice(data: memoryview, at: int, size: int) -> bytes:
@@ -171,17 +166,17 @@ class Verification:
     def run(self, load_problems: Sequence[Problem], elapsed_s: Callable[[], float]) -> VerifyReport:
         """``load_problems``: what ``Repository.load`` reported. Raises ``DriveFailed`` or ``Cancelled``."""
         began = elapsed_s()
-        for problem in load_problems:
-            self._report(problem)
         self._check_headers()
         snapshots, unreadable = self._repository.snapshots()
         for problem in unreadable:
             self._report(problem)
-        self._check_references(snapshots)
+        walk = ReferenceWalk(self._repository, self._cancel, self._report)
+        for named in reversed(snapshots):
+            walk.add(named)
         total = sum(self._repository.present.get(name, 0) for name in self._order)
         self._monitor.phase("verify", files=len(self._order), size_bytes=self._budget.size_bytes or total)
         self._read_packs(began, elapsed_s)
-        self._conclude(snapshots)
+        self._conclude(snapshots, {FileName(p.snapshots[0]) for p in unreadable}, walk, load_problems)
         return VerifyReport(
             result="failed" if self._problems else "ok",
             complete=self._progress.checked == len(self._order),
@@ -202,17 +197,17 @@ class Verification:
         for name in HEADER_COPIES:
             try:
                 data = repository.store.read(name)
-                if data != newest:
-                    header.authenticate(data, header.decode(data), repository.unlocked.master)
-                    self._report(Problem("rolled-back", name, "a copy of the header is older than the others"))
+                if data == newest:
+                    continue
+                found = header.decode(data)
+                header.authenticate(data, found, repository.unlocked.master)
             except (Damaged, NotFound) as error:
                 self._report(Problem("damaged", name, error.message))
-
-    def _check_references(self, snapshots: Sequence[NamedSnapshot]) -> None:
-        """Every blob that a snapshot needs is listed somewhere; that it is also sound, the packs show."""
-        walk = ReferenceWalk(self._repository, self._cancel, self._report)
-        for named in reversed(snapshots):
-            walk.add(named)
+                continue
+            if found.repository != repository.id:
+                self._report(Problem("damaged", name, "this copy of the header is that of another drive"))
+            else:
+                self._report(Problem("rolled-back", name, "this copy of the header is older than the others"))
 
     def _read_packs(self, began: float, elapsed_s: Callable[[], float]) -> None:
         queue = iter(self._order)
@@ -249,42 +244,73 @@ class Verification:
                 self._progress.failed.append(result)
         self._monitor.advance(files=1, size_bytes=result.bytes_read)
 
-    def _conclude(self, snapshots: Sequence[NamedSnapshot]) -> None:
+    def _conclude(
+        self,
+        snapshots: Sequence[NamedSnapshot],
+        unreadable: set[FileName],
+        walk: ReferenceWalk,
+        load_problems: Sequence[Problem],
+    ) -> None:
         """Remember, mark and explain; also after a cancellation, because what was read was read."""
         progress = self._progress
         for name in progress.passed:
             self._on_checked(name, True)
         for result in progress.failed:
             self._on_checked(result.name, False)
-        self._mark({result.name for result in progress.failed}, set(progress.passed))
-        lost = self._without_other_place(progress.failed)
-        affected = list(files_using(self._repository, snapshots, lost, MAX_AFFECTED)) if lost else []
-        touched = sorted({snapshot for problem in affected for snapshot in problem.snapshots})
-        for result in progress.failed:
-            self._report(Problem("damaged", pack.path_of(result.name), result.message, tuple(touched)))
-        for problem in affected:
-            self._report(problem)
+        failed = {result.name for result in progress.failed}
+        self._mark(failed | unreadable, set(progress.passed) | {named.id for named in snapshots})
+        self._explain(snapshots, walk, load_problems)
         if self._error is not None:
             raise self._error
         self._cancel.check()
 
-    def _without_other_place(self, failed: Sequence[PackResult]) -> set[BlobId]:
-        names = {result.name for result in failed}
+    def _explain(
+        self, snapshots: Sequence[NamedSnapshot], walk: ReferenceWalk, load_problems: Sequence[Problem]
+    ) -> None:
+        """Name each pack that failed or is gone with the snapshots that it affects, then each file."""
+        index, present = self._repository.index, self._repository.present
+        gone = {name: listing_of(index, name) for name in index.packs() if name not in present}
+        losses = {result.name: result.lost for result in self._progress.failed}
+        losses |= {name: frozenset(place.id for place in listed.places) for name, listed in gone.items() if listed}
+        lost = self._without_other_place(losses) | walk.missing | walk.unreadable
+        found = trace(self._repository, snapshots, lost)
+
+        def affected(name: FileName) -> tuple[str, ...]:
+            # What a pack held of which neither index nor table tells, is among what is listed nowhere.
+            return found.affected_by(losses.get(name) or (walk.missing if listing_of(index, name) is None else ()))
+
+        for problem in load_problems:
+            name = FileName(problem.path.rpartition("/")[2])
+            is_pack = problem.path == pack.path_of(name)
+            self._report(Problem(problem.kind, problem.path, problem.message, affected(name) if is_pack else ()))
+        for result in self._progress.failed:
+            self._report(Problem("damaged", pack.path_of(result.name), result.message, affected(result.name)))
+        self._report_files(found)
+
+    def _report_files(self, found: Trace) -> None:
+        text = "damaged on the drive; the next backup saves it again if it still exists"
+        for path, names in sorted(found.paths.items())[:MAX_AFFECTED]:
+            self._report(Problem("damaged", path, text, tuple(names)))
+
+    def _without_other_place(self, losses: Mapping[FileName, frozenset[BlobId]]) -> set[BlobId]:
         return {
             blob_id
-            for result in failed
-            for blob_id in result.lost
-            if all(location.pack in names for location in self._repository.index.locations(blob_id))
+            for lost in losses.values()
+            for blob_id in lost
+            if all(location.pack in losses for location in self._repository.index.locations(blob_id))
         }
 
     def _mark(self, bad: set[FileName], good: set[FileName]) -> None:
-        """``damaged/NAME`` tells writers to store those blobs again. On a read-only drive that is not possible, nor needed."""
-        store = self._repository.store
+        """``damaged/NAME`` tells writers to store a pack's blobs again, and that a snapshot failed before.
+
+        On a read-only drive that is not possible, nor needed.
+        """
+        store, known = self._repository.store, self._repository.damaged_names
         with suppress(KineError):
             store.make_directories(["damaged"])
-            for name in bad - self._repository.damaged_names:
-                store.create().commit(f"damaged/{name}")
-            for name in good & self._repository.damaged_names:
+            for name in bad - known:
+                write_file(store, "damaged", name, b"")
+            for name in good & known:
                 store.remove(f"damaged/{name}")
-            if bad or good & self._repository.damaged_names:
+            if good & known:
                 store.sync_directories(["damaged"])
