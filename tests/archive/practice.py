@@ -17,6 +17,7 @@ from pathlib import Path
 
 from kinebackup.archive import keyring
 from kinebackup.archive.backup import BackupRequest, Environment, backup
+from kinebackup.archive.healing import forget_lost_files
 from kinebackup.archive.keyring import Argon2Cost, Keyring, MachineKey, Passphrase
 from kinebackup.archive.keys import MasterKey
 from kinebackup.archive.prune import prune
@@ -146,7 +147,7 @@ def back_up(
     read_back: bool = True,
     machine: str = MACHINE,
 ) -> BackupReport:
-    """One backup of these folders."""
+    """One backup of these folders, and the healing of the index that follows it."""
     request = BackupRequest(
         sources=[FolderSource(str(s)) if isinstance(s, Path) else s for s in sources],
         host="cabinet-pc",
@@ -159,9 +160,12 @@ def back_up(
         read_back=read_back,
     )
     with loaded(drive, store) as repository:
-        return backup(
+        report = backup(
             repository, request, drive.world(), cancel=cancel or CancelToken(), monitor=monitor or SilentMonitor()
         )
+        if not dry_run:
+            forget_lost_files(repository, repository.load_problems, drive.dice)
+        return report
 
 
 def restored(
