@@ -62,7 +62,7 @@ class Lane:
         self._compressor = Compressor()
         self._sealed = bytearray(SEGMENT_BYTES + TAG_BYTES)
         self._writers: dict[bool, PackWriter] = {}
-        self._gathering: OpenSegment | None = None
+        self._gathering = OpenSegment(Kind.DATA, bytearray(SEGMENT_BYTES))
         self.window = bytearray()  # for reading large files; made when the first one comes
 
     def write_segment(self, segment: OpenSegment) -> None:
@@ -74,15 +74,14 @@ class Lane:
         if len(data) >= SEGMENT_BYTES // 2:
             self._write(kind, data, [(blob_id, 0, len(data))])
             return
-        if self._gathering and (self._gathering.kind is not kind or self._gathering.room() < len(data)):
+        if self._gathering.kind is not kind or self._gathering.room() < len(data):
             self.flush()
-        if self._gathering is None:
-            self._gathering = OpenSegment(kind, bytearray(SEGMENT_BYTES))
+            self._gathering.kind = kind
         self._gathering.append(blob_id, data)
 
     def flush(self) -> None:
         """Write what ``put`` has gathered."""
-        if self._gathering and self._gathering.size:
+        if self._gathering.size:
             self.write_segment(self._gathering)
             self._gathering = OpenSegment(self._gathering.kind, self._gathering.buffer)
 
