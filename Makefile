@@ -1,0 +1,57 @@
+# KineBackup: what a contributor runs. Needs Python >= 3.11, git and make; another Python: make PYTHON=python3.13 …
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+CODE := kinebackup tests benchmarks tools
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-system check imports format messages bench vectors clean
+
+help: ## Say what can be made
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
+		|| sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1: \2/p' $(MAKEFILE_LIST)
+
+$(INSTALLED): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+.venv: $(INSTALLED)
+
+demo: $(INSTALLED) ## Play the whole job on invented files, in a temporary folder
+	$(BIN)/kinebackup demo
+
+test: $(INSTALLED) ## Run every test that runs anywhere, in a few minutes
+	$(BIN)/python -m pytest -m 'not root and not slow' $(ARGS)
+
+test-system: $(INSTALLED) ## Run the slow tests and those that need root, loop devices and mounts; no unexpected skips
+	PYTHONPATH=tools $(BIN)/python -m pytest -p strict_skips --allowed-skips .ci/allowed-skips.txt \
+		-m 'root or slow' $(ARGS)
+
+check: $(INSTALLED) imports ## Check format, lint, types, import contract and translations
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/mypy
+	$(BIN)/python -m pytest --quiet tests/test_i18n.py
+
+imports: $(INSTALLED)
+	$(BIN)/lint-imports --no-logo
+
+format: $(INSTALLED) ## Format the code, and mend what lint can mend
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/ruff check --fix $(CODE)
+
+messages: $(INSTALLED) ## Bring the French catalogue up to date with the code
+	$(BIN)/python tools/messages.py
+
+bench: $(INSTALLED) ## Compare with restic, borg and cp (long; ARGS="--scale 0.05" for a quick look)
+	$(BIN)/python benchmarks/compare.py --output docs/PERFORMANCE.md $(ARGS)
+
+vectors: $(INSTALLED) ## Write the format's test vectors again
+	$(BIN)/python tests/vectors/make_vectors.py
+
+clean: ## Remove what was made: the virtual environment and all caches
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
