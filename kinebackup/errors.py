@@ -1,6 +1,7 @@
 """The errors a person may see, and the exit code of each.
 
-Owns: the exception classes and exit codes of the command line. Does not know: how they are printed, or in which language.
+Owns: the exception classes and exit codes of the command line. Does not know: how they are printed, or in which
+language.
 
 Every message says what happened, in lower case and without a final stop; the hint says what to do.
 """

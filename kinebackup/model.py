@@ -93,7 +93,9 @@ class RestoreTestReport:
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
-    """``packs_checked`` were read to their last byte and authenticated; ``complete`` says whether all of the drive was."""
+    """``packs_checked`` were read to their last byte and authenticated; ``complete`` says whether all of the drive
+    was.
+    """
 
     result: Literal["ok", "failed"]
     complete: bool

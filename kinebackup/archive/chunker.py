@@ -2,7 +2,8 @@
 
 Owns: sizes, and which files are cut how. Does not know: what becomes of the pieces.
 
-General files are cut where their content says (FastCDC), so that an insertion moves no other cut. Databases and disk images
+General files are cut where their content says (FastCDC), so that an insertion moves no other cut. Databases and disk
+images
 change in place, page by page: they are cut at fixed, far smaller places, so that one changed row costs one small piece
 (docs/decisions/0004-chunking.md has the measurements).
 """
@@ -80,7 +81,9 @@ class Cutter:
             self._cdc = FastCDC(AVERAGE_BYTES, min_size=MIN_BYTES, max_size=MAX_BYTES, seed=cutting.seed)
 
     def cut(self, view: memoryview, *, last: bool) -> Iterator[tuple[int, int]]:
-        """(start, end) of each piece that is certain; without ``last``, the rest belongs at the front of the next buffer."""
+        """(start, end) of each piece that is certain; without ``last``, the rest belongs at the front of the next
+        buffer.
+        """
         if self._page:
             whole = len(view) if last else len(view) - len(view) % self._page
             yield from pairwise([*range(0, whole, self._page), whole] if whole else [])

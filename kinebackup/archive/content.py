@@ -1,6 +1,7 @@
 """Reading a file into blobs, and noticing that it changes meanwhile.
 
-Owns: the two ways (small files in the caller's thread, large ones in a lane), re-reading, sparse files. Does not know: directories.
+Owns: the two ways (small files in the caller's thread, large ones in a lane), re-reading, sparse files. Does not
+know: directories.
 """
 
 import errno
@@ -25,7 +26,9 @@ _HEAD_BYTES = 32
 
 @dataclass(slots=True)
 class Content:
-    """What a reading of a file gave. ``steady``: nothing showed that it changed while it was read; ``stat``: after it."""
+    """What a reading of a file gave. ``steady``: nothing showed that it changed while it was read; ``stat``: after
+    it.
+    """
 
     size: int
     steady: bool
@@ -90,7 +93,9 @@ class LargeFileReader:
     cancel: CancelToken
 
     def read(self, fd: int, lane: Lane) -> Content:
-        """Up to three readings until one is steady. Blobs of an unsteady reading are kept as long as nothing better comes."""
+        """Up to three readings until one is steady. Blobs of an unsteady reading are kept as long as nothing better
+        comes.
+        """
         bytes_read = 0
         for reading in range(1, _READINGS + 1):
             before = os.fstat(fd)

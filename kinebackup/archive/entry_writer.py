@@ -1,10 +1,10 @@
 """Makes one entry of a snapshot real in a directory: content, links, devices, attributes.
 
-Owns: system calls on the destination, always relative to an open directory and never through a link. Does not know: trees, or which
-entries are wanted.
+Owns: system calls on the destination, always relative to an open directory and never through a link. Does not know:
+trees, or which entries are wanted.
 
-A file appears under its name only when it is whole and has its attributes: it is written under a temporary name and renamed. An
-interrupted restore therefore leaves nothing that could pass for a restored file.
+A file appears under its name only when it is whole and has its attributes: it is written under a temporary name and
+renamed. An interrupted restore therefore leaves nothing that could pass for a restored file.
 """
 
 import base64
@@ -43,7 +43,8 @@ class EntryWriter:
     def write(self, directory: int, name: str, entry: Entry) -> int:
         """Create ``name`` in the open directory, replacing what has that name; returns the bytes of content.
 
-        Raises ``Damaged`` where the content cannot be had whole, ``OSError`` where the destination refuses; neither leaves a trace.
+        Raises ``Damaged`` where the content cannot be had whole, ``OSError`` where the destination refuses; neither
+        leaves a trace.
         """
         temporary = (
             f"{TEMPORARY_PREFIX}{os.getpid()}-{entry.inode}-{name.encode('utf-8', 'surrogateescape')[:32].hex()}"

@@ -1,9 +1,12 @@
 """From blobs to packs on the drive: threads that compress, seal and write.
 
-Owns: segments being filled, the lanes (worker threads), their packs. Does not know: files, directories, or which blobs are known.
+Owns: segments being filled, the lanes (worker threads), their packs. Does not know: files, directories, or which
+blobs are known.
 
-The caller's thread does what Python must do and hands over whole segments of about a megabyte; a lane then makes four calls
-for each segment (zstd, AES-GCM, SHA-256, write), all of which release the interpreter lock. Lanes share nothing but the index.
+The caller's thread does what Python must do and hands over whole segments of about a megabyte; a lane then makes
+four calls
+for each segment (zstd, AES-GCM, SHA-256, write), all of which release the interpreter lock. Lanes share nothing but
+the index.
 """
 
 import queue
@@ -223,7 +226,9 @@ class Packer:
         self._jobs.put(_Queued(job, on_drop))
 
     def finish(self) -> int:
-        """Write everything, make it durable, list it in the index; returns the bytes of packs written. Raises the first error."""
+        """Write everything, make it durable, list it in the index; returns the bytes of packs written. Raises the
+        first error.
+        """
         for segment in self._open.values():
             if segment.size and self._error is None:
                 self._jobs.put(_Queued(partial(_write_segment, segment)))
@@ -234,7 +239,9 @@ class Packer:
         return self.committer.bytes_written
 
     def stop(self) -> None:
-        """End without the segments still open; what the lanes have begun is kept, so that the next run need not write it again."""
+        """End without the segments still open; what the lanes have begun is kept, so that the next run need not
+        write it again.
+        """
         self._open.clear()
         self._end_threads()
 

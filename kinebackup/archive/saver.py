@@ -218,7 +218,9 @@ class FileSaver:
             raise
 
     def _read_in_lane(self, file: FoundFile, fd: int, directory: SourceDirectory | None) -> None:
-        """Hand an open file to a lane. ``directory``: its own handle, to copy a database that changes while it is read."""
+        """Hand an open file to a lane. ``directory``: its own handle, to copy a database that changes while it is
+        read.
+        """
         file.node.waiting.add(id(file.entry))
 
         def close() -> None:

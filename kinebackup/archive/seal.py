@@ -4,7 +4,8 @@ Owns: the only place where a nonce is made. Does not know: what a record holds, 
 
 Why a (key, nonce) pair never repeats: the key of a file is HKDF of 32 bytes that were drawn for this file alone, and
 ``RecordSealer`` is the only holder of that key; it counts its records from 0 and never gives a number twice. A copy of
-the drive, or an older state of it put back, brings no state with it that a later run would reuse: each new file draws anew.
+the drive, or an older state of it put back, brings no state with it that a later run would reuse: each new file
+draws anew.
 """
 
 import struct

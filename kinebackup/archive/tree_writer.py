@@ -2,7 +2,8 @@
 
 Owns: the queue of directories that wait for a large file still being read elsewhere. Does not know: how files are read.
 
-Directories are closed in post-order: a parent is written after its children, because it holds their ids. A directory that waits for a large
+Directories are closed in post-order: a parent is written after its children, because it holds their ids. A directory
+that waits for a large
 file holds back only those closed after it, and the walk goes on meanwhile, as long as not too much is waiting.
 """
 
@@ -22,7 +23,8 @@ _MAX_WAITING_ENTRIES = 20_000
 
 @dataclass(slots=True, eq=False)
 class Node:
-    """A directory being backed up. ``entry`` is its own entry; ``old_tree``, ``old_count``, ``reusable`` speak of the parent snapshot.
+    """A directory being backed up. ``entry`` is its own entry; ``old_tree``, ``old_count``, ``reusable`` speak of
+    the parent snapshot.
 
     ``waiting`` and ``dropped`` hold ``id(entry)`` of large files; ``copied`` the names of databases that were copied.
     """

@@ -1,9 +1,10 @@
 """Walks the sources beside the parent snapshot's trees, and decides for each name: as before, or to be read.
 
-Owns: the comparison, entries, the counts of a run. Does not know: how bytes are read (``saver``) or trees written (``tree_writer``).
+Owns: the comparison, entries, the counts of a run. Does not know: how bytes are read (``saver``) or trees written
+(``tree_writer``).
 
-This loop runs once for each name of the practice, so it is written for speed: a name that did not change costs one ``lstat``,
-one dictionary look-up and a few comparisons.
+This loop runs once for each name of the practice, so it is written for speed: a name that did not change costs one
+``lstat``, one dictionary look-up and a few comparisons.
 """
 
 import os

@@ -2,8 +2,8 @@
 
 Owns: the copy and where it lies meanwhile. Does not know: what becomes of it.
 
-A database file that nobody changed while it was read, and that has no journal or write-ahead log beside it, is consistent as it
-is, and is read directly. Only the others are copied (docs/decisions/0006-live-databases.md).
+A database file that nobody changed while it was read, and that has no journal or write-ahead log beside it, is
+consistent as it is, and is read directly. Only the others are copied (docs/decisions/0006-live-databases.md).
 """
 
 import contextlib
