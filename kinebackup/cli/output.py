@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, is_dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from kinebackup.errors import KineError
@@ -110,7 +111,7 @@ def _escaped(character: str) -> str:
 
 
 def to_plain(value: object) -> Any:
-    """Dataclasses, tuples and mappings as JSON knows them; undecodable names as escapes."""
+    """Dataclasses, tuples and mappings as JSON knows them; undecodable names as escapes; times as text, UTC."""
     if is_dataclass(value) and not isinstance(value, type):
         return to_plain(asdict(value))
     if isinstance(value, Mapping):
@@ -119,4 +120,6 @@ def to_plain(value: object) -> Any:
         return [to_plain(item) for item in value]
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     return value

@@ -15,11 +15,10 @@ from kinebackup.archive.lock import LockHolder, WriterLock
 from kinebackup.archive.repository import FOLDER, Repository, read_header_copies, with_keyring
 from kinebackup.archive.snapshot import format_time
 from kinebackup.archive.store import FolderStore
-from kinebackup.drives.block_device import number_of_node
-from kinebackup.drives.mounts import read_mounts
 from kinebackup.errors import ConfigError, Damaged, NotFound, WrongKey
 from kinebackup.i18n import _
 from kinebackup.jobs.practice import Practice
+from kinebackup.jobs.presence import folder_of
 from kinebackup.jobs.world import World
 from kinebackup.model import Problem
 from kinebackup.store.records import Drive
@@ -27,7 +26,7 @@ from kinebackup.store.records import Drive
 
 @dataclass(frozen=True, slots=True)
 class PresentDrive:
-    """A drive that is here now. ``folder`` holds KINEBACKUP; ``record`` is None where this computer does not know it."""
+    """A drive that is here now. ``folder`` holds KINEBACKUP; ``record`` is None for one that is unknown here."""
 
     label: str
     folder: str
@@ -46,21 +45,6 @@ class OpenDrive:
     repository: Repository
     problems: list[Problem]
     key_slot: str
-
-
-def folder_of(record: Drive, world: World) -> str | None:
-    """Where an enrolled drive is mounted now, or None where it is absent."""
-    if record.simulated:
-        return record.folder if os.path.isdir(os.path.join(record.folder, FOLDER)) else None
-    node = f"/dev/disk/by-uuid/{record.fs_uuid}"
-    if not record.fs_uuid or not os.path.exists(node):
-        return None
-    node = os.path.realpath(node)
-    number = number_of_node(world.system, node)
-    mount = read_mounts(world.system).of_device(number, node) if number else None
-    if mount is None or not os.path.isdir(os.path.join(mount.mount_point, FOLDER)):
-        return None
-    return mount.mount_point
 
 
 def present_drives(practice: Practice, world: World) -> list[PresentDrive]:
@@ -96,7 +80,8 @@ def find_drive(name: str | None, practice: Practice | None, world: World) -> Pre
             if labels
             else _("give the path at which the drive is mounted, or enroll one: kinebackup drive enroll"),
         )
-    return PresentDrive(os.path.basename(folder) or folder, folder, _record_at(folder, records, world))
+    found = _record_at(folder, records, world)
+    return PresentDrive(found.label if found else os.path.basename(folder) or folder, folder, found)
 
 
 def _record_at(folder: str, records: Sequence[Drive], world: World) -> Drive | None:

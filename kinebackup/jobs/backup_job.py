@@ -3,18 +3,21 @@
 Owns: the order of these steps, and which problems count. Does not know: how files are read or written, or who asked.
 """
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from kinebackup import __version__
 from kinebackup.archive.backup import BackupRequest, Environment, backup
 from kinebackup.archive.healing import forget_lost_files
+from kinebackup.archive.repository import Repository
 from kinebackup.archive.source import Source
 from kinebackup.config import BackupOptions
 from kinebackup.drives.examination import examine
-from kinebackup.errors import ConfigError, NotFound, TargetRefused
+from kinebackup.errors import ConfigError, KineError, NotFound, TargetRefused
 from kinebackup.i18n import _
 from kinebackup.jobs.access import OpenDrive, PresentDrive, open_to_read, open_to_write
+from kinebackup.jobs.drive_files import write_drive_files
 from kinebackup.jobs.practice import Practice
 from kinebackup.jobs.recording import recorded
 from kinebackup.jobs.world import World
@@ -74,12 +77,13 @@ def check_target(drive: PresentDrive, sources: Sequence[str], world: World) -> N
         raise TargetRefused(verdict.message, verdict.hint)
 
 
-def remember_state(opened: OpenDrive, practice: Practice) -> None:
-    """Note in which state the drive is left, so that an older one is recognised."""
-    known, _unreadable = opened.repository.snapshots()
+def remember_snapshots(repository: Repository, practice: Practice) -> int:
+    """Note in which state the drive is left, so that an older one is recognised; how many backups it holds."""
+    known, _unreadable = repository.snapshots()
     if known:
         newest = max(named.snapshot.taken_at for named in known)
-        practice.state.record_seen(opened.repository.id, Seen(newest, len(known)))
+        practice.state.record_seen(repository.id, Seen(newest, len(known)))
+    return len(known)
 
 
 def run_backup(
@@ -103,7 +107,9 @@ def run_backup(
         with open_to_write(drive, practice, world, "backup") as opened:
             report = _back_up(opened, practice, wish, world, cancel, monitor)
             forget_lost_files(opened.repository, opened.problems, world.entropy)
-            remember_state(opened, practice)
+            remember_snapshots(opened.repository, practice)
+            with contextlib.suppress(KineError):  # a full drive: the backup is there, which is what counts
+                write_drive_files(opened.repository.store)
         note.snapshot = FileName(report.snapshot) if report.snapshot else None
         note.result = "suspicious" if report.suspicious else "problems" if counting(report.problems) else "ok"
         note.counts = RunCounts(

@@ -17,6 +17,7 @@ from kinebackup.drives.facts import Surroundings, gather, look_around, source_pl
 from kinebackup.errors import ConfigError, Damaged, NotFound, TargetRefused, WrongKey
 from kinebackup.i18n import _
 from kinebackup.jobs.access import PresentDrive, open_to_write
+from kinebackup.jobs.backup_job import remember_snapshots
 from kinebackup.jobs.drive_files import write_drive_files
 from kinebackup.jobs.practice import Practice
 from kinebackup.jobs.reserve import make_reserve
@@ -24,7 +25,7 @@ from kinebackup.jobs.world import World
 from kinebackup.model import Place
 from kinebackup.policy.target_facts import TargetFacts
 from kinebackup.policy.targets import Notice, judge
-from kinebackup.store.records import Drive, Seen
+from kinebackup.store.records import Drive
 
 REPOSITORY_ID_BYTES = 16
 
@@ -67,10 +68,10 @@ def enroll(wish: EnrollWish, practice: Practice, world: World) -> Enrolled:
             repository = _create(store, practice, world)
         else:
             repository = Repository(store, header.unlock(read_header_copies(store), practice.master()))
-        record = remembered(_record(wish, facts, repository, world), practice, wish)
+        record = remembered(record_of_place(wish, facts, repository, world), practice, wish)
         write_drive_files(store)
         make_reserve(store)
-        snapshots = _note_state(repository, practice)
+        snapshots = remember_snapshots(repository, practice)
     finally:
         store.close()
     if found is not None:  # its key ring may be older or newer than this computer's
@@ -155,7 +156,8 @@ def _create(store: FolderStore, practice: Practice, world: World) -> Repository:
         )
 
 
-def _record(wish: EnrollWish, facts: TargetFacts, repository: Repository, world: World) -> Drive:
+def record_of_place(wish: EnrollWish, facts: TargetFacts, repository: Repository, world: World) -> Drive:
+    """What is to be remembered of a drive: by what the kernel knows it, where it has a device of its own."""
     device = None if wish.simulated else facts.device
     return Drive(
         label=wish.label,
@@ -181,11 +183,3 @@ def remembered(record: Drive, practice: Practice, wish: EnrollWish) -> Drive:
     record = replace(record, enrolled_at=known.enrolled_at, header_generation=known.header_generation)
     practice.state.update_drive(record)
     return record
-
-
-def _note_state(repository: Repository, practice: Practice) -> int:
-    known, _unreadable = repository.snapshots()
-    if known:
-        newest = max(named.snapshot.taken_at for named in known)
-        practice.state.record_seen(repository.id, Seen(newest, len(known)))
-    return len(known)

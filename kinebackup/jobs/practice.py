@@ -18,7 +18,7 @@ from kinebackup.archive import recovery_code
 from kinebackup.archive.keyring import Keyring, MachineKey, Passphrase, RecoveryCode
 from kinebackup.archive.keys import MasterKey
 from kinebackup.archive.snapshot import format_time
-from kinebackup.errors import Damaged, KineError, NotFound, WrongKey
+from kinebackup.errors import ConfigError, Damaged, KineError, NotFound, WrongKey
 from kinebackup.i18n import _
 from kinebackup.jobs.world import World
 from kinebackup.store.state_db import StateDb
@@ -94,7 +94,8 @@ class Practice:
         machine = world.entropy(16).hex()
         _write_private(directory / MACHINE_KEY, machine_key.reveal().hex().encode("ascii") + b"\n")
         _write_private(directory / MACHINE_ID, machine.encode("ascii") + b"\n")
-        StateDb.create(directory)
+        if not StateDb(directory).exists:  # there is one where an earlier attempt was interrupted
+            StateDb.create(directory)
         practice = cls(directory, keyring, machine_key, machine)
         practice.save_keyring(keyring)  # last: its presence is what makes the practice exist
         return practice
@@ -115,6 +116,26 @@ class Practice:
             ) from None
 
 
+def new_passphrase(text: str) -> Passphrase:
+    """Raises ``ConfigError`` for one that is too short."""
+    passphrase = Passphrase.of(text)
+    if len(passphrase.reveal().decode("utf-8", "surrogateescape")) < MIN_PASSPHRASE:
+        raise ConfigError(
+            _("the passphrase is too short: it needs at least {count} characters").format(count=MIN_PASSPHRASE),
+            _("several words that do not belong together are long, and easy to remember"),
+        )
+    return passphrase
+
+
+def refuse_if_set_up(directory: Path) -> None:
+    """Raises ``KineError`` where a practice exists: its keys are never overwritten."""
+    if exists(directory):
+        raise KineError(
+            _("KineBackup is already set up on this computer"),
+            _("its keys are never overwritten; see: kinebackup status"),
+        )
+
+
 def _join_hint() -> str:
     return _("move the state directory away and run: kinebackup init --join DRIVE")
 
@@ -125,11 +146,10 @@ def exists(directory: Path) -> bool:
 
 
 def _prepare(directory: Path) -> None:
-    if exists(directory):
-        raise KineError(
-            _("KineBackup is already set up on this computer"),
-            _("its keys are never overwritten; see: kinebackup status"),
-        )
+    refuse_if_set_up(directory)
+    memory = StateDb(directory)
+    if memory.exists and memory.drives():
+        raise Damaged(_("this computer knows drives, but its key ring is gone"), _join_hint())
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         directory.chmod(0o700)

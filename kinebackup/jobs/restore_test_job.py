@@ -112,7 +112,7 @@ def _remember(
 
 @contextlib.contextmanager
 def private_places(places: Sequence[str], world: World) -> Iterator[list[str]]:
-    """A directory that only this user may enter in each of these places; at the end they are gone, with their content."""
+    """A directory that only this user may enter in each of these places; at the end they are gone."""
     made: list[str] = []
     try:
         for place in places:

@@ -1,0 +1,94 @@
+"""Questions on the terminal: secrets, and whether to go on.
+
+Owns: asking, and asking again. Does not know: what the answers are for. Where nobody sits at a terminal, nothing is
+asked.
+"""
+
+import contextlib
+import getpass
+import os
+import signal
+import sys
+from collections.abc import Iterator
+
+import click
+
+from kinebackup.archive.keyring import Passphrase, RecoveryCode, Secret
+from kinebackup.errors import Cancelled, ConfigError, KineError
+from kinebackup.i18n import _
+from kinebackup.jobs.practice import new_passphrase
+
+
+def can_ask() -> bool:
+    """Whether somebody is there to answer."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def ask_new_passphrase() -> Passphrase:
+    """Ask twice, until both are the same and long enough. Raises ``ConfigError`` where nobody can be asked."""
+    _need_terminal(_("give it in a file: --passphrase-file"))
+    _tell(
+        _(
+            "Choose the passphrase that opens the backups, also on a new computer: at least 12 characters, "
+            "for example four words. Nothing is shown while you type."
+        )
+    )
+    while True:
+        try:
+            passphrase = new_passphrase(_ask(_("Passphrase: ")))
+        except ConfigError as error:
+            _tell(f"{error.message}; {error.hint}")
+            continue
+        if Passphrase.of(_ask(_("The same again: "))) == passphrase:
+            return passphrase
+        _tell(_("The two were not the same. Once more."))
+
+
+def ask_secret() -> Secret:
+    """The passphrase, or after an empty answer the recovery code."""
+    _need_terminal(_("give --passphrase-file or --recovery-code-file"))
+    typed = _ask(_("Passphrase (or Enter, to type the recovery code): "))
+    if typed:
+        return Passphrase.of(typed)
+    while True:
+        try:
+            return RecoveryCode.of(_ask(_("Recovery code: ")))
+        except KineError as error:
+            _tell(f"{error.message}; {error.hint}")
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Go on only if somebody says so. Raises ``Cancelled``, or ``ConfigError`` where nobody can be asked."""
+    if yes:
+        return
+    _need_terminal(_("confirm it with --yes"))
+    with _interruptible():
+        if not click.confirm(question, err=True):
+            raise Cancelled(_("nothing was changed"))
+
+
+def _need_terminal(hint: str) -> None:
+    if not can_ask():
+        raise ConfigError(_("this needs an answer, and there is no terminal to ask on"), hint)
+
+
+def _ask(prompt: str) -> str:
+    with _interruptible():
+        try:
+            return getpass.getpass(prompt)
+        except EOFError:
+            raise Cancelled(_("stopped as asked")) from None
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(text + os.linesep)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Elsewhere Ctrl-C asks the run to stop at the next safe point; a question has none."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,111 @@
+"""``kinebackup backup`` and ``kinebackup prune``.
+
+Owns: the commands and their words. Does not know: how a backup is made, or which ones stay.
+"""
+
+import click
+
+from kinebackup.cli.reading import drive_option
+from kinebackup.cli.session import Session, pass_session
+from kinebackup.cli.words import duration_text, size_text
+from kinebackup.errors import ExitCode
+from kinebackup.i18n import _, ngettext
+from kinebackup.jobs.access import find_drive
+from kinebackup.jobs.backup_job import BackupWish, counting, run_backup
+from kinebackup.jobs.prune_job import run_prune
+from kinebackup.model import BackupReport, PruneReport
+from kinebackup.wiring import make_sources
+
+
+@click.command(help=_("Back up the sources to a drive."))
+@drive_option
+@click.option("--dry-run", is_flag=True, help=_("Only say what would be saved; write nothing."))
+@click.option("--accept-shrink", is_flag=True, help=_("Confirm that a source was meant to lose its files."))
+@pass_session
+def backup(session: Session, /, drive: str | None, dry_run: bool, accept_shrink: bool) -> int:
+    config, practice, world = session.config, session.practice, session.world
+    wish = BackupWish(
+        sources=make_sources(config, world), options=config.backup, accept_shrink=accept_shrink, dry_run=dry_run
+    )
+    found = find_drive(drive, practice, world)
+    report = run_backup(found, practice, wish, world, cancel=session.cancel, monitor=session.output.monitor())
+    session.output.result(
+        report, lambda: _backup_text(report, found.label, dry_run=dry_run, simulated=_is_simulated(found.record))
+    )
+    session.output.problems(report.problems)
+    return ExitCode.PROBLEMS if counting(report.problems) else ExitCode.OK
+
+
+def _is_simulated(record: object) -> bool:
+    return bool(getattr(record, "simulated", False))
+
+
+def _backup_text(report: BackupReport, label: str, *, dry_run: bool, simulated: bool) -> str:
+    if dry_run:
+        first = _("Dry run, nothing was written. To be saved on the drive {label}:")
+    elif report.snapshot is None:
+        first = _("Nothing could be saved on the drive {label}.")
+    elif report.suspicious:
+        first = _("Saved on the drive {label}, but something is wrong with the sources: backup {id}, in {duration}")
+    else:
+        first = _("Saved on the drive {label}: backup {id}, in {duration}")
+    name = f"{label} ({_('simulation')})" if simulated else label
+    lines = [first.format(label=name, id=(report.snapshot or "")[:12], duration=duration_text(report.duration_s))]
+    lines.append(
+        _("  files: {new} new, {changed} changed, {unmodified} unchanged, {removed} removed").format(
+            new=report.files_new,
+            changed=report.files_changed,
+            unmodified=report.files_unmodified,
+            removed=report.files_removed,
+        )
+    )
+    lines.append(
+        _("  {read} read, {written} written").format(
+            read=size_text(report.bytes_read), written=size_text(report.bytes_written)
+        )
+    )
+    count = counting(report.problems)
+    if count:
+        lines.append(ngettext("  {count} problem", "  {count} problems", count).format(count=count))
+    if report.snapshot and not simulated:
+        lines.append(_("Everything is on the drive. Eject it in the file manager before you unplug it."))
+    return "\n".join(lines)
+
+
+@click.command(help=_("Remove old backups that need not be kept."))
+@drive_option
+@click.option("--dry-run", is_flag=True, help=_("Only say what would be removed."))
+@pass_session
+def prune(session: Session, /, drive: str | None, dry_run: bool) -> int:
+    found = find_drive(drive, session.practice, session.world)
+    report = run_prune(
+        found,
+        session.practice,
+        session.config.retention,
+        session.world,
+        dry_run=dry_run,
+        cancel=session.cancel,
+        monitor=session.output.monitor(),
+    )
+    session.output.result(report, lambda: _prune_text(report, found.label, dry_run=dry_run))
+    session.output.problems(report.problems)
+    return ExitCode.PROBLEMS if counting(report.problems) else ExitCode.OK
+
+
+def _prune_text(report: PruneReport, label: str, *, dry_run: bool) -> str:
+    removed = len(report.snapshots_removed)
+    if dry_run:
+        text = ngettext(
+            "Dry run, nothing was removed. {count} backup of the drive {label} would go, {kept} would stay.",
+            "Dry run, nothing was removed. {count} backups of the drive {label} would go, {kept} would stay.",
+            removed,
+        )
+    else:
+        text = ngettext(
+            "{count} backup of the drive {label} was removed, {kept} stay; {freed} are free again.",
+            "{count} backups of the drive {label} were removed, {kept} stay; {freed} are free again.",
+            removed,
+        )
+    return text.format(
+        count=removed, label=label, kept=report.snapshots_kept, freed=size_text(max(0, report.bytes_freed))
+    )

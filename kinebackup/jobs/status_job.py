@@ -1,0 +1,120 @@
+"""How the practice stands, from this computer's memory alone.
+
+Owns: gathering what is known of each drive. Does not know: what follows from it (policy/rotation.py), or how it is
+shown.
+
+No drive is opened and no key is read: the answer must come at once.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from kinebackup.config import Config
+from kinebackup.drives.examination import examine_source
+from kinebackup.errors import NotFound
+from kinebackup.i18n import _
+from kinebackup.jobs.presence import folder_of
+from kinebackup.jobs.world import World
+from kinebackup.model import Place
+from kinebackup.policy.rotation import Assessment, DriveFacts, Freshness, assess
+from kinebackup.policy.targets import Notice
+from kinebackup.store.records import Drive, RunKind
+from kinebackup.store.state_db import StateDb
+
+CHECKS: tuple[RunKind, ...] = ("verify", "restore-test")
+
+
+@dataclass(frozen=True, slots=True)
+class DriveOverview:
+    """One drive on one line. Times are those of the last good run of their kind, None where there was none."""
+
+    label: str
+    place: Place
+    simulated: bool
+    present: bool
+    folder: str | None
+    freshness: Freshness
+    backup_days: int | None
+    last_backup: datetime | None
+    last_verify: datetime | None
+    last_restore_test: datetime | None
+    failed_check: bool
+    verify_due: bool
+    restore_test_due: bool
+    enrolled_at: datetime
+    serial: str
+    model: str
+    repository: str
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The verdict and the drives, in the order of their labels."""
+
+    assessment: Assessment
+    drives: tuple[DriveOverview, ...]
+
+
+def overview(config: Config, world: World) -> Overview:
+    """Raises ``NotFound`` where this computer is not set up."""
+    with StateDb(config.paths.state) as state:
+        if not state.exists:
+            raise NotFound(
+                _("KineBackup is not set up on this computer"),
+                _("run: kinebackup init; or, with a drive that already has backups: kinebackup init --join DRIVE"),
+            )
+        known = [(record, folder_of(record, world), _facts(record, state)) for record in state.drives()]
+    facts = [replace(found, present=folder is not None) for _record, folder, found in known]
+    assessment = assess(facts, config.rotation, now=world.now())
+    judged = {status.label: status for status in assessment.drives}
+    return Overview(
+        assessment,
+        tuple(
+            DriveOverview(
+                label=record.label,
+                place=record.place,
+                simulated=record.simulated,
+                present=folder is not None,
+                folder=folder,
+                freshness=judged[record.label].freshness,
+                backup_days=judged[record.label].backup_days,
+                last_backup=found.last_backup,
+                last_verify=found.last_verify,
+                last_restore_test=found.last_restore_test,
+                failed_check=found.failed_check,
+                verify_due=judged[record.label].verify_due,
+                restore_test_due=judged[record.label].restore_test_due,
+                enrolled_at=record.enrolled_at,
+                serial=record.serial,
+                model=record.model,
+                repository=record.repository,
+            )
+            for record, folder, found in known
+        ),
+    )
+
+
+def source_notices(config: Config, world: World) -> Sequence[Notice]:
+    """Sources that a cloud has already."""
+    return [notice for source in config.sources for notice in examine_source(str(source.path), system=world.system)]
+
+
+def _facts(record: Drive, state: StateDb) -> DriveFacts:
+    last = {kind: state.last_run(record.repository, kind) for kind in ("backup", *CHECKS)}
+    times = {kind: run.ended or run.started if run else None for kind, run in last.items()}
+    return DriveFacts(
+        label=record.label,
+        place=record.place,
+        simulated=record.simulated,
+        present=False,
+        last_backup=times["backup"],
+        last_verify=times["verify"],
+        last_restore_test=times["restore-test"],
+        failed_check=any(_failed_last(record, kind, state) for kind in CHECKS),
+    )
+
+
+def _failed_last(record: Drive, kind: RunKind, state: StateDb) -> bool:
+    last = state.last_run(record.repository, kind, results=("ok", "problems", "failed"))
+    return last is not None and last.result == "failed"
