@@ -2,8 +2,8 @@
 
 Owns: a model of a file system with volatile data, names and removals. Does not know: what the files mean.
 
-Data is durable after fsync of the file; a name, a removal or a new directory after fsync of the directory that holds it. Until
-then, each kind may have reached the drive or not, in any combination.
+Data is durable after fsync of the file; a name, a removal or a new directory after fsync of the directory that holds
+it. Until then, each kind may have reached the drive or not, in any combination.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""A ``Store`` that writes through to another one and remembers, in order, what a file system would have been asked to do.
+"""A ``Store`` that writes through to another one and remembers, in order, what was asked of the file system.
 
 Owns: the list of operations. Does not know: what a power cut would leave of them (``power_cut``).
 """
