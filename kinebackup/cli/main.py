@@ -16,30 +16,52 @@ from types import FrameType
 import click
 
 from kinebackup import __version__
+from kinebackup.cli.click_texts import speak
 from kinebackup.cli.session import Session
 from kinebackup.errors import Cancelled, ConfigError, ExitCode, KineError
 from kinebackup.i18n import _, language_from, set_language
 
-# command → (module, attribute, what --help says of it)
-COMMANDS: dict[str, tuple[str, str, str]] = {
-    "init": ("kinebackup.cli.setup", "init", "Create the practice's keys on this computer."),
-    "drive": ("kinebackup.cli.drives", "drive", "Prepare and list the drives."),
-    "status": ("kinebackup.cli.status", "status", "Say in one screen whether the practice is protected."),
-    "backup": ("kinebackup.cli.backups", "backup", "Back up the sources to a drive."),
-    "snapshots": ("kinebackup.cli.browse", "snapshots", "List the backups of a drive."),
-    "ls": ("kinebackup.cli.browse", "ls", "List what is in a backup."),
-    "find": ("kinebackup.cli.search", "find", "Find a file by name in all backups."),
-    "diff": ("kinebackup.cli.search", "diff", "Show what changed between two backups."),
-    "restore": ("kinebackup.cli.restore", "restore", "Bring files back from a backup."),
-    "restore-test": ("kinebackup.cli.checks", "restore_test", "Prove that the data comes back."),
-    "verify": ("kinebackup.cli.checks", "verify", "Read and authenticate what is on a drive."),
-    "prune": ("kinebackup.cli.backups", "prune", "Remove old backups that need not be kept."),
-    "key": ("kinebackup.cli.keys", "key", "Manage passphrases and recovery codes."),
-    "completion": ("kinebackup.cli.completion", "completion", "Print what makes a shell complete the commands."),
-    "demo": ("kinebackup.cli.demo", "demo", "Play the whole job on invented files."),
+# command → (module, attribute); in the order in which a person meets them
+COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("kinebackup.cli.setup", "init"),
+    "drive": ("kinebackup.cli.drives", "drive"),
+    "status": ("kinebackup.cli.status", "status"),
+    "backup": ("kinebackup.cli.backups", "backup"),
+    "snapshots": ("kinebackup.cli.browse", "snapshots"),
+    "ls": ("kinebackup.cli.browse", "ls"),
+    "find": ("kinebackup.cli.search", "find"),
+    "diff": ("kinebackup.cli.search", "diff"),
+    "restore": ("kinebackup.cli.restore", "restore"),
+    "restore-test": ("kinebackup.cli.checks", "restore_test"),
+    "verify": ("kinebackup.cli.checks", "verify"),
+    "prune": ("kinebackup.cli.backups", "prune"),
+    "key": ("kinebackup.cli.keys", "key"),
+    "completion": ("kinebackup.cli.completion", "completion"),
+    "demo": ("kinebackup.cli.demo", "demo"),
 }
 _VALUE_OPTIONS = ("--config",)
 _FLAGS = ("--json", "--quiet")
+
+
+def _summaries() -> dict[str, str]:
+    """What ``--help`` says of each command, without importing it."""
+    return {
+        "init": _("Create the practice's keys on this computer."),
+        "drive": _("Prepare and list the drives."),
+        "status": _("Say in one screen whether the practice is protected."),
+        "backup": _("Back up the sources to a drive."),
+        "snapshots": _("List the backups of a drive."),
+        "ls": _("List what is in a backup."),
+        "find": _("Find a file by name in all backups."),
+        "diff": _("Show what changed between two backups."),
+        "restore": _("Bring files back from a backup."),
+        "restore-test": _("Prove that the data comes back."),
+        "verify": _("Read and authenticate what is on a drive."),
+        "prune": _("Remove old backups that need not be kept."),
+        "key": _("Manage passphrases and recovery codes."),
+        "completion": _("Print what makes a shell complete the commands."),
+        "demo": _("Play the whole job on invented files."),
+    }
 
 
 class LazyGroup(click.Group):
@@ -51,31 +73,39 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module, attribute, _help = COMMANDS[cmd_name]
+        module, attribute = COMMANDS[cmd_name]
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, _(text)) for name, (_m, _a, text) in COMMANDS.items()])
+        with formatter.section(_("Commands")):
+            formatter.write_dl(list(_summaries().items()))
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.option("--config", type=click.Path(path_type=Path), help="Configuration file.", metavar="FILE")
-@click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON document on standard output.")
-@click.option("--quiet", is_flag=True, help="Print nothing but problems and errors.")
-@click.version_option(__version__, prog_name="kinebackup")
-@click.pass_context
-def cli(ctx: click.Context, config: Path | None, as_json: bool, quiet: bool) -> None:
-    """Encrypted backups of a health practice to USB drives, proven by restoring them.
+def command_line() -> click.Group:
+    """``kinebackup`` itself; made when the language is known, for its options have texts too."""
 
-    Exit codes: 0 ok, 1 failed, 2 usage or configuration, 3 finished with problems, 10 not found, 11 locked,
-    12 wrong key, 13 target refused, 14 verify or restore test failed, 130 cancelled.
-    """
-    session: Session = ctx.obj
-    session.config_path = config
-    session.output.as_json = as_json
-    session.output.quiet = quiet
+    @click.group(
+        cls=LazyGroup,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+        help=_("Encrypted backups of a health practice to USB drives, proven by restoring them."),
+        epilog=_(
+            "Exit codes: 0 ok, 1 failed, 2 usage or configuration, 3 finished with problems, 10 not found, 11 locked, "
+            "12 wrong key, 13 target refused, 14 verify or restore test failed, 130 cancelled."
+        ),
+    )
+    @click.option("--config", type=click.Path(path_type=Path), help=_("Configuration file."), metavar="FILE")
+    @click.option("--json", "as_json", is_flag=True, help=_("Print exactly one JSON document on standard output."))
+    @click.option("--quiet", is_flag=True, help=_("Print nothing but problems and errors."))
+    @click.version_option(__version__, prog_name="kinebackup")
+    @click.pass_context
+    def kinebackup(ctx: click.Context, config: Path | None, as_json: bool, quiet: bool) -> None:
+        session: Session = ctx.obj
+        session.config_path = config
+        session.output.as_json = as_json
+        session.output.quiet = quiet
+
+    return kinebackup
 
 
 def globals_first(arguments: Sequence[str]) -> list[str]:
@@ -109,13 +139,15 @@ def _cancel_on_signals(session: Session) -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; returns the exit code."""
-    set_language(language_from(os.environ))
+    language = language_from(os.environ)
+    set_language(language)
+    speak(language)
     session = Session()
     _cancel_on_signals(session)
     words = globals_first(arguments)
     session.output.as_json = "--json" in words
     try:
-        code = cli.main(args=words, prog_name="kinebackup", standalone_mode=False, obj=session)
+        code = command_line().main(args=words, prog_name="kinebackup", standalone_mode=False, obj=session)
         return int(code) if isinstance(code, int) else ExitCode.OK
     except KineError as error:
         session.output.error(error)
@@ -126,7 +158,8 @@ def run(arguments: Sequence[str]) -> int:
         session.output.error(Cancelled(_("stopped as asked")))
         return ExitCode.CANCELLED
     except click.ClickException as error:
-        session.output.error(ConfigError(error.format_message(), _("see: kinebackup --help")))
+        named = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "kinebackup"
+        session.output.error(ConfigError(error.format_message(), _("see: {command} --help").format(command=named)))
         return ExitCode.USAGE
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

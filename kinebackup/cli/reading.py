@@ -5,18 +5,16 @@ read.
 """
 
 import contextlib
-import getpass
-import signal
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import click
 
-from kinebackup.archive.keyring import Passphrase, RecoveryCode, Secret
+from kinebackup.archive.keyring import Secret
+from kinebackup.cli.asking import ask_secret, can_ask
 from kinebackup.cli.completion import drive_labels
 from kinebackup.cli.session import Session
-from kinebackup.errors import ConfigError, NotFound, WrongKey
+from kinebackup.errors import ConfigError, NotFound
 from kinebackup.i18n import _
 from kinebackup.jobs.access import OpenDrive, find_drive, open_to_read
 from kinebackup.jobs.practice import Practice
@@ -59,8 +57,8 @@ def opened(session: Session, drive: str | None, secret: Secret | None) -> Iterat
     if practice is None and drive is None:
         practice = _explained(session)
     found = find_drive(drive, practice, session.world)
-    if practice is None and secret is None:
-        secret = _asked(session)
+    if practice is None and secret is None and can_ask() and not session.output.as_json:
+        secret = ask_secret()
     with open_to_read(found, practice, secret) as drive_open:
         yield drive_open
 
@@ -72,18 +70,3 @@ def _explained(session: Session) -> Practice:
     except (NotFound, ConfigError) as error:
         hint = _("{hint}; on a new computer, name the drive instead: --drive PATH --passphrase-file FILE")
         raise type(error)(error.message, hint.format(hint=error.hint)) from None
-
-
-def _asked(session: Session) -> Secret | None:
-    """What the person types on a computer without keys; None where nobody sits there."""
-    if session.output.as_json or not sys.stdin.isatty():
-        return None
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # there is no safe point to wait for
-    try:
-        text = getpass.getpass(_("Passphrase or recovery code of this drive: "))
-    finally:
-        signal.signal(signal.SIGINT, before)
-    try:
-        return RecoveryCode.of(text)
-    except WrongKey:  # its check symbols tell a code from a passphrase
-        return Passphrase.of(text)
