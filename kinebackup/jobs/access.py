@@ -126,9 +126,8 @@ def open_to_read(drive: PresentDrive, practice: Practice | None, secret: Secret 
 def open_to_write(drive: PresentDrive, practice: Practice, world: World, work: str) -> Iterator[OpenDrive]:
     """Open a drive as its only writer, and bring its key ring up to date. Raises ``Locked``."""
     store = FolderStore(drive.root)
-    holder = LockHolder(host=world.host, pid=world.pid, boot=world.boot, since=format_time(world.now()), work=work)
     try:
-        with WriterLock(drive.root, holder):
+        with WriterLock(drive.root, _holder(world, work)):
             repository, key_slot = _unlock(store, practice, None)
             opened = OpenDrive(drive, repository, repository.load(), key_slot)
             _compare_with_memory(opened, practice)
@@ -136,6 +135,21 @@ def open_to_write(drive: PresentDrive, practice: Practice, world: World, work: s
             yield opened
     finally:
         store.close()
+
+
+def update_keyring(drive: PresentDrive, practice: Practice, world: World) -> None:
+    """Bring key slots of the drive and of this computer in step, and nothing else. Raises ``Locked`` and others."""
+    store = FolderStore(drive.root)
+    try:
+        with WriterLock(drive.root, _holder(world, "key")):
+            repository, key_slot = _unlock(store, practice, None)
+            _share_keyring(OpenDrive(drive, repository, [], key_slot), practice)
+    finally:
+        store.close()
+
+
+def _holder(world: World, work: str) -> LockHolder:
+    return LockHolder(host=world.host, pid=world.pid, boot=world.boot, since=format_time(world.now()), work=work)
 
 
 def _unlock(store: FolderStore, practice: Practice | None, secret: Secret | None) -> tuple[Repository, str]:
