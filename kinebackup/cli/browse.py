@@ -15,7 +15,7 @@ from kinebackup.archive.tree import Entry
 from kinebackup.archive.trees import Visited
 from kinebackup.cli.completion import snapshot_names
 from kinebackup.cli.output import on_one_line
-from kinebackup.cli.reading import drive_option, opened, secret_options
+from kinebackup.cli.reading import drive_option, opened, readable, secret_options
 from kinebackup.cli.session import Session, pass_session, secret_from
 from kinebackup.cli.tables import columns, moment_of_ns
 from kinebackup.cli.words import size_text, time_text
@@ -71,6 +71,14 @@ class LsDocument:
     problems: tuple[Problem, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class OnDrive:
+    """The snapshots of one drive, oldest first."""
+
+    label: str
+    known: Sequence[NamedSnapshot]
+
+
 # -- snapshots -------------------------------------------------------------------------------------------------------
 
 
@@ -80,15 +88,19 @@ class LsDocument:
 @pass_session
 def snapshots(session: Session, drive: str | None, passphrase_file: str | None, recovery_code_file: str | None) -> int:
     secret = secret_from(passphrase_file, recovery_code_file)
-    with opened(session, drive, secret) as found:
-        known, damaged = found.repository.snapshots()
-        label = found.drive.label
-        problems = (*found.problems, *damaged)
-    items = tuple(_snapshot_item(named, label) for named in known)
+    choice = readable(session, drive, secret)
+    listed: list[OnDrive] = []
+    problems: list[Problem] = []
+    for candidate in choice.drives:
+        with choice.open(candidate) as found:
+            known, damaged = found.repository.snapshots()
+            listed.append(OnDrive(candidate.label, known))
+            problems += (*found.problems, *damaged)
+    items = tuple(_snapshot_item(named, on.label) for on in listed for named in on.known)
     session.output.result(
-        SnapshotsDocument(items, problems), lambda: _snapshots_words(known, label, session.world.zone)
+        SnapshotsDocument(items, tuple(problems)), lambda: _snapshots_words(listed, session.world.zone)
     )
-    return ended(session, problems)
+    return ended(session, tuple(problems))
 
 
 def _snapshot_item(named: NamedSnapshot, label: str) -> SnapshotItem:
@@ -106,15 +118,18 @@ def _snapshot_item(named: NamedSnapshot, label: str) -> SnapshotItem:
     )
 
 
-def _snapshots_words(known: Sequence[NamedSnapshot], label: str, zone: tzinfo) -> str:
-    if not known:
-        return _("The drive {label} holds no backup yet").format(label=label)
-    heads = (_("SNAPSHOT"), _("TIME"), _("COMPUTER"), _("FILES"), _("SIZE"), "")
-    rows = [heads, *(_snapshot_row(named, zone) for named in known)]
-    return columns(rows, right=(3, 4))
+def _snapshots_words(listed: Sequence[OnDrive], zone: tzinfo) -> str:
+    empty = [
+        _("The drive {label} holds no backup yet").format(label=on_one_line(on.label)) for on in listed if not on.known
+    ]
+    rows = [_snapshot_row(named, on.label, zone) for on in listed for named in on.known]
+    if not rows:
+        return "\n".join(empty)
+    heads = (_("SNAPSHOT"), _("DRIVE"), _("TIME"), _("COMPUTER"), _("FILES"), _("SIZE"), "")
+    return "\n".join([columns([heads, *rows], right=(4, 5)), *empty])
 
 
-def _snapshot_row(named: NamedSnapshot, zone: tzinfo) -> Sequence[str]:
+def _snapshot_row(named: NamedSnapshot, label: str, zone: tzinfo) -> Sequence[str]:
     taken = named.snapshot
     notes = []
     if taken.suspicious:
@@ -124,6 +139,7 @@ def _snapshot_row(named: NamedSnapshot, zone: tzinfo) -> Sequence[str]:
         notes.append(ngettext("{count} problem", "{count} problems", count).format(count=count))
     return (
         named.id[:SHORT_ID],
+        on_one_line(taken.drive or label),
         time_text(taken.taken_at, zone),
         on_one_line(taken.host),
         str(taken.counts.files),
@@ -156,7 +172,7 @@ def ls(
     recovery_code_file: str | None,
 ) -> int:
     secret = secret_from(passphrase_file, recovery_code_file)
-    with opened(session, drive, secret) as found:
+    with opened(session, drive, secret, snapshot) as found:
         named = found.repository.find_snapshot(snapshot)
         browser = Browser(found.repository, session.cancel)
         listings = browser.contents(named.snapshot, path, recursive=recursive)

@@ -5,7 +5,9 @@ read.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import click
@@ -14,9 +16,9 @@ from kinebackup.archive.keyring import Secret
 from kinebackup.cli.asking import ask_secret, can_ask
 from kinebackup.cli.completion import drive_labels
 from kinebackup.cli.session import Session
-from kinebackup.errors import ConfigError, NotFound
+from kinebackup.errors import ConfigError, KineError, NotFound
 from kinebackup.i18n import _
-from kinebackup.jobs.access import OpenDrive, find_drive, open_to_read
+from kinebackup.jobs.access import OpenDrive, PresentDrive, find_drive, open_to_read, present_drives
 from kinebackup.jobs.practice import Practice
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -50,17 +52,67 @@ def secret_options(command: Decorated) -> Decorated:
     return with_passphrase(with_code(command))
 
 
-@contextlib.contextmanager
-def opened(session: Session, drive: str | None, secret: Secret | None) -> Iterator[OpenDrive]:
-    """The drive of that name, or the one that is present, unlocked and loaded, to be read."""
+@dataclass(frozen=True, slots=True)
+class Readable:
+    """Drives that may be read, the one with the newest backup first, and what opens them."""
+
+    drives: tuple[PresentDrive, ...]
+    practice: Practice | None
+    secret: Secret | None
+
+    def open(self, drive: PresentDrive) -> contextlib.AbstractContextManager[OpenDrive]:
+        return open_to_read(drive, self.practice, self.secret)
+
+
+def readable(session: Session, drive: str | None, secret: Secret | None) -> Readable:
+    """The drive of that name, or all that are present. Raises ``NotFound`` where there is none."""
     practice = session.practice_if_any
     if practice is None and drive is None:
         practice = _explained(session)
-    found = find_drive(drive, practice, session.world)
+    present = present_drives(practice, session.world) if practice and drive is None else []
+    if len(present) < 2:
+        present = [find_drive(drive, practice, session.world)]
     if practice is None and secret is None and can_ask() and not session.output.as_json:
         secret = ask_secret()
-    with open_to_read(found, practice, secret) as drive_open:
-        yield drive_open
+    return Readable(tuple(_newest_first(present, practice)), practice, secret)
+
+
+def _newest_first(drives: Sequence[PresentDrive], practice: Practice | None) -> Sequence[PresentDrive]:
+    def last_backup(drive: PresentDrive) -> datetime:
+        run = practice.state.last_run(drive.record.repository, "backup") if practice and drive.record else None
+        return run.started if run else datetime.min.replace(tzinfo=UTC)
+
+    return sorted(drives, key=last_backup, reverse=True)
+
+
+@contextlib.contextmanager
+def opened(
+    session: Session, drive: str | None, secret: Secret | None, snapshot: str | None = None
+) -> Iterator[OpenDrive]:
+    """The drive of that name, unlocked and loaded; without one, that with the newest backup which has the snapshot."""
+    choice = readable(session, drive, secret)
+    with contextlib.ExitStack() as stack:
+        yield _first_with(choice, snapshot, session, stack)
+
+
+def _first_with(choice: Readable, snapshot: str | None, session: Session, stack: contextlib.ExitStack) -> OpenDrive:
+    if len(choice.drives) == 1:
+        return stack.enter_context(choice.open(choice.drives[0]))
+    failure: KineError | None = None
+    for candidate in choice.drives:
+        try:
+            found = stack.enter_context(choice.open(candidate))
+            found.repository.find_snapshot(snapshot or "latest")
+        except KineError as error:  # another drive may have it, and be sound
+            failure = failure or error
+            continue
+        session.output.say(
+            _("Several drives are plugged in; this is about {label}. Another one: --drive LABEL").format(
+                label=candidate.label
+            )
+        )
+        return found
+    raise failure or AssertionError("there are several drives")
 
 
 def _explained(session: Session) -> Practice:
