@@ -98,7 +98,7 @@ class Walker:
         self._trees: TreeReader | None = None
         self._root = _virtual_root()
         self._way: dict[str, tuple[Node, dict[str, Entry]]] = {"": (self._root, {})}
-        self._visited = 0
+        self._found = 0  # files met so far: those that lanes still read are counted too
         self.tally = tally
 
     def start_from(self, trees: TreeReader, root: Sequence[str]) -> None:
@@ -124,7 +124,7 @@ class Walker:
             directory = source.open_root()
         except OSError:
             return False
-        before = self.tally.files
+        before = self._found
         way, source_name = ancestors[:-1], ancestors[-1]
         node, old, path = self._follow(way)
         if st.S_ISDIR(source_name.stat.st_mode):
@@ -136,7 +136,7 @@ class Walker:
             self._descend(_Open(directory, path, below, self._old_entries(below.old_tree, path.strip("/")), []))
         else:
             self._add_file(_Open(directory, path, node, old, []), source_name)
-        self.tally.files_by_source[source.path] = self.tally.files - before
+        self.tally.files_by_source[source.path] = self._found - before
         return True
 
     def _follow(self, way: Sequence[Found]) -> tuple[Node, dict[str, Entry], str]:
@@ -243,6 +243,7 @@ class Walker:
                 size += old.size
                 continue
             self._visit(here, item, old, names)
+        self._found += files
         tally = self.tally
         tally.files += files
         tally.unmodified += files
@@ -268,6 +269,7 @@ class Walker:
         try:
             if entry.type == "file":
                 self._saver.save(FoundFile(here.directory, here.node, item.name, path, entry, old, names))
+                self._found += 1
                 return
             self._describe(here, item, entry, old)
         except FileNotFoundError:
