@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from kinebackup.archive import recovery_code
 from kinebackup.archive.keys import KEY_BYTES, MasterKey, SecretBytes, commitment, hkdf
 from kinebackup.errors import ConfigError, Damaged, NotFound, WrongKey
+from kinebackup.i18n import _
 
 MAX_SLOTS = 16
 MAX_MEMORY_KIB = 2**20
@@ -218,13 +219,18 @@ def unlock(keyring: Keyring, secret: Secret) -> tuple[MasterKey, Slot]:
 
 
 def _wrong_key_text(keyring: Keyring, kind: SlotKind) -> tuple[str, str]:
-    kinds = ", ".join(sorted({slot.kind for slot in keyring.slots}))
+    kinds = ", ".join(dict.fromkeys(kind_text(slot.kind) for slot in keyring.slots))
     what = {
-        "passphrase": "the passphrase does not open this drive",
-        "recovery": "the recovery code does not open this drive",
-        "machine": "this computer's key does not open this drive",
+        "passphrase": _("the passphrase does not open this drive"),
+        "recovery": _("the recovery code does not open this drive"),
+        "machine": _("this computer's key does not open this drive"),
     }[kind]
-    return what, f"it has key slots of these kinds: {kinds}; try another one, or another drive"
+    return what, _("it has key slots of these kinds: {kinds}; try another one, or another drive").format(kinds=kinds)
+
+
+def kind_text(kind: SlotKind) -> str:
+    """What a person calls that kind of key."""
+    return {"passphrase": _("passphrase"), "recovery": _("recovery code"), "machine": _("computer")}[kind]
 
 
 def with_slot(
@@ -238,7 +244,10 @@ def with_slot(
 ) -> tuple[Keyring, Slot]:
     """The next generation of the ring, with one slot more."""
     if len(keyring.slots) >= MAX_SLOTS:
-        raise ConfigError(f"there are already {MAX_SLOTS} key slots", "remove one first: kinebackup key remove")
+        raise ConfigError(
+            _("there are already {count} key slots").format(count=MAX_SLOTS),
+            _("remove one first: kinebackup key remove"),
+        )
     slot = _make_slot(keyring.practice, master, secret, entropy=entropy, created=created, cost=cost)
     return msgspec.structs.replace(keyring, generation=keyring.generation + 1, slots=(*keyring.slots, slot)), slot
 
@@ -250,12 +259,15 @@ def without_slot(keyring: Keyring, slot_id: str) -> Keyring:
     """
     found = [slot for slot in keyring.slots if slot.id.startswith(slot_id)] if slot_id else []
     if len(found) != 1:
-        known = ", ".join(f"{slot.id} ({slot.kind})" for slot in keyring.slots)
-        raise NotFound(f"no single key slot is called {slot_id!r}", f"the key slots are: {known}")
+        known = ", ".join(f"{slot.id} ({kind_text(slot.kind)})" for slot in keyring.slots)
+        raise NotFound(
+            _("no single key slot is called {name}").format(name=repr(slot_id)),
+            _("the key slots are: {known}").format(known=known),
+        )
     rest = tuple(slot for slot in keyring.slots if slot is not found[0])
     if not any(slot.kind in ("passphrase", "recovery") for slot in rest):
         raise ConfigError(
-            "this is the last key that works without this computer",
-            "add another passphrase or recovery code first: kinebackup key add",
+            _("this is the last key that works without this computer"),
+            _("add another passphrase or recovery code first: kinebackup key add"),
         )
     return msgspec.structs.replace(keyring, generation=keyring.generation + 1, slots=rest)

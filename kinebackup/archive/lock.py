@@ -16,6 +16,7 @@ import msgspec
 
 from kinebackup.archive.store import drive_errors
 from kinebackup.errors import Locked
+from kinebackup.i18n import _
 
 PATH = "lock"
 _MAX_BYTES = 4096
@@ -75,10 +76,12 @@ def _read(fd: int) -> LockHolder | None:
 
 
 def _explain(holder: LockHolder | None) -> tuple[str, str]:
-    hint = "wait until it has finished; if it hangs, end that process and try again"
+    hint = _("wait until it has finished; if it hangs, end that process and try again")
     if holder is None:
-        return "another KineBackup is writing to this drive", hint
+        return _("another KineBackup is writing to this drive"), hint
     return (
-        f"another KineBackup is writing to this drive ({holder.work}, process {holder.pid}, since {holder.since})",
+        _("another KineBackup is writing to this drive ({work}, process {pid}, since {since})").format(
+            work=holder.work, pid=holder.pid, since=holder.since
+        ),
         hint,
     )

@@ -6,6 +6,7 @@ Owns: alphabet, check symbols, parsing. Does not know: slots or keys.
 from collections.abc import Callable
 
 from kinebackup.errors import WrongKey
+from kinebackup.i18n import _
 
 ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
 GROUPS = 7
@@ -34,16 +35,16 @@ def decode(text: str) -> bytes:
     size = DATA_SYMBOLS + 1
     if len(typed) != GROUPS * size:
         raise WrongKey(
-            f"the recovery code has {len(typed)} symbols instead of {GROUPS * size}",
-            "type the seven groups of five symbols as printed on the recovery sheet",
+            _("the recovery code has {count} symbols instead of {right}").format(count=len(typed), right=GROUPS * size),
+            _("type the seven groups of five symbols as printed on the recovery sheet"),
         )
     secret = ""
     for group in range(1, GROUPS + 1):
         part = typed[(group - 1) * size : group * size]
         if any(symbol not in ALPHABET for symbol in part) or _check_symbol(group, part[:-1]) != part[-1]:
             raise WrongKey(
-                f"group {group} of the recovery code has a typing error",
-                "compare it with the recovery sheet; the code has no 0, O, 1, I or L",
+                _("group {group} of the recovery code has a typing error").format(group=group),
+                _("compare it with the recovery sheet; the code has no 0, O, 1, I or L"),
             )
         secret += part[:-1]
     return secret.encode("ascii")

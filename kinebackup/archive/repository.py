@@ -21,6 +21,7 @@ from kinebackup.archive.seal import RecordOpener, open_single
 from kinebackup.archive.snapshot import NamedSnapshot
 from kinebackup.archive.store import Store
 from kinebackup.errors import Damaged, KineError, NotFound
+from kinebackup.i18n import _
 from kinebackup.model import BlobId, FileName, Problem
 
 FOLDER = "KINEBACKUP"
@@ -50,7 +51,9 @@ def read_header_copies(store: Store) -> list[bytes]:
     if not copies:
         if unreadable or store.list_files("snapshots") or store.subdirectories("packs"):
             raise Damaged("no copy of the drive's header can be read", header.DAMAGED_HINT) from unreadable
-        raise NotFound("there is no KineBackup repository here", "prepare the drive with: kinebackup drive enroll")
+        raise NotFound(
+            _("there is no KineBackup repository here"), _("prepare the drive with: kinebackup drive enroll")
+        )
     return copies
 
 
@@ -112,13 +115,15 @@ class Repository:
     def create(
         cls, store: Store, *, master: MasterKey, keyring: Keyring, repository: str, created: str
     ) -> "Repository":
-        """A new, empty repository. ``repository``: 32 random hex digits. Raises ``KineError`` where one is there already."""
+        """A new, empty repository. ``repository``: 32 random hex digits. Raises ``KineError`` where one is there."""
         try:
             read_header_copies(store)
         except NotFound:
             pass
         else:
-            raise KineError("this drive already has a KineBackup repository", "use it as it is, or take another drive")
+            raise KineError(
+                _("this drive already has a KineBackup repository"), _("use it as it is, or take another drive")
+            )
         store.make_directories(_DIRECTORIES)
         made = header.make(keyring, repository=repository, created=created)
         keys = RepositoryKeys.derive(master, bytes.fromhex(repository))
@@ -176,9 +181,9 @@ class Repository:
                 problems.append(Problem("damaged", pack.path_of(name), error.message))
         for name, size in sorted(listed.items()):
             if name not in self.present:
-                problems.append(Problem("missing", pack.path_of(name), "a pack is not on the drive any more"))
+                problems.append(Problem("missing", pack.path_of(name), _("a pack is not on the drive any more")))
             elif self.present[name] != size:
-                problems.append(Problem("damaged", pack.path_of(name), "a pack has another length than was written"))
+                problems.append(Problem("damaged", pack.path_of(name), _("a pack has another length than was written")))
         tables += [IndexTable(index.encode(group)) for group in _groups(self.unlisted)]
         for table in tables:
             table.set_usable(self.present, self.damaged_names)
@@ -190,8 +195,9 @@ class Repository:
     def has_all_of(self, parent: snapshot.Snapshot) -> bool:
         """Whether every blob that the snapshot refers to can be counted on, without looking up one of them.
 
-        It was committed after all that it refers to was listed in the index files that it names. Where these are all still here and
-        every pack that they list is here with its right length and has failed no check, nothing can be missing.
+        It was committed after all that it refers to was listed in the index files that it names. Where these are all
+        still here and every pack that they list is here with its right length and has failed no check, nothing can be
+        missing.
         """
         return bool(parent.index) and self._loaded_index.issuperset(parent.index)
 
@@ -203,7 +209,7 @@ class Repository:
     def _read_named(self, directory: str, name: FileName) -> bytes:
         data = self.store.read(f"{directory}/{name}")
         if hashlib.sha256(data).hexdigest() != name:
-            raise Damaged("its bytes are not those that its name stands for")
+            raise Damaged(_("its bytes are not those that its name stands for"))
         return data
 
     def read_snapshot(self, name: FileName) -> snapshot.Snapshot:
@@ -234,11 +240,14 @@ class Repository:
         if len(found) == 1:
             return found[0]
         if not found and any(text and text in p.snapshots[0][: len(text)] for p in problems):
-            raise Damaged("that snapshot's file is damaged", "use another one: kinebackup snapshots")
+            raise Damaged(_("that snapshot's file is damaged"), _("use another one: kinebackup snapshots"))
         listing = ", ".join(f"{s.id[:12]} ({s.snapshot.time[:16].replace('T', ' ')})" for s in known[-20:])
-        what = f"no snapshot is called {text!r}" if not found else f"several snapshots begin with {text!r}"
+        what = _("several snapshots begin with {name}") if found else _("no snapshot is called {name}")
         raise NotFound(
-            what, f"the snapshots of this drive are: {listing}" if listing else "this drive has no snapshot yet"
+            what.format(name=repr(text)),
+            _("the snapshots of this drive are: {listing}").format(listing=listing)
+            if listing
+            else _("this drive has no snapshot yet"),
         )
 
 
@@ -280,8 +289,8 @@ class BlobReader:
                 continue
             if self._keys.blob_id(kind, plain) == blob_id:
                 return plain
-            failure = failure or Damaged("a blob is not what its id says")
-        raise Damaged(failure.message if failure else "a part of the backup is not on the drive any more")
+            failure = failure or Damaged(_("a blob is not what its id says"))
+        raise Damaged(failure.message if failure else _("a part of the backup is not on the drive any more"))
 
     def _read_at(self, location: Location, kind: Kind) -> bytes | memoryview:
         if location.segment.kind != kind:

@@ -13,11 +13,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from kinebackup.errors import Damaged, DriveFailed, NotFound
+from kinebackup.i18n import _
 
 Buffer = bytes | bytearray | memoryview
 
 # Not supported by some file systems (exFAT and FUSE in places): durability is then the drive's own affair.
 _FSYNC_UNSUPPORTED = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS}
+# While reading: a bad sector, a file system's own checksum, or a link or directory in the place of a file.
+_DAMAGE = {errno.EIO, errno.EUCLEAN, errno.EBADMSG, errno.ELOOP, errno.EISDIR}
+_READ_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY  # a pipe in the place of a file must not hold up a run
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +50,10 @@ class PendingFile(Protocol):
 class Store(Protocol):
     """One repository's directory. Paths are relative, with ``/``. Safe to use from several threads.
 
-    Contract, which every implementation passes (tests/archive/test_store.py): ``read`` of what was committed gives the same bytes; a
-    committed file is never seen in part; ``list_files`` shows committed files only; ENOSPC, EIO, EROFS and a vanished drive raise
-    ``DriveFailed``; an absent file raises ``NotFound``.
+    Contract, which every implementation passes (tests/archive/test_store.py): ``read`` of what was committed gives the
+    same bytes; a committed file is never seen in part; ``list_files`` shows committed files only; ENOSPC, EIO, EROFS and
+    a vanished drive raise ``DriveFailed``; what cannot be read although it is there raises ``Damaged``; an absent file
+    raises ``NotFound``.
     """
 
     def create(self) -> PendingFile: ...
@@ -84,13 +89,13 @@ class Store(Protocol):
 def drive_errors(path: str, *, reading: bool = False) -> Iterator[None]:
     """Turn errors of the operating system into ours; the path is relative to the repository, so it tells nothing.
 
-    While ``reading``, an I/O error is damage to that file; the rest of the drive may still be readable.
+    While ``reading``, an I/O error is damage to that file; the rest of the drive may be sound.
     """
     try:
         yield
     except OSError as error:
-        if reading and error.errno == errno.EIO:
-            raise Damaged(f"{path} cannot be read from the drive") from error
+        if reading and error.errno in _DAMAGE:
+            raise Damaged(_("{path} cannot be read from the drive").format(path=path)) from error
         raise translate(error, path) from error
 
 
@@ -98,21 +103,26 @@ def translate(error: OSError, path: str) -> NotFound | DriveFailed:
     """What an ``OSError`` on the drive means to the person."""
     match error.errno:
         case errno.ENOENT | errno.ENOTDIR:
-            return NotFound(f"the drive has no {path}")
+            return NotFound(_("the drive has no {path}").format(path=path))
         case errno.ENOSPC | errno.EDQUOT:
-            return DriveFailed("the drive is full", "remove old backups with: kinebackup prune; or use a larger drive")
+            return DriveFailed(
+                _("the drive is full"), _("remove old backups with: kinebackup prune; or use a larger drive")
+            )
         case errno.EROFS | errno.EACCES | errno.EPERM:
             return DriveFailed(
-                f"the drive cannot be written to ({path}: {error.strerror})",
-                "check its write-protection switch, or run a file system check on it",
+                _("the drive cannot be written to ({path}: {reason})").format(path=path, reason=error.strerror),
+                _("check its write-protection switch, or run a file system check on it"),
             )
         case errno.EIO | errno.ENODEV | errno.ENXIO | errno.ESHUTDOWN | errno.ESTALE:
             return DriveFailed(
-                f"the drive does not answer as it should ({path}: {error.strerror})",
-                "unplug it, plug it in again, and run: kinebackup verify; replace it if this happens again",
+                _("the drive does not answer as it should ({path}: {reason})").format(path=path, reason=error.strerror),
+                _("unplug it, plug it in again, and run: kinebackup verify; replace it if this happens again"),
             )
         case _:
-            return DriveFailed(f"the drive refused an operation ({path}: {error.strerror})", "run: kinebackup verify")
+            return DriveFailed(
+                _("the drive refused an operation ({path}: {reason})").format(path=path, reason=error.strerror),
+                _("run: kinebackup verify"),
+            )
 
 
 def _fsync(fd: int) -> None:
@@ -146,7 +156,7 @@ class _FolderFile:
             try:
                 _fsync(self._fd)
                 if os.fstat(self._fd).st_size != self.size:
-                    raise DriveFailed("the drive kept another length than was written", "run: kinebackup verify")
+                    raise DriveFailed(_("the drive kept another length than was written"), _("run: kinebackup verify"))
             finally:
                 os.close(self._fd)
                 self._fd = -1
@@ -161,7 +171,7 @@ class _FolderFile:
 
 
 class FolderStore:
-    """A repository in a directory of a mounted drive. Symbolic links inside it are not followed: a drive may be hostile."""
+    """A repository in a directory of a mounted drive. Links inside it are not followed: a drive may be hostile."""
 
     def __init__(self, root: str) -> None:
         """``root``: the KINEBACKUP directory, which exists. Raises ``NotFound``."""
@@ -200,6 +210,13 @@ class FolderStore:
         with self._parent(path) as (directory, name):
             return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
 
+    def _open_to_read(self, path: str) -> int:
+        fd = self.open(path, _READ_FLAGS)
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise Damaged(f"{path} is not a file")
+        return fd
+
     def rename(self, source: str, target: str) -> None:
         with self._parent(source) as (from_fd, from_name), self._parent(target) as (to_fd, to_name):
             os.rename(from_name, to_name, src_dir_fd=from_fd, dst_dir_fd=to_fd)
@@ -214,7 +231,7 @@ class FolderStore:
 
     def read(self, path: str, offset: int = 0, size: int | None = None) -> bytes:
         with drive_errors(path, reading=True):
-            fd = self.open(path, os.O_RDONLY)
+            fd = self._open_to_read(path)
             try:
                 if size is None:
                     size = max(0, os.fstat(fd).st_size - offset)
@@ -222,7 +239,7 @@ class FolderStore:
                 while len(data) < size:
                     more = os.pread(fd, size - len(data), offset + len(data))
                     if not more:
-                        raise Damaged(f"{path} is shorter than it should be")
+                        raise Damaged(_("{path} is shorter than it should be").format(path=path))
                     data += more
                 return data
             finally:
@@ -230,7 +247,7 @@ class FolderStore:
 
     def read_into(self, path: str, offset: int, buffer: memoryview) -> int:
         with drive_errors(path, reading=True):
-            fd = self.open(path, os.O_RDONLY)
+            fd = self._open_to_read(path)
             try:
                 done = 0
                 while done < len(buffer):
@@ -243,15 +260,14 @@ class FolderStore:
                 os.close(fd)
 
     def size(self, path: str) -> int:
-        with drive_errors(path):
-            with self._parent(path) as (directory, name):
-                return os.stat(name, dir_fd=directory, follow_symlinks=False).st_size
+        with drive_errors(path), self._parent(path) as (directory, name):
+            return os.stat(name, dir_fd=directory, follow_symlinks=False).st_size
 
     def _scan(self, directory: str, *, want_directories: bool) -> list[os.DirEntry[str]]:
         with drive_errors(directory):
             try:
                 fd = self._directory(directory)
-            except FileNotFoundError:
+            except (FileNotFoundError, NotADirectoryError):
                 return []
             try:
                 with os.scandir(fd) as entries:
@@ -292,7 +308,7 @@ class FolderStore:
 
     def drop_cache(self, path: str) -> None:
         with drive_errors(path):
-            fd = self.open(path, os.O_RDONLY)
+            fd = self._open_to_read(path)
             try:
                 with contextlib.suppress(OSError):
                     os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)

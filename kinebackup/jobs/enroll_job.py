@@ -14,7 +14,7 @@ from kinebackup.archive.repository import FOLDER, Repository, read_header_copies
 from kinebackup.archive.snapshot import format_time
 from kinebackup.archive.store import FolderStore
 from kinebackup.drives.facts import Surroundings, gather, look_around, source_places
-from kinebackup.errors import ConfigError, Damaged, NotFound, TargetRefused, WrongKey
+from kinebackup.errors import ConfigError, NotFound, TargetRefused, WrongKey
 from kinebackup.i18n import _
 from kinebackup.jobs.access import PresentDrive, open_to_write
 from kinebackup.jobs.backup_job import remember_snapshots
@@ -107,6 +107,8 @@ def examined(wish: EnrollWish, world: World) -> tuple[TargetFacts, tuple[Notice,
         )
     if verdict.reason == "not-found":
         raise NotFound(verdict.message, verdict.hint)
+    if not facts.exists and wish.path.startswith("/dev/"):
+        raise NotFound(_("there is no device {path}").format(path=wish.path), _("plug in the drive, or check the path"))
     if not verdict.accepted:
         raise TargetRefused(verdict.message, verdict.hint)
     return facts, verdict.notices
@@ -125,15 +127,13 @@ def _refuse_taken_label(wish: EnrollWish, facts: TargetFacts, practice: Practice
 
 
 def _found(store: FolderStore, practice: Practice) -> header.Header | None:
-    """The header of a repository that is there already. Raises ``WrongKey`` where it is not this practice's."""
+    """The header of a repository that is there already, or None.
+
+    Raises ``WrongKey`` where it is not this practice's, ``Damaged`` where there are backups without a header.
+    """
     try:
         copies = read_header_copies(store)
     except NotFound:
-        if any(store.list_files("snapshots")) or any(store.subdirectories("packs")):
-            raise Damaged(
-                _("the drive holds backups, but its header is lost"),
-                _("keep it as it is, and take another drive; a copy of its header could still open it"),
-            ) from None
         return None
     known = [found for _data, found in header.candidates(copies)]
     if all(found.practice != practice.keyring.practice for found in known):
