@@ -51,9 +51,9 @@ class Store(Protocol):
     """One repository's directory. Paths are relative, with ``/``. Safe to use from several threads.
 
     Contract, which every implementation passes (tests/archive/test_store.py): ``read`` of what was committed gives the
-    same bytes; a committed file is never seen in part; ``list_files`` shows committed files only; ENOSPC, EIO, EROFS and
-    a vanished drive raise ``DriveFailed``; what cannot be read although it is there raises ``Damaged``; an absent file
-    raises ``NotFound``.
+    same bytes; a committed file is never seen in part; ``list_files`` shows committed files only; ENOSPC, EIO, EROFS
+    and a vanished drive raise ``DriveFailed``; what cannot be read although it is there raises ``Damaged``; an absent
+    file raises ``NotFound``.
     """
 
     def create(self) -> PendingFile: ...
