@@ -1,4 +1,4 @@
-"""Makes finished packs durable, reads them back, and lists them in index files: one thread, in the order of FORMAT.md §11.
+"""Makes finished packs durable, reads them back, lists them in index files: one thread, in the order of FORMAT.md §11.
 
 Owns: the moment at which a pack counts as kept. Does not know: what is in it, or who made it.
 """

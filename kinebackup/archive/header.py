@@ -95,7 +95,7 @@ def _is_hex(text: str) -> bool:
 
 
 def authenticate(data: bytes, header: Header, master: MasterKey) -> RepositoryKeys:
-    """The repository's keys, after checking the MAC. Raises ``Damaged`` for a header that another key, or nobody, signed."""
+    """The repository's keys, after checking the MAC. Raises ``Damaged`` where another key, or nobody, signed."""
     keys = RepositoryKeys.derive(master, bytes.fromhex(header.repository))
     signed = data[:-_MAC_LINE_BYTES]
     expected = _MAC_PREFIX + hmac_sha256(keys.header_mac, signed).hex().encode("ascii") + b"\n"

@@ -49,9 +49,9 @@ def prune(
     """Remove these snapshots and everything that only they needed.
 
     The caller holds the writer lock and has called ``repository.load``. Raises ``CheckFailed`` where a snapshot that
-    stays cannot be followed whole: what it needs could then not be told from what nobody needs. Nothing has been deleted
-    in that case. What a verification has marked as damaged, and is so still, is given up: a snapshot that cannot be read
-    goes too.
+    stays cannot be followed whole: what it needs could then not be told from what nobody needs. Nothing has been
+    deleted in that case. What a verification has marked as damaged, and is so still, is given up: a snapshot that
+    cannot be read goes too.
     """
     began = world.elapsed_s()
     monitor.phase("mark")
