@@ -19,7 +19,7 @@ from kinebackup.model import Monitor, Problem, SilentMonitor
 if TYPE_CHECKING:  # rich takes longer to import than most commands take to run
     from kinebackup.cli.progress import ProgressBar
 
-MAX_PROBLEMS_SHOWN = 20
+MAX_PROBLEMS_SHOWN = 10
 _FRENCH_SPACES = "\u00a0\u202f"  # before « : » and in numbers; Python does not count them as printable
 
 
