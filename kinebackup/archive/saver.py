@@ -261,7 +261,8 @@ class FileSaver:
         entry = file.entry
         _fill_entry(entry, content)
         if entry.copied is None and content.stat is not None:
-            entry.mtime, entry.ctime = content.stat.st_mtime_ns, content.stat.st_ctime_ns
+            entry.mtime = tree.bounded_time(content.stat.st_mtime_ns)
+            entry.ctime = tree.bounded_time(content.stat.st_ctime_ns)
         if not content.steady:
             entry.uncertain = True
             text = "this file changed each time it was read; it will be read again next time"

@@ -37,7 +37,10 @@ class Copied(msgspec.Struct, frozen=True):
 
 
 class Entry(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
-    """One name in a directory. Times in ns since 1970, sizes in bytes. ``str`` values may hold surrogate escapes only in ``path_name``."""
+    """One name in a directory. Times in ns since 1970, sizes in bytes.
+
+    ``str`` values may hold surrogate escapes only in ``path_name`` and ``path_target``.
+    """
 
     name: str = ""
     rawname: Base64 = ""
@@ -95,11 +98,23 @@ _entry_decoder = msgspec.json.Decoder(Entry)
 
 def encode_text(text: str) -> tuple[str, str]:
     """``(name, rawname)``: the text itself, or base64 of its bytes where they are not UTF-8."""
+    if is_text(text):
+        return text, ""
+    return "", base64.b64encode(os.fsencode(text)).decode("ascii")
+
+
+def is_text(text: str) -> bool:
+    """Whether Python's text of a name stands for bytes that are UTF-8."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
-        return "", base64.b64encode(os.fsencode(text)).decode("ascii")
-    return text, ""
+        return False
+    return True
+
+
+def bounded_time(time_ns: int) -> int:
+    """The nearest time that 64 bits hold: some file systems keep times after 2262, which a reader has to refuse."""
+    return max(-(2**63), min(time_ns, 2**63 - 1))
 
 
 def name_key(entry: Entry) -> bytes:
@@ -188,7 +203,7 @@ def blob_id(text: str) -> BlobId:
 
 
 def data_extents(entry: Entry) -> Iterator[tuple[int, int]]:
-    """Where the content of a file lies, as (offset, length). Raises ``Damaged`` for extents that overlap or leave the file."""
+    """Where the content of a file lies, as (offset, length). Raises ``Damaged`` for impossible extents."""
     if entry.extents is None:
         if entry.size:
             yield 0, entry.size

@@ -52,8 +52,8 @@ def entry_of(found: Found) -> Entry:
         mode=st.S_IMODE(mode),
         uid=stat.st_uid,
         gid=stat.st_gid,
-        mtime=stat.st_mtime_ns,
-        ctime=stat.st_ctime_ns,
+        mtime=tree.bounded_time(stat.st_mtime_ns),
+        ctime=tree.bounded_time(stat.st_ctime_ns),
         inode=stat.st_ino,
     )
     if found.name.isascii():
@@ -129,6 +129,7 @@ class Walker:
         node, old, path = self._follow(way)
         if st.S_ISDIR(source_name.stat.st_mode):
             entry, old_entry = entry_of(source_name), old.get(source_name.name)
+            entry.xattrs = encode_xattrs(directory.xattrs(None, None))
             below = self._node(entry, old_entry)
             node.entries.append(entry)
             node.children.append((below, below.old_tree))

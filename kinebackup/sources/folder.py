@@ -18,6 +18,7 @@ from collections.abc import Callable, Collection, Sequence
 from operator import attrgetter
 
 from kinebackup.archive.source import Found, LiveCopy
+from kinebackup.archive.tree import is_text
 from kinebackup.sources.live_database import DatabaseCopier
 
 _READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
@@ -97,15 +98,16 @@ class FolderDirectory:
     def xattrs(self, name: str | None, fd: int | None) -> dict[str, bytes]:
         where: int | str = f"/proc/self/fd/{self.fd}/{name}" if name is not None and fd is None else fd or self.fd
         follow = not isinstance(where, str)
+        found: dict[str, bytes] = {}
         try:
-            names = os.listxattr(where, follow_symlinks=follow)
-            if not names:
-                return {}
-            return {n: os.getxattr(where, n, follow_symlinks=follow) for n in names if n not in _SKIPPED_XATTRS}
+            for attribute in os.listxattr(where, follow_symlinks=follow):
+                # The format names attributes in UTF-8 (FORMAT.md §9); one in other bytes is no reason to save nothing.
+                if attribute not in _SKIPPED_XATTRS and is_text(attribute):
+                    found[attribute] = os.getxattr(where, attribute, follow_symlinks=follow)
         except OSError as error:
-            if error.errno in _NO_XATTRS:
-                return {}
-            raise
+            if error.errno not in _NO_XATTRS:
+                raise
+        return found
 
     def crosses_mount(self, found: os.stat_result) -> bool:
         return self._owner.one_file_system and found.st_dev != self._device
