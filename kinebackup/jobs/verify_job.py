@@ -4,7 +4,7 @@ Owns: the order, the budget where none is given, what is remembered. Does not kn
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from kinebackup.archive.keyring import Secret
@@ -133,13 +133,3 @@ def _conclude(opened: OpenDrive, report: VerifyReport, state: StateDb | None, wo
     for named in repository.snapshots()[0]:
         if named.id not in touched:
             state.record_snapshot_verified(repository.id, named.id, proven_at)
-
-
-def explained(report: VerifyReport) -> Sequence[str]:
-    """What to do after a failed verification."""
-    if report.result == "ok":
-        return ()
-    return (
-        _("what still exists on this computer is saved again by: kinebackup backup"),
-        _("then, remove what is damaged with: kinebackup prune"),
-    )
