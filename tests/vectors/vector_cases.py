@@ -1,0 +1,405 @@
+"""Every bad vector: a name, the rule that it breaks, and what may still be restored.
+
+Owns: one cause each, for every rule of FORMAT.md §13 and for what an attacker without the keys may do (§5). Does not
+know: how bytes are made (vector_writer.py) nor what is around them (vector_plans.py).
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from vector_entries import entry_cases
+from vector_plans import (
+    CODE,
+    OTHER,
+    PASSPHRASE,
+    TARGET,
+    WITNESS,
+    Made,
+    Plan,
+    build,
+    header_files,
+    header_members,
+)
+from vector_writer import (
+    DATA,
+    THIS,
+    BlobRow,
+    Frame,
+    Identity,
+    Index,
+    Pack,
+    Segment,
+    SegmentRow,
+    compress,
+    digest,
+    header,
+    slot,
+)
+from vector_zstd import zstd_defects
+
+WITNESS_PATH, TARGET_PATH = "home/temoin.txt", "home/cible.txt"
+ALL = {WITNESS_PATH: WITNESS, TARGET_PATH: TARGET}
+HALF = {WITNESS_PATH: WITNESS}
+Files = dict[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A bad vector; ``refused`` is the file (or, for entries, the path) that a reader must refuse and name."""
+
+    name: str
+    layer: str
+    section: str
+    rule: str
+    files: Files
+    refused: str
+    exit: int
+    restored: dict[str, str]
+    secret: dict[str, str] = field(default_factory=lambda: {"passphrase": PASSPHRASE})
+
+
+def sums(contents: Files) -> dict[str, str]:
+    return {path: "sha256:" + hashlib.sha256(content).hexdigest() for path, content in contents.items()}
+
+
+def all_cases() -> Iterator[Case]:
+    yield from secret_cases()
+    yield from header_cases()
+    yield from frame_cases()
+    yield from record_cases()
+    for layer in ("index", "snapshot", "table", "segment"):
+        yield from zstd_cases(layer)
+    yield from table_cases()
+    yield from index_cases()
+    yield from snapshot_cases()
+    yield from place_cases()
+    for name, rule, plan, refused, restored in entry_cases():
+        layer = "tree" if name.startswith("tree-") else "entry"
+        yield Case(name, layer, "§9", rule, build(plan).files, refused, 3, restored)
+
+
+def secret_cases() -> Iterator[Case]:
+    files = build(Plan()).files
+    for name, secret, rule in (
+        ("secret-passphrase-wrong", {"passphrase": PASSPHRASE + "?"}, "no slot opens"),
+        ("secret-passphrase-space", {"passphrase": PASSPHRASE + " "}, "a passphrase is never trimmed"),
+        ("secret-passphrase-empty", {"passphrase": ""}, "no slot opens"),
+        ("secret-code-wrong", {"code": "2345Q-789AC-BCDEP-FGHJZ-KMNPB-QRSTN-22227"}, "no slot opens"),
+        ("secret-code-check", {"code": CODE[:-1] + "Z"}, "a check symbol is wrong"),
+        ("secret-code-swap", {"code": CODE[6:11] + "-" + CODE[:5] + CODE[11:]}, "two groups are swapped"),
+        ("secret-code-short", {"code": CODE[:-6]}, "seven groups of five"),
+        ("secret-code-symbol", {"code": "O" + CODE[1:]}, "a symbol that is not of the alphabet"),
+    ):
+        yield Case(name, "secret", "§4", rule, files, "", 12, {}, secret)
+
+
+def header_cases() -> Iterator[Case]:
+    def members(**changes: object) -> bytes:
+        return header(header_members() | changes)
+
+    def argon(**changes: int) -> bytes:
+        made = header_members()
+        made["slots"][0] |= changes
+        return header(made)
+
+    good = header(header_members())
+    lines = good.split(b"\n")
+    slots = header_members()["slots"]
+    many = [slots[0], slots[1], *(slot("machine", digest("machine key"), number=n) for n in range(3, 18))]
+    twice = [slots[0], slots[1], slots[2] | {"id": slots[0]["id"]}]
+    commitment = bytes(31) + b"\x01"
+    for name, raw, rule, code in (
+        ("header-empty", b"", "not three lines", 1),
+        ("header-two-lines", b"\n".join(lines[:2]) + b"\n", "not three lines", 1),
+        ("header-four-lines", good + b"\n", "not three lines", 1),
+        ("header-no-last-lf", good[:-1], "not three lines", 1),
+        ("header-first-line", header(header_members(), first=b"kinebackup kopf 1"), "another first line", 1),
+        ("header-version", header(header_members(), first=b"kinebackup header 2"), "another version", 1),
+        ("header-carriage-return", header(header_members(), first=b"kinebackup header 1\r"), "another first line", 1),
+        ("header-not-json", good.replace(b"{", b"[", 1), "line 2 is not JSON", 1),
+        ("header-too-large", members(padding="x" * 65536), "larger than 64 KiB", 1),
+        ("header-memory-hostile", argon(memory_kib=1 << 31), "memory_kib above 1,048,576", 1),
+        ("header-memory-large", argon(memory_kib=1048577), "memory_kib above 1,048,576", 1),
+        ("header-memory-small", argon(memory_kib=15), "memory_kib below 8 x lanes", 1),
+        ("header-passes-zero", argon(passes=0), "passes below 1", 1),
+        ("header-passes-hostile", argon(passes=17), "passes above 16", 1),
+        ("header-lanes-zero", argon(lanes=0), "lanes below 1", 1),
+        ("header-lanes-hostile", argon(lanes=17, memory_kib=136), "lanes above 16", 1),
+        ("header-generation-zero", members(generation=0), "generation below 1", 1),
+        ("header-no-slot", members(slots=[]), "1 to 16 slots", 1),
+        ("header-seventeen-slots", members(slots=many), "1 to 16 slots", 1),
+        ("header-slot-id-twice", members(slots=twice), "duplicate slot ids", 1),
+        ("header-mac-wrong", header(header_members(), mac=bytes(32)), "the mac is wrong", 1),
+        ("header-commitment-wrong", members(commitment=commitment.hex()), "the commitment is wrong", 1),
+    ):
+        yield Case(name, "header", "§3", rule, build(Plan(head=raw)).files, "KINEBACKUP/header", code, {})
+    other = replace(THIS, practice=digest("another practice")[:16])
+    raw = members(slots=[slot("passphrase", PASSPHRASE.encode(), identity=other)])
+    files = build(Plan(head=raw)).files
+    yield Case("header-slot-of-another-practice", "header", "§4", "the AAD binds the practice", files, "", 12, {})
+    yield from header_copy_cases(good)
+
+
+def header_copy_cases(good: bytes) -> Iterator[Case]:
+    """Copies that differ: none of these must stop a reader."""
+    newer = header(header_members() | {"generation": 2})
+    for name, copies, rule in (
+        ("copies-first-torn", (good[:100], good, good), "a copy that does not parse is passed over"),
+        ("copies-two-gone", (b"", b"", good), "one good copy is enough"),
+        ("copies-newest-altered", (good, good, newer.replace(b"essai", b"autre").replace(b"2026", b"2027")), "mac"),
+        ("copies-newest-first", (good, newer, newer), "the highest generation comes first"),
+    ):
+        files = build(Plan()).files
+        files |= {f"KINEBACKUP/{n}": raw for n, raw in zip(("header", "header.1", "header.2"), copies, strict=True)}
+        yield Case(name, "header", "§3", rule, files, "", 0, sums(ALL))
+
+
+def frame_cases() -> Iterator[Case]:
+    """The rules of a sealed file's first 64 bytes, each for an index, a snapshot and a pack."""
+    changes: tuple[tuple[str, str, dict[str, object]], ...] = (
+        ("magic", "another magic", {"magic": b"KINEBKQ"}),
+        ("version", "an unknown version", {"version": 2}),
+        ("version-zero", "an unknown version", {"version": 0}),
+        ("reserved", "a non-zero reserved field", {"reserved": 1}),
+        ("type", "the type of another directory", {"type": b"X"}),
+        ("type-shown", "the type of another directory", {"shown_type": b"X"}),
+    )
+    for name, rule, change in changes:
+        for layer, plan in frame_plans(partial(replace, **change)):
+            yield about(f"frame-{name}-{layer}", "frame", "§5", rule, build(plan), layer)
+    for layer, plan in (
+        ("index", Plan(index_raw=lambda raw: raw[:63])),
+        ("snapshot", Plan(snapshot_raw=lambda raw: raw[:63])),
+        ("pack", Plan(pack_raw=lambda raw: raw[:63], list_target=False)),
+    ):
+        yield about(f"frame-short-{layer}", "frame", "§5", "shorter than 64 bytes", build(plan), layer)
+
+
+def frame_plans(change: Callable[[Frame], Frame]) -> Iterator[tuple[str, Plan]]:
+    yield "index", Plan(index_frame=change(Frame(b"I", digest("index 2"))))
+    yield "snapshot", Plan(snapshot_frame=change(Frame(b"S", digest("snapshot 2"))))
+    plan = Plan(list_target=False)
+    plan.pack.frame = change(Frame(b"P", digest("pack target")))
+    yield "pack", plan
+
+
+def about(name: str, layer: str, section: str, rule: str, made: Made, what: str) -> Case:
+    """A case whose refused file is the second index or snapshot (all is still restored) or the target's pack."""
+    refused = {"index": made.index, "snapshot": made.snapshot}.get(what, made.pack)
+    return Case(
+        name, layer, section, rule, made.files, refused, 3, sums(ALL if what in ("index", "snapshot") else HALF)
+    )
+
+
+def record_cases() -> Iterator[Case]:
+    """Records whose tag must fail: changed, or good records in another place."""
+    other = Identity(repository=digest("another repository")[:16])
+    changes: tuple[tuple[str, str, Callable[[Frame], Frame]], ...] = (
+        ("other-repository", "moved from another repository", lambda frame: replace(frame, identity=other)),
+        ("other-master", "sealed with another master key", lambda f: replace(f, identity=Identity(digest("other")))),
+    )
+    for name, rule, change in changes:
+        for layer, plan in frame_plans(change):
+            yield about(f"record-{name}-{layer}", "record", "§5", rule, build(plan), layer)
+    for name, plan, what, rule in (
+        ("record-index-final", Plan(index_record=(0, 0)), "index", "final is 0 in the only record"),
+        ("record-index-number", Plan(index_record=(1, 1)), "index", "record number 1 in place of 0"),
+        ("record-index-bit", Plan(index_raw=lambda raw: flip(raw, 70)), "index", "one bit of the ciphertext differs"),
+        ("record-index-tag", Plan(index_raw=lambda raw: flip(raw, -1)), "index", "one bit of the tag differs"),
+        ("record-index-salt", Plan(index_raw=lambda raw: flip(raw, 20)), "index", "one bit of the salt differs"),
+        ("record-index-cut", Plan(index_raw=lambda raw: raw[:-1]), "index", "the last byte is missing"),
+        ("record-index-longer", Plan(index_raw=lambda raw: raw + b"\0"), "index", "a byte follows the record"),
+        ("record-snapshot-bit", Plan(snapshot_raw=lambda raw: flip(raw, 70)), "snapshot", "one bit differs"),
+        ("record-segment-bit", Plan(pack_raw=lambda raw: flip(raw, 60)), "pack", "one bit of a segment differs"),
+        ("record-segment-final", target(final=1), "pack", "final is 1 in a segment"),
+        ("record-segment-number", target(number=5), "pack", "sealed under another record number"),
+        ("record-segment-nonce", target_second(), "pack", "the nonce is big-endian"),
+        ("record-segment-other-file", target(frame=Frame(b"P", digest("x"))), "pack", "moved from another pack"),
+        ("record-segment-other-type", target(frame=Frame(b"S", digest("pack target"))), "pack", "of another type"),
+        ("record-table-final", unlisted(table_final=0), "pack", "final is 0 in the table"),
+        ("record-table-bit", Plan(list_target=False, pack_raw=lambda raw: flip(raw, -20)), "pack", "one bit differs"),
+    ):
+        yield about(name, "record", "§5", rule, build(plan), what)
+    equal = [Segment(DATA, 0, [TARGET]), Segment(DATA, 0, [TARGET[:-1] + b"?"])]
+    made = build(Plan(pack=Pack("target", equal, swap_records=True)))
+    yield about("record-segments-swapped", "record", "§5", "two segments of one pack are swapped", made, "pack")
+
+
+def flip(raw: bytes, at: int) -> bytes:
+    changed = bytearray(raw)
+    changed[at] ^= 1
+    return bytes(changed)
+
+
+def zero_frame(raw: bytes) -> bytes:
+    return bytes(48) + raw[48:]
+
+
+def target(**changes: object) -> Plan:
+    """The base repository with something wrong in the segment that holds the target."""
+    segment = replace(Segment(DATA, 1, [TARGET]), **changes)  # type: ignore[arg-type]  # names of its fields
+    return Plan(pack=Pack("target", [segment, Segment(DATA, 0, [OTHER])]))
+
+
+def target_second() -> Plan:
+    wrong = Frame(b"P", digest("pack target"), nonce_order="little")
+    return Plan(pack=Pack("target", [Segment(DATA, 0, [OTHER]), Segment(DATA, 1, [TARGET], frame=wrong)]))
+
+
+def unlisted(**changes: object) -> Plan:
+    """The same for the target's pack, when no index lists it: its table is needed."""
+    pack = Pack("target", [Segment(DATA, 1, [TARGET]), Segment(DATA, 0, [OTHER])])
+    return Plan(pack=replace(pack, **changes), list_target=False)  # type: ignore[arg-type]  # names of its fields
+
+
+def zstd_cases(layer: str) -> Iterator[Case]:
+    limit = 1 << 24 if layer == "segment" else 1 << 26
+    for name, rule, change in zstd_defects(limit):
+        plan = {
+            "index": Plan(index_compress=change),
+            "snapshot": Plan(snapshot_compress=change),
+            "table": unlisted(compress_table=change),
+            "segment": target(packed=change(TARGET)),
+        }[layer]
+        yield about(f"zstd-{name}-{layer}", "zstd", "§1", rule, build(plan), layer)
+
+
+def table_cases() -> Iterator[Case]:
+    def blob(**changes: int) -> Plan:
+        def edit(rows: list[BlobRow]) -> None:
+            for member, value in changes.items():
+                setattr(rows[0], member, value)
+
+        return unlisted(edit_blobs=edit)
+
+    def row(**changes: int) -> Plan:
+        plan = target(table=changes)
+        plan.list_target = False
+        return plan
+
+    counts = "counts that do not agree with its length"
+    size = "a trailer that does not agree with table or size"
+    for name, plan, rule in (
+        ("pack-trailer-count", unlisted(trailer=(0, 1)), size),
+        ("pack-trailer-length", unlisted(trailer=(1, 0)), size),
+        ("pack-trailer-hostile", unlisted(trailer=(0x7FFFFFF0, 0)), size),
+        ("pack-after-trailer", unlisted(after=bytes(8)), size),
+        ("pack-gap", unlisted(gap=b"gap"), size),
+        ("pack-cut", Plan(list_target=False, pack_raw=lambda raw: raw[:-1]), size),
+        ("table-longer", unlisted(edit_table=lambda table: table + b"\0"), counts),
+        ("table-shorter", unlisted(edit_table=lambda table: table[:-1]), counts),
+        ("table-blob-count", unlisted(edit_table=lambda t: t[:4] + b"\xff\xff\xff\xff" + t[8:]), counts),
+        ("table-segment-count", unlisted(edit_table=lambda t: b"\x03" + t[1:]), counts),
+        ("table-codec", row(codec=2), "an unknown codec"),
+        ("table-kind", row(kind=3), "an unknown kind"),
+        ("table-sealed-len", row(sealed_len=20), size),
+        ("table-plain-len-large", row(plain_len=(1 << 24) + 1), "a segment longer than 16,777,216"),
+        ("table-blob-empty", blob(length=0), "a zero-length blob"),
+        ("table-blob-beyond", blob(length=len(TARGET) + 1), "a blob outside its segment"),
+        ("table-blob-wraps", blob(offset=0xFFFFFFFF), "a blob outside its segment"),
+        ("table-blob-segment", blob(segment=2), "a blob in a segment that does not exist"),
+    ):
+        yield about(name, "pack", "§6", rule, build(plan), "pack")
+    for name, plan, rule in (
+        ("segment-shorter", target(packed=compress(TARGET[:-1])), "plain_len is not the length"),
+        ("segment-longer", target(packed=compress(TARGET + b"!")), "plain_len is not the length"),
+        ("segment-raw-longer", target(codec=0, packed=TARGET + b"!"), "plain_len is not the length"),
+        ("segment-raw-said-zstd", target(packed=TARGET), "not a zstd frame"),
+    ):
+        yield about(name, "segment", "§6", rule, build(plan), "pack")
+
+
+def index_cases() -> Iterator[Case]:
+    def rows(edit: Callable[[Index], None]) -> Plan:
+        return Plan(index=edit)
+
+    def segment(**changes: int) -> Plan:
+        def edit(index: Index) -> None:
+            for member, value in changes.items():
+                setattr(index.segments[0], member, value)
+
+        return rows(edit)
+
+    def blob(**changes: int) -> Plan:
+        def edit(index: Index) -> None:
+            row = next(row for row in index.blobs if row.length == len(TARGET))
+            for member, value in changes.items():
+                setattr(row, member, value)
+
+        return rows(edit)
+
+    def many(index: Index) -> None:
+        index.blobs = [BlobRow(bytes(16), 0, 0, 1)] * 1048577
+
+    counts = "counts that do not agree with its length"
+    for name, plan, rule in (
+        ("index-longer", Plan(index_plain=lambda plain: plain + b"\0"), counts),
+        ("index-shorter", Plan(index_plain=lambda plain: plain[:-1]), counts),
+        ("index-empty", Plan(index_plain=lambda plain: b""), counts),
+        ("index-pack-count", rows(lambda i: setattr(i, "counts", (1, 0, 0))), counts),
+        ("index-blob-count-hostile", rows(lambda i: setattr(i, "counts", (0, 0, 0xFFFFFF00))), counts),
+        ("index-reserved", rows(lambda i: setattr(i, "reserved", 1)), "a non-zero reserved field"),
+        ("index-too-many", rows(many), "more than 1,048,576 blobs"),
+        ("index-out-of-order", rows(lambda i: i.blobs.reverse()), "ids out of order"),
+        ("index-codec", segment(codec=2), "an unknown codec"),
+        ("index-kind", segment(kind=3), "an unknown kind"),
+        ("index-segment-reserved", segment(reserved=1), "a non-zero reserved field"),
+        ("index-segment-pack", segment(pack=1), "a pack that the index does not list"),
+        ("index-segment-early", segment(offset=47), "a segment outside its pack"),
+        ("index-segment-late", segment(offset=0xFFFFFFFF), "a segment outside its pack"),
+        ("index-segment-long", segment(sealed_len=0xFFFFFFFF), "a segment outside its pack"),
+        ("index-plain-len-large", segment(plain_len=(1 << 24) + 1), "a segment longer than 16,777,216"),
+        ("index-blob-empty", blob(length=0), "a zero-length blob"),
+        ("index-blob-beyond", blob(length=len(TARGET) + 1), "a blob outside its segment"),
+        ("index-blob-wraps", blob(offset=0xFFFFFFFF), "a blob outside its segment"),
+        ("index-blob-segment", blob(segment=2), "a blob in a segment that does not exist"),
+    ):
+        yield about(name, "index", "§7", rule, build(plan), "index")
+
+
+def snapshot_cases() -> Iterator[Case]:
+    for name, plan, rule in (
+        ("snapshot-not-json", Plan(snapshot_plain=lambda plain: b"{"), "not JSON"),
+        ("snapshot-two-values", Plan(snapshot_plain=lambda plain: plain + b"{}"), "something follows the object"),
+        ("snapshot-array", Plan(snapshot_plain=lambda plain: b"[" + plain + b"]"), "not an object"),
+        ("snapshot-not-utf-8", Plan(snapshot_plain=lambda p: p.replace(b"cabinet", b"cabinet\xff")), "not UTF-8"),
+        ("snapshot-utf-16", Plan(snapshot_plain=lambda p: p.decode().encode("utf-16")), "not UTF-8"),
+        ("snapshot-deep", Plan(snapshot_plain=lambda p: b'{"time":' + b"[" * 200000), "not JSON"),
+        ("snapshot-no-time", Plan(snapshot={"time": None}), "time is not a text time"),
+        ("snapshot-time-short", Plan(snapshot={"time": "2026-01-06"}), "time is not a text time"),
+        ("snapshot-root-string", Plan(snapshot={"root": "00"}), "root is not an array of ids"),
+    ):
+        yield about(name, "snapshot", "§8", rule, build(plan), "snapshot")
+
+
+def place_cases() -> Iterator[Case]:
+    """Good bytes under the wrong name, or bytes that are gone."""
+    made = build(Plan())
+    for name, rule, change in (
+        ("file-pack-frame-damaged", "the salt of the index opens a pack whose first bytes are damaged", zero_frame),
+        ("file-pack-table-damaged", "an index needs no table of the pack", lambda raw: flip(raw, -20)),
+        ("file-pack-trailer-gone", "an index needs no trailer of the pack", lambda raw: raw[:-8]),
+    ):
+        files = made.files | {made.pack: change(made.files[made.pack])}
+        yield Case(name, "file", "§7", rule, files, "", 0, sums(ALL))
+    gone = {path: raw for path, raw in made.files.items() if path != made.pack}
+    yield about(
+        "file-pack-gone", "file", "§2", "a pack that an index lists is missing", replace(made, files=gone), "pack"
+    )
+    first = next(path for path in sorted(made.files) if "/snapshots/" in path and path != made.snapshot)
+    files = made.files | {made.snapshot: made.files[first]}
+    rule = "a file whose SHA-256 is not its name: an older snapshot in the place of a newer"
+    yield about("file-snapshot-replaced", "file", "§2", rule, replace(made, files=files), "snapshot")
+    # Two packs of one shape: every record of the one authenticates in the place of the other, under its own salt.
+    twin = Pack(
+        "twin", [Segment(DATA, 1, [TARGET.replace(b"cible", b"bicle")]), Segment(DATA, 0, [OTHER[::-1]])]
+    ).build()
+    assert len(twin.raw) == len(made.files[made.pack]), "the twin must have the shape of the pack it stands in for"
+    rule = "a pack of the same shape in the place of another: its records are good, but not the blobs of the index"
+    swapped = replace(made, files=made.files | {made.pack: twin.raw})
+    yield about("file-pack-replaced-by-twin", "file", "§6", rule, swapped, "pack")
+
+
+__all__ = ["Case", "SegmentRow", "all_cases", "header_files"]
