@@ -92,7 +92,11 @@ class PackWriter:
         self._segments: list[Segment] = []
         self._blobs = bytearray()
         self.file: PendingFile = store.create()
-        self._write(self._sealer.frame)
+        try:
+            self._write(self._sealer.frame)
+        except BaseException:
+            self.file.abandon()
+            raise
 
     @property
     def size(self) -> int:

@@ -105,9 +105,11 @@ class Lane:
             self._finish(is_metadata)
 
     def _finish(self, is_metadata: bool) -> None:
-        writer = self._writers.pop(is_metadata, None)
+        writer = self._writers.get(is_metadata)
         if writer is not None:
-            self._committer.submit(writer.file, writer.finish())
+            finished = writer.finish()  # where that fails, the writer is still known, and its file is abandoned
+            del self._writers[is_metadata]
+            self._committer.submit(writer.file, finished)
 
     def close(self) -> None:
         """Finish what is begun."""
