@@ -63,7 +63,7 @@ def test_a_passphrase_is_never_trimmed_or_folded(typed: str) -> None:
         keyring.unlock(RING, Passphrase.of(typed))
     assert caught.value.exit_code == ExitCode.WRONG_KEY
     assert caught.value.message == "the passphrase does not open this drive"
-    assert "machine, passphrase, recovery" in caught.value.hint
+    assert "passphrase, recovery code, computer" in caught.value.hint
 
 
 def test_the_bytes_of_a_machine_key_given_as_passphrase_open_nothing() -> None:
