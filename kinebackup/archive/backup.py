@@ -10,7 +10,7 @@ from datetime import datetime
 from kinebackup.archive import snapshot as snapshots
 from kinebackup.archive.committer import write_file, write_index
 from kinebackup.archive.format import SALT_BYTES
-from kinebackup.archive.index import IndexTable, merge
+from kinebackup.archive.index import merge
 from kinebackup.archive.keyring import Entropy
 from kinebackup.archive.packer import Packer
 from kinebackup.archive.repository import BlobReader, Repository, heal_header
@@ -20,7 +20,6 @@ from kinebackup.archive.source import Names, Source
 from kinebackup.archive.tree_writer import TreeWriter
 from kinebackup.archive.trees import TreeReader
 from kinebackup.archive.walker import Walker
-from kinebackup.errors import Damaged, NotFound
 from kinebackup.model import BackupReport, CancelToken, Monitor, Problem
 
 MAX_INDEX_FILES = 6  # more are merged at the end of a run: each costs a look-up for every blob
@@ -197,18 +196,11 @@ def merge_index(repository: Repository, entropy: Entropy) -> None:
     names = repository.list_names("index")
     if len(names) <= MAX_INDEX_FILES:
         return
-    tables: list[IndexTable] = []
-    merged_names = []
+    # What this run has loaded and listed is all there is to list: packs of a damaged index file were among the
+    # unlisted ones, and are listed by now.
+    packs = {listed.name for table in repository.index.tables for listed in table.packs}
+    written = {write_index(repository, plain, entropy) for plain in merge(repository.index.tables, packs)}
     for name in names:
-        try:
-            tables.append(repository.read_index_file(name))
-            merged_names.append(name)
-        except (Damaged, NotFound):
-            continue  # what it listed is known by the packs' own tables, and listed anew
-    written = {
-        write_index(repository, plain, entropy) for plain in merge(tables, {p.name for t in tables for p in t.packs})
-    }
-    for name in merged_names:
         if name not in written:
             repository.store.remove(f"index/{name}")
     repository.store.sync_directories(["index"])

@@ -22,6 +22,8 @@ from kinebackup.model import BlobId, FileName
 
 FLUSH_BLOBS = 65_536  # a run writes an index file after so many new blobs: the resume point, and bounded memory
 
+_LEAD_BYTES = 3
+
 _COUNTS = struct.Struct("<IIII")
 _PACK = struct.Struct("<32s32sQ")
 _SEGMENT = struct.Struct("<IIIIIBBH")
@@ -245,26 +247,38 @@ def merge(tables: Sequence[IndexTable], keep: Collection[FileName]) -> list[byte
 
 
 class Index:
-    """All tables of a repository, and the blobs that the run in progress has taken on itself. Safe for several threads."""
+    """All tables of a repository, and the blobs that the run in progress has taken on itself. Safe for several
+    threads.
+    """
 
     def __init__(self, tables: Sequence[IndexTable]) -> None:
         self.tables = list(tables)
+        self._loaded = tuple(tables)
         # Files that lie together were saved together: the table that knew the last blob mostly knows the next.
         self._recent = self.tables[0] if self.tables else None
         self._claimed: dict[BlobId, None] = {}
+        # A first backup adds a table for every 65,536 blobs and asks all of them for every blob, mostly in vain. One
+        # byte for each beginning of an id answers nearly all of those questions.
+        self._added: list[IndexTable] = []
+        self._added_leads = bytearray()
 
     def has(self, blob_id: BlobId) -> bool:
         """Whether the blob may be counted on: in a sound pack, or being written by this run."""
-        if self._recent is not None and self._recent.has(blob_id):
+        if blob_id in self._claimed or (self._recent is not None and self._recent.has(blob_id)):
             return True
-        for table in self.tables:
+        for table in self._loaded:
             if table.has(blob_id):
                 self._recent = table
                 return True
-        return blob_id in self._claimed
+        if not self._added or not self._added_leads[int.from_bytes(blob_id[:_LEAD_BYTES])]:
+            return False
+        return any(table.has(blob_id) for table in self._added)
 
     def claim(self, blob_id: BlobId) -> bool:
-        """True: the caller must store the blob. Two threads may both be told so at the same instant: it is then stored twice, which costs room and nothing else."""
+        """True: the caller must store the blob.
+
+        Two threads may both be told so at the same instant: it is then stored twice, which costs room, nothing else.
+        """
         if self.has(blob_id):
             return False
         self._claimed[blob_id] = None
@@ -272,6 +286,12 @@ class Index:
 
     def add(self, table: IndexTable) -> None:
         """A table of packs that this run has committed; its blobs need no claim any more."""
+        if not self._added:
+            self._added_leads = bytearray(256**_LEAD_BYTES)
+        leads = self._added_leads
+        for blob_id, *_ in table.entries():
+            leads[int.from_bytes(blob_id[:_LEAD_BYTES])] = 1
+        self._added.append(table)
         self.tables.append(table)
         for blob_id, *_ in table.entries():
             self._claimed.pop(blob_id, None)
@@ -284,10 +304,6 @@ class Index:
             for number in table.places_of(blob_id):
                 (sound if table.usable(number) else doubtful).append(table.location(number))
         return sound + doubtful
-
-    @property
-    def blob_count(self) -> int:
-        return sum(table.count for table in self.tables)
 
     def packs(self) -> dict[FileName, int]:
         """Name and size of every pack that the index lists."""

@@ -29,6 +29,7 @@ from kinebackup.errors import Damaged
 from kinebackup.model import BlobId, FileName
 
 TARGET_BYTES = 32 * 2**20
+TARGET_BLOBS = 32_768  # of tiny files, a pack of the target size would hold a million: too many to keep in mind
 
 _COUNTS = struct.Struct("<II")
 _SEGMENT = struct.Struct("<IIII")
@@ -107,7 +108,7 @@ class PackWriter:
         return (
             self.file.size >= TARGET_BYTES
             or len(self._segments) >= MAX_PACK_SEGMENTS - 1
-            or len(self._blobs) >= (MAX_PACK_BLOBS // 2) * _BLOB.size
+            or len(self._blobs) >= TARGET_BLOBS * _BLOB.size
         )
 
     def _write(self, data: Buffer) -> None:
