@@ -20,6 +20,7 @@ from kinebackup.archive.repository import BlobReader
 from kinebackup.archive.tree import Entry
 from kinebackup.archive.trees import data_ids
 from kinebackup.errors import Damaged
+from kinebackup.model import CancelToken
 
 TEMPORARY_PREFIX = ".kinebackup-part-"
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -34,8 +35,11 @@ def stops_restore(error: OSError) -> bool:
 class EntryWriter:
     """Writes entries with the blobs of one reader. One for each thread."""
 
-    def __init__(self, reader: BlobReader, *, as_root: bool, on_metadata: Callable[[str], None]) -> None:
+    def __init__(
+        self, reader: BlobReader, *, cancel: CancelToken, as_root: bool, on_metadata: Callable[[str], None]
+    ) -> None:
         """``as_root``: owners can be set. ``on_metadata`` hears of attributes that could not be set."""
+        self._cancel = cancel
         self._reader = reader
         self._as_root = as_root
         self._on_metadata = on_metadata
@@ -43,8 +47,8 @@ class EntryWriter:
     def write(self, directory: int, name: str, entry: Entry) -> int:
         """Create ``name`` in the open directory, replacing what has that name; returns the bytes of content.
 
-        Raises ``Damaged`` where the content cannot be had whole, ``OSError`` where the destination refuses; neither
-        leaves a trace.
+        Raises ``Damaged`` where the content cannot be had whole, ``OSError`` where the destination refuses, or
+        ``Cancelled``, for a large file may take minutes; none leaves a trace.
         """
         temporary = (
             f"{TEMPORARY_PREFIX}{os.getpid()}-{entry.inode}-{name.encode('utf-8', 'surrogateescape')[:32].hex()}"
@@ -91,19 +95,23 @@ class EntryWriter:
             return self._fill_extents(fd, entry, blobs)
         done = 0
         for text in blobs:
-            done += _write_all(fd, self._reader.read(Kind.DATA, tree.blob_id(text)), done)
+            done += _write_all(fd, self._read(text), done)
             if done > entry.size:
                 break
         if done != entry.size:
             raise Damaged("the content is not as long as the backup says")
         return done
 
+    def _read(self, text: str) -> bytes | memoryview:
+        self._cancel.check()
+        return self._reader.read(Kind.DATA, tree.blob_id(text))
+
     def _fill_extents(self, fd: int, entry: Entry, blobs: list[str]) -> int:
         os.ftruncate(fd, entry.size)
         extents = tree.data_extents(entry)
         offset, room = 0, 0
         for text in blobs:
-            piece = memoryview(self._reader.read(Kind.DATA, tree.blob_id(text)))
+            piece = memoryview(self._read(text))
             while piece:
                 if not room:
                     offset, room = next(extents, (0, 0))

@@ -1,6 +1,7 @@
 """Bringing a snapshot, or parts of it, back below a destination.
 
-Owns: which entries, directories and their times, hard links, what already exists. Does not know: how one entry is written.
+Owns: which entries, directories and their times, hard links, what already exists. Does not know: how one entry is
+written.
 
 The caller's thread walks the snapshot and makes directories; workers write the files of one directory after another, so
 that neighbours in a segment are read by one worker. A directory gets its own mode and times when all else is done.
@@ -116,7 +117,7 @@ class Restore:
         self._error: BaseException | None = None
 
     def run(self, elapsed_s: Callable[[], float]) -> RestoreReport:
-        """Do it. Raises ``NotFound`` for a path that the snapshot lacks, ``KineError`` where the destination cannot take more."""
+        """Raises ``NotFound`` for a path that the snapshot lacks, ``KineError`` for a destination that is full."""
         began = elapsed_s()
         root = self._request.snapshot.snapshot.root
         chosen = [self._trees.find(root, path) for path in self._request.paths]
@@ -237,7 +238,7 @@ class Restore:
         def metadata(message: str) -> None:
             self._report(Problem("metadata", f"/{path}", message))
 
-        writer = EntryWriter(reader, as_root=self._request.as_root, on_metadata=metadata)
+        writer = EntryWriter(reader, cancel=self._cancel, as_root=self._request.as_root, on_metadata=metadata)
         try:
             size = writer.write(directory, entry.path_name, entry)
         except Damaged as error:
@@ -309,7 +310,10 @@ class Restore:
         for path, entry in reversed(self._directories):
             problems: list[str] = []
             writer = EntryWriter(
-                BlobReader(self._repository), as_root=self._request.as_root, on_metadata=problems.append
+                BlobReader(self._repository),
+                cancel=self._cancel,
+                as_root=self._request.as_root,
+                on_metadata=problems.append,
             )
             try:
                 fd = self._destination.open(path)

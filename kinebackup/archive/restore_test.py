@@ -1,9 +1,10 @@
 """The restore test: files really restored, then compared with what the backup says of them and with the live source.
 
-Owns: the sample's way through a private directory, and the comparison. Does not know: when a test is due, or where RAM is.
+Owns: the sample's way through a private directory, and the comparison. Does not know: when a test is due, or where
+RAM is.
 
-Unlike a verification, this goes the whole way that a person would go after losing the PC: unlock, find, read, decrypt, write a
-file with its attributes, and then reads that file again from the outside.
+Unlike a verification, this goes the whole way that a person would go after losing the PC: unlock, find, read, decrypt,
+write a file with its attributes, and then reads that file again from the outside.
 """
 
 import os
@@ -29,7 +30,7 @@ _NAME = "restored"
 
 @dataclass(frozen=True, slots=True)
 class RestoreTestRequest:
-    """``files`` None: every file. ``scratch``: private directories, RAM-backed first; the first with room takes each file."""
+    """``files`` None: every file. ``scratch``: private directories, RAM-backed first; the first with room is used."""
 
     snapshot: NamedSnapshot
     files: int | None
@@ -132,6 +133,7 @@ class _Test:
         try:
             writer = EntryWriter(
                 self._reader,
+                cancel=self._cancel,
                 as_root=self._request.as_root,
                 on_metadata=lambda message: self._metadata(path, message),
             )
