@@ -125,20 +125,39 @@ class Walker:
         except OSError:
             return False
         before = self._found
-        way, source_name = ancestors[:-1], ancestors[-1]
-        node, old, path = self._follow(way)
-        if st.S_ISDIR(source_name.stat.st_mode):
-            entry, old_entry = entry_of(source_name), old.get(source_name.name)
-            entry.xattrs = encode_xattrs(directory.xattrs(None, None))
-            below = self._node(entry, old_entry)
-            node.entries.append(entry)
-            node.children.append((below, below.old_tree))
-            path += f"/{source_name.name}"
-            self._descend(_Open(directory, path, below, self._old_entries(below.old_tree, path.strip("/")), []))
+        is_folder = st.S_ISDIR(ancestors[-1].stat.st_mode)
+        try:
+            here = self._start(directory, ancestors, is_folder=is_folder)
+        except BaseException:
+            directory.close()
+            raise
+        if is_folder:
+            self._descend(here)
         else:
-            self._add_file(_Open(directory, path, node, old, []), source_name)
+            self._add_file(here, ancestors[-1])
         self.tally.files_by_source[source.path] = self._found - before
         return True
+
+    def _start(self, directory: SourceDirectory, ancestors: Sequence[Found], *, is_folder: bool) -> _Open:
+        """The source itself or, where it is one file, the directory that it lies in."""
+        node, old, path = self._follow(ancestors[:-1])
+        if not is_folder:
+            return _Open(directory, path, node, old, [])
+        source = ancestors[-1]
+        path += f"/{source.name}"
+        entry = entry_of(source)
+        entry.xattrs = self._folder_xattrs(directory, path)
+        below = self._node(entry, old.get(source.name))
+        node.entries.append(entry)
+        node.children.append((below, below.old_tree))
+        return _Open(directory, path, below, self._old_entries(below.old_tree, path.strip("/")), [])
+
+    def _folder_xattrs(self, directory: SourceDirectory, path: str) -> dict[str, str] | None:
+        try:
+            return encode_xattrs(directory.xattrs(None, None))
+        except OSError as error:
+            self.problem("metadata", path, f"the attributes of this folder cannot be read ({error.strerror})")
+            return None
 
     def _follow(self, way: Sequence[Found]) -> tuple[Node, dict[str, Entry], str]:
         """Make, or find, the directories that lead to a source: they are written last, because sources share them."""
@@ -186,8 +205,8 @@ class Walker:
     def _descend(self, top: _Open) -> None:
         """Depth first, with a stack of our own: a path of 2,000 directories is legal."""
         stack = [top]
-        self._list(top)
         try:
+            self._list(top)
             while stack:
                 here = stack[-1]
                 if not here.todo:
@@ -302,6 +321,7 @@ class Walker:
         here.node.children.append((node, node.old_tree))
         if here.directory.crosses_mount(item.stat):
             return None
+        old_below = self._old_entries(node.old_tree, path.strip("/"))  # before anything is open: the drive may fail
         try:
             directory = here.directory.open_directory(item.name)
         except OSError as error:
@@ -309,10 +329,10 @@ class Walker:
             here.node.reusable = False
             return None
         if old is None or old.ctime != entry.ctime or entry.ctime >= self._trust_before_ns:
-            entry.xattrs = encode_xattrs(directory.xattrs(None, None))
+            entry.xattrs = self._folder_xattrs(directory, path)
         if old is None or not _same_but_for_tree(entry, old):
             here.node.reusable = False
-        return _Open(directory, path, node, self._old_entries(node.old_tree, path.strip("/")), [])
+        return _Open(directory, path, node, old_below, [])
 
     def _count_removed(self, here: _Open, present: set[str]) -> None:
         for name in here.old.keys() - present:
