@@ -101,7 +101,7 @@ def test_a_translation_has_the_placeholders_of_its_source() -> None:
         message.id
         for message in messages_of(catalogue())
         for translation in forms(message.string)
-        if placeholders(translation) != placeholders(forms(message.id)[-1])
+        if placeholders(translation) not in [placeholders(form) for form in forms(message.id)]
     ]
     assert wrong == []
 
