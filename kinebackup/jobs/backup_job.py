@@ -109,7 +109,7 @@ def run_backup(
             forget_lost_files(opened.repository, opened.problems, world.entropy)
             remember_snapshots(opened.repository, practice)
             with contextlib.suppress(KineError):  # a full drive: the backup is there, which is what counts
-                write_drive_files(opened.repository.store)
+                write_drive_files(drive.root)
         note.snapshot = FileName(report.snapshot) if report.snapshot else None
         note.result = "suspicious" if report.suspicious else "problems" if counting(report.problems) else "ok"
         note.counts = RunCounts(

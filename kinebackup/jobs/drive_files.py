@@ -3,16 +3,26 @@
 Owns: which files these are, and putting them on a drive. Does not know: what is in the repository.
 """
 
+import contextlib
+import os
 from importlib import resources
 
-from kinebackup.archive.store import Store
+from kinebackup.archive.store import FolderStore, Store
 from kinebackup.errors import KineError
 
 NAMES = ("LISEZMOI.txt", "README.txt", "recover.py", "FORMAT.md")
 
 
-def write_drive_files(store: Store) -> None:
-    """Bring them up to date. Raises ``DriveFailed``."""
+def write_drive_files(root: str) -> None:
+    """Bring those of a KINEBACKUP directory up to date. Raises ``DriveFailed``.
+
+    Anyone may read them: also who has only found the drive.
+    """
+    with contextlib.closing(FolderStore(root)) as store:
+        _write(store)
+
+
+def _write(store: FolderStore) -> None:
     changed = False
     for name in NAMES:
         data = (resources.files("kinebackup.recover") / name).read_bytes()
@@ -21,6 +31,8 @@ def write_drive_files(store: Store) -> None:
             try:
                 pending.write(data)
                 pending.commit(name)
+                with contextlib.suppress(OSError):  # file systems without permissions let everyone read
+                    os.chmod(os.path.join(store.root, name), 0o644)
             except BaseException:
                 pending.abandon()
                 raise

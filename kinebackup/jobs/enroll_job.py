@@ -60,7 +60,7 @@ def enroll(wish: EnrollWish, practice: Practice, world: World) -> Enrolled:
     facts, notices = examined(wish, world)
     _refuse_taken_label(wish, facts, practice)
     root = os.path.join(facts.path, FOLDER)
-    os.makedirs(root, mode=0o700, exist_ok=True)
+    os.makedirs(root, mode=0o755, exist_ok=True)  # LISEZMOI.txt is for everyone; what is secret is sealed
     store = FolderStore(root)
     try:
         found = _found(store, practice)
@@ -69,7 +69,7 @@ def enroll(wish: EnrollWish, practice: Practice, world: World) -> Enrolled:
         else:
             repository = Repository(store, header.unlock(read_header_copies(store), practice.master()))
         record = remembered(record_of_place(wish, facts, repository, world), practice, wish)
-        write_drive_files(store)
+        write_drive_files(root)
         make_reserve(store)
         snapshots = remember_snapshots(repository, practice)
     finally:
