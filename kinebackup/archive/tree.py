@@ -4,7 +4,7 @@ Owns: the form of an entry and what a reader accepts. Does not know: how entries
 """
 
 import base64
-import binascii
+import json
 import os
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
@@ -60,7 +60,7 @@ class Entry(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     rawtarget: Base64 = ""
     device: tuple[Number, Number] | None = None
     link: str = ""
-    xattrs: dict[str, str] | None = None
+    xattrs: dict[str, Base64] | None = None
     uncertain: bool = False
     copied: Copied | None = None
 
@@ -139,7 +139,7 @@ def decode(plain: bytes) -> tuple[list[Entry], int]:
         entries = _decoder.decode(plain).entries
     except _UNREADABLE:
         return _decode_one_by_one(plain)
-    if _all_plain([entry.name for entry in entries]):
+    if _all_plain([entry.name for entry in entries]) and not any(entry.rawname for entry in entries):
         return entries, 0
     good = [entry for entry in entries if _name_is_safe(entry)]
     return good, len(entries) - len(good)
@@ -152,10 +152,7 @@ def _all_plain(names: list[str]) -> bool:
 
 
 def _decode_one_by_one(plain: bytes) -> tuple[list[Entry], int]:
-    try:
-        raw = _raw_decoder.decode(plain).entries
-    except _UNREADABLE:
-        raise Damaged("a directory's record cannot be read") from None
+    raw = _raw_entries(plain)
     good: list[Entry] = []
     for item in raw:
         try:
@@ -167,15 +164,43 @@ def _decode_one_by_one(plain: bytes) -> tuple[list[Entry], int]:
     return good, len(raw) - len(good)
 
 
+def _raw_entries(plain: bytes) -> Sequence[msgspec.Raw | bytes]:
+    """The JSON of each entry. Raises ``Damaged`` where it is no tree at all."""
+    try:
+        return _raw_decoder.decode(plain).entries
+    except _UNREADABLE:
+        pass
+    try:  # a text that is not Unicode keeps the strict decoder from even seeing where the entry ends
+        items = json.loads(plain.decode("utf-8"))["entries"]
+        if isinstance(items, list):
+            return [json.dumps(item).encode("ascii") for item in items]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        pass
+    raise Damaged("a directory's record cannot be read")
+
+
 def _name_is_safe(entry: Entry) -> bool:
     """No name may lead out of its directory: an entry comes from a drive that others could have written."""
     name = entry.name
-    if not name or entry.rawname:
+    if name and entry.rawname:
+        return False
+    if not name:
         try:
             name = entry.path_name
-        except (binascii.Error, ValueError):
+        except ValueError:  # base64 that passes for such and is none
             return False
     return bool(name) and name not in (".", "..") and "/" not in name and "\0" not in name
+
+
+def first_of_each_name(entries: list[Entry]) -> list[Entry]:
+    """Without the entries whose name an earlier one has: the second would be written over, or through, the first."""
+    names = [entry.name or entry.path_name for entry in entries]
+    if len(set(names)) == len(names):
+        return entries
+    first: dict[str, Entry] = {}
+    for name, entry in zip(names, entries, strict=True):
+        first.setdefault(name, entry)
+    return list(first.values())
 
 
 def encode_ids(ids: Sequence[str]) -> bytes:

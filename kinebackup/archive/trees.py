@@ -41,7 +41,12 @@ class TreeReader:
             if rejected:
                 self._on_problem(Problem("damaged", f"/{path}", f"{rejected} names in this folder were refused"))
             found += entries
-        return found
+        single = tree.first_of_each_name(found)
+        if len(single) < len(found):
+            self._on_problem(
+                Problem("damaged", f"/{path}", f"{len(found) - len(single)} names in this folder came twice")
+            )
+        return single
 
     def walk(self, ids: Sequence[str], path: str = "") -> Iterator[Visited]:
         """Every entry below, a directory before what lies in it."""
@@ -82,6 +87,8 @@ def data_ids(entry: Entry, reader: BlobReader) -> list[str]:
     """The ids of a file's data blobs, in order. Raises ``Damaged``."""
     if not entry.lists:
         return entry.blobs
+    if entry.blobs:
+        raise Damaged("the content of this file is given twice")
     ids: list[str] = []
     for text in entry.lists:
         ids += tree.decode_ids(bytes(reader.read(Kind.LIST, tree.blob_id(text))))

@@ -204,6 +204,8 @@ class Verification:
             except (Damaged, NotFound) as error:
                 self._report(Problem("damaged", name, error.message))
                 continue
+            if found == repository.header:
+                continue  # the same, written by another program
             if found.repository != repository.id:
                 self._report(Problem("damaged", name, "this copy of the header is that of another drive"))
             else:

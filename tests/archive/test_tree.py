@@ -70,9 +70,23 @@ def test_a_name_in_latin_1_is_kept_as_bytes() -> None:
     assert entry.path_name == "lettre-\udce9.doc"
 
 
-def test_a_lone_surrogate_in_the_text_is_no_name() -> None:
-    with pytest.raises(Damaged):
-        tree.decode(b'{"entries":[{"name":"\\udce9","type":"file","mode":1,"mtime":1,"ctime":1}]}')
+@pytest.mark.parametrize("member", ["name", "rawname", "target", "link", "later"])
+def test_a_lone_surrogate_refuses_its_entry_alone(member: str) -> None:
+    assert refuses(**{member: "\udce9"})
+
+
+def test_an_entry_with_both_forms_of_a_name_is_refused() -> None:
+    assert refuses(name="a", rawname="YQ==")
+
+
+def test_of_two_entries_with_one_name_the_first_stays() -> None:
+    first, second, third = (
+        Entry(name=name, type="file", mode=mode, mtime=0, ctime=0) for name, mode in (("b", 1), ("b", 2), ("a", 3))
+    )
+    raw = Entry(rawname="YQ==", type="file", mode=4, mtime=0, ctime=0)
+    assert tree.first_of_each_name([first, second, third, raw]) == [first, third]
+    assert tree.first_of_each_name([first, third]) == [first, third]
+    assert tree.first_of_each_name([]) == []
 
 
 # -- fields --------------------------------------------------------------------------------------------------------

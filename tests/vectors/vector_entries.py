@@ -106,7 +106,11 @@ def form_cases() -> Iterator[EntryCase]:
         ("mtime-float", changed(mtime=1.5), "a time that is not an integer"),
         ("uid-negative", changed(uid=-1), "uid below 0"),
         ("xattr-not-base64", changed(xattrs={"user.a": "*"}), "a value that is not base64"),
-        ("symlink-no-target", {"name": "cible.txt", "type": "symlink", "mode": 0o777, "mtime": 0}, "no target"),
+        (
+            "symlink-no-target",
+            {"name": "cible.txt", "type": "symlink", "mode": 0o777, "mtime": 0, "ctime": 0},
+            "no target",
+        ),
         ("symlink-target-nul", changed(type="symlink", target="a\0b"), "a target with NUL"),
         ("device-short", changed(type="char", device=[1]), "device is not [major, minor]"),
     ):
@@ -154,7 +158,7 @@ def damaged_second() -> Segment:
 def link_cases() -> Iterator[EntryCase]:
     """Entries that try to write through a link, or twice."""
     inner = tree_of(file_entry("fuite.txt", TARGET))
-    link: Json = {"name": "lien", "type": "symlink", "mode": 0o777, "mtime": 0, "target": "../../dehors"}
+    link: Json = {"name": "lien", "type": "symlink", "mode": 0o777, "mtime": 0, "ctime": 0, "target": "../../dehors"}
     plan = beside_witness(link, dir_entry("lien", inner), extra_trees=[inner])
     kept = KEPT | {"home/lien": "symlink:../../dehors"}
     yield "entry-through-symlink", "a directory where a symlink stands", plan, "home/lien", kept
