@@ -49,7 +49,7 @@ def _backup_text(report: BackupReport, label: str, *, dry_run: bool, simulated: 
         first = _("Saved on the drive {label}, but something is wrong with the sources: backup {id}, in {duration}")
     else:
         first = _("Saved on the drive {label}: backup {id}, in {duration}")
-    name = f"{label} ({_('simulation')})" if simulated else label
+    name = _("{label} (simulation)").format(label=label) if simulated else label
     lines = [first.format(label=name, id=(report.snapshot or "")[:12], duration=duration_text(report.duration_s))]
     lines.append(
         _("  files: {new} new, {changed} changed, {unmodified} unchanged, {removed} removed").format(

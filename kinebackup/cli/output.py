@@ -64,9 +64,9 @@ class Output:
         if self.as_json:
             document = {"error": {"code": int(error.exit_code), "message": error.message, "hint": error.hint}}
             sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
-        sys.stderr.write(printable(f"kinebackup: {_('error')}: {error.message}") + "\n")
+        sys.stderr.write(printable(_("kinebackup: error: {message}").format(message=error.message)) + "\n")
         if error.hint:
-            sys.stderr.write(printable(f"{_('hint')}: {error.hint}") + "\n")
+            sys.stderr.write(printable(_("hint: {hint}").format(hint=error.hint)) + "\n")
 
     def monitor(self) -> Monitor:
         """A progress bar on a terminal; silence elsewhere."""
