@@ -13,7 +13,7 @@ from kinebackup.archive.format import SALT_BYTES
 from kinebackup.archive.index import merge
 from kinebackup.archive.keyring import Entropy
 from kinebackup.archive.packer import Packer
-from kinebackup.archive.repository import BlobReader, Repository, heal_header
+from kinebackup.archive.repository import BlobReader, Repository, make_ready
 from kinebackup.archive.saver import DrySaver, FileSaver, Saver, Tally
 from kinebackup.archive.snapshot import Counts, NamedSnapshot, SavedProblem, Snapshot
 from kinebackup.archive.source import Names, Source
@@ -66,7 +66,7 @@ def backup(
     Raises ``DriveFailed`` or ``Cancelled``; nothing committed before is lost by either.
     """
     began = world.elapsed_s()
-    for healed in [] if request.dry_run else heal_header(repository):
+    for healed in [] if request.dry_run else make_ready(repository):
         monitor.problem(healed)
     known, _ = repository.snapshots()
     parent = choose_parent(known, request.machine, [source.path for source in request.sources])

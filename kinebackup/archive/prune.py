@@ -18,7 +18,7 @@ from kinebackup.archive.healing import forget_lost_files
 from kinebackup.archive.index import merge
 from kinebackup.archive.packer import Packer
 from kinebackup.archive.references import Marks, ReferenceWalk
-from kinebackup.archive.repository import BlobReader, Repository, heal_header
+from kinebackup.archive.repository import BlobReader, Repository, clear_temporary, heal_header
 from kinebackup.archive.snapshot import NamedSnapshot
 from kinebackup.errors import CheckFailed, Damaged
 from kinebackup.model import CancelToken, FileName, Monitor, Problem, PruneReport
@@ -64,7 +64,7 @@ def prune(
     thin = [name for name, use in uses.items() if use.used and _worth_repacking(repository, name, use)]
     freed = sum(repository.present.get(name, 0) for name in dead)
     if not dry_run:
-        _clear_temporary(repository)
+        clear_temporary(repository)
         _remove(repository, "snapshots", sorted(doomed))
         _drop_packs(repository, dead, world)
         freed += _repack(repository, thin, uses, world, cancel, monitor)
@@ -133,11 +133,6 @@ def _uses(repository: Repository, marks: Marks) -> dict[FileName, _Use]:
 
 def _worth_repacking(repository: Repository, name: FileName, use: _Use) -> bool:
     return use.used < use.total * REPACK_BELOW or name in repository.damaged_names
-
-
-def _clear_temporary(repository: Repository) -> None:
-    for info in repository.store.list_files("tmp"):
-        repository.store.remove(f"tmp/{info.name}")
 
 
 def _clear_markers(repository: Repository) -> None:

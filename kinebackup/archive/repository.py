@@ -74,6 +74,22 @@ def _write_copies(store: Store, data: bytes, names: Sequence[str]) -> None:
         store.sync_directories([""])
 
 
+def make_ready(repository: "Repository") -> list[Problem]:
+    """Before a run that adds to the repository: all directories, nothing left of killed runs, a sound header.
+
+    Returns what was healed. The caller holds the writer lock.
+    """
+    repository.store.make_directories(_DIRECTORIES)
+    clear_temporary(repository)
+    return heal_header(repository)
+
+
+def clear_temporary(repository: "Repository") -> None:
+    """Remove what killed runs left in ``tmp/``: packs of which half is written. The caller holds the writer lock."""
+    for info in repository.store.list_files("tmp"):
+        repository.store.remove(f"tmp/{info.name}")
+
+
 def heal_header(repository: "Repository") -> list[Problem]:
     """Write the newest copy over those that are damaged, missing, older or of another drive; returns what was healed.
 

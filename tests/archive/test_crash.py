@@ -102,6 +102,7 @@ def assert_nothing_is_lost(scene: Scene, cut: Cut, required: set[str]) -> None:
         made = back_up(drive, scene.source)
         assert made.snapshot is not None
         assert made.problems == ()
+        assert drive.files("tmp") == []
         assert_restores(scene, drive, made.snapshot, seen(scene.source))
         if verified(drive).result != "ok":
             pruned(drive)

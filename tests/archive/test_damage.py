@@ -470,6 +470,15 @@ def test_a_whole_drive_rolled_back_is_a_sound_older_drive(scene: Scene, tmp_path
     assert_next_backup_heals(scene, drive)
 
 
+def test_a_copy_of_the_drive_without_its_empty_folders_is_a_sound_drive(scene: Scene, drive: Drive) -> None:
+    for name in ("tmp", "damaged"):
+        shutil.rmtree(drive.root / name)
+    for name in scene.held:
+        assert restorable(scene, drive, name) == set()
+    assert verified(drive).result == "ok"
+    assert_next_backup_heals(scene, drive)
+
+
 def test_without_any_index_file_everything_is_found_by_the_packs_own_tables(scene: Scene, drive: Drive) -> None:
     for file in drive.files("index"):
         file.unlink()

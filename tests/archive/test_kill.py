@@ -72,12 +72,12 @@ def test_a_backup_killed_at_random_moments_loses_nothing_and_the_next_one_goes_o
         last.calendar.next_day()
     made = str(back_up(last, source).snapshot)
     held[made] = seen(source)
+    assert last.files("tmp") == []
     for number, (name, expected) in enumerate(held.items()):
         assert restored(last, tmp_path / f"out-{number}", name).problems == ()
         assert seen(below(tmp_path / f"out-{number}", source)) == expected
         shutil.rmtree(tmp_path / f"out-{number}")
     assert verified(last).problems == ()
     pruned(last, *[name for name in held if name != made])
-    assert last.files("tmp") == []
     assert verified(last).problems == ()
     assert proven(last, tmp_path / "scratch").result == "ok"
