@@ -57,9 +57,9 @@ def _practice_for(session: Session, drive: str | None, *, has_secret: bool) -> P
 @secret_options
 @pass_session
 def verify(session: Session, /, drive: str | None, full: bool, budget: str | None, **files: Any) -> int:
-    if full and budget:
+    if full and budget is not None:
         raise ConfigError(_("--full reads everything: it has no budget"), _("leave one of the two options out"))
-    limit = parse_budget(budget) if budget else Budget() if full else None
+    limit = parse_budget(budget) if budget is not None else Budget() if full else None
     secret = secret_from(files["passphrase_file"], files["recovery_code_file"])
     practice = _practice_for(session, drive, has_secret=secret is not None)
     report = run_verify(
