@@ -1,0 +1,132 @@
+"""A practice on a computer of ours: real files and folders, a clock that is set by hand, cheap Argon2.
+
+Owns: building it. Does not know: what is expected.
+"""
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from kinebackup.archive.keyring import Argon2Cost, Passphrase
+from kinebackup.config import BackupOptions, Retention
+from kinebackup.drives.system import System
+from kinebackup.jobs.access import PresentDrive, find_drive
+from kinebackup.jobs.backup_job import BackupWish, run_backup
+from kinebackup.jobs.enroll_job import Enrolled, EnrollWish, enroll
+from kinebackup.jobs.practice import Practice
+from kinebackup.jobs.prune_job import run_prune
+from kinebackup.jobs.world import World
+from kinebackup.model import BackupReport, CancelToken, Place, PruneReport, SilentMonitor
+from kinebackup.sources.folder import FolderSource, SystemNames
+
+PASSPHRASE = Passphrase.of("exemple de phrase pour les essais")
+CHEAP = Argon2Cost(memory_kib=64, passes=1, lanes=1)
+
+
+class Dice:
+    """Random bytes from a seed, never the same twice."""
+
+    def __init__(self, seed: str) -> None:
+        self._seed = seed
+        self._thrown = 0
+
+    def __call__(self, size: int) -> bytes:
+        self._thrown += 1
+        return hashlib.shake_256(f"{self._seed} {self._thrown}".encode()).digest(size)
+
+
+@dataclass
+class Clock:
+    """Stands still until it is set."""
+
+    now: datetime = datetime(2040, 1, 2, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def forward(self, **by: float) -> None:
+        self.now += timedelta(**by)
+
+
+def make_world(place: Path, clock: Clock, *, seed: str = "pc") -> World:
+    """A computer whose scratch place is a folder, and which has no devices."""
+    scratch = place / "scratch"
+    scratch.mkdir(parents=True, exist_ok=True)
+    ticks = iter(range(10**9))
+    return World(
+        now=clock,
+        zone=UTC,
+        elapsed_s=lambda: float(next(ticks)),
+        entropy=Dice(seed),
+        names=SystemNames(),
+        host="cabinet-pc",
+        boot="boot",
+        pid=4242,
+        is_root=False,
+        system=System("/", homes=(str(place),)),
+        scratch=(str(scratch),),
+        cost=CHEAP,
+    )
+
+
+@dataclass
+class Office:
+    """The practice, its computer and its patients' folder."""
+
+    place: Path
+    practice: Practice
+    world: World
+    clock: Clock
+    code: str = field(repr=False)
+
+    @property
+    def patients(self) -> Path:
+        return self.place / "Patients"
+
+    def enroll(self, label: str, place: Place = "cabinet", *, folder: Path | None = None) -> Enrolled:
+        wish = EnrollWish(
+            path=str(folder or self.place / "drives" / label),
+            label=label,
+            place=place,
+            simulated=True,
+            allow_existing_files=False,
+            sources=[str(self.patients)],
+        )
+        return enroll(wish, self.practice, self.world)
+
+    def drive(self, label: str) -> PresentDrive:
+        return find_drive(label, self.practice, self.world)
+
+    def back_up(self, label: str, *, accept_shrink: bool = False) -> BackupReport:
+        wish = BackupWish([FolderSource(str(self.patients))], BackupOptions(), accept_shrink=accept_shrink)
+        return run_backup(
+            self.drive(label), self.practice, wish, self.world, cancel=CancelToken(), monitor=SilentMonitor()
+        )
+
+    def prune(self, label: str, rules: Retention) -> PruneReport:
+        return run_prune(
+            self.drive(label),
+            self.practice,
+            rules,
+            self.world,
+            dry_run=False,
+            cancel=CancelToken(),
+            monitor=SilentMonitor(),
+        )
+
+
+def open_office(place: Path) -> Office:
+    """A practice that was set up this morning, with two patients."""
+    clock = Clock()
+    world = make_world(place, clock)
+    for name in ("Dupont", "Durand"):
+        (place / "Patients" / name).mkdir(parents=True)
+        (place / "Patients" / name / "bilan.txt").write_text(f"Bilan de {name}\n" * 50, encoding="utf-8")
+    practice, code = Practice.create(place / "state", PASSPHRASE, world)
+    return Office(place, practice, world, clock, code)
+
+
+def other_world(office: Office, **changes: object) -> World:
+    """The world of this office with some of it changed."""
+    return replace(office.world, **changes)  # type: ignore[arg-type]  # the fields' names are checked at run time
