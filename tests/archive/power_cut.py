@@ -137,22 +137,24 @@ def _parent(path: str) -> str:
 
 @dataclass(frozen=True)
 class Cut:
-    """The power went after ``done`` operations, the last of which was ``last``."""
+    """The power went after ``done`` operations, the last of which was ``last``; ``finished``: the run had ended."""
 
     done: int
     last: str
     remains: Remains
+    finished: bool
 
 
 def cuts(before: Path, operations: list[Operation]) -> Iterator[Cut]:
-    """Every distinct state after every prefix, the empty one included."""
+    """Every distinct state after every prefix, the empty one included; after the last one, every state."""
     disk = Disk(before)
     known: set[str] = set()
     for done in range(len(operations) + 1):
         if done:
             disk.apply(operations[done - 1])
         for remains in disk.remains():
-            if remains.key not in known:
+            finished = done == len(operations)
+            if finished or remains.key not in known:
                 known.add(remains.key)
                 last = operations[done - 1] if done else None
-                yield Cut(done, type(last).__name__ + f" {getattr(last, 'path', '')}", remains)
+                yield Cut(done, type(last).__name__ + f" {getattr(last, 'path', '')}", remains, finished)

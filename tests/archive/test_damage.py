@@ -31,12 +31,13 @@ from practice import (
 )
 
 from kinebackup.archive import keyring
-from kinebackup.archive.format import Kind
+from kinebackup.archive.format import Codec, Kind
 from kinebackup.archive.keyring import Passphrase
-from kinebackup.archive.repository import Repository, with_keyring
+from kinebackup.archive.pack import PackWriter, path_of
+from kinebackup.archive.repository import BlobReader, Repository, with_keyring
 from kinebackup.archive.store import FolderStore
 from kinebackup.errors import CheckFailed, Damaged, KineError, NotFound
-from kinebackup.model import Problem, VerifyReport
+from kinebackup.model import BlobId, Problem, VerifyReport
 
 
 @dataclass(frozen=True)
@@ -436,6 +437,23 @@ def test_a_pack_under_a_new_name_is_reported_and_goes_with_a_prune(scene: Scene,
     pruned(drive)
     assert verified(drive).problems == ()
     assert not guest.exists()
+
+
+def test_a_pack_that_was_wrong_before_it_was_written_is_found_although_its_digest_is_right(
+    scene: Scene, drive: Drive
+) -> None:
+    with opened(drive) as repository:  # as a computer with bad memory might write it
+        writer = PackWriter(repository.store, repository.keys, drive.dice(32))
+        writer.add(Kind.DATA, Codec.RAW, b"other bytes", 11, [(BlobId(bytes(16)), 0, 11)], bytearray(11 + 16))
+        path = path_of(writer.finish().name)
+        repository.store.make_directories([path.rpartition("/")[0]])
+        writer.file.commit(path)
+    assert [(p.kind, p.path) for p in verified(drive).problems] == [("damaged", path)]
+    with loaded(drive) as repository, pytest.raises(Damaged):
+        BlobReader(repository).read(Kind.DATA, BlobId(bytes(16)))
+    assert_next_backup_heals(scene, drive)
+    pruned(drive)
+    assert verified(drive).problems == ()
 
 
 @pytest.mark.parametrize("copies", [("header",), ("header", "header.1")])
