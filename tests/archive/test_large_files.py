@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.archive.practice import back_up, below, enroll, noise, restored, seen, verified
+from practice import back_up, below, enroll, noise, restored, seen, verified
 
 
 def make_database(path: Path, pages: int) -> None:

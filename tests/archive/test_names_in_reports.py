@@ -5,7 +5,7 @@ import os
 import socket
 from pathlib import Path
 
-from tests.archive.practice import back_up, below, enroll, loaded, restored, seen
+from practice import back_up, below, enroll, loaded, restored, seen
 
 
 def test_a_problem_with_a_name_that_is_not_utf8_does_not_stop_the_backup(tmp_path: Path) -> None:
