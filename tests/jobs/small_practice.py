@@ -4,7 +4,7 @@ Owns: building it. Does not know: what is expected.
 """
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -125,8 +125,3 @@ def open_office(place: Path) -> Office:
         (place / "Patients" / name / "bilan.txt").write_text(f"Bilan de {name}\n" * 50, encoding="utf-8")
     practice, code = Practice.create(place / "state", PASSPHRASE, world)
     return Office(place, practice, world, clock, code)
-
-
-def other_world(office: Office, **changes: object) -> World:
-    """The world of this office with some of it changed."""
-    return replace(office.world, **changes)  # type: ignore[arg-type]  # the fields' names are checked at run time

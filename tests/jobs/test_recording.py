@@ -4,6 +4,7 @@ Owns: the history in the state directory.
 """
 
 import contextlib
+import fcntl
 import shutil
 from pathlib import Path
 
@@ -110,8 +111,6 @@ def test_a_drive_that_cannot_be_opened_for_damage_is_a_failed_check(office: Offi
 
 
 def test_a_busy_drive_leaves_no_failed_backup(office: Office) -> None:
-    import fcntl
-
     with (office.place / "drives/A/KINEBACKUP/lock").open("r+b") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(Locked):
