@@ -1,0 +1,86 @@
+"""Frozen repositories: what a version has written, every later one reads, and so does the stand-alone reader.
+
+The repositories under tests/compat/ are never changed (CONTRIBUTING.md); ``tools/freeze.py`` made them.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kinebackup.archive.keyring import Passphrase, RecoveryCode
+from kinebackup.archive.repository import FOLDER, Repository
+from kinebackup.archive.restore import RestoreRequest, restore
+from kinebackup.archive.store import FolderStore
+from kinebackup.archive.verify import Budget, Verification
+from kinebackup.model import CancelToken, SilentMonitor
+from tools.freeze import listing
+
+COMPAT = Path(__file__).parent / "compat"
+RECOVER = Path(__file__).parent.parent / "kinebackup" / "recover" / "recover.py"
+FROZEN = ["v1-0.1.0"]
+
+
+def expected_of(name: str) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads((COMPAT / name / "expected.json").read_text("ascii"))
+    return read
+
+
+def below(folder: Path, expected: dict[str, Any]) -> Path:
+    return folder / str(expected["source"]).lstrip("/")
+
+
+def test_every_frozen_repository_is_listed_and_every_listed_one_is_there() -> None:
+    assert sorted(path.name for path in COMPAT.iterdir() if path.is_dir()) == FROZEN
+
+
+@pytest.mark.parametrize("name", FROZEN)
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_program_restores_a_frozen_repository(name: str, number: int, tmp_path: Path) -> None:
+    expected = expected_of(name)
+    wanted = expected["snapshots"][number]
+    repository = Repository.open(FolderStore(str(COMPAT / name / FOLDER)), Passphrase.of(expected["passphrase"]))
+    assert repository.load() == []
+
+    request = RestoreRequest(repository.find_snapshot(wanted["id"]), [], str(tmp_path / "back"))
+    report = restore(repository, request, lambda: 0.0, cancel=CancelToken(), monitor=SilentMonitor())
+
+    assert report.problems == ()
+    assert listing(below(tmp_path / "back", expected)) == wanted["files"]
+
+
+@pytest.mark.parametrize("name", FROZEN)
+def test_the_recovery_code_opens_a_frozen_repository_and_all_of_it_is_sound(name: str) -> None:
+    expected = expected_of(name)
+    repository = Repository.open(FolderStore(str(COMPAT / name / FOLDER)), RecoveryCode.of(expected["code"]))
+    problems = repository.load()
+
+    order = sorted(repository.present)
+    check = Verification(
+        repository, order, Budget(), lambda _name, _ok: None, cancel=CancelToken(), monitor=SilentMonitor()
+    )
+
+    assert check.run(problems, lambda: 0.0).result == "ok"
+
+
+@pytest.mark.parametrize("name", FROZEN)
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_stand_alone_reader_restores_a_frozen_repository(name: str, number: int, tmp_path: Path) -> None:
+    expected = expected_of(name)
+    wanted = expected["snapshots"][number]
+    (tmp_path / "code").write_text(expected["code"] + "\n")
+
+    drive, code = str(COMPAT / name), str(tmp_path / "code")
+    arguments = [drive, "--to", str(tmp_path / "back"), "--code-file", code, "--snapshot", wanted["id"]]
+    done = subprocess.run(
+        [sys.executable, "-I", str(RECOVER), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert listing(below(tmp_path / "back", expected)) == wanted["files"]
