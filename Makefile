@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 CODE := kinebackup tests benchmarks tools
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-system check imports format messages bench vectors clean
+.PHONY: help demo test test-system check imports format messages bench vectors picture clean
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
@@ -51,6 +51,9 @@ bench: $(INSTALLED) ## Compare with restic, borg and cp (long; ARGS="--scale 0.0
 
 vectors: $(INSTALLED) ## Write the format's test vectors again
 	$(BIN)/python tests/vectors/make_vectors.py
+
+picture: $(INSTALLED) ## Draw the README's terminal picture from a real run
+	$(BIN)/python tools/picture.py docs/images/demo.svg
 
 clean: ## Remove what was made: the virtual environment and all caches
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
