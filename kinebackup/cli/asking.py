@@ -6,17 +6,19 @@ asked.
 
 import contextlib
 import getpass
-import os
+import shutil
 import signal
 import sys
+import textwrap
 from collections.abc import Iterator
 
-import click
-
 from kinebackup.archive.keyring import Passphrase, RecoveryCode, Secret
+from kinebackup.cli.output import printable
 from kinebackup.errors import Cancelled, ConfigError, KineError
 from kinebackup.i18n import _
 from kinebackup.jobs.practice import new_passphrase
+
+_YES = ("y", "yes", "o", "oui")  # in either language: who answers yes means it
 
 
 def can_ask() -> bool:
@@ -37,7 +39,7 @@ def ask_new_passphrase() -> Passphrase:
         try:
             passphrase = new_passphrase(_ask(_("Passphrase: ")))
         except ConfigError as error:
-            _tell(f"{error.message}; {error.hint}")
+            _tell(_sentences(error))
             continue
         if Passphrase.of(_ask(_("The same again: "))) == passphrase:
             return passphrase
@@ -54,7 +56,7 @@ def ask_secret() -> Secret:
         try:
             return RecoveryCode.of(_ask(_("Recovery code: ")))
         except KineError as error:
-            _tell(f"{error.message}; {error.hint}")
+            _tell(_sentences(error))
 
 
 def confirm(question: str, *, yes: bool) -> None:
@@ -63,8 +65,12 @@ def confirm(question: str, *, yes: bool) -> None:
         return
     _need_terminal(_("confirm it with --yes"))
     with _interruptible():
-        if not click.confirm(question, err=True):
-            raise Cancelled(_("nothing was changed"))
+        try:
+            answer = input(f"{printable(question)} {_('[y/N]')} ")
+        except EOFError:
+            answer = ""
+    if answer.strip().lower() not in _YES:
+        raise Cancelled(_("nothing was changed"))
 
 
 def _need_terminal(hint: str) -> None:
@@ -80,8 +86,14 @@ def _ask(prompt: str) -> str:
             raise Cancelled(_("stopped as asked")) from None
 
 
+def _sentences(error: KineError) -> str:
+    """The message and the hint, as a person would say them in between."""
+    return " ".join(f"{text[:1].upper()}{text[1:]}." for text in (error.message, error.hint) if text)
+
+
 def _tell(text: str) -> None:
-    sys.stderr.write(text + os.linesep)
+    width = min(100, shutil.get_terminal_size().columns)
+    sys.stderr.write(textwrap.fill(text, width) + "\n")
 
 
 @contextlib.contextmanager
@@ -90,5 +102,8 @@ def _interruptible() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
+    except KeyboardInterrupt:
+        sys.stderr.write("\n")
+        raise
     finally:
         signal.signal(signal.SIGINT, before)

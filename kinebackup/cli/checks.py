@@ -5,10 +5,11 @@ Owns: the commands and their words, budgets as people write them. Does not know:
 
 import os
 import re
-from typing import Any
+from typing import Any, get_args
 
 import click
 
+from kinebackup.archive.keyring import SlotKind, kind_text
 from kinebackup.archive.verify import Budget
 from kinebackup.cli.reading import drive_option, secret_options
 from kinebackup.cli.session import Session, pass_session, secret_from
@@ -137,6 +138,13 @@ def restore_test(
     return ExitCode.OK if report.result == "ok" else ExitCode.CHECK_FAILED
 
 
+def _key_text(key_slot: str) -> str:
+    """``passphrase 1f2e3d4c`` as a person calls it."""
+    kind, _space, name = key_slot.partition(" ")
+    found = next((known for known in get_args(SlotKind) if known == kind), None)
+    return " ".join(filter(None, (kind_text(found) if found else kind, name)))
+
+
 def _restore_test_text(report: RestoreTestReport) -> str:
     if report.result == "ok":
         first = ngettext(
@@ -154,7 +162,7 @@ def _restore_test_text(report: RestoreTestReport) -> str:
             size=size_text(report.bytes_tested),
             duration=duration_text(report.duration_s),
             compared=files_text(report.files_compared_with_source),
-            key=report.key_slot,
+            key=_key_text(report.key_slot),
             seed=report.seed,
         )
     )

@@ -5,11 +5,13 @@ Owns: the commands and their words. Does not know: how slots are wrapped, or rea
 
 import click
 
-from kinebackup.archive.keyring import Passphrase, kind_text
+from kinebackup.archive.keyring import Passphrase, Slot, kind_text
+from kinebackup.archive.snapshot import parse_time
 from kinebackup.cli.asking import ask_new_passphrase, can_ask, confirm
 from kinebackup.cli.session import Session, first_line, pass_session
 from kinebackup.cli.setup import code_text, new_secret_file, shown_code
 from kinebackup.cli.tables import columns
+from kinebackup.cli.words import time_text
 from kinebackup.errors import ConfigError
 from kinebackup.i18n import _
 from kinebackup.jobs import key_job
@@ -38,13 +40,17 @@ def list_(session: Session, /) -> None:
 
     def words() -> str:
         rows = [
-            (slot.id, kind_text(slot.kind), slot.created[:10], _("this computer") if slot.id == own.id else "")
+            (slot.id, kind_text(slot.kind), _day(slot, session), _("this computer") if slot.id == own.id else "")
             for slot in practice.keyring.slots
         ]
         table = columns([(_("Key"), _("Kind"), _("Made on"), ""), *rows])
         return "\n".join([table, *_waiting_text(waiting)])
 
     session.output.result(document, words)
+
+
+def _day(slot: Slot, session: Session) -> str:
+    return time_text(parse_time(slot.created), session.world.zone)[:10]
 
 
 @key.command(help=_("Add a passphrase, or a new recovery code."))
@@ -78,7 +84,7 @@ def add(session: Session, /, passphrase_file: str | None, recovery_code: bool, r
 def remove(session: Session, /, key_id: str, yes: bool) -> None:
     slot = key_job.slot_to_remove(session.practice, key_id)
     question = _("Remove the key {id} ({kind}, made on {day})? It will open the backups no more.")
-    confirm(question.format(id=slot.id, kind=kind_text(slot.kind), day=slot.created[:10]), yes=yes)
+    confirm(question.format(id=slot.id, kind=kind_text(slot.kind), day=_day(slot, session)), yes=yes)
     change = key_job.remove(session.practice, slot, session.world)
     _result(session, change, (_("The key {id} is removed.").format(id=slot.id),))
 
