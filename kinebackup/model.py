@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NewType, Protocol
 
 from kinebackup.errors import Cancelled
+from kinebackup.i18n import _
 
 BlobId = NewType("BlobId", bytes)
 """First 16 bytes of the keyed BLAKE3 of a blob's plaintext (FORMAT.md §6)."""
@@ -161,4 +162,4 @@ class CancelToken:
     def check(self) -> None:
         """Raise ``Cancelled`` if somebody asked to stop."""
         if self._event.is_set():
-            raise Cancelled("stopped as asked", "run the same command again to go on where it stopped")
+            raise Cancelled(_("stopped as asked"), _("run the same command again to go on where it stopped"))

@@ -64,9 +64,10 @@ def confirm(question: str, *, yes: bool) -> None:
     if yes:
         return
     _need_terminal(_("confirm it with --yes"))
+    choice = _("[y/N]")
     with _interruptible():
         try:
-            answer = input(f"{printable(question)} {_('[y/N]')} ")
+            answer = input(f"{printable(question)} {choice} ")
         except EOFError:
             answer = ""
     if answer.strip().lower() not in _YES:
