@@ -1,6 +1,7 @@
 """Which page size suits a database: what one day's changes cost for each, in bytes written and in entries to keep.
 
-Owns: the sum for docs/decisions/0004-chunking.md. Does not know: the engine; it cuts, compares and compresses as the engine does.
+Owns: the sum for docs/decisions/0004-chunking.md. Does not know: the engine; it cuts, compares and
+compresses as the engine does.
 
     .venv/bin/python -m benchmarks.page_sizes [--mib 256]
 """

@@ -1,6 +1,7 @@
 """Taking a backup: choosing the parent, judging the sources, committing the snapshot.
 
-Owns: the run from first look to snapshot. Does not know: how a folder is walked (``walker``), how bytes become packs (``packer``).
+Owns: the run from first look to snapshot. Does not know: how a folder is walked (``walker``), how bytes become
+packs (``packer``).
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +28,7 @@ MAX_INDEX_FILES = 6  # more are merged at the end of a run: each costs a look-up
 
 @dataclass(frozen=True, slots=True)
 class BackupRequest:
-    """What to save, and from where. ``shrink_share``: fewer files than this share of the last snapshot's are suspicious."""
+    """What to save, and from where. ``shrink_share``: fewer files than that share of the last ones are suspicious."""
 
     sources: Sequence[Source]
     host: str

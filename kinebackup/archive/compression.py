@@ -44,8 +44,8 @@ def compress(plain: Buffer) -> bytes:
 def decompress(frame: Buffer, *, limit_bytes: int = MAX_RECORD_BYTES, expected_bytes: int | None = None) -> bytes:
     """The content of exactly one frame.
 
-    Raises ``Damaged`` for trailing bytes, a missing or too large content size, or another length than promised. The size in
-    the frame is checked before anything is allocated: a frame of a few bytes may claim gigabytes.
+    Raises ``Damaged`` for trailing bytes, a missing or too large content size, or another length than said. The size
+    in the frame is checked before anything is allocated: a frame of a few bytes may claim gigabytes.
     """
     if bytes(frame[:4]) != _MAGIC:  # a skippable frame would pass for an empty content
         raise Damaged("a compressed record is not a Zstandard frame")

@@ -199,7 +199,8 @@ def create(
 def unlock(keyring: Keyring, secret: Secret) -> tuple[MasterKey, Slot]:
     """The master key, and the slot that gave it.
 
-    Raises ``WrongKey`` where no slot of that kind opens, ``Damaged`` where one opens to a key that the ring is not committed to.
+    Raises ``WrongKey`` where no slot of that kind opens, ``Damaged`` where one opens to a key that the ring is not
+    committed to.
     """
     check(keyring)
     kind = _kind_of(secret)
@@ -255,7 +256,8 @@ def with_slot(
 def without_slot(keyring: Keyring, slot_id: str) -> Keyring:
     """The next generation of the ring, without the slot whose id begins so.
 
-    The last way for a person (passphrase or recovery code) cannot be removed: a dead PC would then take the data with it.
+    The last way for a person (passphrase or recovery code) cannot be removed: a dead PC would then take the data
+    with it.
     """
     found = [slot for slot in keyring.slots if slot.id.startswith(slot_id)] if slot_id else []
     if len(found) != 1:

@@ -2,9 +2,9 @@
 
 Owns: the ``lock`` file on the drive. Does not know: what the writer does.
 
-The lock itself is the kernel's ``flock``: it ends with the process that holds it, however that ends. The text in the file only
-explains: who holds it, or who left without a good-bye. A drive is in one computer at a time, so text left by another computer is
-always stale.
+The lock itself is the kernel's ``flock``: it ends with the process that holds it, however that ends. The text in the
+file only explains: who holds it, or who left without a good-bye. A drive is in one computer at a time, so text left by
+another computer is always stale.
 """
 
 import contextlib

@@ -61,7 +61,7 @@ class BlobPlace:
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """A committed pack and its table. ``blobs`` keeps the table's own 28 bytes for each blob: there may be a million."""
+    """A committed pack and its table. ``blobs`` keeps the table's 28 bytes for each blob; there may be a million."""
 
     name: FileName
     size: int
@@ -126,8 +126,8 @@ class PackWriter:
     ) -> None:
         """Seal ``body`` (``plain_size`` bytes before compression) as the next segment.
 
-        ``blobs``: id, offset and size of each blob in the plaintext. ``out``: room for the sealed record, reused by the caller
-        because fresh megabytes cost more in page faults than their encryption does.
+        ``blobs``: id, offset and size of each blob in the plaintext. ``out``: room for the sealed record, reused by the
+        caller because fresh megabytes cost more in page faults than their encryption does.
         """
         size = len(body) + TAG_BYTES
         record = self._sealer.next_number

@@ -20,7 +20,7 @@ def _check_symbol(group: int, symbols: str) -> str:
 
 
 def create(entropy: Callable[[int], bytes]) -> str:
-    """A new code such as ``ABCDE-…``; ``entropy(n)`` gives n random bytes. Rejection keeps every symbol equally likely."""
+    """A new code such as ``ABCDE-…``; ``entropy(n)`` gives n bytes. Rejection keeps all symbols equally likely."""
     symbols: list[str] = []
     while len(symbols) < GROUPS * DATA_SYMBOLS:
         symbols += [ALPHABET[byte % _BASE] for byte in entropy(64) if byte < 256 - 256 % _BASE]
