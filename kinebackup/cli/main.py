@@ -137,6 +137,11 @@ def _cancel_on_signals(session: Session) -> None:
         signal.signal(number, handle)
 
 
+def _as_asked() -> Cancelled:
+    """What the engine raises on Ctrl-C, which knows no language."""
+    return Cancelled(_("stopped as asked"), _("run the same command again to go on where it stopped"))
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; returns the exit code."""
     language = language_from(os.environ)
@@ -149,13 +154,16 @@ def run(arguments: Sequence[str]) -> int:
     try:
         code = command_line().main(args=words, prog_name="kinebackup", standalone_mode=False, obj=session)
         return int(code) if isinstance(code, int) else ExitCode.OK
+    except Cancelled as error:
+        session.output.error(_as_asked() if session.cancel.cancelled else error)
+        return error.exit_code
     except KineError as error:
         session.output.error(error)
         return error.exit_code
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except (click.Abort, KeyboardInterrupt):
-        session.output.error(Cancelled(_("stopped as asked")))
+        session.output.error(_as_asked())
         return ExitCode.CANCELLED
     except click.ClickException as error:
         named = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "kinebackup"
