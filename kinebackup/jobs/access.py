@@ -49,7 +49,7 @@ class OpenDrive:
 
 def present_drives(practice: Practice, world: World) -> list[PresentDrive]:
     """Every enrolled drive that is here now."""
-    found = ((record, folder_of(record, world)) for record in practice.state.drives())
+    found = ((record, folder_of(record, world.system)) for record in practice.state.drives())
     return [PresentDrive(record.label, folder, record) for record, folder in found if folder is not None]
 
 
@@ -63,7 +63,7 @@ def find_drive(name: str | None, practice: Practice | None, world: World) -> Pre
     records = practice.state.drives() if practice else ()
     for record in records:
         if record.label == name:
-            folder = folder_of(record, world)
+            folder = folder_of(record, world.system)
             if folder is None:
                 raise NotFound(
                     _("the drive {label} is not plugged in").format(label=name),
@@ -87,7 +87,7 @@ def find_drive(name: str | None, practice: Practice | None, world: World) -> Pre
 def _record_at(folder: str, records: Sequence[Drive], world: World) -> Drive | None:
     real = os.path.realpath(folder)
     for record in records:
-        known = folder_of(record, world)
+        known = folder_of(record, world.system)
         if known is not None and os.path.realpath(known) == real:
             return record
     return None

@@ -6,23 +6,44 @@ later.
 
 import os
 
-from kinebackup.drives.block_device import number_of_node
-from kinebackup.drives.mounts import read_mounts
+from kinebackup.drives.block_device import number_of_node, read_device
+from kinebackup.drives.mounts import Mount, read_mounts
+from kinebackup.drives.system import System
 from kinebackup.jobs.world import World
+from kinebackup.policy.target_facts import DeviceFacts
 from kinebackup.policy.targets import REPOSITORY_DIRECTORY
 from kinebackup.store.records import Drive
 
 
 def folder_of(record: Drive, world: World) -> str | None:
-    """Where an enrolled drive is mounted now, or None where it is absent."""
+    """Where an enrolled drive is mounted now, or None where it is absent.
+
+    A file system's UUID can be cloned with the drive: where two drives have it, the one with the serial number is
+    taken. A serial number alone is not asked for: a disk may move into another case.
+    """
     if record.simulated:
-        return record.folder if os.path.isdir(os.path.join(record.folder, REPOSITORY_DIRECTORY)) else None
-    node = f"/dev/disk/by-uuid/{record.fs_uuid}"
-    if not record.fs_uuid or not os.path.exists(node):
+        return record.folder if _has_repository(world.system, record.folder) else None
+    if not record.fs_uuid:
         return None
-    node = os.path.realpath(node)
-    number = number_of_node(world.system, node)
-    mount = read_mounts(world.system).of_device(number, node) if number else None
-    if mount is None or not os.path.isdir(os.path.join(mount.mount_point, REPOSITORY_DIRECTORY)):
-        return None
-    return mount.mount_point
+    found = [
+        (device, mount.mount_point)
+        for mount in read_mounts(world.system).mounts
+        if mount.root == "/" and (device := _device_of(world.system, mount)) is not None
+        if device.filesystem_uuid == record.fs_uuid and _has_repository(world.system, mount.mount_point)
+    ]
+    return min(found, key=lambda each: each[0].serial != record.serial, default=(None, None))[1]
+
+
+def _device_of(system: System, mount: Mount) -> DeviceFacts | None:
+    """btrfs and others have numbers of their own; there the source tells the device."""
+    number = mount.device
+    if number.startswith("0:"):
+        found = number_of_node(system, mount.source) if mount.source.startswith("/dev/") else None
+        if found is None:
+            return None
+        number = found
+    return read_device(system, number, mount_point=mount.mount_point)
+
+
+def _has_repository(system: System, folder: str) -> bool:
+    return os.path.isdir(system.path(os.path.join(folder, REPOSITORY_DIRECTORY)))

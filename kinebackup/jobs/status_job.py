@@ -64,7 +64,7 @@ def overview(config: Config, world: World) -> Overview:
                 _("KineBackup is not set up on this computer"),
                 _("run: kinebackup init; or, with a drive that already has backups: kinebackup init --join DRIVE"),
             )
-        known = [(record, folder_of(record, world), _facts(record, state)) for record in state.drives()]
+        known = [(record, folder_of(record, world.system), _facts(record, state)) for record in state.drives()]
     facts = [replace(found, present=folder is not None) for _record, folder, found in known]
     assessment = assess(facts, config.rotation, now=world.now())
     judged = {status.label: status for status in assessment.drives}
