@@ -9,27 +9,26 @@ import os
 from kinebackup.drives.block_device import number_of_node, read_device
 from kinebackup.drives.mounts import Mount, read_mounts
 from kinebackup.drives.system import System
-from kinebackup.jobs.world import World
 from kinebackup.policy.target_facts import DeviceFacts
 from kinebackup.policy.targets import REPOSITORY_DIRECTORY
 from kinebackup.store.records import Drive
 
 
-def folder_of(record: Drive, world: World) -> str | None:
+def folder_of(record: Drive, system: System) -> str | None:
     """Where an enrolled drive is mounted now, or None where it is absent.
 
     A file system's UUID can be cloned with the drive: where two drives have it, the one with the serial number is
     taken. A serial number alone is not asked for: a disk may move into another case.
     """
     if record.simulated:
-        return record.folder if _has_repository(world.system, record.folder) else None
+        return record.folder if _has_repository(system, record.folder) else None
     if not record.fs_uuid:
         return None
     found = [
         (device, mount.mount_point)
-        for mount in read_mounts(world.system).mounts
-        if mount.root == "/" and (device := _device_of(world.system, mount)) is not None
-        if device.filesystem_uuid == record.fs_uuid and _has_repository(world.system, mount.mount_point)
+        for mount in read_mounts(system).mounts
+        if mount.root == "/" and (device := _device_of(system, mount)) is not None
+        if device.filesystem_uuid == record.fs_uuid and _has_repository(system, mount.mount_point)
     ]
     return min(found, key=lambda each: each[0].serial != record.serial, default=(None, None))[1]
 

@@ -9,10 +9,8 @@ from pathlib import Path
 
 import pytest
 from practice_computer import Computer, practice_computer
-from small_practice import Clock, make_world
 
 from kinebackup.jobs.presence import folder_of
-from kinebackup.jobs.world import World
 from kinebackup.store.records import Drive
 
 UUID = "5f0c1e1a-0000-4000-8000-000000000001"
@@ -33,62 +31,56 @@ def pc(tmp_path: Path) -> Computer:
     return practice_computer(tmp_path)
 
 
-@pytest.fixture
-def world(pc: Computer, tmp_path: Path) -> World:
-    return replace(make_world(tmp_path / "ours", Clock()), system=pc.system)
-
-
 def with_repository(pc: Computer, mount_point: str) -> None:
     pc.directory(f"{mount_point}/KINEBACKUP")
 
 
-def test_a_drive_that_is_not_plugged_in_is_absent(world: World) -> None:
-    assert folder_of(RECORD, world) is None
+def test_a_drive_that_is_not_plugged_in_is_absent(pc: Computer) -> None:
+    assert folder_of(RECORD, pc.system) is None
 
 
-def test_a_drive_without_a_known_file_system_is_never_found(pc: Computer, world: World) -> None:
+def test_a_drive_without_a_known_file_system_is_never_found(pc: Computer) -> None:
     pc.plug_in_usb()
     with_repository(pc, "/media/kine/CABINET")
-    assert folder_of(replace(RECORD, fs_uuid=""), world) is None
+    assert folder_of(replace(RECORD, fs_uuid=""), pc.system) is None
 
 
-def test_a_drive_is_found_where_the_desktop_mounted_it(pc: Computer, world: World) -> None:
+def test_a_drive_is_found_where_the_desktop_mounted_it(pc: Computer) -> None:
     pc.plug_in_usb("/media/kine/MON DISQUE")
     pc.file("/run/udev/data/b8:17", f"E:ID_FS_UUID={UUID}\n")
     with_repository(pc, "/media/kine/MON DISQUE")
-    assert folder_of(RECORD, world) == "/media/kine/MON DISQUE"
+    assert folder_of(RECORD, pc.system) == "/media/kine/MON DISQUE"
 
 
-def test_a_drive_is_found_without_udev_by_the_links_of_dev(pc: Computer, world: World) -> None:
+def test_a_drive_is_found_without_udev_by_the_links_of_dev(pc: Computer) -> None:
     pc.plug_in_usb()
     pc.link(f"/dev/disk/by-uuid/{UUID}", "../../sdb1")
     with_repository(pc, "/media/kine/CABINET")
-    assert folder_of(RECORD, world) == "/media/kine/CABINET"
+    assert folder_of(RECORD, pc.system) == "/media/kine/CABINET"
 
 
-def test_another_drive_in_its_place_is_not_taken_for_it(pc: Computer, world: World) -> None:
+def test_another_drive_in_its_place_is_not_taken_for_it(pc: Computer) -> None:
     pc.plug_in_usb()
     pc.file("/run/udev/data/b8:17", "E:ID_FS_UUID=5f0c1e1a-0000-4000-8000-000000000002\n")
     with_repository(pc, "/media/kine/CABINET")
-    assert folder_of(RECORD, world) is None
+    assert folder_of(RECORD, pc.system) is None
 
 
-def test_a_drive_that_was_formatted_is_absent(pc: Computer, world: World) -> None:
+def test_a_drive_that_was_formatted_is_absent(pc: Computer) -> None:
     pc.plug_in_usb()
     pc.file("/run/udev/data/b8:17", f"E:ID_FS_UUID={UUID}\n")
-    assert folder_of(RECORD, world) is None
+    assert folder_of(RECORD, pc.system) is None
 
 
-def test_a_disk_in_another_case_is_still_the_same_drive(pc: Computer, world: World) -> None:
+def test_a_disk_in_another_case_is_still_the_same_drive(pc: Computer) -> None:
     pc.plug_in_usb()
     pc.file("/run/udev/data/b8:17", f"E:ID_FS_UUID={UUID}\n")
     with_repository(pc, "/media/kine/CABINET")
-    assert folder_of(replace(RECORD, serial="of the old case"), world) == "/media/kine/CABINET"
+    assert folder_of(replace(RECORD, serial="of the old case"), pc.system) == "/media/kine/CABINET"
 
 
-def test_a_simulated_drive_is_there_while_its_folder_is(tmp_path: Path, world: World) -> None:
-    here = replace(make_world(tmp_path / "ours", Clock()), system=world.system)
+def test_a_simulated_drive_is_there_while_its_folder_is(pc: Computer) -> None:
     record = replace(RECORD, simulated=True, folder="/home/kine/essai")
-    assert folder_of(record, here) is None
-    Path(world.system.path("/home/kine/essai/KINEBACKUP")).mkdir(parents=True)
-    assert folder_of(record, here) == "/home/kine/essai"
+    assert folder_of(record, pc.system) is None
+    with_repository(pc, "/home/kine/essai")
+    assert folder_of(record, pc.system) == "/home/kine/essai"
