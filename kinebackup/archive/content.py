@@ -121,14 +121,12 @@ class LargeFileReader:
         window = memoryview(lane.window)
         ids = bytearray()
         filled = total = 0
-        for offset, wanted in extents if extents is not None else [(0, -1)]:
+        # One byte more than expected shows that the file grew; a log that grows all the time would never end.
+        for offset, wanted in extents if extents is not None else [(0, before.st_size + 1)]:
             at = offset
-            while wanted < 0 or at < offset + wanted:
+            while at < offset + wanted:
                 self.cancel.check()
-                room = len(window) - filled
-                count = _fill(
-                    fd, window[filled : filled + (room if wanted < 0 else min(room, offset + wanted - at))], at
-                )
+                count = _fill(fd, window[filled : filled + min(len(window) - filled, offset + wanted - at)], at)
                 if not count:
                     break
                 at += count

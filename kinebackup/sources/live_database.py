@@ -9,6 +9,7 @@ consistent as it is, and is read directly. Only the others are copied (docs/deci
 import contextlib
 import os
 import sqlite3
+import stat
 import tempfile
 from collections.abc import Sequence
 
@@ -29,13 +30,20 @@ class DatabaseCopier:
         """None where the file is no sound database, stays locked, or nowhere is there room for the copy."""
         path = f"/proc/self/fd/{directory_fd}/{name}"
         wal_size, wal_mtime = _stat_wal(directory_fd, name)
-        size = os.stat(name, dir_fd=directory_fd, follow_symlinks=False).st_size
+        before = os.stat(name, dir_fd=directory_fd, follow_symlinks=False)
+        if not stat.S_ISREG(before.st_mode):
+            return None
         for staging in self._directories:
-            if _free_bytes(staging) < 2 * (size + wal_size):
+            if _free_bytes(staging) < 2 * (before.st_size + wal_size):
                 continue
             fd = self._copy_into(staging, path)
-            if fd is not None:
-                return LiveCopy(fd, Copied(by="sqlite", size=size, wal_size=wal_size, wal_mtime=wal_mtime))
+            if fd is None:
+                continue
+            # SQLite opens by path and follows links: what is there must still be the file that was there.
+            if not _is_still(before, directory_fd, name):
+                os.close(fd)
+                return None
+            return LiveCopy(fd, Copied(by="sqlite", size=before.st_size, wal_size=wal_size, wal_mtime=wal_mtime))
         return None
 
     def _copy_into(self, staging: str, path: str) -> int | None:
@@ -62,12 +70,20 @@ def _quote(path: str) -> str:
     return "".join(c if c not in "?#%" else f"%{ord(c):02x}" for c in path)
 
 
+def _is_still(before: os.stat_result, directory_fd: int, name: str) -> bool:
+    try:
+        now = os.stat(name, dir_fd=directory_fd, follow_symlinks=False)
+    except OSError:
+        return False
+    return os.path.samestat(before, now)
+
+
 def _stat_wal(directory_fd: int, name: str) -> tuple[int, int]:
     try:
-        stat = os.stat(f"{name}-wal", dir_fd=directory_fd, follow_symlinks=False)
+        wal = os.stat(f"{name}-wal", dir_fd=directory_fd, follow_symlinks=False)
     except OSError:
         return 0, 0
-    return stat.st_size, stat.st_mtime_ns
+    return wal.st_size, wal.st_mtime_ns
 
 
 def _free_bytes(directory: str) -> int:

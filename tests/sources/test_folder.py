@@ -1,0 +1,235 @@
+"""Patient folders as they are read: exclusions, the mount boundary, links, odd names.
+
+Owns: one real folder at a time. Does not know: backups.
+"""
+
+import os
+import stat as st
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from kinebackup.sources.folder import Exclusions, FolderDirectory, FolderSource, SystemNames
+
+AS_ROOT = os.geteuid() == 0
+
+
+@pytest.fixture
+def docs(tmp_path: Path) -> Path:
+    for path in ("Dupont/bilan.odt", "Dupont/.~lock.bilan.odt#", "cache/thumbs.db", "Dupont/cache/x", "été/notes.TMP"):
+        (tmp_path / "docs" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "docs" / path).write_text(path, encoding="utf-8")
+    return tmp_path / "docs"
+
+
+@contextmanager
+def root_of(source: FolderSource) -> Iterator[FolderDirectory]:
+    with closing(source.open_root()) as directory:
+        yield directory
+
+
+def walked(source: FolderSource) -> list[str]:
+    """Paths of everything that is not excluded."""
+
+    def below(directory: FolderDirectory, prefix: str) -> Iterator[str]:
+        for found in directory.entries():
+            yield prefix + found.name
+            if st.S_ISDIR(found.stat.st_mode) and not directory.crosses_mount(found.stat):
+                with closing(directory.open_directory(found.name)) as child:
+                    yield from below(child, f"{prefix}{found.name}/")
+
+    with root_of(source) as directory:
+        return list(below(directory, ""))
+
+
+# -- exclusions ----------------------------------------------------------------------------------------------------
+
+EVERYTHING = [
+    "Dupont",
+    "Dupont/.~lock.bilan.odt#",
+    "Dupont/bilan.odt",
+    "Dupont/cache",
+    "Dupont/cache/x",
+    "cache",
+    "cache/thumbs.db",
+    "été",
+    "été/notes.TMP",
+]
+
+
+@pytest.mark.parametrize(
+    ("patterns", "left_out"),
+    [
+        ([], []),
+        (["nothing-like-it"], []),
+        (["cache"], ["Dupont/cache", "Dupont/cache/x", "cache", "cache/thumbs.db"]),
+        (["/cache"], ["cache", "cache/thumbs.db"]),
+        (["/cache/"], ["cache", "cache/thumbs.db"]),
+        (["Dupont/cache"], ["Dupont/cache", "Dupont/cache/x"]),
+        (["*.odt"], ["Dupont/bilan.odt"]),
+        ([".~lock.*#"], ["Dupont/.~lock.bilan.odt#"]),
+        (["*.tmp"], []),  # names are compared as they are: case counts
+        (["*.[Tt][Mm][Pp]"], ["été/notes.TMP"]),
+        (["ét?"], ["été", "été/notes.TMP"]),
+        (["*"], EVERYTHING),
+        (["Dupont/*"], EVERYTHING[1:5]),
+        (["thumbs.db", "*.odt"], ["Dupont/bilan.odt", "cache/thumbs.db"]),
+        (["[", "("], []),
+        (["bilan"], []),
+    ],
+)
+def test_exclusions_leave_out_what_they_name(docs: Path, patterns: Sequence[str], left_out: list[str]) -> None:
+    assert walked(FolderSource(str(docs), exclude=patterns)) == [path for path in EVERYTHING if path not in left_out]
+
+
+def test_a_name_with_newlines_or_other_bytes_can_be_excluded() -> None:
+    exclusions = Exclusions(["a*z"])
+    assert exclusions.match("a\nz", "")
+    assert exclusions.match("a\udce9z", "")
+    assert not exclusions.match("a\nz\n", "")
+
+
+def test_no_pattern_excludes_nothing() -> None:
+    assert not Exclusions([])
+    assert not Exclusions([]).match("", "")
+
+
+# -- listing -------------------------------------------------------------------------------------------------------
+
+
+def test_names_come_in_the_order_of_their_bytes(tmp_path: Path) -> None:
+    names = [b"B", b"a", b"a-b", b"a.b", b"ab", b"\xc3\xa9", b"\xef\xbf\xbf", b"\xf0\x9f\x92\x89", b"\xff"]
+    for name in reversed(names):
+        os.mkdir(os.fsencode(tmp_path) + b"/" + name)
+    with root_of(FolderSource(str(tmp_path))) as directory:
+        assert [os.fsencode(found.name) for found in directory.entries()] == names
+
+
+def test_a_link_is_listed_as_a_link(docs: Path) -> None:
+    (docs / "link").symlink_to("Dupont")
+    with root_of(FolderSource(str(docs))) as directory:
+        (link,) = [found for found in directory.entries() if found.name == "link"]
+        assert st.S_ISLNK(link.stat.st_mode)
+        assert directory.read_link("link") == "Dupont"
+        with pytest.raises(OSError, match=r"."):
+            directory.open_directory("link")
+        with pytest.raises(OSError, match=r"."):
+            directory.open_file("link")
+
+
+def test_a_fifo_opens_at_once(docs: Path) -> None:
+    os.mkfifo(docs / "fifo")
+    with root_of(FolderSource(str(docs))) as directory:
+        os.close(directory.open_file("fifo"))
+
+
+@pytest.mark.parametrize("name", ["gone", "Dupont/bilan.odt"])
+def test_what_is_not_there_raises_as_the_system_does(docs: Path, name: str) -> None:
+    with root_of(FolderSource(str(docs))) as directory:
+        with pytest.raises(OSError, match=r"."):
+            directory.open_directory(name)
+        with pytest.raises(FileNotFoundError):
+            directory.read_link("gone")
+
+
+def test_a_missing_folder_raises(tmp_path: Path) -> None:
+    source = FolderSource(str(tmp_path / "gone"))
+    with pytest.raises(FileNotFoundError):
+        source.open_root()
+    with pytest.raises(FileNotFoundError):
+        source.ancestors()
+
+
+def test_reading_leaves_the_access_time_alone(docs: Path) -> None:
+    path = docs / "Dupont" / "bilan.odt"
+    os.utime(path, ns=(1, path.stat().st_mtime_ns))
+    with root_of(FolderSource(str(docs))) as directory, closing(directory.open_directory("Dupont")) as child:
+        fd = child.open_file("bilan.odt")
+        os.read(fd, 100)
+        os.close(fd)
+    assert path.stat().st_atime_ns == 1
+
+
+def test_the_way_to_the_folder_is_told_from_the_top(docs: Path) -> None:
+    source = FolderSource(str(docs))
+    assert "/" + "/".join(found.name for found in source.ancestors()) == str(docs)
+    assert source.ancestors()[-1].stat.st_ino == docs.stat().st_ino
+
+
+def test_links_on_the_way_are_resolved_once(docs: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(docs)
+    source = FolderSource(str(tmp_path / "link" / "Dupont" / ".."))
+    assert source.path == str(docs)
+    (tmp_path / "link").unlink()
+    assert walked(source) == EVERYTHING
+
+
+def test_a_duplicate_stays_open_on_its_own(docs: Path) -> None:
+    with root_of(FolderSource(str(docs))) as directory:
+        copy = directory.duplicate()
+    with closing(copy):
+        assert [found.name for found in copy.entries()] == ["Dupont", "cache", "été"]
+
+
+# -- attributes ----------------------------------------------------------------------------------------------------
+
+
+def test_attributes_of_a_name_a_file_and_the_folder_itself(docs: Path) -> None:
+    try:
+        os.setxattr(docs, "user.folder", b"1")
+        os.setxattr(docs / "Dupont", "user.child", b"2")
+    except OSError:
+        pytest.skip("this file system keeps no user attributes")
+    with root_of(FolderSource(str(docs))) as directory:
+        assert directory.xattrs(None, None) == {"user.folder": b"1"}
+        assert directory.xattrs("Dupont", None) == {"user.child": b"2"}
+        assert directory.xattrs("gone", None) == {}
+
+
+def test_attributes_of_a_link_are_not_those_of_its_target(docs: Path) -> None:
+    try:
+        os.setxattr(docs / "Dupont", "user.child", b"2")
+    except OSError:
+        pytest.skip("this file system keeps no user attributes")
+    (docs / "link").symlink_to("Dupont")
+    with root_of(FolderSource(str(docs))) as directory:
+        assert directory.xattrs("link", None) == {}
+
+
+def test_owners_without_a_name_are_left_out() -> None:
+    names = SystemNames()
+    assert names.users([0, 4_000_000_123]) == {"0": "root"}
+    assert names.groups([0, 4_000_000_123]) == {"0": "root"}
+    assert names.users([]) == {}
+
+
+# -- mounts --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def mounted(docs: Path) -> Iterator[Path]:
+    """A small file system mounted inside the folder."""
+    (docs / "mnt").mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(docs / "mnt")], check=True)
+    try:
+        (docs / "mnt" / "elsewhere.txt").write_text("on another file system", encoding="utf-8")
+        yield docs
+    finally:
+        subprocess.run(["umount", str(docs / "mnt")], check=True)
+
+
+@pytest.mark.root
+@pytest.mark.skipif(not AS_ROOT, reason="mounting needs root")
+def test_another_file_system_is_entered_only_when_asked(mounted: Path) -> None:
+    assert "mnt/elsewhere.txt" not in walked(FolderSource(str(mounted)))
+    assert "mnt" in walked(FolderSource(str(mounted)))
+    assert "mnt/elsewhere.txt" in walked(FolderSource(str(mounted), one_file_system=False))
+
+
+@pytest.mark.root
+@pytest.mark.skipif(not AS_ROOT, reason="mounting needs root")
+def test_a_source_that_is_itself_a_mount_is_walked(mounted: Path) -> None:
+    assert walked(FolderSource(str(mounted / "mnt"))) == ["elsewhere.txt"]
