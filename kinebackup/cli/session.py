@@ -14,7 +14,7 @@ import click
 from kinebackup.archive.keyring import Passphrase, RecoveryCode, Secret
 from kinebackup.cli.output import Output
 from kinebackup.config import Config, default_path, load
-from kinebackup.errors import ConfigError, NotFound
+from kinebackup.errors import ConfigError, KineError
 from kinebackup.i18n import _, language_from, set_language
 from kinebackup.jobs.practice import Practice
 from kinebackup.jobs.world import World
@@ -51,11 +51,16 @@ class Session:
 
     @cached_property
     def practice_if_any(self) -> Practice | None:
-        """For commands that also work on a new computer: with a drive's path and a passphrase or code."""
+        """For commands that also work on a new or a broken computer: with a drive's path and a passphrase or code.
+
+        They ask for ``practice`` where they cannot do without it, which says what is wrong with it.
+        """
         try:
-            return self.practice
-        except (NotFound, ConfigError):
+            practice = self.practice
+            practice.state.drives()  # the memory is opened at the first question only
+        except KineError:
             return None
+        return practice
 
 
 def secret_from(passphrase_file: str | None, code_file: str | None) -> Secret | None:

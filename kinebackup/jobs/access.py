@@ -9,7 +9,9 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from kinebackup.archive import header
+import msgspec
+
+from kinebackup.archive import header, keyring
 from kinebackup.archive.keyring import Secret
 from kinebackup.archive.lock import LockHolder, WriterLock
 from kinebackup.archive.repository import FOLDER, Repository, read_header_copies, with_keyring
@@ -191,6 +193,19 @@ def _compare_with_memory(opened: OpenDrive, practice: Practice) -> None:
         )
 
 
+def _put_together(opened: OpenDrive, practice: Practice) -> None:
+    """Two computers changed the keys while they could not see each other's drive. Nobody is locked out by that."""
+    slots = {slot.id: slot for slot in (*practice.keyring.slots, *opened.repository.header.slots)}
+    both = msgspec.structs.replace(
+        practice.keyring, generation=practice.keyring.generation + 1, slots=tuple(slots.values())
+    )
+    keyring.check(both)
+    practice.save_keyring(both)
+    with_keyring(opened.repository, both)
+    message = _("the keys were changed on two computers at once; all of them are kept, see: kinebackup key list")
+    opened.problems.append(Problem("healed", "header", message))
+
+
 def _share_keyring(opened: OpenDrive, practice: Practice) -> None:
     """The newer of the two key rings goes to the other side; both are authenticated by the master key."""
     repository = opened.repository
@@ -198,6 +213,8 @@ def _share_keyring(opened: OpenDrive, practice: Practice) -> None:
         with_keyring(repository, practice.keyring)
     elif repository.header.generation > practice.keyring.generation:
         practice.save_keyring(repository.header.keyring)
+    elif repository.header.slots != practice.keyring.slots:
+        _put_together(opened, practice)
     record = opened.drive.record
     if record is not None and record.header_generation != repository.header.generation:
         practice.state.update_drive(replace(record, header_generation=repository.header.generation))

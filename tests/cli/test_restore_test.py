@@ -137,6 +137,16 @@ def test_a_path_and_the_code_are_enough_without_any_configuration(saved: Compute
     assert done.json["key_slot"].startswith("recovery ")
 
 
+@pytest.mark.parametrize("name", ["keyring.json", "machine.key", "state.db"])
+def test_a_path_and_the_code_are_enough_where_the_files_of_this_computer_are_damaged(
+    saved: Computer, name: str
+) -> None:
+    (saved.state / name).write_bytes(b"\xff" * 5000)
+    assert saved.run("restore-test").code in (1, 14)
+    done = saved.run("restore-test", "--drive", saved.drive("A"), "--recovery-code-file", saved.code_file)
+    assert done.code == 0, done.err
+
+
 def test_a_wrong_passphrase_says_which_kinds_of_keys_there_are(saved: Computer) -> None:
     saved.passphrase_file.write_text("une autre phrase secrète\n", encoding="utf-8")
     done = saved.run("restore-test", "--drive", saved.drive("A"), "--passphrase-file", saved.passphrase_file)
