@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Literal
 
 from kinebackup.archive.entry_writer import EntryWriter, stops_restore
@@ -85,8 +86,10 @@ class Destination:
         try:
             os.mkdir(name, 0o700, dir_fd=fd)
         except FileExistsError:
-            if not st.S_ISDIR(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode):
+            mode = os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode
+            if not st.S_ISDIR(mode):
                 raise
+            _open_up(fd, name, st.S_IMODE(mode))
             return False
         else:
             return True
@@ -95,6 +98,18 @@ class Destination:
 
     def close(self) -> None:
         os.close(self._fd)
+
+
+def _open_up(parent: int, name: str, mode: int) -> None:
+    """Let the owner write in a directory of an earlier run, which has its own mode already; it gets that again."""
+    if mode & 0o700 == 0o700:
+        return
+    with suppress(OSError):  # somebody else's: what cannot be written in it is reported file by file
+        fd = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+        try:
+            os.chmod(f"/proc/self/fd/{fd}", mode | 0o700)
+        finally:
+            os.close(fd)
 
 
 class Restore:
@@ -112,7 +127,8 @@ class Restore:
         self._lock = threading.Lock()
         self._queue: queue.Queue[_Batch | None] = queue.Queue(_WAITING_BATCHES)
         self._directories: list[tuple[str, Entry]] = []
-        self._links: dict[str, str] = {}
+        self._links: dict[str, str] = {}  # the name that is written; the others are linked to it when all is written
+        self._foreign: set[str] = set()
         self._later: list[tuple[str, Entry]] = []
         self._error: BaseException | None = None
 
@@ -154,8 +170,10 @@ class Restore:
         for worker in workers:
             worker.join()
         try:
-            if self._error is None:
-                self._finish_links()
+            self._finish_links()
+        except (KineError, OSError) as error:
+            self._fail(error)
+        try:
             self._finish_directories()
         finally:
             self._destination.close()
@@ -197,6 +215,9 @@ class Restore:
 
         for path, entries in self._directories_of(root, wanted, enter):
             is_fresh = fresh.pop(path, False)
+            for entry in entries:
+                if entry.link:  # the same name in each run: a run that goes on finds what an earlier one wrote
+                    self._links.setdefault(entry.link, _join(path, entry.path_name))
             for at in range(0, len(entries), _BATCH_FILES):
                 self._check()
                 self._queue.put(_Batch(path, entries[at : at + _BATCH_FILES], is_fresh))
@@ -214,7 +235,14 @@ class Restore:
                 self._fail(error)
 
     def _write_batch(self, batch: _Batch, reader: BlobReader) -> None:
-        directory = self._destination.open(batch.path)
+        try:
+            directory = self._destination.open(batch.path)
+        except OSError as error:
+            if stops_restore(error):
+                raise
+            text = f"the destination's folder cannot be opened ({error.strerror})"
+            self._report(Problem("not-restored", f"/{batch.path}", text))
+            return
         try:
             for entry in batch.entries:
                 self._check()
@@ -228,11 +256,11 @@ class Restore:
             os.close(directory)
 
     def _is_first_link(self, entry: Entry, path: str) -> bool:
+        if self._links[entry.link] == path:
+            return True
         with self._lock:
-            first = self._links.setdefault(entry.link, path)
-            if first != path:
-                self._later.append((path, entry))
-            return first == path
+            self._later.append((path, entry))
+        return False
 
     def _write_entry(self, directory: int, entry: Entry, path: str, reader: BlobReader) -> None:
         def metadata(message: str) -> None:
@@ -269,20 +297,22 @@ class Restore:
         if keep:
             with self._lock:
                 self._counts.skipped += 1
-                if entry.link:
-                    self._links.setdefault(entry.link, path)
+                if not same:
+                    self._foreign.add(path)
             self._monitor.advance(files=1)
         return keep
 
     def _finish_links(self) -> None:
         """Further names of files that are already there; where that fails, the content is written again."""
         reader = BlobReader(self._repository)
-        for path, entry in sorted(self._later):
+        for path, entry in sorted(self._later, key=itemgetter(0)) if self._error is None else ():
             parent, _, name = path.rpartition("/")
             directory = self._destination.open(parent)
             try:
-                if not self._link(self._links[entry.link], directory, name):
+                first = self._links[entry.link]
+                if first in self._foreign or not self._link(first, directory, name):
                     self._write_entry(directory, entry, path, reader)
+                    self._links[entry.link] = path
                 elif entry.type == "file":
                     self._counts.restored += 1
             finally:
