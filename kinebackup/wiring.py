@@ -7,8 +7,9 @@ import os
 import socket
 import time
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from kinebackup.config import Config
 from kinebackup.drives.system import this_system
@@ -21,10 +22,9 @@ _RAM = "/dev/shm"  # noqa: S108 - RAM-backed on every systemd distribution; what
 
 def make_world() -> World:
     """This computer, now."""
-    local = datetime.now().astimezone().tzinfo
     return World(
         now=lambda: datetime.now(UTC),
-        zone=local or UTC,
+        zone=local_zone(os.environ.get("TZ", "")),
         elapsed_s=time.monotonic,
         entropy=os.urandom,
         names=SystemNames(),
@@ -35,6 +35,19 @@ def make_world() -> World:
         system=this_system(os.environ),
         scratch=(_RAM,),
     )
+
+
+def local_zone(variable: str, file: str = "/etc/localtime") -> tzinfo:
+    """The time zone of this computer with its summer and winter time; ``variable``: what ``TZ`` holds (POSIX XBD 8.3).
+
+    ``datetime.astimezone`` gives today's offset only: in summer, it would show the backups of the winter an hour late.
+    """
+    with suppress(OSError, ValueError, KeyError):  # no such zone, or no zones at all on this computer
+        if variable:
+            return ZoneInfo(variable.removeprefix(":"))
+        with open(file, "rb") as zone:
+            return ZoneInfo.from_file(zone)
+    return datetime.now().astimezone().tzinfo or UTC
 
 
 def _boot_id() -> str:
