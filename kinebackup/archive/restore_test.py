@@ -172,6 +172,7 @@ class _Test:
         ):
             if have != want:
                 self.report("differs", path, f"the {what} of the restored file is {have} instead of {want}")
+        os.chmod(_NAME, 0o600, dir_fd=directory)  # its own mode has been compared, and may forbid reading
         fd = os.open(_NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
         try:
             if not self._content_matches(fd, entry):
