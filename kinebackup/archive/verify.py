@@ -253,7 +253,7 @@ class Verification:
         walk: ReferenceWalk,
         load_problems: Sequence[Problem],
     ) -> None:
-        """Remember, mark and explain; also after a cancellation, because what was read was read."""
+        """Remember and mark, also after a cancellation, because what was read was read; then explain."""
         progress = self._progress
         for name in progress.passed:
             self._on_checked(name, True)
@@ -261,10 +261,10 @@ class Verification:
             self._on_checked(result.name, False)
         failed = {result.name for result in progress.failed}
         self._mark(failed | unreadable, set(progress.passed) | {named.id for named in snapshots})
-        self._explain(snapshots, walk, load_problems)
         if self._error is not None:
             raise self._error
-        self._cancel.check()
+        self._cancel.check()  # to explain takes its time, and nobody waits for it any more
+        self._explain(snapshots, walk, load_problems)
 
     def _explain(
         self, snapshots: Sequence[NamedSnapshot], walk: ReferenceWalk, load_problems: Sequence[Problem]
