@@ -216,6 +216,27 @@ def test_a_verification_of_a_failing_drive_is_ok_only_if_all_was_read_and_change
         assert_next_run_succeeds(scene, drive, stays=list(scene.held))
 
 
+class ForgetfulStore(FaultingStore):
+    """A counterfeit drive: it takes everything, and gives back something else."""
+
+    def read_into(self, path: str, offset: int, buffer: memoryview) -> int:
+        count = super().read_into(path, offset, buffer)
+        if offset == 0 and path.startswith("packs/"):
+            buffer[100] ^= 1
+        return count
+
+
+def test_a_drive_that_does_not_keep_what_it_took_is_found_out_before_anything_relies_on_it(scene: Scene) -> None:
+    drive = scene.drive.copied_to(scene.folder / "counterfeit")
+    before = drive.files("packs")
+    with contextlib.closing(FolderStore(str(drive.root))) as folder, pytest.raises(DriveFailed) as found_out:
+        back_up(drive, scene.source, store=ForgetfulStore(folder, full_drive()))
+    assert "replace this drive" in found_out.value.hint
+    assert drive.files("packs") == before
+    assert_next_run_succeeds(scene, drive, stays=list(scene.held))
+    shutil.rmtree(drive.root.parent)
+
+
 def test_a_read_only_drive_can_be_read_and_refuses_a_backup(scene: Scene) -> None:
     drive = scene.drive.copied_to(scene.folder / "read-only")
     read_only = Fault(WRITES | {"remove"}, errno.EROFS, at=0)
@@ -291,6 +312,22 @@ def test_a_cancelled_backup_resumes_without_writing_the_same_packs_again(tmp_pat
     assert seen(below(tmp_path / "out", source)) == seen(source)
 
 
+def test_a_cancelled_verification_stops_soon_and_still_marks_what_it_found(scene: Scene) -> None:
+    drive = scene.drive.copied_to(scene.folder / "half-verified")
+    for pack in drive.files("packs"):
+        pack.write_bytes(pack.read_bytes()[:-1])
+    cancel = CancelToken()
+    with leaving_nothing_behind(), contextlib.closing(FolderStore(str(drive.root))) as folder:
+        store = FaultingStore(folder, full_drive(), cancelling(cancel, 0, frozenset({"drop_cache"})))
+        began = time.monotonic()
+        with pytest.raises(Cancelled):
+            verified(drive, store=store, cancel=cancel)
+        assert time.monotonic() - began < 2
+    assert 1 <= len(drive.files("damaged")) <= 2  # those that the two workers had begun
+    assert_next_run_succeeds(scene, drive, stays=[])
+    shutil.rmtree(drive.root.parent)
+
+
 def test_a_cancelled_restore_stops_soon_and_resumes(scene: Scene) -> None:
     drive, into = scene.drive, scene.folder / "resumed"
     for at in range(12, 20):
@@ -326,6 +363,15 @@ def small_drive(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(place)], check=True)
 
 
+def fill_up(drive: Path) -> None:
+    """Not one more byte fits."""
+    for size in (2**20, 4096, 1):
+        with (drive / f"filler-{size}").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while file.write(b"x" * size):
+                pass
+    assert os.statvfs(drive).f_bavail == 0
+
+
 @pytest.mark.root
 def test_a_real_drive_that_fills_up_keeps_its_backups_and_can_be_pruned(small_drive: Path, tmp_path: Path) -> None:
     source = tmp_path / "patients"
@@ -343,6 +389,7 @@ def test_a_real_drive_that_fills_up_keeps_its_backups_and_can_be_pruned(small_dr
         assert ended.value.message == "the drive is full"
     assert restored(drive, tmp_path / "out", second).problems == ()
     assert seen(below(tmp_path / "out", source)) == expected
+    fill_up(small_drive)
     report = pruned(drive, first)
     assert report.snapshots_removed == (first,)
     assert report.bytes_freed > 3 * 2**20
