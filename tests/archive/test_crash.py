@@ -5,7 +5,7 @@ Owns: the runs that are cut, and what must hold afterwards. Does not know: which
 
 import contextlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from practice import (
     back_up,
     below,
     enroll,
+    in_memory,
     loaded,
     noise,
     opened,
@@ -56,14 +57,19 @@ class Scene:
 
 
 @pytest.fixture
-def scene(tmp_path: Path) -> Scene:
-    source = tmp_path / "patients"
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    with in_memory(tmp_path) as folder:
+        yield make_scene(folder)
+
+
+def make_scene(folder: Path) -> Scene:
+    source = folder / "patients"
     (source / "Dupont").mkdir(parents=True)
     (source / "Dupont" / "bilan.txt").write_text("Bilan initial\n" * 20, encoding="utf-8")
     (source / "Dupont" / "radio.jpg").write_bytes(noise("radio", 30_000))
     (source / "Dupont" / "film.bin").write_bytes(noise("film", 600_000))
     (source / "seances.csv").write_text("date;acte\n" * 50, encoding="utf-8")
-    return Scene(tmp_path, source, enroll(tmp_path / "drive"), {})
+    return Scene(folder, source, enroll(folder / "drive"), {})
 
 
 def edit(source: Path, day: int) -> None:

@@ -22,6 +22,7 @@ from practice import (
     back_up,
     below,
     enroll,
+    in_memory,
     loaded,
     noise,
     pruned,
@@ -53,8 +54,12 @@ class Scene:
 
 
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
-    folder = tmp_path_factory.mktemp("faults")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    with in_memory(tmp_path_factory.mktemp("faults")) as folder:
+        yield make_scene(folder)
+
+
+def make_scene(folder: Path) -> Scene:
     source = folder / "patients"
     (source / "Dupont").mkdir(parents=True)
     (source / "Dupont" / "bilan.txt").write_text("Bilan initial\n" * 20, encoding="utf-8")
