@@ -56,6 +56,7 @@ class Stage:
     folder: Path
     session: Session
     steps: list[PlayedStep] = field(default_factory=list)
+    packs_of_first_backup: set[Path] = field(default_factory=set)
 
     @property
     def documents(self) -> Path:
@@ -206,6 +207,7 @@ def _enroll_and_save(stage: Stage) -> None:
 
 
 def _save_a_day_of_work(stage: Stage) -> None:
+    stage.packs_of_first_backup = set(_packs(stage))
     demo_practice.work_a_day(stage.documents)
     stage.tell(_("A day of work later, files are new, changed, renamed and removed. Only the difference is saved."))
     stage.run("backup", "--drive", NEAR)
@@ -249,9 +251,15 @@ def _lose_and_restore(stage: Stage) -> int:
     return len(found)
 
 
+def _packs(stage: Stage) -> list[Path]:
+    return list((stage.folder / f"disque-{NEAR}" / "KINEBACKUP" / "packs").glob("*/*"))
+
+
 def _damage_and_heal(stage: Stage) -> None:
-    packs = stage.folder / f"disque-{NEAR}" / "KINEBACKUP" / "packs"
-    victim = max((p for p in packs.glob("*/*") if len(p.name) == 64), key=lambda p: p.stat().st_size, default=None)
+    # What the second backup wrote is all still on the computer; of the first one, changed files have only the drive's
+    # copy.
+    fresh = set(_packs(stage)) - stage.packs_of_first_backup
+    victim = max(fresh, key=lambda path: path.stat().st_size, default=None)
     if victim is None:
         raise KineError(_("the drive holds no file to damage"))
     with victim.open("r+b") as file:
@@ -261,7 +269,7 @@ def _damage_and_heal(stage: Stage) -> None:
         file.write(bytes([byte ^ 1]))
     stage.tell(
         _("Drives age: one bit of {file} on the drive is turned over. Verifying finds it.").format(
-            file=victim.relative_to(packs.parent).as_posix()[:20] + "…"
+            file=f"packs/{victim.parent.name}/{victim.name[:11]}…"
         )
     )
     stage.run("verify", "--drive", NEAR, "--full", ends_with=ExitCode.CHECK_FAILED)
