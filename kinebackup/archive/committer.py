@@ -80,9 +80,14 @@ class Committer:
     """Takes finished packs from the lanes. ``close`` ends the thread and leaves the index complete."""
 
     def __init__(
-        self, repository: Repository, entropy: Entropy, *, read_back: bool, failed: Callable[[BaseException], None]
+        self,
+        repository: Repository,
+        entropy: Entropy,
+        *,
+        read_back: Callable[[], bool],
+        failed: Callable[[BaseException], None],
     ) -> None:
-        """``failed`` hears the first error, from this thread; later packs are then dropped."""
+        """``read_back`` is asked before each pack. ``failed`` hears the first error; later packs are then dropped."""
         self._repository = repository
         self._entropy = entropy
         self._read_back = read_back
@@ -129,7 +134,7 @@ class Committer:
         store.make_directories([directory])
         item.file.commit(pack.path_of(name))
         store.sync_directories([directory, "packs"])
-        if self._read_back:
+        if self._read_back():
             self._read_back_or_remove(name, item.pack.size)
         self.bytes_written += item.pack.size
         self._repository.present[name] = item.pack.size

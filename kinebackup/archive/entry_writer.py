@@ -9,6 +9,7 @@ renamed. An interrupted restore therefore leaves nothing that could pass for a r
 
 import base64
 import errno
+import hashlib
 import os
 import stat as st
 from collections.abc import Callable
@@ -50,9 +51,7 @@ class EntryWriter:
         Raises ``Damaged`` where the content cannot be had whole, ``OSError`` where the destination refuses, or
         ``Cancelled``, for a large file may take minutes; none leaves a trace.
         """
-        temporary = (
-            f"{TEMPORARY_PREFIX}{os.getpid()}-{entry.inode}-{name.encode('utf-8', 'surrogateescape')[:32].hex()}"
-        )
+        temporary = f"{TEMPORARY_PREFIX}{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}"
         with suppress(FileNotFoundError):
             os.unlink(temporary, dir_fd=directory)
         try:

@@ -22,6 +22,7 @@ from kinebackup.archive.keyring import Entropy
 from kinebackup.archive.pack import PackWriter
 from kinebackup.archive.repository import Repository
 from kinebackup.archive.store import Buffer
+from kinebackup.errors import Cancelled
 from kinebackup.model import BlobId, CancelToken
 
 SEGMENT_BYTES = 2**20
@@ -154,7 +155,13 @@ class Packer:
         self._jobs: queue.Queue[_Queued | None] = queue.Queue(_WAITING_JOBS)
         self._buffers: queue.SimpleQueue[bytearray] = queue.SimpleQueue()
         self._open: dict[Kind, OpenSegment] = {}
-        self.committer = Committer(repository, entropy, read_back=read_back, failed=self._fail)
+        self.committer = Committer(
+            repository,
+            entropy,
+            # A person who has asked to stop is not made to wait for a drive that is not called good anyway.
+            read_back=lambda: read_back and not cancel.cancelled,
+            failed=self._fail,
+        )
         self._lanes = [Lane(repository, self.committer, entropy) for _ in range(lanes)]
         self._threads = [
             threading.Thread(target=self._work, args=(lane,), name=f"lane-{number}", daemon=True)
@@ -179,6 +186,8 @@ class Packer:
     def _guarded(self, work: Callable[[], None]) -> None:
         try:
             work()
+        except Cancelled:
+            return  # the caller's thread is told by the token; what the lanes have begun is still finished and kept
         except BaseException as error:  # noqa: BLE001 - carried to the caller's thread, which raises it
             self._fail(error)
 

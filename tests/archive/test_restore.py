@@ -4,6 +4,7 @@ Owns: real destinations. Does not know: damage on the drive (test_damage.py).
 """
 
 import errno
+import hashlib
 import os
 import subprocess
 import sys
@@ -259,8 +260,7 @@ def test_a_link_in_the_place_of_the_temporary_file_is_replaced(drive: Drive, doc
     back_up(drive, docs)
     back = below(tmp_path / "back", docs)
     back.mkdir(parents=True)
-    inode = (docs / "note.txt").stat().st_ino
-    planted = f"{TEMPORARY_PREFIX}{os.getpid()}-{inode}-{b'note.txt'.hex()}"
+    planted = f"{TEMPORARY_PREFIX}{hashlib.sha256(b'note.txt').hexdigest()[:16]}"
     (back / planted).symlink_to(tmp_path / "target")
     assert restored(drive, tmp_path / "back").problems == ()
     assert (back / "note.txt").read_bytes() == b"note"
