@@ -4,6 +4,7 @@ The repositories under tests/compat/ are never changed (CONTRIBUTING.md); ``tool
 """
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -64,6 +65,20 @@ def test_the_recovery_code_opens_a_frozen_repository_and_all_of_it_is_sound(name
     )
 
     assert check.run(problems, lambda: 0.0).result == "ok"
+
+
+def test_a_header_copy_of_another_drive_does_not_mislead_the_stand_alone_reader(tmp_path: Path) -> None:
+    expected = expected_of(FROZEN[-1])
+    shutil.copytree(COMPAT / FROZEN[-1] / FOLDER, tmp_path / FOLDER)
+    stranger = Path(__file__).parent / "vectors" / "good" / FOLDER / "header"
+    shutil.copy(stranger, tmp_path / FOLDER / "header.2")
+    (tmp_path / "code").write_text(expected["code"] + "\n")
+
+    arguments = [str(tmp_path), "--to", str(tmp_path / "back"), "--code-file", str(tmp_path / "code")]
+    done = subprocess.run([sys.executable, "-I", str(RECOVER), *arguments], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert listing(below(tmp_path / "back", expected)) == expected["snapshots"][1]["files"]
 
 
 @pytest.mark.parametrize("name", FROZEN)

@@ -54,7 +54,6 @@ def text_bytes(entry: dict[str, Any], member: str) -> bytes:  # of name or rawna
 def read_file(path: str, offset: int, length: int) -> bytes:
     need(os.path.isfile(path) and not os.path.islink(path), "missing, or not a file")
     with open(path, "rb") as file: return os.pread(file.fileno(), length, offset)
-
 def unzstd(frame: bytes, limit: int) -> bytes:  # of one zstd frame (RFC 8878) that says its size, and no more
     flags = frame[4] if frame[:4] == b"\x28\xb5\x2f\xfd" else 0
     width = (0, 2, 4, 8)[flags >> 6] or flags >> 5 & 1
@@ -78,7 +77,6 @@ def code_secret(text: str) -> bytes:  # the 28 symbols of a recovery code (§4);
     wrong = [n for n, v in groups if -1 in v or (n + sum(i * x for i, x in enumerate(v[:4], 1))) % 31 not in v[4:]]
     if len(values) == 35 and wrong: sys.stderr.write(f"code: groupe(s) / group(s) {wrong}?\n")
     return b"" if len(values) != 35 or wrong else "".join(SYMBOLS[x] for _, v in groups for x in v[:4]).encode()
-
 def unlock(raw: bytes, secrets: dict[str, bytes]) -> tuple[bytes, bytes]:
     """Master key and repository from one copy of the header (§3, §4); InvalidTag where no slot opens."""
     lines = re.fullmatch(rb"(kinebackup header 1\n(.*)\n)mac ([0-9a-f]{64})\n", raw)
@@ -251,19 +249,21 @@ class Drive:
         with naming(path):
             if follow: os.chmod(at, mode)
             os.utime(at, ns=(mtime, mtime), follow_symlinks=follow)
-
 def opened(args: argparse.Namespace) -> Drive:
     base = os.path.join(args.drive, "KINEBACKUP" if os.path.isdir(os.path.join(args.drive, "KINEBACKUP")) else "")
-    paths = [os.path.join(base, name) for name in ("header.2", "header.1", "header")]  # as written: newest first (§3)
-    if not any(map(os.path.exists, paths)): raise stop(10, "pas un disque KineBackup / not a KineBackup drive")
+    copies: list[bytes] = []
+    for name in ("header.2", "header.1", "header"):  # as written: newest first (§3)
+        with contextlib.suppress(OSError, ValueError): copies.append(read_file(os.path.join(base, name), 0, MIB))
+    if not copies: raise stop(10, "pas un disque KineBackup / not a KineBackup drive")
+    named = [re.findall(rb'"repository"\s*:\s*"(\w+)"', raw) for raw in copies]  # what most copies name comes first
     if file := args.passphrase_file or args.code_file:
         with open(file, "rb") as lines: text = re.sub(r"\r?\n\Z", "", lines.readline().decode())
     else: text = getpass.getpass("Phrase secrète ou code / passphrase or code: ")
     secrets = {} if args.code_file else {"passphrase": unicodedata.normalize("NFC", text).encode()}
     secrets |= {} if args.passphrase_file else {"recovery": code_secret(text)}
     code, why = 1, ""
-    for path in paths:
-        try: return Drive(base, *unlock(read_file(path, 0, MIB), secrets))
+    for raw, _ in sorted(zip(copies, named), key=lambda copy: -named.count(copy[1])):  # noqa: B905 -- of one length
+        try: return Drive(base, *unlock(raw, secrets))
         except InvalidTag: code, why = 12, "phrase ou code faux / wrong passphrase or code"
         except Exception as error: why = why or str(error)
     raise stop(code, why)
@@ -280,8 +280,8 @@ def main() -> int:
             snapshots.append((about["time"], name, about))
     if args.list or not args.to:
         for time, name, about in sorted(snapshots):
-            mark = "SUSPECT" if about.get("suspicious") else ""
-            sys.stdout.write(f"{name[:16]}  {time}  {about.get('host')!a} {about.get('sources')!a}  {mark}\n")
+            mark = "  SUSPECT" * bool(about.get("suspicious"))
+            sys.stdout.write(f"{name[:16]}  {time}  {about.get('host')!a} {about.get('sources')!a}{mark}\n")
         return 3 if problems else 0
     best = sorted(snapshots, key=lambda s: (not s[2].get("suspicious"), s[:2]))[-1:]
     asked = best if args.snapshot in (None, "latest") else [s for s in snapshots if s[1].startswith(args.snapshot)]
