@@ -201,5 +201,13 @@ def _below(path: str, name: str) -> str:
 
 
 def source_places(sources: Sequence[str], around: Surroundings) -> tuple[str, ...]:
-    """The places of all sources, each once."""
-    return tuple(dict.fromkeys(place for source in sources for place in places_of(source, around)))
+    """The paths of all sources, each once, by every mount that shows them.
+
+    The image file of a loop device is not among them: it holds the whole device, of which a source is a part, and a
+    target beside the source on that device does not lie inside the source.
+    """
+    found: dict[str, None] = {}
+    for source in sources:
+        path = around.table.resolve(around.system, os.path.abspath(source), is_remote).path
+        found |= dict.fromkeys((path, *around.table.aliases(path)))
+    return tuple(found)

@@ -93,6 +93,13 @@ def test_a_loop_ext4_is_described_but_is_no_usb_drive(mounter: Mounter) -> None:
     assert judged(place, simulated=True).accepted
 
 
+def test_a_target_beside_the_source_on_one_loop_device_is_not_inside_it(mounter: Mounter) -> None:
+    place = mounter.mount("drive", "-o", "loop", mounter.image("disk.img"))
+    os.mkdir(f"{place}/source")
+    os.mkdir(f"{place}/disque")
+    assert judged(f"{place}/disque", f"{place}/source", simulated=True).accepted
+
+
 def test_a_read_only_loop_is_read_only(mounter: Mounter) -> None:
     place = mounter.mount("drive", "-o", "loop,ro", mounter.image("disk.img"))
     assert gather(place).read_only
