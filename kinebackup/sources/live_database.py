@@ -17,14 +17,16 @@ from kinebackup.archive.source import LiveCopy
 from kinebackup.archive.tree import Copied
 
 COMPANION_SUFFIXES = ("-wal", "-shm", "-journal")
-_BUSY_TIMEOUT_S = 10.0
+_LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
 class DatabaseCopier:
     """Makes copies in the first of its directories that has room: RAM-backed first, then a 0700 directory on disk."""
 
-    def __init__(self, directories: Sequence[str]) -> None:
+    def __init__(self, directories: Sequence[str], *, patience_s: float = 10.0) -> None:
+        """``patience_s``: how long a database may be locked by its program before it is left to be read as it is."""
         self._directories = directories
+        self._patience_s = patience_s
 
     def copy(self, directory_fd: int, name: str) -> LiveCopy | None:
         """None where the file is no sound database, stays locked, or nowhere is there room for the copy."""
@@ -47,16 +49,19 @@ class DatabaseCopier:
         return None
 
     def _copy_into(self, staging: str, path: str) -> int | None:
-        folder = tempfile.mkdtemp(prefix="kinebackup-", dir=staging)
+        try:
+            folder = tempfile.mkdtemp(prefix="kinebackup-", dir=staging)
+        except OSError:  # a place that lost its rights is one without room
+            return None
         target = os.path.join(folder, "copy")
         try:
             with (
                 contextlib.closing(
-                    sqlite3.connect(f"file:{_quote(path)}?mode=ro", uri=True, timeout=_BUSY_TIMEOUT_S)
+                    sqlite3.connect(f"file:{_quote(path)}?mode=ro", uri=True, timeout=self._patience_s)
                 ) as live,
                 contextlib.closing(sqlite3.connect(target)) as copy,
             ):
-                live.backup(copy)
+                live.backup(copy, progress=_give_up_where_locked)
             return os.open(target, os.O_RDONLY | os.O_CLOEXEC)
         except sqlite3.Error:
             return None
@@ -64,6 +69,12 @@ class DatabaseCopier:
             for leftover in os.listdir(folder):
                 os.unlink(os.path.join(folder, leftover))
             os.rmdir(folder)
+
+
+def _give_up_where_locked(status: int, _remaining: int, _total: int) -> None:
+    """Else Python tries again for ever: a program that locks its database for itself would hold up every backup."""
+    if status in _LOCKED:
+        raise sqlite3.OperationalError("the database stays locked")
 
 
 def _quote(path: str) -> str:

@@ -125,3 +125,26 @@ def test_a_link_is_not_followed_to_a_database_elsewhere(tmp_path: Path, staging:
         (tmp_path / "docs" / "link.sqlite").symlink_to(tmp_path / "a.sqlite")
         assert copied(tmp_path / "docs", "link.sqlite", staging) is None
     assert list(staging.iterdir()) == []
+
+
+@pytest.mark.parametrize("mode", ["WAL", "DELETE"])
+def test_a_database_that_its_program_keeps_for_itself_is_left_to_be_read(
+    tmp_path: Path, staging: Path, mode: str
+) -> None:
+    with in_use(tmp_path / "a.sqlite", mode) as connection:
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.execute("BEGIN EXCLUSIVE")
+        connection.execute("INSERT INTO rdv VALUES ('not yet')")
+        fd = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            assert DatabaseCopier([str(staging)], patience_s=0.05).copy(fd, "a.sqlite") is None
+        finally:
+            os.close(fd)
+    assert list(staging.iterdir()) == []
+
+
+def test_a_place_that_may_not_be_written_in_is_passed_over(tmp_path: Path, staging: Path) -> None:
+    not_a_folder = tmp_path / "file"
+    not_a_folder.write_bytes(b"")
+    with in_use(tmp_path / "a.sqlite"):
+        assert rows(copied(tmp_path, "a.sqlite", not_a_folder, staging), tmp_path) == ["committed"]
