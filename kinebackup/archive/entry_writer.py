@@ -33,6 +33,26 @@ def stops_restore(error: OSError) -> bool:
     return error.errno in _STOPPING
 
 
+def _temporary_name(name: str) -> str:
+    return f"{TEMPORARY_PREFIX}{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}"
+
+
+def replace_by_link(source: int, first: str, directory: int, name: str) -> None:
+    """Make ``name`` a further name of ``first``, which lies in the open directory ``source``; what has the name goes.
+
+    Raises ``OSError``; what had the name is then still there.
+    """
+    temporary = _temporary_name(name)
+    with suppress(FileNotFoundError):
+        os.unlink(temporary, dir_fd=directory)
+    os.link(first, temporary, src_dir_fd=source, dst_dir_fd=directory, follow_symlinks=False)
+    try:
+        os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+    finally:  # where both are one inode already, rename(2) does nothing and leaves both names
+        with suppress(FileNotFoundError):
+            os.unlink(temporary, dir_fd=directory)
+
+
 class EntryWriter:
     """Writes entries with the blobs of one reader. One for each thread."""
 
@@ -51,7 +71,7 @@ class EntryWriter:
         Raises ``Damaged`` where the content cannot be had whole, ``OSError`` where the destination refuses, or
         ``Cancelled``, for a large file may take minutes; none leaves a trace.
         """
-        temporary = f"{TEMPORARY_PREFIX}{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}"
+        temporary = _temporary_name(name)
         with suppress(FileNotFoundError):
             os.unlink(temporary, dir_fd=directory)
         try:

@@ -7,17 +7,20 @@ The caller's thread walks the snapshot and makes directories; workers write the 
 that neighbours in a segment are read by one worker. A directory gets its own mode and times when all else is done.
 """
 
+import hashlib
 import os
 import queue
 import stat as st
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Literal
 
-from kinebackup.archive.entry_writer import EntryWriter, stops_restore
+import msgspec
+
+from kinebackup.archive.destination import Destination
+from kinebackup.archive.entry_writer import EntryWriter, replace_by_link, stops_restore
 from kinebackup.archive.repository import BlobReader, Repository
 from kinebackup.archive.snapshot import NamedSnapshot
 from kinebackup.archive.tree import Entry
@@ -30,7 +33,6 @@ Overwrite = Literal["never", "if-changed", "always"]
 WORKERS = 2
 _BATCH_FILES = 64
 _WAITING_BATCHES = 8
-_DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,56 +64,6 @@ class _Batch:
     fresh: bool
 
 
-class Destination:
-    """The directory that everything is restored below; nothing outside it is ever touched."""
-
-    def __init__(self, path: str) -> None:
-        os.makedirs(path, exist_ok=True)
-        self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-
-    def open(self, path: str) -> int:
-        """A descriptor of a directory below; raises ``OSError`` where a component is missing or is a link."""
-        fd = os.dup(self._fd)
-        for part in path.split("/") if path else []:
-            try:
-                below = os.open(part, _DIRECTORY_FLAGS, dir_fd=fd)
-            finally:
-                os.close(fd)
-            fd = below
-        return fd
-
-    def make(self, parent: str, name: str) -> bool:
-        """Make a directory; False where one is there already. It is closed to others until it gets its own mode."""
-        fd = self.open(parent)
-        try:
-            os.mkdir(name, 0o700, dir_fd=fd)
-        except FileExistsError:
-            mode = os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode
-            if not st.S_ISDIR(mode):
-                raise
-            _open_up(fd, name, st.S_IMODE(mode))
-            return False
-        else:
-            return True
-        finally:
-            os.close(fd)
-
-    def close(self) -> None:
-        os.close(self._fd)
-
-
-def _open_up(parent: int, name: str, mode: int) -> None:
-    """Let the owner write in a directory of an earlier run, which has its own mode already; it gets that again."""
-    if mode & 0o700 == 0o700:
-        return
-    with suppress(OSError):  # somebody else's: what cannot be written in it is reported file by file
-        fd = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
-        try:
-            os.chmod(f"/proc/self/fd/{fd}", mode | 0o700)
-        finally:
-            os.close(fd)
-
-
 class Restore:
     """One run."""
 
@@ -127,7 +79,7 @@ class Restore:
         self._lock = threading.Lock()
         self._queue: queue.Queue[_Batch | None] = queue.Queue(_WAITING_BATCHES)
         self._directories: list[tuple[str, Entry]] = []
-        self._links: dict[str, str] = {}  # the name that is written; the others are linked to it when all is written
+        self._links: dict[bytes, str] = {}  # the name that is written; the others are linked to it when all is written
         self._foreign: set[str] = set()
         self._later: list[tuple[str, Entry]] = []
         self._error: BaseException | None = None
@@ -217,7 +169,7 @@ class Restore:
             is_fresh = fresh.pop(path, False)
             for entry in entries:
                 if entry.link:  # the same name in each run: a run that goes on finds what an earlier one wrote
-                    self._links.setdefault(entry.link, _join(path, entry.path_name))
+                    self._links.setdefault(_inode_of(entry), _join(path, entry.path_name))
             for at in range(0, len(entries), _BATCH_FILES):
                 self._check()
                 self._queue.put(_Batch(path, entries[at : at + _BATCH_FILES], is_fresh))
@@ -256,7 +208,7 @@ class Restore:
             os.close(directory)
 
     def _is_first_link(self, entry: Entry, path: str) -> bool:
-        if self._links[entry.link] == path:
+        if self._links[_inode_of(entry)] == path:
             return True
         with self._lock:
             self._later.append((path, entry))
@@ -309,10 +261,10 @@ class Restore:
             parent, _, name = path.rpartition("/")
             directory = self._destination.open(parent)
             try:
-                first = self._links[entry.link]
+                first = self._links[_inode_of(entry)]
                 if first in self._foreign or not self._link(first, directory, name):
                     self._write_entry(directory, entry, path, reader)
-                    self._links[entry.link] = path
+                    self._links[_inode_of(entry)] = path
                 elif entry.type == "file":
                     self._counts.restored += 1
             finally:
@@ -325,9 +277,7 @@ class Restore:
         except OSError:
             return False
         try:
-            with suppress(FileNotFoundError):
-                os.unlink(name, dir_fd=directory)
-            os.link(first_name, name, src_dir_fd=source, dst_dir_fd=directory, follow_symlinks=False)
+            replace_by_link(source, first_name, directory, name)
         except OSError:
             return False
         else:
@@ -380,6 +330,15 @@ class Restore:
         with self._lock:
             self._counts.problems.append(problem)
         self._monitor.problem(problem)
+
+
+def _inode_of(entry: Entry) -> bytes:
+    """The same for entries that are to be one inode: of one ``link``, and alike in all but the name.
+
+    ``link`` alone does not do: an inode's number is given to another file once the first is deleted, a device's after
+    a restart. Linked to the wrong one, a file would come back with another's content.
+    """
+    return hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(entry, name="", rawname=""))).digest()
 
 
 def _join(parent: str, name: str) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from forged_snapshot import an_entry, forge
 from practice import Drive, back_up, below, enroll, loaded, make_patients, noise, restored, seen
 
 from kinebackup.archive.entry_writer import TEMPORARY_PREFIX
@@ -203,6 +204,45 @@ def test_a_hard_link_is_made_to_a_name_that_an_earlier_run_restored(drive: Drive
     (back / "b.txt").unlink()
     restored(drive, tmp_path / "back")
     assert (back / "a.txt").stat().st_ino == (back / "b.txt").stat().st_ino
+
+
+def test_two_files_that_were_given_one_number_do_not_become_one(drive: Drive, docs: Path, tmp_path: Path) -> None:
+    """An inode's number is used again once its file is deleted, also while a backup runs."""
+    old = an_entry("a.txt", [b"Dupont"], drive, link="803:1234")
+    new = an_entry("b.txt", [b"Martin"], drive, link="803:1234")
+    twin = an_entry("c.txt", [b"Martin"], drive, link="803:1234")
+    forge(drive, docs, [old, new, twin], [b"Dupont", b"Martin"])
+    report = restored(drive, tmp_path / "back")
+    back = below(tmp_path / "back", docs)
+    assert [(back / name).read_bytes() for name in ("a.txt", "b.txt", "c.txt")] == [b"Dupont", b"Martin", b"Martin"]
+    assert (back / "b.txt").stat().st_ino == (back / "c.txt").stat().st_ino
+    assert (report.files_restored, report.problems) == (3, ())
+
+
+def test_a_hard_link_that_cannot_be_restored_leaves_what_was_there(drive: Drive, docs: Path, tmp_path: Path) -> None:
+    (docs / "a.txt").write_bytes(noise("saved", 700_000))
+    os.link(docs / "a.txt", docs / "b.txt")
+    back_up(drive, docs)
+    for path in drive.files("packs"):
+        data = bytearray(path.read_bytes())
+        if len(data) > 700_000:
+            data[1000] ^= 1
+            path.write_bytes(data)
+    back = below(tmp_path / "back", docs)
+    back.mkdir(parents=True)
+    (back / "b.txt").write_bytes(b"my only copy")
+    report = restored(drive, tmp_path / "back", overwrite="always")
+    assert kinds(report) == [("damaged", "a.txt"), ("damaged", "b.txt")]
+    assert (back / "b.txt").read_bytes() == b"my only copy"
+
+
+def test_a_hard_link_over_a_name_of_the_same_file_leaves_nothing_else(drive: Drive, docs: Path, tmp_path: Path) -> None:
+    (docs / "a.txt").write_bytes(b"saved")
+    os.link(docs / "a.txt", docs / "b.txt")
+    back_up(drive, docs)
+    restored(drive, tmp_path / "back")
+    restored(drive, tmp_path / "back", overwrite="always")
+    assert sorted(path.name for path in below(tmp_path / "back", docs).iterdir()) == ["a.txt", "b.txt"]
 
 
 def test_a_folder_in_the_place_of_a_file_stays(drive: Drive, docs: Path, tmp_path: Path) -> None:
