@@ -138,6 +138,9 @@ def _walker(
     tally = Tally()
     reader = BlobReader(repository)
     writer = TreeWriter(repository, packer) if packer else None
+    # A file that changed in the same tick of the clock in which it was read looks unchanged: files that changed after
+    # the parent began, or just before, are read again (the kernel's clock ticks every 10 ms at most).
+    trust_before_ns = int(parent.snapshot.taken_at.timestamp() * 1e9) - 20_000_000 if parent else 0
     saver: Saver = DrySaver(tally)
     if packer and writer:
         saver = FileSaver(
@@ -146,6 +149,7 @@ def _walker(
             packer=packer,
             writer=writer,
             tally=tally,
+            trust_before_ns=trust_before_ns,
             cancel=cancel,
             monitor=monitor,
         )
@@ -154,9 +158,7 @@ def _walker(
         saver=saver,
         writer=writer,
         tally=tally,
-        # A file that changed in the same tick of the clock in which it was read looks unchanged: files that
-        # changed after the parent began, or just before, are read again (the kernel's clock ticks every 10 ms at most).
-        trust_before_ns=int(parent.snapshot.taken_at.timestamp() * 1e9) - 20_000_000 if parent else 0,
+        trust_before_ns=trust_before_ns,
         look_up_blobs=parent is None or not repository.has_all_of(parent.snapshot),
         cancel=cancel,
         monitor=monitor,

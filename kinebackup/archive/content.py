@@ -99,47 +99,51 @@ class LargeFileReader:
         bytes_read = 0
         for reading in range(1, _READINGS + 1):
             before = os.fstat(fd)
-            extents = find_extents(fd, before)
-            ids, size = self._read_once(fd, before, extents, lane)
-            bytes_read += size if extents is None else sum(length for _, length in extents)
-            after = os.fstat(fd)
+            wanted = find_extents(fd, before)
+            # One byte more than expected shows that the file grew; a log that grows all the time would never end.
+            stretches = [(0, before.st_size + 1)] if wanted is None else wanted
+            ids, got = self._read_once(fd, before, stretches, lane)
+            bytes_read += sum(length for _, length in got)
+            size, after = _size_of(got, wanted, before), os.fstat(fd)
             steady = size == before.st_size and same_file_state(before, after)
             if steady or reading == _READINGS:
                 break
-        content = Content(size, steady, after, bytes_read, extents=extents)
+        content = Content(size, steady, after, bytes_read)
+        content.extents = got if wanted is not None else None
         self._keep_ids(ids, content, lane)
         return content
 
     def _read_once(
-        self, fd: int, before: os.stat_result, extents: list[tuple[int, int]] | None, lane: Lane
-    ) -> tuple[bytearray, int]:
-        """The ids of the blobs, joined, and the size that the file turned out to have."""
+        self, fd: int, before: os.stat_result, wanted: list[tuple[int, int]], lane: Lane
+    ) -> tuple[bytearray, list[tuple[int, int]]]:
+        """The ids of the blobs, joined, and what of the wanted stretches was there: of the last one, perhaps a part."""
         head = os.pread(fd, _HEAD_BYTES, 0)
         cutter = Cutter(cutting_for(self.name, head, before.st_size, self.keys.chunker_seed))
         if not lane.window:
             lane.window = bytearray(WINDOW_BYTES)
         window = memoryview(lane.window)
         ids = bytearray()
-        filled = total = 0
-        # One byte more than expected shows that the file grew; a log that grows all the time would never end.
-        for offset, wanted in extents if extents is not None else [(0, before.st_size + 1)]:
+        filled = 0
+        got: list[tuple[int, int]] = []
+        for offset, length in wanted:
             at = offset
-            while at < offset + wanted:
+            while at < offset + length:
                 self.cancel.check()
-                count = _fill(fd, window[filled : filled + min(len(window) - filled, offset + wanted - at)], at)
+                count = _fill(fd, window[filled : filled + min(len(window) - filled, offset + length - at)], at)
                 if not count:
                     break
                 at += count
                 filled += count
-                total += count
                 if filled == len(window):
                     filled = self._store(window, filled, cutter, ids, lane, last=False)
+            if at > offset:
+                got.append((offset, at - offset))
+            if at < offset + length:
+                break
         if filled:
             self._store(window, filled, cutter, ids, lane, last=True)
         lane.flush()
-        if extents is None:
-            return ids, total
-        return ids, before.st_size if total == sum(length for _, length in extents) else total
+        return ids, got
 
     def _store(self, window: memoryview, filled: int, cutter: Cutter, ids: bytearray, lane: Lane, *, last: bool) -> int:
         """Store the certain pieces of the window; moves the rest to its front and returns its length."""
@@ -167,6 +171,13 @@ class LargeFileReader:
             if self.index.claim(blob_id):
                 lane.put(Kind.LIST, blob_id, part)
         lane.flush()
+
+
+def _size_of(got: list[tuple[int, int]], wanted: list[tuple[int, int]] | None, before: os.stat_result) -> int:
+    """The size of the file as it was read: a sparse one that was read to its last stretch may end in a hole."""
+    if wanted is not None and got == wanted:
+        return before.st_size
+    return sum(got[-1]) if got else 0
 
 
 def find_extents(fd: int, stat: os.stat_result) -> list[tuple[int, int]] | None:

@@ -64,6 +64,7 @@ class FoundFile:
     entry: Entry
     old: Entry | None
     names: Set[str]
+    doubt: str = ""  # why its content may be of no use, though it was read well
 
 
 class Saver(Protocol):
@@ -111,9 +112,12 @@ class FileSaver:
         packer: Packer,
         writer: TreeWriter,
         tally: Tally,
+        trust_before_ns: int,
         cancel: CancelToken,
         monitor: Monitor,
     ) -> None:
+        """``trust_before_ns``: see ``Walker``."""
+        self._trust_before_ns = trust_before_ns
         self._keys = repository.keys
         self._index = repository.index
         self._reader = reader
@@ -177,22 +181,22 @@ class FileSaver:
             raise FileNotFoundError(file.path)  # replaced by something else since the folder was listed
         file.entry.xattrs = encode_xattrs(file.directory.xattrs(None, fd))
         name, names = file.name, file.names
-        in_use = f"{name}-wal" in names or f"{name}-journal" in names
-        if in_use and (live := self._live_copy(file, fd)):
-            self._save_copy(file, live)
-            return False
+        if (f"{name}-wal" in names or f"{name}-journal" in names) and _is_database(fd):
+            if live := file.directory.live_copy(name):
+                self._save_copy(file, live)
+                return False
+            file.doubt = "this database is in use and could not be copied; it is saved as it lies on the disk"
         if now.st_size <= SMALL_FILE_BYTES and (now.st_blocks * 512 >= now.st_size or find_extents(fd, now) is None):
             content = read_small(fd, now, keys=self._keys, index=self._index, packer=self._packer)
             if content is not None:
-                if not content.steady and (live := self._live_copy(file, fd)):
+                if not content.steady and _is_database(fd) and (live := file.directory.live_copy(name)):
                     self._save_copy(file, live)
                     return False
                 self._finish(file, content)
                 self._append(file)
                 return False
         self._append(file)
-        is_database = os.pread(fd, len(SQLITE_MAGIC), 0) == SQLITE_MAGIC
-        self._read_in_lane(file, fd, file.directory.duplicate() if is_database else None)
+        self._read_in_lane(file, fd, file.directory.duplicate() if _is_database(fd) else None)
         return True
 
     def _append(self, file: FoundFile) -> None:
@@ -200,11 +204,6 @@ class FileSaver:
         file.node.reusable = (
             False  # where all turns out as before, the same tree has the same id and is not stored again
         )
-
-    def _live_copy(self, file: FoundFile, fd: int) -> LiveCopy | None:
-        if os.pread(fd, len(SQLITE_MAGIC), 0) != SQLITE_MAGIC:
-            return None
-        return file.directory.live_copy(file.name)
 
     def _save_copy(self, file: FoundFile, live: LiveCopy) -> None:
         """Read a database's copy instead of the file itself. The caller closes the file; the lane closes the copy."""
@@ -251,6 +250,7 @@ class FileSaver:
         content = reader.read(fd, lane)
         if not content.steady and directory and (live := directory.live_copy(file.name)):
             file.entry.copied = live.copied
+            file.doubt = ""
             try:
                 content = reader.read(live.fd, lane)
             finally:
@@ -263,10 +263,12 @@ class FileSaver:
         if entry.copied is None and content.stat is not None:
             entry.mtime = tree.bounded_time(content.stat.st_mtime_ns)
             entry.ctime = tree.bounded_time(content.stat.st_ctime_ns)
-        if not content.steady:
+        doubt = (
+            file.doubt if content.steady else "this file changed each time it was read; it will be read again next time"
+        )
+        if doubt:
             entry.uncertain = True
-            text = "this file changed each time it was read; it will be read again next time"
-            self._problem("uncertain", file.path, text)
+            self._problem("uncertain", file.path, doubt)
         if entry.link:
             with self._lock:
                 self._by_link[entry.link] = entry
@@ -302,10 +304,16 @@ class FileSaver:
             wal = os.stat(f"{file.name}-wal", dir_fd=file.directory.fd, follow_symlinks=False)
             if (wal.st_size, wal.st_mtime_ns) != (old.copied.wal_size, old.copied.wal_mtime):
                 return False
+            if wal.st_mtime_ns >= self._trust_before_ns:
+                return False
         except OSError:
             if old.copied.wal_size:
                 return False
         return self.lists_are_there(old) and all(self._index.has(tree.blob_id(text)) for text in old.blobs)
+
+
+def _is_database(fd: int) -> bool:
+    return os.pread(fd, len(SQLITE_MAGIC), 0) == SQLITE_MAGIC
 
 
 def _belongs_to_copy(node: Node, name: str) -> bool:

@@ -320,10 +320,16 @@ class Walker:
         node = self._node(entry, old)
         here.node.children.append((node, node.old_tree))
         if here.directory.crosses_mount(item.stat):
+            here.node.reusable = False  # seldom, and not worth a comparison
             return None
         old_below = self._old_entries(node.old_tree, path.strip("/"))  # before anything is open: the drive may fail
         try:
             directory = here.directory.open_directory(item.name)
+        except FileNotFoundError:
+            here.node.entries = [known for known in here.node.entries if known is not entry]
+            here.node.reusable = False
+            self.tally.dirs -= 1
+            return None
         except OSError as error:
             self.problem("unreadable", path, f"this folder cannot be opened ({error.strerror})")
             here.node.reusable = False
