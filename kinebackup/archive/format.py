@@ -20,6 +20,7 @@ MIN_SEALED_FILE_BYTES = FRAME_BYTES + TAG_BYTES
 MAX_BLOB_BYTES = 16 * 2**20
 MAX_SEGMENT_BYTES = 16 * 2**20
 MAX_RECORD_BYTES = 64 * 2**20  # plaintext of an index, table or snapshot record, after decompression
+MAX_SEALED_RECORD_BYTES = 66 * 2**20  # the same record as it lies on the drive
 MAX_PACK_SEGMENTS = 65_536
 MAX_PACK_BLOBS = 1_048_576
 MAX_INDEX_BLOBS = 1_048_576

@@ -14,6 +14,7 @@ from kinebackup.archive.format import (
     ID_BYTES,
     MAX_PACK_BLOBS,
     MAX_PACK_SEGMENTS,
+    MAX_SEALED_RECORD_BYTES,
     MAX_SEGMENT_BYTES,
     PACK,
     TAG_BYTES,
@@ -211,7 +212,9 @@ def parse_table(read: Callable[[int, int], bytes], size: int, keys: RepositoryKe
         raise Damaged("a pack is too short")
     table_size, segment_count = _TRAILER.unpack(read(size - TRAILER_BYTES, TRAILER_BYTES))
     table_at = size - TRAILER_BYTES - table_size
-    if table_at < FRAME_BYTES or table_size < TAG_BYTES or segment_count > MAX_PACK_SEGMENTS:
+    if table_at < FRAME_BYTES or not TAG_BYTES <= table_size <= MAX_SEALED_RECORD_BYTES:
+        raise Damaged("a pack's trailer is impossible")
+    if segment_count > MAX_PACK_SEGMENTS:
         raise Damaged("a pack's trailer is impossible")
     salt = decode_frame(read(0, FRAME_BYTES), PACK)
     opener = RecordOpener(keys, PACK, salt)

@@ -11,7 +11,15 @@ from contextlib import suppress
 import msgspec
 
 from kinebackup.archive import compression, header, index, pack, snapshot
-from kinebackup.archive.format import INDEX, MAX_HEADER_BYTES, MAX_INDEX_BLOBS, PACK, Kind
+from kinebackup.archive.format import (
+    FRAME_BYTES,
+    INDEX,
+    MAX_HEADER_BYTES,
+    MAX_INDEX_BLOBS,
+    MAX_SEALED_RECORD_BYTES,
+    PACK,
+    Kind,
+)
 from kinebackup.archive.header import Header, UnlockedHeader
 from kinebackup.archive.index import Index, IndexTable, Location
 from kinebackup.archive.keyring import Keyring, Secret
@@ -34,6 +42,11 @@ def is_file_name(name: str) -> bool:
     return len(name) == 64 and all(c in "0123456789abcdef" for c in name)
 
 
+def read_header_copy(store: Store, name: str) -> bytes:
+    """One copy; of a file that is too long to be one, no more than shows it. Raises ``NotFound`` or ``Damaged``."""
+    return store.read(name, 0, min(store.size(name), MAX_HEADER_BYTES + 1))
+
+
 def read_header_copies(store: Store) -> list[bytes]:
     """The header copies that can be read.
 
@@ -43,7 +56,7 @@ def read_header_copies(store: Store) -> list[bytes]:
     unreadable: Damaged | None = None
     for name in HEADER_COPIES:
         try:
-            copies.append(store.read(name, 0, min(store.size(name), MAX_HEADER_BYTES + 1)))
+            copies.append(read_header_copy(store, name))
         except NotFound:
             continue
         except Damaged as error:
@@ -98,7 +111,7 @@ def heal_header(repository: "Repository") -> list[Problem]:
     found: dict[str, bytes] = {}
     for name in HEADER_COPIES:
         with suppress(NotFound, Damaged):
-            found[name] = repository.store.read(name, 0, min(repository.store.size(name), MAX_HEADER_BYTES + 1))
+            found[name] = read_header_copy(repository.store, name)
     newest: bytes | None = None
     for data, candidate in header.candidates(found.values()):
         with suppress(Damaged):
@@ -223,7 +236,10 @@ class Repository:
         return IndexTable(compression.decompress(open_single(self.keys, INDEX, data)))
 
     def _read_named(self, directory: str, name: FileName) -> bytes:
-        data = self.store.read(f"{directory}/{name}")
+        path = f"{directory}/{name}"
+        if self.store.size(path) > FRAME_BYTES + MAX_SEALED_RECORD_BYTES:  # before there is a buffer for it
+            raise Damaged(_("it is longer than such a file may be"))
+        data = self.store.read(path)
         if hashlib.sha256(data).hexdigest() != name:
             raise Damaged(_("its bytes are not those that its name stands for"))
         return data

@@ -21,13 +21,14 @@ from kinebackup.archive.committer import write_file
 from kinebackup.archive.format import PACK
 from kinebackup.archive.pack import BlobPlace, Segment
 from kinebackup.archive.references import Listing, ReferenceWalk, Trace, listing_of, trace
-from kinebackup.archive.repository import HEADER_COPIES, Repository
+from kinebackup.archive.repository import HEADER_COPIES, Repository, read_header_copy
 from kinebackup.archive.seal import RecordOpener
 from kinebackup.archive.snapshot import NamedSnapshot
 from kinebackup.errors import Damaged, KineError, NotFound
 from kinebackup.model import BlobId, CancelToken, FileName, Monitor, Problem, VerifyReport
 
 WORKERS = 2
+MAX_PACK_BYTES = 2**30  # thirty times what a writer makes: a longer file is no pack, and must not cost that memory
 MAX_AFFECTED = 1000
 
 
@@ -70,6 +71,8 @@ class PackChecker:
         store, path = self._repository.store, pack.path_of(name)
         try:
             size = store.size(path)
+            if size > MAX_PACK_BYTES:
+                return self._failed(name, 0, "it is longer than a pack is")
             if len(self._buffer) < size:
                 self._buffer = bytearray(size)
             view = memoryview(self._buffer)[:size]
@@ -196,7 +199,7 @@ class Verification:
         newest = header.encode(repository.header, repository.keys)
         for name in HEADER_COPIES:
             try:
-                data = repository.store.read(name)
+                data = read_header_copy(repository.store, name)
                 if data == newest:
                     continue
                 found = header.decode(data)

@@ -26,7 +26,7 @@ def _write(store: FolderStore) -> None:
     changed = False
     for name in NAMES:
         data = (resources.files("kinebackup.recover") / name).read_bytes()
-        if _current(store, name) != data:
+        if _beginning(store, name, len(data) + 1) != data:
             pending = store.create()
             try:
                 pending.write(data)
@@ -41,8 +41,8 @@ def _write(store: FolderStore) -> None:
         store.sync_directories([""])
 
 
-def _current(store: Store, name: str) -> bytes | None:
+def _beginning(store: Store, name: str, size: int) -> bytes | None:
     try:
-        return store.read(name)
+        return store.read(name, 0, min(size, store.size(name)))
     except KineError:
         return None

@@ -456,6 +456,28 @@ def test_a_pack_that_was_wrong_before_it_was_written_is_found_although_its_diges
     assert verified(drive).problems == ()
 
 
+@pytest.mark.parametrize("what", ["packs", "index", "snapshots", "header.1"])
+def test_a_file_of_a_terabyte_costs_no_memory(scene: Scene, drive: Drive, what: str) -> None:
+    """A hostile drive needs no room for a file of holes; who reads it whole has no memory left."""
+    victim = drive.root / what if what.startswith("header") else drive.files(what)[0]
+    os.truncate(victim, 2**40)
+    report = verified(drive)
+    assert str(victim.relative_to(drive.root)) in {problem.path for problem in report.problems}
+
+
+def test_a_pack_that_nobody_lists_and_that_claims_a_table_of_gigabytes_costs_no_memory(
+    scene: Scene, drive: Drive
+) -> None:
+    stray = drive.root / "packs" / "ab" / ("ab" * 32)
+    stray.parent.mkdir(exist_ok=True)
+    with stray.open("wb") as file:
+        file.truncate(2**40)
+        file.seek(2**40 - 8)
+        file.write(b"\xf0\xff\xff\xff\x01\x00\x00\x00")
+    with opened(drive) as repository:
+        assert [problem.path for problem in repository.load()] == [f"packs/ab/{'ab' * 32}"]
+
+
 @pytest.mark.parametrize("copies", [("header",), ("header", "header.1")])
 def test_some_copies_of_the_header_rolled_back_are_named_and_the_newest_counts(
     scene: Scene, drive: Drive, copies: tuple[str, ...]
