@@ -154,10 +154,10 @@ class Committer:
             raise
 
     def _write_index(self) -> None:
-        if not self._unlisted:
-            return
-        plain = index.encode(self._unlisted)
-        write_index(self._repository, plain, self._entropy)
+        # Mostly one group; after the loss of all index files, as many as the whole drive needs.
+        for group in index.grouped(self._unlisted):
+            plain = index.encode(group)
+            write_index(self._repository, plain, self._entropy)
+            self._repository.index.add(IndexTable(plain))
         self._repository.unlisted = []
-        self._repository.index.add(IndexTable(plain))
         self._unlisted = []

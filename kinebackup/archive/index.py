@@ -10,7 +10,7 @@ import struct
 import sys
 from array import array
 from bisect import bisect_left
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from operator import add, ge, gt
@@ -22,6 +22,7 @@ from kinebackup.model import BlobId, FileName
 
 FLUSH_BLOBS = 65_536  # a run writes an index file after so many new blobs: the resume point, and bounded memory
 
+_LOT_BLOBS = MAX_INDEX_BLOBS // 4  # of a group of packs; a single pack may have more
 _LEAD_BYTES = 3
 
 _COUNTS = struct.Struct("<IIII")
@@ -191,6 +192,20 @@ class IndexTable:
             yield pack, record, offset, sealed, plain, codec, kind
 
 
+def grouped(packs: Iterable[Pack]) -> Iterator[list[Pack]]:
+    """The packs in lots, each of which one index file can list."""
+    group: list[Pack] = []
+    count = 0
+    for item in packs:
+        if group and count + item.blob_count > _LOT_BLOBS:
+            yield group
+            group, count = [], 0
+        group.append(item)
+        count += item.blob_count
+    if group:
+        yield group
+
+
 def encode(packs: Sequence[Pack]) -> bytes:
     """The plaintext of an index file for these packs."""
     names = bytearray()
@@ -221,7 +236,7 @@ def merge(tables: Sequence[IndexTable], keep: Collection[FileName]) -> list[byte
     pack_count = 0
     seen: set[FileName] = set()
     for table in tables:
-        if entries and len(entries) + table.count > MAX_INDEX_BLOBS // 4:
+        if entries and len(entries) + table.count > _LOT_BLOBS:
             out.append(_assemble(pack_count, names, segments, entries))
             names, segments, entries, pack_count = bytearray(), bytearray(), [], 0
         new_pack: dict[int, int] = {}

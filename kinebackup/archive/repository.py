@@ -5,7 +5,7 @@ Owns: opening and creating, the index as loaded, `BlobReader`. Does not know: ho
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
 import msgspec
@@ -15,7 +15,6 @@ from kinebackup.archive.format import (
     FRAME_BYTES,
     INDEX,
     MAX_HEADER_BYTES,
-    MAX_INDEX_BLOBS,
     MAX_SEALED_RECORD_BYTES,
     PACK,
     Kind,
@@ -213,7 +212,7 @@ class Repository:
                 problems.append(Problem("missing", pack.path_of(name), _("a pack is not on the drive any more")))
             elif self.present[name] != size:
                 problems.append(Problem("damaged", pack.path_of(name), _("a pack has another length than was written")))
-        tables += [IndexTable(index.encode(group)) for group in _groups(self.unlisted)]
+        tables += [IndexTable(index.encode(group)) for group in index.grouped(self.unlisted)]
         for table in tables:
             table.set_usable(self.present, self.damaged_names)
         self.index = Index(tables)
@@ -281,19 +280,6 @@ class Repository:
             if listing
             else _("this drive has no snapshot yet"),
         )
-
-
-def _groups(packs: Iterable[Pack]) -> Iterable[list[Pack]]:
-    group: list[Pack] = []
-    count = 0
-    for item in packs:
-        if group and count + item.blob_count > MAX_INDEX_BLOBS // 4:
-            yield group
-            group, count = [], 0
-        group.append(item)
-        count += item.blob_count
-    if group:
-        yield group
 
 
 class BlobReader:
