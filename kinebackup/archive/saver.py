@@ -170,6 +170,9 @@ class FileSaver:
             return False
         _fill_entry(entry, _content_of(twin))
         entry.xattrs = twin.xattrs
+        if twin.uncertain:
+            entry.uncertain = True
+            self._problem("uncertain", file.path, "this is another name of a file that is uncertain")
         self._append(file)
         self._count(entry, file.old, bytes_read=0)
         return True

@@ -89,3 +89,14 @@ def test_a_database_in_use_that_cannot_be_copied_is_saved_as_it_is_and_reported(
         report = back_up(drive, FolderSource(str(docs), copier=None))
 
     assert kinds(report) == [("uncertain", "cabinet.sqlite")]
+
+
+def test_every_name_of_an_uncertain_file_is_uncertain(drive: Drive, docs: Path) -> None:
+    """Else the second one would be kept for good, as long as nobody changes the file again."""
+    with closing(sqlite3.connect(docs / "a.sqlite")) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("CREATE TABLE rdv (note TEXT)")
+        connection.commit()
+        os.link(docs / "a.sqlite", docs / "b.sqlite")
+        report = back_up(drive, docs)
+    assert kinds(report) == [("uncertain", "a.sqlite"), ("uncertain", "b.sqlite")]
