@@ -51,7 +51,7 @@ def enroll(
     )
     made = enroll_drive(wish, session.practice, session.world)
     for notice in made.notices:
-        session.output.say(f"! {notice.message}; {notice.hint}")
+        session.output.warn(notice.message, notice.hint)
     document = {
         "label": made.drive.label,
         "place": made.drive.place,

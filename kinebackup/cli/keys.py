@@ -8,7 +8,7 @@ import click
 from kinebackup.archive.keyring import Passphrase, Slot, kind_text
 from kinebackup.archive.snapshot import parse_time
 from kinebackup.cli.asking import ask_new_passphrase, can_ask, confirm
-from kinebackup.cli.session import Session, first_line, pass_session
+from kinebackup.cli.session import Session, first_line, new_passphrase_from, pass_session
 from kinebackup.cli.setup import code_text, new_secret_file, shown_code
 from kinebackup.cli.tables import columns
 from kinebackup.cli.words import time_text
@@ -16,7 +16,6 @@ from kinebackup.errors import ConfigError
 from kinebackup.i18n import _
 from kinebackup.jobs import key_job
 from kinebackup.jobs.key_job import KeyChange
-from kinebackup.jobs.practice import new_passphrase
 
 
 @click.group(help=_("Manage passphrases and recovery codes."))
@@ -72,7 +71,7 @@ def add(session: Session, /, passphrase_file: str | None, recovery_code: bool, r
         lines = code_text(recovery_code_file, code)
         _result(session, change, lines, shown_code(recovery_code_file, code), must_show=code)
         return
-    new = new_passphrase(first_line(passphrase_file)) if passphrase_file else ask_new_passphrase()
+    new = _new_passphrase(session, passphrase_file)
     change = key_job.add_passphrase(practice, new, session.world)
     _result(session, change, (_("The passphrase is added, as key {id}.").format(id=change.slot.id),))
 
@@ -102,9 +101,13 @@ def change_passphrase(
         raise ConfigError(_("the new passphrase is missing"), _("give it in a file: --new-passphrase-file"))
     current = Passphrase.of(first_line(passphrase_file)) if passphrase_file else None
     old = key_job.passphrase_slot(practice, key_id, current)
-    new = new_passphrase(first_line(new_passphrase_file)) if new_passphrase_file else ask_new_passphrase()
+    new = _new_passphrase(session, new_passphrase_file)
     change = key_job.change_passphrase(practice, old, new, session.world)
     _result(session, change, (_("The passphrase is changed; its key is now {id}.").format(id=change.slot.id),))
+
+
+def _new_passphrase(session: Session, file: str | None) -> Passphrase:
+    return new_passphrase_from(file, session.output) if file else ask_new_passphrase()
 
 
 def _result(

@@ -6,6 +6,7 @@ stdout is for results, stderr for progress, warnings and errors; with ``--json``
 """
 
 import json
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, is_dataclass
@@ -20,6 +21,7 @@ if TYPE_CHECKING:  # rich takes longer to import than most commands take to run
     from kinebackup.cli.progress import ProgressBar
 
 MAX_PROBLEMS_SHOWN = 10
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _FRENCH_SPACES = "\u00a0\u202f"  # before « : » and in numbers; Python does not count them as printable
 
 
@@ -35,7 +37,7 @@ class Output:
         """The result: a JSON document, or what ``words`` says."""
         self.end_progress()
         if self.as_json:
-            sys.stdout.write(json.dumps(to_plain(document), ensure_ascii=False) + "\n")
+            sys.stdout.write(json_line(document))
         elif not self.quiet:
             text = words()
             if text:
@@ -46,6 +48,11 @@ class Output:
         self.end_progress()
         if not self.quiet and not self.as_json:
             sys.stderr.write(printable(text) + "\n")
+
+    def warn(self, message: str, hint: str = "") -> None:
+        """Something that may do harm: said on stderr whatever was asked for."""
+        self.end_progress()
+        sys.stderr.write(f"! {printable(with_hint(message, hint))}\n")
 
     def problems(self, problems: tuple[Problem, ...]) -> None:
         """Problems, the first few in full."""
@@ -63,7 +70,7 @@ class Output:
         self.end_progress()
         if self.as_json:
             document = {"error": {"code": int(error.exit_code), "message": error.message, "hint": error.hint}}
-            sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
+            sys.stdout.write(json_line(document))
         sys.stderr.write(printable(_("kinebackup: error: {message}").format(message=error.message)) + "\n")
         if error.hint:
             sys.stderr.write(printable(_("hint: {hint}").format(hint=error.hint)) + "\n")
@@ -83,6 +90,11 @@ class Output:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def with_hint(message: str, hint: str) -> str:
+    """Both on one line, as French and English put them together."""
+    return _("{message}; {hint}").format(message=message, hint=hint) if hint else message
 
 
 def _affected(problem: Problem) -> str:
@@ -110,16 +122,23 @@ def _escaped(character: str) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
+def json_line(document: object) -> str:
+    """One line of JSON. A byte of a name that is no UTF-8 is a lone surrogate (PEP 383), written as an escape.
+
+    So a Python program gets the name's bytes with ``os.fsencode``, and can give the name back as an argument.
+    """
+    text = json.dumps(to_plain(document), ensure_ascii=False)
+    return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n"
+
+
 def to_plain(value: object) -> Any:
-    """Dataclasses, tuples and mappings as JSON knows them; undecodable names as escapes; times as text, UTC."""
+    """Dataclasses, tuples and mappings as JSON knows them; times as text, UTC."""
     if is_dataclass(value) and not isinstance(value, type):
         return to_plain(asdict(value))
     if isinstance(value, Mapping):
         return {str(key): to_plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [to_plain(item) for item in value]
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode("utf-8")
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     return value

@@ -81,7 +81,7 @@ def restore(
     target = os.path.abspath(destination)
     order = RestoreOrder(snapshot, paths, target, overwrite=overwrite, dry_run=dry_run)
     for notice in check_destination(target, session.world, allow_cloud=allow_cloud_destination):
-        session.output.say(f"! {notice.message}; {notice.hint}")
+        session.output.warn(notice.message, notice.hint)
     with opened(session, drive, secret, snapshot) as found:
         monitor = session.output.monitor()
         restored = restore_files(found, order, session.world, cancel=session.cancel, monitor=monitor)

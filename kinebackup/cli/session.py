@@ -16,7 +16,7 @@ from kinebackup.cli.output import Output
 from kinebackup.config import Config, default_path, load
 from kinebackup.errors import ConfigError, KineError
 from kinebackup.i18n import _, language_from, set_language
-from kinebackup.jobs.practice import Practice
+from kinebackup.jobs.practice import MIN_PASSPHRASE, Practice, is_short
 from kinebackup.jobs.world import World
 from kinebackup.model import CancelToken
 
@@ -72,6 +72,17 @@ def secret_from(passphrase_file: str | None, code_file: str | None) -> Secret | 
     if code_file:
         return RecoveryCode.of(first_line(code_file))
     return None
+
+
+def new_passphrase_from(file: str, output: Output) -> Passphrase:
+    """A new passphrase out of a file. A short one is the choice of who wrote the script: it is only warned of."""
+    passphrase = Passphrase.of(first_line(file))
+    if is_short(passphrase):
+        output.warn(
+            _("this passphrase has fewer than {count} characters").format(count=MIN_PASSPHRASE),
+            _("who steals a drive could guess it; a longer one: kinebackup key change-passphrase"),
+        )
+    return passphrase
 
 
 def first_line(path: str) -> str:

@@ -14,10 +14,10 @@ import click
 
 from kinebackup.archive.keyring import Secret
 from kinebackup.cli.asking import ask_new_passphrase, ask_secret
-from kinebackup.cli.session import Session, first_line, pass_session, secret_from
+from kinebackup.cli.session import Session, new_passphrase_from, pass_session, secret_from
 from kinebackup.errors import ConfigError
 from kinebackup.i18n import _, ngettext
-from kinebackup.jobs.practice import Practice, new_passphrase, refuse_if_set_up
+from kinebackup.jobs.practice import Practice, refuse_if_set_up
 from kinebackup.model import Place
 
 
@@ -63,7 +63,7 @@ def init(session: Session, /, **typed: Any) -> None:
 def _create(session: Session, options: InitOptions) -> None:
     with new_secret_file(options.recovery_code_file) as write_code:
         if options.passphrase_file:
-            passphrase = new_passphrase(first_line(options.passphrase_file))
+            passphrase = new_passphrase_from(options.passphrase_file, session.output)
         else:
             passphrase = ask_new_passphrase()
         practice, code = Practice.create(session.config.paths.state, passphrase, session.world)

@@ -6,6 +6,7 @@ once.
 
 import click
 
+from kinebackup.cli.output import with_hint
 from kinebackup.cli.overview import drive_rows
 from kinebackup.cli.session import Session, pass_session
 from kinebackup.i18n import _
@@ -34,7 +35,7 @@ def status(session: Session, /) -> None:
     def words() -> str:
         parts = [f"{sentence}."]
         parts += [f"  · {each}." for each in more]
-        parts += [f"  ! {notice.message}; {notice.hint}" for notice in notices]
+        parts += [f"  ! {with_hint(notice.message, notice.hint)}" for notice in notices]
         table = drive_rows(found, session.world.zone)
         return "\n".join([*parts, "", table] if table else parts)
 

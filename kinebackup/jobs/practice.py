@@ -116,10 +116,15 @@ class Practice:
             ) from None
 
 
+def is_short(passphrase: Passphrase) -> bool:
+    """Whether somebody who has the drive could find it by trying. An accented letter is one character."""
+    return len(passphrase.reveal().decode("utf-8", "surrogateescape")) < MIN_PASSPHRASE
+
+
 def new_passphrase(text: str) -> Passphrase:
     """Raises ``ConfigError`` for one that is too short."""
     passphrase = Passphrase.of(text)
-    if len(passphrase.reveal().decode("utf-8", "surrogateescape")) < MIN_PASSPHRASE:
+    if is_short(passphrase):
         raise ConfigError(
             _("the passphrase is too short: it needs at least {count} characters").format(count=MIN_PASSPHRASE),
             _("several words that do not belong together are long, and easy to remember"),
