@@ -4,7 +4,9 @@ Owns: ``kinebackup`` itself. Does not know: what a command does; each is importe
 ``--help`` and ``status`` answer at once.
 """
 
+import difflib
 import importlib
+import io
 import os
 import signal
 import sys
@@ -77,6 +79,16 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, and for a mistyped command the one that was probably meant."""
+        meant = difflib.get_close_matches(args[0], COMMANDS, n=1)
+        if args[0] not in COMMANDS and not args[0].startswith("-") and meant:
+            message = _("There is no command {name}. Did you mean {meant}?").format(name=repr(args[0]), meant=meant[0])
+            raise click.UsageError(message, ctx)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section(_("Commands")):
             formatter.write_dl(list(_summaries().items()))
@@ -142,6 +154,11 @@ def _as_asked() -> Cancelled:
     return Cancelled(_("stopped as asked"), _("run the same command again to go on where it stopped"))
 
 
+def _not_understood(error: click.ClickException, message: str) -> ConfigError:
+    named = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "kinebackup"
+    return ConfigError(message, _("see: {command} --help").format(command=named))
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; returns the exit code."""
     language = language_from(os.environ)
@@ -165,9 +182,14 @@ def run(arguments: Sequence[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         session.output.error(_as_asked())
         return ExitCode.CANCELLED
+    except click.exceptions.NoArgsIsHelpError as error:
+        if session.output.as_json:
+            session.output.error(_not_understood(error, _("the command is missing")))
+        else:
+            click.echo(error.message, err=True)
+        return ExitCode.USAGE
     except click.ClickException as error:
-        named = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "kinebackup"
-        session.output.error(ConfigError(error.format_message(), _("see: {command} --help").format(command=named)))
+        session.output.error(_not_understood(error, " ".join(error.format_message().split())))
         return ExitCode.USAGE
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -187,4 +209,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def entry() -> None:
     """The console script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that knows no é still shows the rest
     sys.exit(run(sys.argv[1:]))

@@ -138,4 +138,42 @@ def test_json_holds_names_that_are_no_text(practice: Computer) -> None:
     practice.enroll("CABINET")
     practice.back_up("CABINET")
     done = practice.run("find", "*.txt", "--json")
-    assert any(item["path"].endswith("\\udcff\n.txt") for item in json.loads(done.out)["files"])
+    assert "\\udcff\\n.txt" in done.out
+    assert os.fsencode(odd) in [os.fsencode(item["path"]) for item in json.loads(done.out)["files"]]
+    again = practice.run("ls", "latest", odd, "--json").json["entries"]
+    assert [os.fsencode(item["path"]) for item in again] == [os.fsencode(odd)]
+
+
+def test_an_error_in_json_may_hold_such_a_name_too(practice: Computer) -> None:
+    odd = os.fsdecode(b"/\xff")
+    practice.enroll("CABINET")
+    practice.back_up("CABINET")
+    done = practice.run("ls", "latest", odd, "--json")
+    assert done.code == 10
+    assert odd in done.json["error"]["message"]
+    assert "\\udcff" in done.out
+
+
+def test_a_terminal_that_knows_no_accents_still_gets_the_words(computer: Computer) -> None:
+    done = computer.run("ls", env=computer.environment(LANG="fr_FR.UTF-8", PYTHONIOENCODING="ascii"))
+    assert done.code == 2
+    assert "Il manque l\\u2019argument" in done.err
+
+
+def test_a_mistyped_command_is_guessed(computer: Computer) -> None:
+    done = computer.run("bakcup")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("kinebackup: error: There is no command 'bakcup'. Did you mean backup?\n")
+
+
+def test_without_a_command_there_is_help(computer: Computer) -> None:
+    done = computer.run()
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("Usage: kinebackup ")
+    assert computer.run("--json").json["error"]["code"] == 2
+    assert computer.run("drive", "--json").json["error"]["message"] == "the command is missing"
+
+
+def test_what_is_missing_is_said_on_one_line(computer: Computer) -> None:
+    done = computer.run("drive", "enroll", "--folder", "x", "--label", "A", "--json")
+    assert done.json["error"]["message"] == "Missing option '--place'. Choose from: cabinet, domicile"
