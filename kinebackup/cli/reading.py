@@ -92,7 +92,23 @@ def opened(
     """The drive of that name, unlocked and loaded; without one, that with the newest backup which has the snapshot."""
     choice = readable(session, drive, secret)
     with contextlib.ExitStack() as stack:
-        yield _first_with(choice, snapshot, session, stack)
+        found = _first_with(choice, snapshot, session, stack)
+        if snapshot == "latest":
+            _tell_of_unreadable(found, session)
+        yield found
+
+
+def _tell_of_unreadable(found: OpenDrive, session: Session) -> None:
+    """A snapshot that cannot be read may be newer than the one that is now the newest."""
+    _known, unreadable = found.repository.snapshots()
+    marked = found.repository.damaged_names
+    news = [problem for problem in unreadable if problem.path.rpartition("/")[2] not in marked]
+    found.problems += news
+    if len(news) < len(unreadable):  # a verification has told of it, and backups have been made since, or should be
+        session.output.warn(
+            _("a backup on this drive is damaged, and may be newer than the one that is taken"),
+            _("see: kinebackup snapshots"),
+        )
 
 
 def _first_with(choice: Readable, snapshot: str | None, session: Session, stack: contextlib.ExitStack) -> OpenDrive:

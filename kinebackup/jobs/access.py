@@ -41,12 +41,17 @@ class PresentDrive:
 
 @dataclass(slots=True)
 class OpenDrive:
-    """An unlocked repository whose index is loaded. ``problems``: what loading and comparing with our memory showed."""
+    """An unlocked repository whose index is loaded.
+
+    ``problems``: what loading and comparing with our memory showed. ``known``: damaged packs that a verification has
+    told of already; who needs what was in them hears of it all the same.
+    """
 
     drive: PresentDrive
     repository: Repository
     problems: list[Problem]
     key_slot: str
+    known: Sequence[Problem] = ()
 
 
 def present_drives(practice: Practice, world: World) -> list[PresentDrive]:
@@ -116,7 +121,7 @@ def open_to_read(drive: PresentDrive, practice: Practice | None, secret: Secret 
     store = FolderStore(drive.root)
     try:
         repository, key_slot = _unlock(store, practice, secret)
-        opened = OpenDrive(drive, repository, repository.load(), key_slot)
+        opened = _loaded(drive, repository, key_slot)
         if practice is not None and secret is None:
             _compare_with_memory(opened, practice)
         yield opened
@@ -131,12 +136,23 @@ def open_to_write(drive: PresentDrive, practice: Practice, world: World, work: s
     try:
         with WriterLock(drive.root, _holder(world, work)):
             repository, key_slot = _unlock(store, practice, None)
-            opened = OpenDrive(drive, repository, repository.load(), key_slot)
+            opened = _loaded(drive, repository, key_slot)
             _compare_with_memory(opened, practice)
             _share_keyring(opened, practice)
             yield opened
     finally:
         store.close()
+
+
+def _loaded(drive: PresentDrive, repository: Repository, key_slot: str) -> OpenDrive:
+    found = repository.load()
+    known = [problem for problem in found if _is_known(problem, repository)]
+    return OpenDrive(drive, repository, [p for p in found if p not in known], key_slot, known)
+
+
+def _is_known(problem: Problem, repository: Repository) -> bool:
+    is_damaged_pack = problem.kind == "damaged" and problem.path.startswith("packs/")
+    return is_damaged_pack and problem.path.rpartition("/")[2] in repository.damaged_names
 
 
 def update_keyring(drive: PresentDrive, practice: Practice, world: World) -> None:

@@ -5,14 +5,17 @@ Owns: the order, the budget where none is given, what is remembered. Does not kn
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kinebackup.archive.keyring import Secret
+from kinebackup.archive.pack import path_of
+from kinebackup.archive.references import listing_of
 from kinebackup.archive.repository import Repository
 from kinebackup.archive.verify import Budget, Verification
 from kinebackup.errors import Locked
 from kinebackup.i18n import _
 from kinebackup.jobs.access import OpenDrive, PresentDrive, open_to_read
+from kinebackup.jobs.backup_job import counting
 from kinebackup.jobs.practice import Practice
 from kinebackup.jobs.recording import recorded
 from kinebackup.jobs.world import World
@@ -69,8 +72,12 @@ def run_verify(
             monitor=monitor,
         )
         before = repository.list_packs().keys()
+        known_before = frozenset(repository.damaged_names)
         with _remembered(checked, repository, state, world):
-            report = run.run([p for p in opened.problems if not _is_missing_pack(p)], world.elapsed_s)
+            told = (*opened.problems, *opened.known)
+            report = _without_healed(
+                run.run([p for p in told if not _is_missing_pack(p)], world.elapsed_s), repository, known_before
+            )
         if report.result == "failed" and before - repository.list_packs().keys():
             raise Locked(
                 _("another KineBackup removed old backups during the verification, so nothing can be said"),
@@ -94,6 +101,37 @@ def _order(repository: Repository, state: StateDb | None) -> list[FileName]:
 def _is_missing_pack(problem: Problem) -> bool:
     """Such a pack is in the order, and reported with what it affects."""
     return problem.kind == "missing" and problem.path.startswith("packs/")
+
+
+def _without_healed(report: VerifyReport, repository: Repository, known_before: frozenset[str]) -> VerifyReport:
+    """Damage that an earlier verification told of, and a backup has mended since, is a note: nothing would be missing.
+
+    The pack itself stays as it is until a prune removes it.
+    """
+    problems: list[Problem] = []
+    for problem in report.problems:
+        name = FileName(problem.path.rpartition("/")[2])
+        mended = (
+            problem.kind == "damaged"
+            and problem.path == path_of(name)
+            and name in known_before
+            and not problem.snapshots
+            and _is_saved_again(repository, name)
+        )
+        if not mended:
+            problems.append(problem)
+        elif all(told.path != problem.path for told in problems):
+            problems.append(Problem("healed", problem.path, _("damaged, and saved again; kinebackup prune removes it")))
+    return replace(report, result="failed" if counting(problems) else "ok", problems=tuple(problems))
+
+
+def _is_saved_again(repository: Repository, name: FileName) -> bool:
+    """Whether a backup has put anything of that pack elsewhere: since it is marked, no backup relies on it."""
+    listed = listing_of(repository.index, name)
+    if listed is None:
+        return True  # nothing refers to a pack that no index file lists
+    index = repository.index
+    return any(location.pack != name for place in listed.places for location in index.locations(place.id))
 
 
 def _usual_budget(repository: Repository, state: StateDb | None) -> Budget:

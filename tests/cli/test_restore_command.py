@@ -301,3 +301,20 @@ def test_a_full_disk_stops_the_restore_says_what_is_missing_and_can_be_resumed(
     assert done.code == 0
     assert done.json["files_skipped"] > 0
     assert names(below(tiny_disk, practice.patients)) == names(practice.patients)
+
+
+def test_the_latest_backup_may_be_the_one_that_cannot_be_read_and_that_is_said(
+    saved: Computer, another_computer: Computer
+) -> None:
+    drive = saved.drive("CABINET")
+    (saved.patients / "neu.txt").write_text("new", encoding="utf-8")
+    newest = drive / "KINEBACKUP" / "snapshots" / saved.back_up("CABINET")["snapshot"]
+    newest.write_bytes(b"\0" * newest.stat().st_size)
+    options = ("--drive", drive, "--passphrase-file", saved.passphrase_file)
+    done = another_computer.run("restore", "latest", "--to", "back", *options, "--json")
+    assert (done.code, done.json["files_restored"]) == (3, 6)
+    assert [(p["kind"], p["path"]) for p in done.json["problems"]] == [("damaged", f"snapshots/{newest.name}")]
+    assert another_computer.run("verify", *options).code == 14  # told, and marked: from now on it is a remark
+    again = another_computer.run("ls", "latest", *options)
+    assert again.code == 0
+    assert again.err.startswith("! a backup on this drive is damaged, and may be newer ")

@@ -117,6 +117,22 @@ def test_a_failed_verification_says_what_to_do_and_status_repeats_it(saved: Comp
     assert "found damage" in " ".join([status["sentence"], *status["more"]])
 
 
+def test_what_the_next_backup_has_healed_is_a_note_until_prune_removes_it(saved: Computer) -> None:
+    largest = max(packs_of(saved.drive("A")), key=lambda path: path.stat().st_size)
+    os.truncate(largest, 1000)
+    assert saved.run("verify", "--full").code == 14
+    assert saved.run("verify", "--full").code == 14  # nothing has been healed yet
+    assert saved.run("backup").code == 0
+    done = saved.run("verify", "--full", "--json")
+    assert (done.code, done.json["result"]) == (0, "ok")
+    assert [(p["kind"], p["path"]) for p in done.json["problems"]] == [
+        ("healed", f"packs/{largest.parent.name}/{largest.name}")
+    ]
+    assert saved.run("verify", "--full").out.startswith("Every backup is whole; ")
+    assert saved.run("status", "--json").json["drives"][0]["failed_check"] is False
+    assert saved.run("restore", "latest", "--to", saved.home / "back").code == 0
+
+
 def test_backup_and_prune_heal_what_the_computer_still_has(saved: Computer) -> None:
     largest = max(packs_of(saved.drive("A")), key=lambda path: path.stat().st_size)
     flip_a_bit(largest, 1000)
@@ -125,6 +141,14 @@ def test_backup_and_prune_heal_what_the_computer_still_has(saved: Computer) -> N
     assert saved.run("prune").code == 0
     assert saved.run("verify", "--full").code == 0
     assert saved.run("status", "--json").json["drives"][0]["failed_check"] is False
+
+
+def test_damage_that_nothing_was_lost_by_stays_damage(saved: Computer) -> None:
+    """The table at a pack's end is needed only where the index is lost."""
+    largest = max(packs_of(saved.drive("A")), key=lambda path: path.stat().st_size)
+    flip_a_bit(largest, largest.stat().st_size - 10)
+    assert saved.run("verify", "--full").code == 14
+    assert saved.run("verify", "--full").code == 14
 
 
 def test_a_missing_pack_is_named_with_what_it_affects(saved: Computer) -> None:
