@@ -13,6 +13,7 @@ from kinebackup.i18n import _, ngettext
 from kinebackup.jobs.access import find_drive
 from kinebackup.jobs.backup_job import BackupWish, counting, run_backup
 from kinebackup.jobs.prune_job import run_prune
+from kinebackup.jobs.status_job import source_notices
 from kinebackup.model import BackupReport, PruneReport
 from kinebackup.wiring import make_sources
 
@@ -28,6 +29,8 @@ def backup(session: Session, /, drive: str | None, dry_run: bool, accept_shrink:
         sources=make_sources(config, world), options=config.backup, accept_shrink=accept_shrink, dry_run=dry_run
     )
     found = find_drive(drive, practice, world)
+    for notice in source_notices(config, world):
+        session.output.warn(notice.message, notice.hint)
     report = run_backup(found, practice, wish, world, cancel=session.cancel, monitor=session.output.monitor())
     session.output.result(
         report, lambda: _backup_text(report, found.label, dry_run=dry_run, simulated=_is_simulated(found.record))

@@ -42,6 +42,14 @@ def test_an_unknown_label_gets_the_list_of_known_ones(practice: Computer) -> Non
     assert "hint: the drives of this practice are: A, B\n" in done.err
 
 
+def test_a_source_that_a_cloud_has_already_is_warned_of_and_saved(practice: Computer) -> None:
+    practice.enroll("A")
+    (practice.patients / ".stfolder").mkdir()
+    done = practice.run("backup", "--json", "--quiet")
+    assert (done.code, done.json["files_new"]) == (0, 6)
+    assert done.err.startswith(f"! Syncthing synchronises the source {practice.patients}: ")
+
+
 def test_an_absent_drive_is_not_found_and_its_empty_place_is_not_written_to(practice: Computer) -> None:
     drive = practice.enroll("A")
     shutil.move(drive, practice.drive("elsewhere"))
