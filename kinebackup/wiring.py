@@ -4,6 +4,7 @@ Owns: what is real. Does not know: what it is used for.
 """
 
 import os
+import resource
 import socket
 import time
 from contextlib import suppress
@@ -22,6 +23,7 @@ _RAM = "/dev/shm"  # noqa: S108 - RAM-backed on every systemd distribution; what
 
 def make_world() -> World:
     """This computer, now."""
+    allow_open_files()
     return World(
         now=lambda: datetime.now(UTC),
         zone=local_zone(os.environ.get("TZ", "")),
@@ -35,6 +37,15 @@ def make_world() -> World:
         system=this_system(os.environ),
         scratch=(_RAM,),
     )
+
+
+def allow_open_files() -> None:
+    """As many as the system lets this process have: the walk keeps each folder on its way open, and a folder can lie
+    deeper than the usual 1,024, by mistake or by malice; then even the drive's files could not be opened any more.
+    """
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def local_zone(variable: str, file: str = "/etc/localtime") -> tzinfo:

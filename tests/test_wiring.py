@@ -1,5 +1,8 @@
-"""What the real computer gives: its time zone, in summer and in winter."""
+"""What the real computer gives: its time zone, in summer and in winter; open files."""
 
+import resource
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,3 +29,12 @@ def test_a_backup_of_the_winter_keeps_its_hour_in_summer(variable: str, file: st
 def test_a_computer_without_zones_still_has_a_time(tmp_path: Path, variable: str) -> None:
     (tmp_path / "localtime").write_bytes(b"TZif, but cut")
     assert WINTER.astimezone(local_zone(variable, str(tmp_path / "localtime"))) == WINTER
+
+
+def test_a_run_may_open_as_many_files_as_the_system_lets_it() -> None:
+    """Each folder on the way down is an open file: a path of 2,000 folders is legal."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    text = "import resource; n = resource.RLIMIT_NOFILE; resource.setrlimit(n, (64, resource.getrlimit(n)[1])); "
+    text += "import kinebackup.wiring as w; w.make_world(); print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == limit

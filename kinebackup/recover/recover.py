@@ -267,8 +267,8 @@ def opened(args: argparse.Namespace) -> Drive:
         except InvalidTag: code, why = 12, "phrase ou code faux / wrong passphrase or code"
         except Exception as error: why = why or str(error)
     raise stop(code, why)
-
 def main() -> int:
+    sys.setrecursionlimit(1 << 14)  # a folder in a folder is a call in a call
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for option in ("drive", "--to", "--passphrase-file", "--code-file", "--snapshot"): parser.add_argument(option)
     for option, action in (("--list", "store_true"), ("--path", "append")): parser.add_argument(option, action=action)

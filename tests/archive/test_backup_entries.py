@@ -13,12 +13,13 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from practice import Drive, back_up, below, enroll, noise, restored, seen
+from practice import PASSPHRASE, Drive, back_up, below, enroll, noise, restored, seen
 
 from kinebackup.model import BackupReport
 
 AS_ROOT = os.geteuid() == 0
 GIB = 2**30
+RECOVER = Path(__file__).parent.parent.parent / "kinebackup" / "recover" / "recover.py"
 
 
 @pytest.fixture
@@ -96,6 +97,33 @@ def test_a_path_of_200_folders_comes_back(drive: Drive, docs: Path, tmp_path: Pa
         deep.mkdir()
     (deep / "end.txt").write_text("deep", encoding="utf-8")
     round_trip(drive, docs, tmp_path)
+
+
+def test_the_reader_on_the_drive_goes_down_a_path_of_900_folders(drive: Drive, tmp_path: Path) -> None:
+    place = tmp_path / "deep"
+    place.mkdir()
+    _make_deep(place / "docs", 900)
+    assert back_up(drive, place / "docs").problems == ()
+    (place / "phrase").write_bytes(PASSPHRASE.reveal())
+    options: list[str | Path] = ["--to", place / "back", "--passphrase-file", place / "phrase"]
+    done = subprocess.run([sys.executable, RECOVER, drive.root.parent, *options], capture_output=True, check=False)
+    found = subprocess.run(["find", place / "back", "-name", "end.txt"], capture_output=True, check=True)
+    subprocess.run(["rm", "-r", place], check=True)  # too deep for what removes the folder of a test
+    assert (done.returncode, done.stderr[-300:]) == (0, b"")
+    assert found.stdout.endswith(b"/docs" + b"/d" * 900 + b"/end.txt\n")
+
+
+def _make_deep(folder: Path, depth: int) -> None:
+    """Step by step: the whole path would be too long for one call."""
+    folder.mkdir()
+    fd = os.open(folder, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("d", dir_fd=fd)
+        deeper = os.open("d", os.O_RDONLY, dir_fd=fd)
+        os.close(fd)
+        fd = deeper
+    os.close(os.open("end.txt", os.O_CREAT | os.O_WRONLY, dir_fd=fd))
+    os.close(fd)
 
 
 def test_a_folder_of_11000_names_comes_back(drive: Drive, docs: Path, tmp_path: Path) -> None:
