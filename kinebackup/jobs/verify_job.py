@@ -90,12 +90,13 @@ def run_verify(
 
 
 def _order(repository: Repository, state: StateDb | None) -> list[FileName]:
-    """Packs that should be there come first: what their absence means is told like any damage."""
+    """Packs that should be there come first: what their absence means is told like any damage. Then those that failed
+    before: whether that was a loose cable or has been mended is what a person wants to know of a part.
+    """
     listed = {pack.name for table in repository.index.tables for pack in table.packs}
     missing = sorted(listed - repository.present.keys())
-    if state is None:
-        return [*missing, *sorted(repository.present)]
-    return [*missing, *state.oldest_checked_first(repository.id, repository.present)]
+    rest = state.oldest_checked_first(repository.id, repository.present) if state else sorted(repository.present)
+    return [*missing, *sorted(rest, key=lambda name: name not in repository.damaged_names)]
 
 
 def _is_missing_pack(problem: Problem) -> bool:
