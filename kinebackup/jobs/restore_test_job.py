@@ -10,7 +10,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kinebackup.archive.keyring import Secret
 from kinebackup.archive.restore_test import RestoreTestRequest, restore_test
@@ -69,6 +69,7 @@ def run_restore_test(
                 )
                 report = restore_test(opened.repository, request, world.elapsed_s, cancel=cancel, monitor=monitor)
         _remember(opened, practice, wish, report, world)
+        report = _with_doubts(report, opened)
         note.result = report.result
         note.snapshot = FileName(report.snapshot) if report.snapshot else None
         note.counts = RunCounts(
@@ -79,6 +80,21 @@ def run_restore_test(
 
 def _is_of(practice: Practice, opened: OpenDrive) -> bool:
     return opened.repository.find_snapshot("latest").snapshot.machine == practice.machine
+
+
+def _with_doubts(report: RestoreTestReport, opened: OpenDrive) -> RestoreTestReport:
+    """A newer backup that cannot be read, or is gone, would not come back, however well an older one does.
+
+    Whether an unreadable one is newer, only this computer's memory tells; a verification has named it where it is
+    marked, and then only the memory counts.
+    """
+    _known, unreadable = opened.repository.snapshots()
+    marked = opened.repository.damaged_names
+    doubts = [problem for problem in opened.problems if (problem.kind, problem.path) == ("rolled-back", "snapshots")]
+    doubts += [problem for problem in unreadable if problem.path.rpartition("/")[2] not in marked]
+    if not doubts or not report.snapshot:
+        return report
+    return replace(report, result="failed", problems=(*doubts, *report.problems))
 
 
 def _nothing_to_test(opened: OpenDrive, seed: int) -> RestoreTestReport:

@@ -159,3 +159,22 @@ def test_without_a_private_place_no_test_is_made(office: Office) -> None:
         run_restore_test(
             office.drive("A"), office.practice, wish, office.world, cancel=CancelToken(), monitor=SilentMonitor()
         )
+
+
+@pytest.mark.parametrize("damage", ["one bit", "gone", "marked"])
+def test_a_restore_test_of_an_older_backup_does_not_stand_for_the_newest_one(office: Office, damage: str) -> None:
+    older = office.back_up("A").snapshot
+    office.clock.forward(days=1)
+    newest = office.place / "drives/A/KINEBACKUP/snapshots" / str(office.back_up("A").snapshot)
+    if damage == "gone":
+        newest.unlink()
+    else:
+        newest.write_bytes(newest.read_bytes()[:-1] + b"?")
+    if damage == "marked":
+        verify(office)
+    report = restore_test(office)
+    assert report.snapshot == older
+    assert report.result == "failed"
+    assert {problem.path for problem in report.problems} <= {"snapshots", f"snapshots/{newest.name}"}
+    assert report.problems
+    assert results(office)[-1] == ("restore-test", "failed")
