@@ -21,6 +21,7 @@ from kinebackup.archive.source import Names, Source
 from kinebackup.archive.tree_writer import TreeWriter
 from kinebackup.archive.trees import TreeReader
 from kinebackup.archive.walker import Walker
+from kinebackup.i18n import _, ngettext
 from kinebackup.model import BackupReport, CancelToken, Monitor, Problem
 
 MAX_INDEX_FILES = 6  # more are merged at the end of a run: each costs a look-up for every blob
@@ -180,12 +181,16 @@ def _judge_sources(
     for source in request.sources:
         count, old = tally.files_by_source.get(source.path, 0), before.get(source.path, 0)
         if source.path in missing:
-            doubts.append(Problem("source-missing", source.path, "the folder is not there, or cannot be opened"))
+            doubts.append(Problem("source-missing", source.path, _("the folder is not there, or cannot be opened")))
         elif count == 0:
-            doubts.append(Problem("source-empty", source.path, "the folder has no file in it"))
+            doubts.append(Problem("source-empty", source.path, _("the folder has no file in it")))
         elif count < old * request.shrink_share:
-            text = f"{count} files are left of {old}; confirm with --accept-shrink if this is meant"
-            doubts.append(Problem("source-shrunk", source.path, text))
+            text = ngettext(
+                "{count} file is left of {old}; confirm with --accept-shrink if this is meant",
+                "{count} files are left of {old}; confirm with --accept-shrink if this is meant",
+                count,
+            )
+            doubts.append(Problem("source-shrunk", source.path, text.format(count=count, old=old)))
     if request.accept_shrink:  # confirmed; a missing source is still worth a word each time
         doubts = [p for p in doubts if p.kind == "source-missing"]
     for problem in doubts:

@@ -122,7 +122,7 @@ def heal_header(repository: "Repository") -> list[Problem]:
         return []
     worse = [name for name in HEADER_COPIES if found.get(name) != newest]
     _write_copies(repository.store, newest, worse)
-    return [Problem("healed", name, "this copy of the header was written anew from a sound one") for name in worse]
+    return [Problem("healed", name, _("this copy of the header was written anew from a sound one")) for name in worse]
 
 
 class Repository:

@@ -26,6 +26,7 @@ from kinebackup.archive.snapshot import NamedSnapshot
 from kinebackup.archive.tree import Entry
 from kinebackup.archive.trees import TreeReader
 from kinebackup.errors import Damaged, KineError
+from kinebackup.i18n import _
 from kinebackup.model import CancelToken, Monitor, Problem, RestoreReport
 
 Overwrite = Literal["never", "if-changed", "always"]
@@ -102,7 +103,7 @@ class Restore:
         )
 
     def _count_only(self, root: Sequence[str], wanted: Sequence[str]) -> None:
-        for _, entries in self._directories_of(root, wanted, lambda _path, _entry: True):
+        for _path, entries in self._directories_of(root, wanted, lambda _path, _entry: True):
             for entry in entries:
                 if entry.type == "file":
                     self._counts.restored += 1
@@ -117,7 +118,7 @@ class Restore:
             self._hand_out(root, wanted)
         except BaseException as error:  # noqa: BLE001 - raised again below, once the workers have stopped
             self._fail(error)
-        for _ in workers:
+        for _worker in workers:
             self._queue.put(None)
         for worker in workers:
             worker.join()
@@ -154,13 +155,13 @@ class Restore:
         fresh: dict[str, bool] = {"": False}
 
         def enter(path: str, entry: Entry) -> bool:
-            parent, _, name = path.rpartition("/")
+            parent, _slash, name = path.rpartition("/")
             try:
                 fresh[path] = self._destination.make(parent, name)
             except OSError as error:
                 if stops_restore(error):
                     raise
-                self._report(Problem("exists", f"/{path}", "something else is in the place of this folder"))
+                self._report(Problem("exists", f"/{path}", _("something else is in the place of this folder")))
                 return False
             self._directories.append((path, entry))
             return True
@@ -192,7 +193,7 @@ class Restore:
         except OSError as error:
             if stops_restore(error):
                 raise
-            text = f"the destination's folder cannot be opened ({error.strerror})"
+            text = _("the destination's folder cannot be opened ({reason})").format(reason=error.strerror)
             self._report(Problem("not-restored", f"/{batch.path}", text))
             return
         try:
@@ -227,7 +228,11 @@ class Restore:
         except OSError as error:
             if stops_restore(error):
                 raise
-            self._report(Problem("not-restored", f"/{path}", f"the destination refused it ({error.strerror})"))
+            self._report(
+                Problem(
+                    "not-restored", f"/{path}", _("the destination refused it ({reason})").format(reason=error.strerror)
+                )
+            )
             return
         with self._lock:
             if entry.type == "file":
@@ -242,13 +247,13 @@ class Restore:
         except FileNotFoundError:
             return False
         if st.S_ISDIR(there.st_mode):
-            self._report(Problem("exists", f"/{path}", "a folder is in the place of this file"))
+            self._report(Problem("exists", f"/{path}", _("a folder is in the place of this file")))
             return True
         same = there.st_size == entry.size and there.st_mtime_ns == entry.mtime and st.S_ISREG(there.st_mode)
         keep = self._request.overwrite == "never" or (self._request.overwrite == "if-changed" and same)
         if keep:
             with self._lock:
-                self._counts.skipped += 1
+                self._counts.skipped += entry.type == "file"
                 if not same:
                     self._foreign.add(path)
             self._monitor.advance(files=1)
@@ -258,7 +263,7 @@ class Restore:
         """Further names of files that are already there; where that fails, the content is written again."""
         reader = BlobReader(self._repository)
         for path, entry in sorted(self._later, key=itemgetter(0)) if self._error is None else ():
-            parent, _, name = path.rpartition("/")
+            parent, _slash, name = path.rpartition("/")
             directory = self._destination.open(parent)
             try:
                 first = self._links[_inode_of(entry)]
@@ -271,7 +276,7 @@ class Restore:
                 os.close(directory)
 
     def _link(self, first: str, directory: int, name: str) -> bool:
-        parent, _, first_name = first.rpartition("/")
+        parent, _slash, first_name = first.rpartition("/")
         try:
             source = self._destination.open(parent)
         except OSError:
@@ -316,8 +321,13 @@ class Restore:
         if isinstance(error, OSError) and stops_restore(error):
             left = self._request.snapshot.snapshot.counts.files - self._counts.restored - self._counts.skipped
             stopped = KineError(
-                f"the destination cannot take more ({error.strerror}); about {left} files are still missing",
-                "make room there, or choose another place, and run the same command again: it goes on where it stopped",
+                _("the destination cannot take more ({reason}); about {count} files are still missing").format(
+                    reason=error.strerror, count=left
+                ),
+                _(
+                    "make room there, or choose another place, and run the same command again: "
+                    "it goes on where it stopped"
+                ),
             )
             stopped.__cause__ = error
             error = stopped

@@ -21,6 +21,7 @@ from kinebackup.archive.snapshot import NamedSnapshot
 from kinebackup.archive.tree import Entry
 from kinebackup.archive.trees import TreeReader, Visited, data_ids
 from kinebackup.errors import Damaged
+from kinebackup.i18n import _
 from kinebackup.model import CancelToken, Monitor, Problem, ProblemKind, RestoreTestReport
 from kinebackup.policy.sampling import FileFacts, choose
 
@@ -64,7 +65,7 @@ def restore_test(
     test.run()
     counts = test.counts
     if not counts.tested:
-        test.report("missing", "/", "no file could be tested, so nothing is proven")
+        test.report("missing", "/", _("no file could be tested, so nothing is proven"))
     return RestoreTestReport(
         result="failed" if test.failed else "ok",
         snapshot=request.snapshot.id,
@@ -127,7 +128,7 @@ class _Test:
         path, entry = f"/{visited.path}", visited.entry
         scratch = self._scratch(entry.size)
         if scratch is None:
-            self.report("skipped", path, "there is no room to restore this file for a test")
+            self.report("skipped", path, _("there is no room to restore this file for a test"))
             return
         directory = os.open(scratch, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -144,7 +145,9 @@ class _Test:
         except Damaged as error:
             self.report("damaged", path, error.message)
         except OSError as error:
-            self.report("not-restored", path, f"the file could not be restored ({error.strerror})")
+            self.report(
+                "not-restored", path, _("the file could not be restored ({reason})").format(reason=error.strerror)
+            )
         finally:
             with suppress(FileNotFoundError):
                 os.unlink(_NAME, dir_fd=directory)
@@ -176,7 +179,7 @@ class _Test:
         fd = os.open(_NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
         try:
             if not self._content_matches(fd, entry):
-                self.report("differs", path, "the content of the restored file is not what was saved")
+                self.report("differs", path, _("the content of the restored file is not what was saved"))
             elif self._request.compare_with_source and entry.copied is None and not entry.uncertain:
                 self._compare_with_source(fd, path, entry)
         finally:
@@ -220,7 +223,7 @@ class _Test:
                 return
             self.counts.compared += 1
             if not same:
-                self.report("differs", path, "the restored file is not the same as the one on this computer")
+                self.report("differs", path, _("the restored file is not the same as the one on this computer"))
         finally:
             os.close(source)
 

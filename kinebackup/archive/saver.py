@@ -21,6 +21,7 @@ from kinebackup.archive.source import LiveCopy, SourceDirectory
 from kinebackup.archive.tree import Entry
 from kinebackup.archive.tree_writer import Node, TreeWriter
 from kinebackup.errors import Damaged
+from kinebackup.i18n import _
 from kinebackup.model import CancelToken, Monitor, Problem, ProblemKind
 
 # What SQLite keeps beside a database in use. A copy made by its own means contains what they hold.
@@ -172,7 +173,7 @@ class FileSaver:
         entry.xattrs = twin.xattrs
         if twin.uncertain:
             entry.uncertain = True
-            self._problem("uncertain", file.path, "this is another name of a file that is uncertain")
+            self._problem("uncertain", file.path, _("this is another name of a file that is uncertain"))
         self._append(file)
         self._count(entry, file.old, bytes_read=0)
         return True
@@ -188,7 +189,7 @@ class FileSaver:
             if live := file.directory.live_copy(name):
                 self._save_copy(file, live)
                 return False
-            file.doubt = "this database is in use and could not be copied; it is saved as it lies on the disk"
+            file.doubt = _("this database is in use and could not be copied; it is saved as it lies on the disk")
         if now.st_size <= SMALL_FILE_BYTES and (now.st_blocks * 512 >= now.st_size or find_extents(fd, now) is None):
             content = read_small(fd, now, keys=self._keys, index=self._index, packer=self._packer)
             if content is not None:
@@ -234,7 +235,9 @@ class FileSaver:
             try:
                 self._read_large(file, fd, directory, lane)
             except OSError as error:
-                self._problem("unreadable", file.path, f"this file cannot be read ({error.strerror})")
+                self._problem(
+                    "unreadable", file.path, _("this file cannot be read ({reason})").format(reason=error.strerror)
+                )
                 self._writer.arrived(file.node, file.entry, drop=True)
             else:
                 self._writer.arrived(file.node, file.entry)
@@ -267,7 +270,9 @@ class FileSaver:
             entry.mtime = tree.bounded_time(content.stat.st_mtime_ns)
             entry.ctime = tree.bounded_time(content.stat.st_ctime_ns)
         doubt = (
-            file.doubt if content.steady else "this file changed each time it was read; it will be read again next time"
+            file.doubt
+            if content.steady
+            else _("this file changed each time it was read; it will be read again next time")
         )
         if doubt:
             entry.uncertain = True

@@ -11,6 +11,7 @@ from kinebackup.archive.format import Kind
 from kinebackup.archive.repository import BlobReader
 from kinebackup.archive.tree import Entry
 from kinebackup.errors import Damaged, NotFound
+from kinebackup.i18n import _
 from kinebackup.model import Problem
 
 
@@ -36,7 +37,13 @@ class TreeReader:
             try:
                 entries, rejected = tree.decode(bytes(self._reader.read(Kind.TREE, tree.blob_id(text))))
             except Damaged as error:
-                self._on_problem(Problem("damaged", f"/{path}", f"the list of this folder's files: {error.message}"))
+                self._on_problem(
+                    Problem(
+                        "damaged",
+                        f"/{path}",
+                        _("the list of this folder's files: {reason}").format(reason=error.message),
+                    )
+                )
                 continue
             if rejected:
                 self._on_problem(Problem("damaged", f"/{path}", f"{rejected} names in this folder were refused"))
@@ -68,7 +75,7 @@ class TreeReader:
         """The entry of an absolute path. Raises ``NotFound`` with what lies in the last directory that exists."""
         parts = [part for part in path.split("/") if part]
         if not parts:
-            raise NotFound("the path is empty", "give the path of a file or folder")
+            raise NotFound(_("the path is empty"), _("give the path of a file or folder"))
         current = ids
         for depth, part in enumerate(parts):
             entries = self.entries(current, "/".join(parts[:depth]))
@@ -76,7 +83,12 @@ class TreeReader:
             if match is None or (match.type != "dir" and depth < len(parts) - 1):
                 here = "/" + "/".join(parts[:depth])
                 names = ", ".join(sorted(entry.path_name for entry in entries)[:12])
-                raise NotFound(f"the snapshot has no {path}", f"{here} holds: {names}" if names else f"{here} is empty")
+                raise NotFound(
+                    _("the backup has no {path}").format(path=path),
+                    _("{folder} holds: {names}").format(folder=here, names=names)
+                    if names
+                    else _("{folder} is empty").format(folder=here),
+                )
             if depth == len(parts) - 1:
                 return Visited("/".join(parts), match)
             current = match.tree

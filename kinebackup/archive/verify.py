@@ -25,6 +25,7 @@ from kinebackup.archive.repository import HEADER_COPIES, Repository, read_header
 from kinebackup.archive.seal import RecordOpener
 from kinebackup.archive.snapshot import NamedSnapshot
 from kinebackup.errors import Damaged, KineError, NotFound
+from kinebackup.i18n import _, ngettext
 from kinebackup.model import BlobId, CancelToken, FileName, Monitor, Problem, VerifyReport
 
 WORKERS = 2
@@ -94,16 +95,16 @@ class PackChecker:
         if not bad:
             return PackResult(name, ok=True, bytes_read=len(data))
         lost = frozenset(place.id for place in table.places() if place.segment in bad)
-        return PackResult(name, False, len(data), f"{len(bad)} of its {len(table.segments)} parts are damaged", lost)
+        return PackResult(name, False, len(data), _parts_damaged(len(bad), len(table.segments)), lost)
 
     def _judge_changed(self, name: FileName, data: memoryview, listed: Listing) -> PackResult:
         bad = self._bad_segments(listed.salt, listed.segments, listed.places, data)
-        message = f"{len(bad)} of its {len(listed.segments)} parts are damaged"
+        message = _parts_damaged(len(bad), len(listed.segments))
         lost = frozenset(place.id for place in listed.places if place.segment in bad)
-        return PackResult(name, False, len(data), message if bad else "its bytes changed outside its contents", lost)
+        return PackResult(name, False, len(data), message if bad else _("its bytes changed outside its contents"), lost)
 
     def _judge_unlisted(self, name: FileName, data: memoryview) -> PackResult:
-        return self._failed(name, len(data), "its bytes are not those that its name stands for")
+        return self._failed(name, len(data), _("its bytes are not those that its name stands for"))
 
     def _bad_segments(
         self, salt: bytes, segments: Mapping[int, Segment], places: Iterable[BlobPlace], data: memoryview
@@ -129,6 +130,11 @@ class PackChecker:
         listed = listing_of(self._repository.index, name)
         lost = frozenset(place.id for place in listed.places) if listed else frozenset[BlobId]()
         return PackResult(name, ok=False, bytes_read=size, message=message, lost=lost)
+
+
+def _parts_damaged(bad: int, total: int) -> str:
+    text = ngettext("{count} of its {total} parts is damaged", "{count} of its {total} parts are damaged", bad)
+    return text.format(count=bad, total=total)
 
 
 def _slice(data: memoryview, at: int, size: int) -> bytes:
@@ -210,9 +216,9 @@ class Verification:
             if found == repository.header:
                 continue  # the same, written by another program
             if found.repository != repository.id:
-                self._report(Problem("damaged", name, "this copy of the header is that of another drive"))
+                self._report(Problem("damaged", name, _("this copy of the header is that of another drive")))
             else:
-                self._report(Problem("rolled-back", name, "this copy of the header is older than the others"))
+                self._report(Problem("rolled-back", name, _("this copy of the header is older than the others")))
 
     def _read_packs(self, began: float, elapsed_s: Callable[[], float]) -> None:
         queue = iter(self._order)
@@ -293,7 +299,7 @@ class Verification:
         self._report_files(found)
 
     def _report_files(self, found: Trace) -> None:
-        text = "damaged on the drive; the next backup saves it again if it still exists"
+        text = _("damaged on the drive; the next backup saves it again if it still exists")
         for path, names in sorted(found.paths.items())[:MAX_AFFECTED]:
             self._report(Problem("damaged", path, text, tuple(names)))
 

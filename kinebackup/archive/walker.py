@@ -19,6 +19,7 @@ from kinebackup.archive.source import Found, Source, SourceDirectory
 from kinebackup.archive.tree import Entry
 from kinebackup.archive.tree_writer import Node, TreeWriter
 from kinebackup.archive.trees import TreeReader
+from kinebackup.i18n import _
 from kinebackup.model import CancelToken, Monitor, Problem, ProblemKind
 
 _TYPES: dict[int, tree.EntryType] = {
@@ -156,7 +157,11 @@ class Walker:
         try:
             return encode_xattrs(directory.xattrs(None, None))
         except OSError as error:
-            self.problem("metadata", path, f"the attributes of this folder cannot be read ({error.strerror})")
+            self.problem(
+                "metadata",
+                path,
+                _("the attributes of this folder cannot be read ({reason})").format(reason=error.strerror),
+            )
             return None
 
     def _follow(self, way: Sequence[Found]) -> tuple[Node, dict[str, Entry], str]:
@@ -181,7 +186,11 @@ class Walker:
             names = {item.name for item in here.directory.entries()}
             self._compare(here, [found], names)
         except OSError as error:
-            self.problem("unreadable", f"{here.path}/{found.name}", f"this file cannot be read ({error.strerror})")
+            self.problem(
+                "unreadable",
+                f"{here.path}/{found.name}",
+                _("this file cannot be read ({reason})").format(reason=error.strerror),
+            )
         finally:
             here.directory.close()
 
@@ -228,7 +237,9 @@ class Walker:
         try:
             found = here.directory.entries()
         except OSError as error:
-            self.problem("unreadable", here.path, f"this folder cannot be listed ({error.strerror})")
+            self.problem(
+                "unreadable", here.path, _("this folder cannot be listed ({reason})").format(reason=error.strerror)
+            )
             here.node.reusable = False
             return
         here.node.old_count = len(here.old)
@@ -281,7 +292,7 @@ class Walker:
         """A name that is not simply as before."""
         path = f"{here.path}/{item.name}"
         if st.S_ISSOCK(item.stat.st_mode):
-            self.problem("skipped", path, "a socket has no content to save")
+            self.problem("skipped", path, _("a socket has no content to save"))
             return
         entry = entry_of(item)
         self.tally.uids.add(entry.uid)
@@ -295,7 +306,7 @@ class Walker:
         except FileNotFoundError:
             return  # removed since the folder was listed: as if it had never been there
         except OSError as error:
-            self.problem("unreadable", path, f"this {entry.type} cannot be read ({error.strerror})")
+            self.problem("unreadable", path, _("this entry cannot be read ({reason})").format(reason=error.strerror))
             return
         here.node.entries.append(entry)
         if entry.type == "dir":
@@ -331,7 +342,7 @@ class Walker:
             self.tally.dirs -= 1
             return None
         except OSError as error:
-            self.problem("unreadable", path, f"this folder cannot be opened ({error.strerror})")
+            self.problem("unreadable", path, _("this folder cannot be opened ({reason})").format(reason=error.strerror))
             here.node.reusable = False
             return None
         if old is None or old.ctime != entry.ctime or entry.ctime >= self._trust_before_ns:

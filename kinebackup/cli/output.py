@@ -60,7 +60,7 @@ class Output:
         if self.as_json:
             return
         for problem in problems[:MAX_PROBLEMS_SHOWN]:
-            sys.stderr.write(printable(f"! {on_one_line(problem.path)}: {problem.message}{_affected(problem)}") + "\n")
+            sys.stderr.write(printable(f"! {_told(problem)}") + "\n")
         if len(problems) > MAX_PROBLEMS_SHOWN:
             more = len(problems) - MAX_PROBLEMS_SHOWN
             sys.stderr.write(_("… and {count} more; --json lists all").format(count=more) + "\n")
@@ -95,6 +95,15 @@ class Output:
 def with_hint(message: str, hint: str) -> str:
     """Both on one line, as French and English put them together."""
     return _("{message}; {hint}").format(message=message, hint=hint) if hint else message
+
+
+def with_detail(message: str, detail: str) -> str:
+    """``message: detail``, with the space that French puts before a colon."""
+    return _("{message}: {detail}").format(message=message, detail=detail)
+
+
+def _told(problem: Problem) -> str:
+    return with_detail(on_one_line(problem.path), problem.message) + _affected(problem)
 
 
 def _affected(problem: Problem) -> str:

@@ -13,7 +13,7 @@ import click
 
 from kinebackup.cli.browse import SHORT_ID, ended, time_of_ns
 from kinebackup.cli.completion import snapshot_names
-from kinebackup.cli.output import on_one_line
+from kinebackup.cli.output import on_one_line, with_detail
 from kinebackup.cli.reading import drive_option, opened, secret_options
 from kinebackup.cli.session import Session, pass_session, secret_from
 from kinebackup.cli.words import size_text, time_text
@@ -139,7 +139,7 @@ def _match_words(match: Match, zone: tzinfo) -> str:
         if count > 1:
             when = _("{first} to {last}").format(first=when, last=time_text(last.snapshot.taken_at, zone))
         size = f"{size_text(version.size)}, " if match.type == "file" else ""
-        lines.append(f"    {size}{where}: {when}  ({last.id[:SHORT_ID]})")
+        lines.append(f"    {size}{with_detail(where, when)}  ({last.id[:SHORT_ID]})")
     return "\n".join(lines)
 
 

@@ -318,3 +318,12 @@ def test_the_latest_backup_may_be_the_one_that_cannot_be_read_and_that_is_said(
     again = another_computer.run("ls", "latest", *options)
     assert again.code == 0
     assert again.err.startswith("! a backup on this drive is damaged, and may be newer ")
+
+
+def test_links_that_are_there_already_are_not_counted_as_files(practice: Computer) -> None:
+    (practice.patients / "lien").symlink_to("Dupont")
+    practice.enroll("A")
+    practice.back_up("A")
+    first, second = (practice.run("restore", "latest", "--to", "back", "--json").json for _run in range(2))
+    assert (first["files_restored"], first["files_skipped"]) == (6, 0)
+    assert (second["files_restored"], second["files_skipped"]) == (0, 6)

@@ -105,6 +105,15 @@ def test_a_flipped_bit_is_found_and_named_with_the_files_and_backups_it_affects(
     assert any(path.startswith(str(saved.patients)) for path in found)
 
 
+def test_damage_is_told_in_french_where_french_is_spoken(saved: Computer) -> None:
+    saved.configure(language="fr")
+    flip_a_bit(max(packs_of(saved.drive("A")), key=lambda path: path.stat().st_size), 1000)
+    told = saved.run("verify").err
+    assert "\u00a0: 1 de ses parties sur " in told
+    assert f"! {saved.patients / 'film.bin'}\u00a0: abîmé sur le disque\u00a0; la prochaine sauvegarde " in told
+    assert "damaged" not in told
+
+
 def test_a_failed_verification_says_what_to_do_and_status_repeats_it(saved: Computer) -> None:
     flip_a_bit(packs_of(saved.drive("A"))[0], 60)
     done = saved.run("verify")
