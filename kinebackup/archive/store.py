@@ -10,6 +10,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Protocol
 
 from kinebackup.errors import Damaged, DriveFailed, NotFound
@@ -263,30 +264,28 @@ class FolderStore:
         with drive_errors(path), self._parent(path) as (directory, name):
             return os.stat(name, dir_fd=directory, follow_symlinks=False).st_size
 
-    def _scan(self, directory: str, *, want_directories: bool) -> list[os.DirEntry[str]]:
+    def _scan(self, directory: str) -> list[tuple[str, os.stat_result]]:
+        """Name and ``lstat`` of everything in a directory; what another program removes meanwhile is not there."""
+        found: list[tuple[str, os.stat_result]] = []
         with drive_errors(directory):
             try:
                 fd = self._directory(directory)
             except (FileNotFoundError, NotADirectoryError):
-                return []
+                return found
             try:
                 with os.scandir(fd) as entries:
-                    if want_directories:
-                        return [e for e in entries if e.is_dir(follow_symlinks=False)]
-                    # Sizes are asked for here, while the descriptor that the entries hang on is open.
-                    return [e for e in entries if stat.S_ISREG(e.stat(follow_symlinks=False).st_mode)]
+                    for entry in entries:
+                        with contextlib.suppress(FileNotFoundError):
+                            found.append((entry.name, entry.stat(follow_symlinks=False)))
             finally:
                 os.close(fd)
+        return sorted(found, key=itemgetter(0))
 
     def list_files(self, directory: str) -> list[FileInfo]:
-        found = [
-            FileInfo(e.name, e.stat(follow_symlinks=False).st_size)
-            for e in self._scan(directory, want_directories=False)
-        ]
-        return sorted(found, key=lambda info: info.name)
+        return [FileInfo(name, info.st_size) for name, info in self._scan(directory) if stat.S_ISREG(info.st_mode)]
 
     def subdirectories(self, directory: str) -> list[str]:
-        return sorted(entry.name for entry in self._scan(directory, want_directories=True))
+        return [name for name, info in self._scan(directory) if stat.S_ISDIR(info.st_mode)]
 
     def make_directories(self, paths: Iterable[str]) -> None:
         for path in paths:

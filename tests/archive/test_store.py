@@ -265,6 +265,29 @@ def test_what_is_no_regular_file_is_not_listed(root: Path) -> None:
         assert store.list_files("packs") == []
 
 
+def test_files_that_another_program_removes_while_they_are_listed_are_no_error(root: Path) -> None:
+    """A verification reads without a lock while a prune removes packs."""
+    (root / "tmp").mkdir(exist_ok=True)
+    stop = threading.Event()
+
+    def churn() -> None:
+        while not stop.is_set():
+            for number in range(50):
+                (root / "tmp" / str(number)).touch()
+            for number in range(50):
+                (root / "tmp" / str(number)).unlink()
+
+    with contextlib.closing(FolderStore(str(root))) as store:
+        thread = threading.Thread(target=churn)
+        thread.start()
+        try:
+            seen = [len(store.list_files("tmp")) for _ in range(300)]
+        finally:
+            stop.set()
+            thread.join()
+    assert len(seen) == 300
+
+
 def test_a_pipe_in_the_place_of_a_file_does_not_block(root: Path) -> None:
     os.mkfifo(root / "header")
     done = threading.Event()
