@@ -21,7 +21,8 @@ def make_reserve(store: FolderStore) -> None:
         size = min(MOST_BYTES, info.f_blocks * info.f_frsize // _SHARE)
         if _size(store) == size or info.f_bavail * info.f_frsize < 2 * size or not size:
             return
-        fd = store.open(NAME, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        store.remove(NAME)
+        fd = store.open(NAME, os.O_WRONLY | os.O_CREAT | os.O_EXCL)  # never what somebody put there: a pipe would hang
         try:
             # Where the file system cannot set room aside, the C library writes a byte into each block instead.
             os.posix_fallocate(fd, 0, size)
