@@ -1,8 +1,25 @@
-"""``python -m kinebackup``, where no console script was installed.
+"""The program's first moments: ``kinebackup`` and ``python -m kinebackup``.
 
-Owns: nothing. Does not know: anything.
+Owns: signals that come before the command line can answer them. Does not know: commands.
 """
 
-from kinebackup.cli.main import entry
+import signal
+from types import FrameType
 
-entry()
+
+def entry() -> None:
+    """The console script. A Ctrl-C while the modules load stops the command as one that comes later does."""
+    early: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        early.append(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, note)
+    from kinebackup.cli.main import entry as begin
+
+    begin(early)
+
+
+if __name__ == "__main__":
+    entry()

@@ -160,7 +160,9 @@ def _restore_test_text(report: RestoreTestReport) -> str:
         first = _("FAILED: no file came back, so nothing is proven.")
     lines = [first.format(files=files_text(report.files_tested))]
     lines.append(
-        _("  {size}, in {duration}; {compared} compared with this computer; key: {key}; seed {seed}").format(
+        _(
+            "  {size}, in {duration}; compared with this computer: {compared}; key: {key}; the same files again: --seed {seed}"
+        ).format(
             size=size_text(report.bytes_tested),
             duration=duration_text(report.duration_s),
             compared=files_text(report.files_compared_with_source),

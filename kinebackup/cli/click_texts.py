@@ -24,7 +24,6 @@ SEEN = (
     _("Options"),
     _("Commands"),
     _("Show this message and exit."),
-    _("Show the version and exit."),
     _("default: {default}"),
     _("required"),
     _("Missing command."),

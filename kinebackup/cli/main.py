@@ -94,6 +94,14 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(_summaries().items()))
 
 
+def _show_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        session: Session = ctx.obj
+        session.output.quiet = False
+        session.output.result({"version": __version__}, lambda: f"kinebackup, version {__version__}")
+        ctx.exit()
+
+
 def command_line() -> click.Group:
     """``kinebackup`` itself; made when the language is known, for its options have texts too."""
 
@@ -109,7 +117,14 @@ def command_line() -> click.Group:
     @click.option("--config", type=click.Path(path_type=Path), help=_("Configuration file."), metavar="FILE")
     @click.option("--json", "as_json", is_flag=True, help=_("Print exactly one JSON document on standard output."))
     @click.option("--quiet", is_flag=True, help=_("Print nothing but problems and errors."))
-    @click.version_option(__version__, prog_name="kinebackup")
+    @click.option(
+        "--version",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_show_version,
+        help=_("Show the version and exit."),
+    )
     @click.pass_context
     def kinebackup(ctx: click.Context, config: Path | None, as_json: bool, quiet: bool) -> None:
         session: Session = ctx.obj
@@ -159,13 +174,15 @@ def _not_understood(error: click.ClickException, message: str) -> ConfigError:
     return ConfigError(message, _("see: {command} --help").format(command=named))
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run one command line; returns the exit code."""
+def run(arguments: Sequence[str], early: Sequence[int] = ()) -> int:
+    """Run one command line; returns the exit code. ``early``: signals that came before there was anything to stop."""
     language = language_from(os.environ)
     set_language(language)
     speak(language)
     session = Session()
     _cancel_on_signals(session)
+    if early:
+        session.cancel.cancel()
     words = globals_first(arguments)
     session.output.as_json = "--json" in words
     try:
@@ -207,9 +224,9 @@ def run(arguments: Sequence[str]) -> int:
         session.output.end_progress()
 
 
-def entry() -> None:
-    """The console script."""
+def entry(early: Sequence[int] = ()) -> None:
+    """The program; see ``run``."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that knows no é still shows the rest
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(run(sys.argv[1:], early))

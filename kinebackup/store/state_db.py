@@ -101,7 +101,10 @@ class StateDb:
                 if found[0] == drive.label:
                     message = _('a drive with the label "{label}" is enrolled already').format(label=drive.label)
                     raise ConfigError(message, _("choose another label with --label"))
-                raise ConfigError(_('this drive is enrolled already, as "{label}"').format(label=found[0]))
+                raise ConfigError(
+                    _('this drive is enrolled already, as "{label}"').format(label=found[0]),
+                    _("use that label, or forget it first: kinebackup drive forget {label}").format(label=found[0]),
+                )
             marks = ", ".join("?" * len(fields(Drive)))
             connection.execute(f"INSERT INTO drives ({_DRIVE}) VALUES ({marks})", _drive_row(drive))
 

@@ -101,6 +101,32 @@ def test_a_reader_that_goes_away_is_no_traceback(practice: Computer) -> None:
     assert done.returncode != 0
 
 
+def test_a_ctrl_c_while_the_program_still_loads_stops_it_too(practice: Computer) -> None:
+    practice.enroll("CABINET")
+    program = (
+        "import os, signal, sys\n"
+        "class CtrlC:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'click':\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, CtrlC())\n"
+        "sys.argv = ['kinebackup', 'backup', '--json']\n"
+        "from kinebackup.__main__ import entry\n"
+        "entry()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=practice.environment(), check=False
+    )
+    assert (done.returncode, json.loads(done.stdout)["error"]["code"]) == (130, 130)
+    assert "Traceback" not in done.stderr
+
+
+def test_the_version_in_json_is_a_document_too(computer: Computer) -> None:
+    assert computer.run("--version").out.startswith("kinebackup, version 0.")
+    assert list(computer.run("--version", "--json").json) == ["version"]
+    assert computer.run("--quiet", "--version").out != ""
+
+
 def test_it_runs_as_a_module_too(computer: Computer) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "kinebackup", "--version"],
