@@ -161,7 +161,8 @@ def _restore_test_text(report: RestoreTestReport) -> str:
     lines = [first.format(files=files_text(report.files_tested))]
     lines.append(
         _(
-            "  {size}, in {duration}; compared with this computer: {compared}; key: {key}; the same files again: --seed {seed}"
+            "  {size}, in {duration}; compared with this computer: {compared}; key: {key}; "
+            "the same files again: --seed {seed}"
         ).format(
             size=size_text(report.bytes_tested),
             duration=duration_text(report.duration_s),
