@@ -306,7 +306,7 @@ class Walker:
         except FileNotFoundError:
             return  # removed since the folder was listed: as if it had never been there
         except OSError as error:
-            self.problem("unreadable", path, _("this entry cannot be read ({reason})").format(reason=error.strerror))
+            self.problem("unreadable", path, _("this file cannot be read ({reason})").format(reason=error.strerror))
             return
         here.node.entries.append(entry)
         if entry.type == "dir":

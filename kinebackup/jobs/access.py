@@ -134,14 +134,25 @@ def open_to_write(drive: PresentDrive, practice: Practice, world: World, work: s
     """Open a drive as its only writer, and bring its key ring up to date. Raises ``Locked``."""
     store = FolderStore(drive.root)
     try:
-        with WriterLock(drive.root, _holder(world, work)):
+        with WriterLock(drive.root, _holder(world, work)) as lock:
             repository, key_slot = _unlock(store, practice, None)
             opened = _loaded(drive, repository, key_slot)
+            if lock.stale is not None:
+                opened.problems.append(_taken_over(lock.stale))
             _compare_with_memory(opened, practice)
             _share_keyring(opened, practice)
             yield opened
     finally:
         store.close()
+
+
+def _taken_over(left: LockHolder) -> Problem:
+    """The kernel has let go of the lock, so that run is no more; what it left is found by this one."""
+    message = _(
+        "an earlier run did not end by itself ({work}, process {pid} on {host}, since {since}); this one goes on"
+    )
+    found = message.format(work=left.work, pid=left.pid, host=left.host, since=left.since)
+    return Problem("healed", "lock", found)
 
 
 def _loaded(drive: PresentDrive, repository: Repository, key_slot: str) -> OpenDrive:

@@ -4,6 +4,8 @@ Owns: putting retention, the engine and this computer's memory together. Does no
 rewritten.
 """
 
+from dataclasses import replace
+
 from kinebackup.archive.prune import prune
 from kinebackup.archive.snapshot import NamedSnapshot
 from kinebackup.archive.store import FolderStore
@@ -11,7 +13,7 @@ from kinebackup.config import Retention
 from kinebackup.errors import KineError
 from kinebackup.i18n import _
 from kinebackup.jobs.access import OpenDrive, PresentDrive, open_to_read, open_to_write
-from kinebackup.jobs.backup_job import counting, environment_of, record_of, remember_snapshots
+from kinebackup.jobs.backup_job import NOTES, counting, environment_of, record_of, remember_snapshots
 from kinebackup.jobs.practice import Practice
 from kinebackup.jobs.recording import recorded
 from kinebackup.jobs.reserve import make_reserve, release_reserve
@@ -55,6 +57,8 @@ def run_prune(
         finally:
             make_reserve(store)
             store.close()
+        notes = [problem for problem in opened.problems if problem.kind in NOTES]
+        report = replace(report, problems=(*notes, *report.problems))
         practice.state.forget_snapshots(opened.repository.id, doomed)
         practice.state.forget_packs_except(opened.repository.id, opened.repository.list_packs())
         remember_snapshots(opened.repository, practice)

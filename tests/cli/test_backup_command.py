@@ -42,6 +42,20 @@ def test_an_unknown_label_gets_the_list_of_known_ones(practice: Computer) -> Non
     assert "hint: the drives of this practice are: A, B\n" in done.err
 
 
+def test_the_lock_of_a_run_that_was_killed_is_explained_and_taken_over(practice: Computer) -> None:
+    lock = practice.enroll("A") / "KINEBACKUP" / "lock"
+    left = '{"host":"cabinet-pc","pid":4242,"boot":"b","since":"2030-01-01T08:00:00Z","work":"backup"}'
+    for command in ("backup", "prune"):
+        lock.write_text(left, encoding="ascii")
+        done = practice.run(command)
+        assert done.code == 0
+        assert done.err == (
+            "! lock: an earlier run did not end by itself (backup, process 4242 on cabinet-pc, "
+            "since 2030-01-01T08:00:00Z); this one goes on\n"
+        )
+        assert lock.read_text("ascii") == ""
+
+
 def test_a_source_that_a_cloud_has_already_is_warned_of_and_saved(practice: Computer) -> None:
     practice.enroll("A")
     (practice.patients / ".stfolder").mkdir()
