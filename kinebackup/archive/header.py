@@ -14,13 +14,16 @@ from kinebackup.archive.format import MAX_HEADER_BYTES
 from kinebackup.archive.keyring import Keyring, Secret, Slot
 from kinebackup.archive.keys import REPOSITORY_ID_BYTES, MasterKey, RepositoryKeys, hmac_sha256
 from kinebackup.errors import Damaged, KineError
+from kinebackup.i18n import _
 
-DAMAGED_HINT = (
-    "use your other drive; keep this one as it is, because its backups need nothing but a header to be read again"
-)
 _FIRST_LINE = b"kinebackup header 1\n"
 _MAC_PREFIX = b"mac "
 _MAC_LINE_BYTES = len(_MAC_PREFIX) + 64 + 1
+
+
+def damaged_hint() -> str:
+    """What to do with a drive that has no header any more."""
+    return _("on a computer that backed up to it, run: kinebackup drive repair LABEL; elsewhere, use your other drive")
 
 
 class Header(msgspec.Struct, frozen=True):
@@ -74,18 +77,18 @@ def _without_nulls(header: Header) -> dict[str, object]:
 def decode(data: bytes) -> Header:
     """The header, with every bound checked but not yet authenticated. Raises ``Damaged``."""
     if len(data) > MAX_HEADER_BYTES:
-        raise Damaged("the drive's header is too long")
+        raise Damaged(_("the drive's header is too long"))
     if not data.startswith(_FIRST_LINE) or data.count(b"\n") != 3 or not data.endswith(b"\n"):
-        raise Damaged("the drive's header is not one of format version 1")
+        raise Damaged(_("the drive's header is not one of format version 1"))
     mac_line = data[-_MAC_LINE_BYTES:]
     if data[-_MAC_LINE_BYTES - 1 : -_MAC_LINE_BYTES] != b"\n" or not mac_line.startswith(_MAC_PREFIX):
-        raise Damaged("the drive's header has no authentication line")
+        raise Damaged(_("the drive's header has no authentication line"))
     try:
         header = msgspec.json.decode(data[len(_FIRST_LINE) : -_MAC_LINE_BYTES], type=Header)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise Damaged("the drive's header cannot be read") from None
+        raise Damaged(_("the drive's header cannot be read")) from None
     if len(header.repository) != 2 * REPOSITORY_ID_BYTES or not _is_hex(header.repository):
-        raise Damaged("the drive's header has no proper repository id")
+        raise Damaged(_("the drive's header has no proper repository id"))
     rings.check(header.keyring)
     return header
 
@@ -100,7 +103,7 @@ def authenticate(data: bytes, header: Header, master: MasterKey) -> RepositoryKe
     signed = data[:-_MAC_LINE_BYTES]
     expected = _MAC_PREFIX + hmac_sha256(keys.header_mac, signed).hex().encode("ascii") + b"\n"
     if not hmac.compare_digest(expected, data[-_MAC_LINE_BYTES:]):
-        raise Damaged("the drive's header was changed by somebody without the key")
+        raise Damaged(_("the drive's header was changed by somebody without the key"))
     return keys
 
 
@@ -123,7 +126,7 @@ def candidates(copies: Iterable[bytes]) -> list[tuple[bytes, Header]]:
         if all(data != known for known, _ in parsed):
             parsed.append((data, header))
     if not parsed:
-        raise Damaged(failure.message if failure else "the drive has no header", DAMAGED_HINT)
+        raise Damaged(failure.message if failure else _("the drive has no header"), damaged_hint())
     return sorted(parsed, key=lambda pair: (-votes[pair[1].repository], -pair[1].generation))
 
 

@@ -62,7 +62,7 @@ def read_header_copies(store: Store) -> list[bytes]:
             unreadable = error
     if not copies:
         if unreadable or store.list_files("snapshots") or store.subdirectories("packs"):
-            raise Damaged("no copy of the drive's header can be read", header.DAMAGED_HINT) from unreadable
+            raise Damaged(_("no copy of the drive's header can be read"), header.damaged_hint()) from unreadable
         raise NotFound(
             _("there is no KineBackup repository here"), _("prepare the drive with: kinebackup drive enroll")
         )

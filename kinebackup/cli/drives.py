@@ -1,4 +1,4 @@
-"""``kinebackup drive``: enroll, list, forget.
+"""``kinebackup drive``: enroll, list, repair, forget.
 
 Owns: the commands and their words. Does not know: how a drive is judged or prepared.
 """
@@ -12,6 +12,8 @@ from kinebackup.errors import ConfigError
 from kinebackup.i18n import _, ngettext
 from kinebackup.jobs.enroll_job import Enrolled, EnrollWish
 from kinebackup.jobs.enroll_job import enroll as enroll_drive
+from kinebackup.jobs.repair_job import Repaired
+from kinebackup.jobs.repair_job import repair as repair_drive
 from kinebackup.jobs.status_job import overview
 from kinebackup.model import Place
 
@@ -96,6 +98,31 @@ def list_(session: Session, /) -> None:
         document,
         lambda: drive_rows(found, session.world.zone) or _("No drive is enrolled yet: kinebackup drive enroll"),
     )
+
+
+@drive.command(
+    help=_("Write the header of a drive anew, where it is lost or damaged. Only a computer that knows the drive can.")
+)
+@click.argument("label")
+@pass_session
+def repair(session: Session, /, label: str) -> None:
+    sources = [str(source.path) for source in session.config.sources]
+    made = repair_drive(label, session.practice, session.world, sources=sources)
+    session.output.result(made, lambda: _repaired_text(made))
+
+
+def _repaired_text(made: Repaired) -> str:
+    if not made.written:
+        return _("The header of the drive {label} is sound; nothing was changed.").format(label=made.label)
+    lines = [
+        ngettext(
+            "The drive {label} has its header again; it holds {count} backup.",
+            "The drive {label} has its header again; it holds {count} backups.",
+            made.snapshots,
+        ).format(label=made.label, count=made.snapshots)
+    ]
+    lines.append(_("Next: kinebackup verify --full --drive {label}").format(label=made.label))
+    return "\n".join(lines)
 
 
 @drive.command(help=_("Forget a drive that is lost or broken. Nothing on the drive itself is changed."))

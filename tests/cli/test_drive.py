@@ -196,3 +196,22 @@ def test_forgetting_asks_first(practice: Computer) -> None:
     assert "hint: confirm it with --yes\n" in done.err
     assert practice.run("drive", "forget", "Z", "--yes").code == 10
     assert len(practice.run("drive", "list", "--json").json["drives"]) == 1
+
+
+# --- repaired ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_drive_without_a_header_says_how_to_repair_it_and_is_repaired(practice: Computer) -> None:
+    practice.run("drive", "enroll", "--folder", practice.drive("A"), "--label", "A", "--place", "cabinet")
+    practice.run("backup", "--drive", "A")
+    for name in ("header", "header.1", "header.2"):
+        (practice.drive("A") / "KINEBACKUP" / name).write_bytes(b"")
+    refused = practice.run("snapshots", "--drive", "A")
+    assert refused.code == 14
+    assert "kinebackup drive repair LABEL" in refused.err
+    done = practice.run("--json", "drive", "repair", "A")
+    assert done.code == 0
+    assert done.json["written"] == ["header", "header.1", "header.2"]
+    assert done.json["snapshots"] == 1
+    assert practice.run("snapshots", "--drive", "A").code == 0
+    assert "is sound; nothing was changed" in practice.run("drive", "repair", "A").out
