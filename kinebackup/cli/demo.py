@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,7 +65,9 @@ class Stage:
 
     def tell(self, text: str) -> None:
         """What happens next, or happened meanwhile."""
-        self._show("\n" + "\n".join(f"# {line}" for line in text.split("\n")), fg="cyan")
+        width = min(100, shutil.get_terminal_size().columns) - len("# ") if sys.stdout.isatty() else len(text)
+        lines = [short for line in text.split("\n") for short in textwrap.wrap(line, width)]
+        self._show("\n" + "\n".join(f"# {line}" for line in lines), fg="cyan")
 
     def run(self, *arguments: str, ends_with: ExitCode = ExitCode.OK) -> str:
         """Play one command; returns what it printed. Raises ``CheckFailed`` where it ends otherwise than it should."""
@@ -164,7 +167,9 @@ def _play(stage: Stage) -> int:
     _enroll_and_save(stage)
     _save_a_day_of_work(stage)
     compared = _lose_and_restore(stage)
-    stage.tell(_("Prove it as on a new computer: with the passphrase only, without this computer's key and memory."))
+    stage.tell(
+        _("Is that certain? Files are really restored and compared, as on a new computer that has only the passphrase.")
+    )
     stage.run("restore-test", "--drive", NEAR, "--passphrase-file", "passphrase.txt")
     _damage_and_heal(stage)
     stage.tell(_("Where the practice stands: one sentence, then the drives."))
@@ -223,16 +228,18 @@ def _lose_and_restore(stage: Stage) -> int:
     stage.tell(_("The folder {name} is deleted by mistake. It is in the backup.").format(name=lost.name))
     stage.run("find", lost.name, "--drive", NEAR)
     inside = str(lost.relative_to(stage.documents))
-    stage.run("restore", "latest", inside, "--to", "restored", "--drive", NEAR)
-    restored = stage.folder / "restored" / str(stage.documents).lstrip("/")
+    part, whole = _("restored"), _("everything")
+    stage.run("restore", "latest", inside, "--to", part, "--drive", NEAR)
+    restored = stage.folder / part / str(stage.documents).lstrip("/")
     shutil.copytree(restored / inside, lost)
     stage.tell(
-        _("It is put back. Now everything, as on a new computer: the drive by its path, opened with the recovery code.")
+        _(
+            "It is put back. Now everything is restored, as on a new computer "
+            "that has only the drive and the recovery code."
+        )
     )
-    stage.run(
-        "restore", "latest", "--to", "everything", "--drive", f"disque-{NEAR}", "--recovery-code-file", "code.txt"
-    )
-    found = demo_practice.contents(stage.folder / "everything" / str(stage.documents).lstrip("/"))
+    stage.run("restore", "latest", "--to", whole, "--drive", f"disque-{NEAR}", "--recovery-code-file", "code.txt")
+    found = demo_practice.contents(stage.folder / whole / str(stage.documents).lstrip("/"))
     differing = sorted(name for name in original.keys() | found.keys() if original.get(name) != found.get(name))
     if differing:
         raise CheckFailed(
@@ -268,7 +275,7 @@ def _damage_and_heal(stage: Stage) -> None:
         file.seek(-1, os.SEEK_CUR)
         file.write(bytes([byte ^ 1]))
     stage.tell(
-        _("Drives age: one bit of {file} on the drive is turned over. Verifying finds it.").format(
+        _("Drives age: here one file on the drive is damaged on purpose ({file}). Verifying finds it.").format(
             file=f"packs/{victim.parent.name}/{victim.name[:11]}…"
         )
     )
