@@ -8,8 +8,11 @@ are left out of the files, so that running it twice changes nothing.
 """
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_dir
@@ -39,14 +42,23 @@ def main() -> int:
     french.project, french.version = "KineBackup", "1"
     french.msgid_bugs_address = french.last_translator = french.language_team = ""
     french.creation_date = french.revision_date = FIRST_DAY
-    with po.open("wb") as target:
+    with _replacing(po) as target:
         write_po(target, french, width=0, include_lineno=False, sort_output=True)
-    with po.with_suffix(".mo").open("wb") as target:
+    with _replacing(po.with_suffix(".mo")) as target:
         write_mo(target, french)
     missing = [message.id for message in french if message.id and not _is_translated(message.string)]
     for each in missing:
         sys.stdout.write(f"no French for: {each}\n")
     return 1 if missing else 0
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """The file anew, at once: a program that starts meanwhile reads the old one or the new one."""
+    new = path.with_name(path.name + ".new")
+    with new.open("wb") as target:
+        yield target
+    new.replace(path)
 
 
 def _is_translated(string: str | list[str] | tuple[str, ...] | None) -> bool:
