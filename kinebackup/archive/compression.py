@@ -7,6 +7,7 @@ import sys
 
 from kinebackup.archive.format import MAX_RECORD_BYTES
 from kinebackup.errors import Damaged
+from kinebackup.i18n import _
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -48,17 +49,17 @@ def decompress(frame: Buffer, *, limit_bytes: int = MAX_RECORD_BYTES, expected_b
     in the frame is checked before anything is allocated: a frame of a few bytes may claim gigabytes.
     """
     if bytes(frame[:4]) != _MAGIC:  # a skippable frame would pass for an empty content
-        raise Damaged("a compressed record is not a Zstandard frame")
+        raise Damaged(_("a compressed record is not a Zstandard frame"))
     try:
         size = zstd.get_frame_info(frame).decompressed_size
         if size is None:
-            raise Damaged("a compressed record does not say how long it is")
+            raise Damaged(_("a compressed record does not say how long it is"))
         if size > limit_bytes or (expected_bytes is not None and size != expected_bytes):
-            raise Damaged(f"a compressed record claims {size} bytes, which it may not have")
+            raise Damaged(_("a compressed record claims {size} bytes, which it may not have").format(size=size))
         decoder = zstd.ZstdDecompressor()
         plain = decoder.decompress(frame, max_length=size + 1)
     except zstd.ZstdError:
-        raise Damaged("a compressed record cannot be decompressed") from None
+        raise Damaged(_("a compressed record cannot be decompressed")) from None
     if not decoder.eof or decoder.unused_data or len(plain) != size:
-        raise Damaged("a compressed record is not one whole frame")
+        raise Damaged(_("a compressed record is not one whole frame"))
     return plain

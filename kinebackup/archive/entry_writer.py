@@ -21,6 +21,7 @@ from kinebackup.archive.repository import BlobReader
 from kinebackup.archive.tree import Entry
 from kinebackup.archive.trees import data_ids
 from kinebackup.errors import Damaged
+from kinebackup.i18n import _
 from kinebackup.model import CancelToken
 
 TEMPORARY_PREFIX = ".kinebackup-part-"
@@ -97,7 +98,7 @@ class EntryWriter:
                 try:
                     os.symlink(entry.path_target, name, dir_fd=directory)
                 except ValueError:  # a NUL in the bytes of the target
-                    raise Damaged("the link points to an impossible path") from None
+                    raise Damaged(_("the link points to an impossible path")) from None
             case "fifo":
                 os.mkfifo(name, 0o600, dir_fd=directory)
             case "char" | "block":
@@ -118,7 +119,7 @@ class EntryWriter:
             if done > entry.size:
                 break
         if done != entry.size:
-            raise Damaged("the content is not as long as the backup says")
+            raise Damaged(_("the content is not as long as the backup says"))
         return done
 
     def _read(self, text: str) -> bytes | memoryview:
@@ -135,12 +136,12 @@ class EntryWriter:
                 if not room:
                     offset, room = next(extents, (0, 0))
                     if not room:
-                        raise Damaged("the content is longer than the backup says")
+                        raise Damaged(_("the content is longer than the backup says"))
                 part = piece[:room]
                 _write_all(fd, part, offset)
                 offset, room, piece = offset + len(part), room - len(part), piece[len(part) :]
         if room or next(extents, None) is not None:
-            raise Damaged("the content is not as long as the backup says")
+            raise Damaged(_("the content is not as long as the backup says"))
         return sum(length for _, length in entry.extents or ())
 
     def apply(self, fd: int, entry: Entry) -> None:

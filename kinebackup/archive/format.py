@@ -7,6 +7,7 @@ import struct
 from enum import IntEnum
 
 from kinebackup.errors import Damaged
+from kinebackup.i18n import _
 
 VERSION = 1
 MAGIC = b"KINEBKP"
@@ -66,14 +67,15 @@ def decode_frame(data: bytes, expected: FileType) -> bytes:
     Raises ``Damaged`` for another magic, version or type, and for a reserved field that is not zero.
     """
     if len(data) < FRAME_BYTES:
-        raise Damaged("the file is shorter than its first header")
+        raise Damaged(_("the file is shorter than its first header"))
     magic, file_type, version, reserved, salt = _FRAME.unpack_from(data)
     if magic != MAGIC:
-        raise Damaged("the file does not begin as a KineBackup file")
+        raise Damaged(_("the file does not begin as a KineBackup file"))
     if version != VERSION:
-        raise Damaged(f"the file has format version {version}, this program reads version {VERSION}")
+        text = _("the file has format version {version}, this program reads version {known}")
+        raise Damaged(text.format(version=version, known=VERSION))
     if file_type != expected:
-        raise Damaged("the file is of another type than its directory says")
+        raise Damaged(_("the file is of another type than its directory says"))
     if reserved:
         raise Damaged("a reserved field of the file is not zero")
     return bytes(salt)

@@ -27,6 +27,7 @@ from kinebackup.archive.keys import RepositoryKeys
 from kinebackup.archive.seal import RecordOpener, RecordSealer
 from kinebackup.archive.store import Buffer, PendingFile, Store
 from kinebackup.errors import Damaged
+from kinebackup.i18n import _
 from kinebackup.model import BlobId, FileName
 
 TARGET_BYTES = 32 * 2**20
@@ -174,7 +175,7 @@ def decode_table(plain: bytes) -> tuple[tuple[Segment, ...], bytes]:
         segments.append(segment)
         offset += segment.sealed_size
     blobs = plain[blobs_at:]
-    for _, number, start, size in _BLOB.iter_unpack(blobs):
+    for _id, number, start, size in _BLOB.iter_unpack(blobs):
         if number >= segment_count:
             raise Damaged("a blob names a segment that its pack does not have")
         check_place(segments[number], start, size)
@@ -209,13 +210,13 @@ def read_table(store: Store, keys: RepositoryKeys, name: FileName) -> Pack:
 def parse_table(read: Callable[[int, int], bytes], size: int, keys: RepositoryKeys, name: FileName) -> Pack:
     """Like ``read_table``, from anything that gives ``size`` bytes at an offset."""
     if size < FRAME_BYTES + TAG_BYTES + TRAILER_BYTES:
-        raise Damaged("a pack is too short")
+        raise Damaged(_("a pack is too short"))
     table_size, segment_count = _TRAILER.unpack(read(size - TRAILER_BYTES, TRAILER_BYTES))
     table_at = size - TRAILER_BYTES - table_size
     if table_at < FRAME_BYTES or not TAG_BYTES <= table_size <= MAX_SEALED_RECORD_BYTES:
-        raise Damaged("a pack's trailer is impossible")
+        raise Damaged(_("a pack's trailer is impossible"))
     if segment_count > MAX_PACK_SEGMENTS:
-        raise Damaged("a pack's trailer is impossible")
+        raise Damaged(_("a pack's trailer is impossible"))
     salt = decode_frame(read(0, FRAME_BYTES), PACK)
     opener = RecordOpener(keys, PACK, salt)
     sealed = read(table_at, table_size)
@@ -223,7 +224,7 @@ def parse_table(read: Callable[[int, int], bytes], size: int, keys: RepositoryKe
     segments, blobs = decode_table(plain)
     end = segments[-1].offset + segments[-1].sealed_size if segments else FRAME_BYTES
     if len(segments) != segment_count or end != table_at:
-        raise Damaged("a pack's trailer does not agree with its table")
+        raise Damaged(_("a pack's trailer does not agree with its table"))
     return Pack(name, size, salt, segments, blobs)
 
 

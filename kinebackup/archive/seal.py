@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from kinebackup.archive.format import FRAME_BYTES, SALT_BYTES, TAG_BYTES, VERSION, FileType, decode_frame, encode_frame
 from kinebackup.archive.keys import RepositoryKeys
 from kinebackup.errors import Damaged
+from kinebackup.i18n import _
 
 _AAD_TAIL = struct.Struct("<QB")
 _MAX_RECORDS = 2**32
@@ -79,11 +80,11 @@ class RecordOpener:
     def open(self, number: int, sealed: Buffer, *, final: bool) -> bytes:
         """The plaintext of record ``number``. Raises ``Damaged`` where the tag fails; no byte is given out before."""
         if len(sealed) < TAG_BYTES:
-            raise Damaged("a record is shorter than its tag")
+            raise Damaged(_("a record is shorter than its tag"))
         try:
             return self._cipher.decrypt(_nonce(number), sealed, self._aad_head + _AAD_TAIL.pack(number, final))
         except InvalidTag:
-            raise Damaged("a record fails authentication: its bytes are not those that were written") from None
+            raise Damaged(_("a record fails authentication: its bytes are not those that were written")) from None
 
 
 def seal_single(keys: RepositoryKeys, file_type: FileType, salt: bytes, plain: Buffer) -> bytes:

@@ -13,6 +13,7 @@ from kinebackup.archive.format import SNAPSHOT
 from kinebackup.archive.keys import RepositoryKeys
 from kinebackup.archive.seal import open_single, seal_single
 from kinebackup.errors import Damaged
+from kinebackup.i18n import _
 from kinebackup.model import FileName
 
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
@@ -104,6 +105,6 @@ def unseal(data: bytes, keys: RepositoryKeys) -> Snapshot:
     try:
         snapshot = msgspec.json.decode(compression.decompress(open_single(keys, SNAPSHOT, data)), type=Snapshot)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise Damaged("a snapshot cannot be read") from None
+        raise Damaged(_("a snapshot cannot be read")) from None
     parse_time(snapshot.time)
     return snapshot

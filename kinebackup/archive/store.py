@@ -215,7 +215,7 @@ class FolderStore:
         fd = self.open(path, _READ_FLAGS)
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
-            raise Damaged(f"{path} is not a file")
+            raise Damaged(_("{path} is not a file").format(path=path))
         return fd
 
     def rename(self, source: str, target: str) -> None:

@@ -13,6 +13,7 @@ import msgspec
 
 from kinebackup.archive.format import ID_BYTES
 from kinebackup.errors import Damaged
+from kinebackup.i18n import _
 from kinebackup.model import BlobId
 
 MAX_TREE_ENTRIES = 10_000  # a directory of a million files becomes a hundred blobs, not one of 200 MB
@@ -176,7 +177,7 @@ def _raw_entries(plain: bytes) -> Sequence[msgspec.Raw | bytes]:
             return [json.dumps(item).encode("ascii") for item in items]
     except (ValueError, TypeError, KeyError, RecursionError):
         pass
-    raise Damaged("a directory's record cannot be read")
+    raise Damaged(_("a directory's record cannot be read"))
 
 
 def _name_is_safe(entry: Entry) -> bool:

@@ -73,7 +73,7 @@ class PackChecker:
         try:
             size = store.size(path)
             if size > MAX_PACK_BYTES:
-                return self._failed(name, 0, "it is longer than a pack is")
+                return self._failed(name, 0, _("it is longer than a pack is"))
             if len(self._buffer) < size:
                 self._buffer = bytearray(size)
             view = memoryview(self._buffer)[:size]
@@ -139,7 +139,7 @@ def _parts_damaged(bad: int, total: int) -> str:
 
 def _slice(data: memoryview, at: int, size: int) -> bytes:
     if at < 0 or at + size > len(data):
-        raise Damaged("a pack is shorter than it should be")
+        raise Damaged(_("a pack is shorter than it should be"))
     return bytes(data[at : at + size])
 
 
