@@ -86,14 +86,12 @@ def _newest_first(drives: Sequence[PresentDrive], practice: Practice | None) -> 
 
 
 @contextlib.contextmanager
-def opened(
-    session: Session, drive: str | None, secret: Secret | None, snapshot: str | None = None
-) -> Iterator[OpenDrive]:
-    """The drive of that name, unlocked and loaded; without one, that with the newest backup which has the snapshot."""
+def opened(session: Session, drive: str | None, secret: Secret | None, *snapshots: str) -> Iterator[OpenDrive]:
+    """The drive of that name, unlocked and loaded; without one, that with the newest backup which has the snapshots."""
     choice = readable(session, drive, secret)
     with contextlib.ExitStack() as stack:
-        found = _first_with(choice, snapshot, session, stack)
-        if snapshot == "latest":
+        found = _first_with(choice, snapshots or ("latest",), session, stack)
+        if "latest" in snapshots:
             _tell_of_unreadable(found, session)
         yield found
 
@@ -111,14 +109,15 @@ def _tell_of_unreadable(found: OpenDrive, session: Session) -> None:
         )
 
 
-def _first_with(choice: Readable, snapshot: str | None, session: Session, stack: contextlib.ExitStack) -> OpenDrive:
+def _first_with(choice: Readable, snapshots: Sequence[str], session: Session, stack: contextlib.ExitStack) -> OpenDrive:
     if len(choice.drives) == 1:
         return stack.enter_context(choice.open(choice.drives[0]))
     failure: KineError | None = None
     for candidate in choice.drives:
         try:
             found = stack.enter_context(choice.open(candidate))
-            found.repository.find_snapshot(snapshot or "latest")
+            for snapshot in snapshots:
+                found.repository.find_snapshot(snapshot)
         except KineError as error:  # another drive may have it, and be sound
             failure = failure or error
             continue

@@ -161,7 +161,7 @@ def diff(
     recovery_code_file: str | None,
 ) -> int:
     secret = secret_from(passphrase_file, recovery_code_file)
-    with opened(session, drive, secret, b) as found:
+    with opened(session, drive, secret, a, b) as found:
         before, after = found.repository.find_snapshot(a), found.repository.find_snapshot(b)
         browser = Browser(found.repository, session.cancel)
         changes = tuple(browser.compare(before.snapshot, after.snapshot))

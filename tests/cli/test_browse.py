@@ -314,3 +314,14 @@ def test_an_unknown_drive_is_not_found_and_the_known_ones_are_told(library: Libr
     done = library.computer.run("snapshots", "--drive", "CABINTE")
     assert done.code == 10
     assert "CABINET" in done.err
+
+
+def test_two_backups_are_compared_on_the_drive_that_has_both(practice: Computer) -> None:
+    for label in ("A", "B"):
+        practice.enroll(label)
+    first = practice.back_up("A")["snapshot"]
+    (practice.patients / "neu.txt").write_text("new", encoding="utf-8")
+    practice.back_up("A")
+    practice.back_up("B")
+    found = practice.run("diff", first, "latest", "--json").json
+    assert (found["drive"], found["added"]) == ("A", 1)
