@@ -21,6 +21,7 @@ from kinebackup.archive.source import Names, Source
 from kinebackup.archive.tree_writer import TreeWriter
 from kinebackup.archive.trees import TreeReader
 from kinebackup.archive.walker import Walker
+from kinebackup.errors import ConfigError
 from kinebackup.i18n import _, ngettext
 from kinebackup.model import BackupReport, CancelToken, Monitor, Problem
 
@@ -65,12 +66,14 @@ def backup(
 ) -> BackupReport:
     """Save the sources. The caller holds the writer lock and has called ``repository.load``.
 
-    Raises ``DriveFailed`` or ``Cancelled``; nothing committed before is lost by either.
+    Raises ``ConfigError`` for sources that cannot be saved together; ``DriveFailed`` or ``Cancelled``: nothing
+    committed before is lost by either.
     """
+    _check_sources(request.sources)
     began = world.elapsed_s()
     for healed in [] if request.dry_run else make_ready(repository):
         monitor.problem(healed)
-    known, _ = repository.snapshots()
+    known, _unreadable = repository.snapshots()
     parent = choose_parent(known, request.machine, [source.path for source in request.sources])
     monitor.phase("backup", files=parent.snapshot.counts.files if parent else 0)
     if request.dry_run:
@@ -95,6 +98,24 @@ def backup(
     name, data = snapshots.seal(made, repository.keys, world.entropy(SALT_BYTES))
     write_file(repository.store, "snapshots", name, data)
     return _report(name, tally, written + len(data), world.elapsed_s() - began, suspicious=suspicious)
+
+
+def _check_sources(sources: Sequence[Source]) -> None:
+    """Each name comes once in a directory, and every name has a directory. The configuration cannot see that: where
+    links on the way to a source lead shows only now.
+    """
+    for number, source in enumerate(sources):
+        if source.path == "/":
+            raise ConfigError(
+                _("the whole computer cannot be a source"), _("name the folders in it, one [[sources]] for each")
+            )
+        for other in sources[:number]:
+            inner, outer = sorted((source.path, other.path), key=len, reverse=True)
+            if f"{inner}/".startswith(f"{outer}/"):
+                raise ConfigError(
+                    _("{inner} lies inside {outer}, which is saved already").format(inner=inner, outer=outer),
+                    _("remove the [[sources]] of {inner}").format(inner=inner),
+                )
 
 
 def _walk(walker: Walker, sources: Sequence[Source]) -> tuple[list[str], list[str]]:

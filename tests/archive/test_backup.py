@@ -25,7 +25,7 @@ from practice import (
 )
 
 from kinebackup.archive.snapshot import Snapshot
-from kinebackup.errors import Cancelled
+from kinebackup.errors import Cancelled, ConfigError
 from kinebackup.model import BackupReport, CancelToken
 from kinebackup.sources.folder import FolderSource
 
@@ -401,6 +401,32 @@ def test_many_backups_leave_few_index_files(drive: Drive, tmp_path: Path) -> Non
         assert repository.unlisted == []
     restored(drive, tmp_path / "back")
     assert seen(below(tmp_path / "back", folder)) == seen(folder)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("target", ["Patients", "Patients/Dupont"])
+def test_a_source_that_a_link_leads_into_another_one_is_refused(
+    drive: Drive, patients: Path, tmp_path: Path, target: str, *, turned: bool
+) -> None:
+    """Both would give the folder that they share a name of its own, and a restore takes the first of them only."""
+    (tmp_path / "raccourci").symlink_to(patients.parent / target)
+    sources = [patients, tmp_path / "raccourci"]
+    with pytest.raises(ConfigError, match="which is saved already"):
+        back_up(drive, *(reversed(sources) if turned else sources))
+    assert drive.files("packs") == []
+
+
+def test_sources_of_which_one_name_begins_like_the_other_are_two(drive: Drive, tmp_path: Path) -> None:
+    for name in ("a", "ab"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "note.txt").write_text(name, encoding="utf-8")
+    assert back_up(drive, tmp_path / "a", tmp_path / "ab").files_new == 2
+
+
+def test_the_whole_computer_is_refused_as_a_source(drive: Drive) -> None:
+    """Its folder has no name, and a directory has no entry without one."""
+    with pytest.raises(ConfigError, match="the whole computer cannot be a source"):
+        back_up(drive, Path("/"))
 
 
 def test_a_source_reached_through_a_link_is_saved_under_its_real_path(
