@@ -118,13 +118,18 @@ def _mark(repository: Repository, kept: Sequence[NamedSnapshot], cancel: CancelT
 
 def _uses(repository: Repository, marks: Marks) -> dict[FileName, _Use]:
     uses = {name: _Use() for name in repository.present}
+    counted: set[FileName] = set()
     for number, table in enumerate(repository.index.tables):
         flags = marks.by_table[number]
-        for place, (_, _, _, size) in enumerate(table.entries()):
-            use = uses.get(table.packs[table.pack_number(place)].name)
+        # A run that was cut off may have left a pack in two tables: its size counts once, its marks wherever they are.
+        again = [listed.name in counted for listed in table.packs]
+        counted |= {listed.name for listed in table.packs}
+        for place, (_id, _segment, _offset, size) in enumerate(table.entries()):
+            listed_as = table.pack_number(place)
+            use = uses.get(table.packs[listed_as].name)
             if use is None:
                 continue
-            use.total += size
+            use.total += 0 if again[listed_as] else size
             if flags[place]:
                 use.used += size
                 use.places.append((number, place))
