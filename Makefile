@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 CODE := kinebackup tests benchmarks tools
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-system check imports format messages bench vectors picture clean
+.PHONY: help demo test test-system check imports format messages man bench vectors picture clean
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
@@ -45,6 +45,9 @@ format: $(INSTALLED) ## Format the code, and mend what lint can mend
 
 messages: $(INSTALLED) ## Bring the French catalogue up to date with the code
 	$(BIN)/python tools/messages.py
+
+man: $(INSTALLED) ## Write the manual page from the command line
+	$(BIN)/python -m tools.manpage
 
 bench: $(INSTALLED) ## Compare with restic, borg and cp (long; ARGS="--scale 0.05" for a quick look)
 	$(BIN)/python benchmarks/compare.py --output docs/PERFORMANCE.md $(ARGS)
