@@ -107,7 +107,7 @@ def examined(wish: EnrollWish, world: World) -> tuple[TargetFacts, tuple[Notice,
         )
     if verdict.reason == "not-found":
         raise NotFound(verdict.message, verdict.hint)
-    if not facts.exists and wish.path.startswith("/dev/"):
+    if not facts.exists and not wish.simulated and wish.path.startswith("/dev/"):
         raise NotFound(_("there is no device {path}").format(path=wish.path), _("plug in the drive, or check the path"))
     if not verdict.accepted:
         raise TargetRefused(verdict.message, verdict.hint)

@@ -5,8 +5,10 @@ Owns: the commands. Judging places is proven in tests/drives and tests/policy.
 
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
+import pytest
 from computer import Computer
 
 PACKAGED = ("LISEZMOI.txt", "README.txt", "recover.py", "FORMAT.md")
@@ -215,3 +217,12 @@ def test_a_drive_without_a_header_says_how_to_repair_it_and_is_repaired(practice
     assert done.json["snapshots"] == 1
     assert practice.run("snapshots", "--drive", "A").code == 0
     assert "is sound; nothing was changed" in practice.run("drive", "repair", "A").out
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="needs /dev/shm")
+def test_a_simulated_drive_may_be_in_memory_and_need_not_exist_yet(practice: Computer) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as memory:
+        done = practice.run("drive", "enroll", "--folder", f"{memory}/d", "--label", "A", "--place", "cabinet")
+        assert done.code == 0, done.err
+        assert practice.run("backup").code == 0
+        assert practice.run("restore", "latest", "--to", f"{memory}/back", "--json").json["files_restored"] == 6
