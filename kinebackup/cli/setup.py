@@ -5,6 +5,7 @@ Owns: the command, and showing the recovery code once. Does not know: how keys a
 
 import contextlib
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -110,7 +111,7 @@ class _SecretFile:
         if path is None:
             return
         try:
-            self.fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            self.fd = _new_or_empty(path)
         except FileExistsError:
             raise ConfigError(
                 _("the file {path} exists already, and is not overwritten").format(path=path),
@@ -126,6 +127,19 @@ class _SecretFile:
         if self.fd >= 0:
             os.write(self.fd, text.encode("ascii") + b"\n")
             os.fsync(self.fd)
+
+
+def _new_or_empty(path: str) -> int:
+    """A file that is new, or empty and one's own, as mktemp leaves it. Raises OSError, ``FileExistsError`` for others."""
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        there = os.lstat(path)
+        if not stat.S_ISREG(there.st_mode) or there.st_size or there.st_uid != os.geteuid():
+            raise
+    fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    os.fchmod(fd, 0o600)
+    return fd
 
 
 @contextlib.contextmanager

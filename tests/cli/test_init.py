@@ -190,3 +190,24 @@ def test_a_drive_that_was_copied_away_still_opens_with_the_passphrase(practice: 
     )
     assert done.code == 0, done.err
     assert PASSPHRASE not in done.out + done.err
+
+
+def test_a_code_file_may_be_there_if_it_is_empty_as_mktemp_leaves_it(computer: Computer) -> None:
+    computer.code_file.touch(0o644)
+    done = computer.run(
+        "init", "--passphrase-file", computer.passphrase_file, "--recovery-code-file", computer.code_file
+    )
+    assert done.code == 0, done.err
+    assert CODE.fullmatch(computer.code_file.read_text("ascii").rstrip("\n"))
+    assert mode(computer.code_file) == 0o600
+
+
+def test_a_code_file_that_is_a_link_is_not_followed(computer: Computer) -> None:
+    computer.code_file.symlink_to(computer.home / "elsewhere")
+    (computer.home / "elsewhere").touch()
+    done = computer.run(
+        "init", "--passphrase-file", computer.passphrase_file, "--recovery-code-file", computer.code_file
+    )
+    assert done.code == 2
+    assert not computer.state.exists()
+    assert (computer.home / "elsewhere").read_bytes() == b""
