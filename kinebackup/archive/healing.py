@@ -22,7 +22,7 @@ def forget_lost_files(repository: Repository, load_problems: Sequence[Problem], 
     """
     bad = {problem.path for problem in load_problems if problem.path.startswith("index/")}
     gone = [problem for problem in load_problems if problem.kind == "missing" and problem.path.startswith("packs/")]
-    if gone:
+    if gone and not repository.hidden_folders:  # a folder that cannot be listed may hold them
         bad |= {f"index/{name}" for name in repository.list_names("index")}
         for plain in merge(repository.index.tables, repository.present):
             bad.discard(f"index/{write_index(repository, plain, entropy)}")

@@ -21,10 +21,10 @@ from kinebackup.archive.references import Marks, ReferenceWalk
 from kinebackup.archive.repository import BlobReader, Repository, clear_temporary, heal_header
 from kinebackup.archive.snapshot import NamedSnapshot
 from kinebackup.errors import CheckFailed, Damaged
+from kinebackup.i18n import _
 from kinebackup.model import CancelToken, FileName, Monitor, Problem, PruneReport
 
 REPACK_BELOW = 0.7  # a pack with less than this share in use is rewritten
-_HINT = "run: kinebackup verify --full, then: kinebackup backup; both tell what is affected; then try again"
 _BATCH_BYTES = 256 * 2**20  # rewritten and freed before the next batch begins: a nearly full drive needs no more room
 
 
@@ -54,6 +54,8 @@ def prune(
     cannot be read goes too.
     """
     began = world.elapsed_s()
+    if repository.hidden_folders:
+        raise CheckFailed(_("a folder of the drive cannot be listed, so nothing is deleted"), _hint())
     monitor.phase("mark")
     known, problems = repository.snapshots()
     doomed = set(remove) | _given_up(repository, problems, set(remove))
@@ -82,6 +84,10 @@ def prune(
     )
 
 
+def _hint() -> str:
+    return _("run: kinebackup verify --full, then: kinebackup backup; both tell what is affected; then try again")
+
+
 def _given_up(repository: Repository, problems: Sequence[Problem], remove: set[FileName]) -> set[FileName]:
     """Snapshots that cannot be read now and could not when a verification marked them: no passing fault of a cable.
 
@@ -90,10 +96,8 @@ def _given_up(repository: Repository, problems: Sequence[Problem], remove: set[F
     unreadable = {FileName(problem.path.rpartition("/")[2]) for problem in problems}
     unproven = unreadable - repository.damaged_names - remove
     if unproven:
-        raise CheckFailed(
-            f"{len(unproven)} snapshots cannot be read, so it is not known what they need, and nothing is deleted",
-            _HINT,
-        )
+        text = _("{count} snapshots cannot be read, so it is not known what they need, and nothing is deleted")
+        raise CheckFailed(text.format(count=len(unproven)), _hint())
     return unreadable
 
 
@@ -108,11 +112,8 @@ def _mark(repository: Repository, kept: Sequence[NamedSnapshot], cancel: CancelT
     if walk.missing and unknown_packs:
         unproven += walk.missing
     if refused or unproven:
-        raise CheckFailed(
-            f"{len(refused) + len(unproven)} folders or files of snapshots that stay cannot be followed, "
-            "so nothing is deleted",
-            _HINT,
-        )
+        text = _("{count} folders or files of snapshots that stay cannot be followed, so nothing is deleted")
+        raise CheckFailed(text.format(count=len(refused) + len(unproven)), _hint())
     return walk.marks
 
 

@@ -136,6 +136,7 @@ class Repository:
         self.unlisted: list[Pack] = []
         self.damaged_names: set[str] = set()
         self.present: dict[FileName, int] = {}
+        self.hidden_folders = 0  # of packs, that cannot be listed
         self.load_problems: list[Problem] = []
         self._loaded_index: frozenset[str] = frozenset()
 
@@ -176,12 +177,22 @@ class Repository:
 
     def list_packs(self) -> dict[FileName, int]:
         """Name and size of each pack on the drive."""
-        return {
-            FileName(info.name): info.size
-            for sub in self.store.subdirectories("packs")
-            for info in self.store.list_files(f"packs/{sub}")
-            if is_file_name(info.name) and info.name[:2] == sub
-        }
+        return self._find_packs()[0]
+
+    def _find_packs(self) -> tuple[dict[FileName, int], list[Problem]]:
+        """The packs, and the folders that cannot be listed: what is in the others can still be restored."""
+        found: dict[FileName, int] = {}
+        problems: list[Problem] = []
+        for sub in self.store.subdirectories("packs"):
+            try:
+                infos = self.store.list_files(f"packs/{sub}")
+            except Damaged as error:
+                problems.append(Problem("damaged", f"packs/{sub}", error.message))
+                continue
+            for info in infos:
+                if is_file_name(info.name) and info.name[:2] == sub:
+                    found[FileName(info.name)] = info.size
+        return found, problems
 
     def list_names(self, directory: str) -> list[FileName]:
         """Files of ``index``, ``snapshots`` or ``damaged`` that are ours."""
@@ -189,8 +200,8 @@ class Repository:
 
     def load(self) -> list[Problem]:
         """Read the index, and the tables of packs that no index file lists. Returns what is damaged or missing."""
-        problems: list[Problem] = []
-        self.present = self.list_packs()
+        self.present, problems = self._find_packs()
+        self.hidden_folders = len(problems)
         self.damaged_names = set(self.list_names("damaged"))
         tables: list[IndexTable] = []
         loaded: set[str] = set()

@@ -10,7 +10,6 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Protocol
 
 from kinebackup.errors import Damaged, DriveFailed, NotFound
@@ -261,13 +260,13 @@ class FolderStore:
                 os.close(fd)
 
     def size(self, path: str) -> int:
-        with drive_errors(path), self._parent(path) as (directory, name):
+        with drive_errors(path, reading=True), self._parent(path) as (directory, name):
             return os.stat(name, dir_fd=directory, follow_symlinks=False).st_size
 
-    def _scan(self, directory: str) -> list[tuple[str, os.stat_result]]:
-        """Name and ``lstat`` of everything in a directory; what another program removes meanwhile is not there."""
-        found: list[tuple[str, os.stat_result]] = []
-        with drive_errors(directory):
+    def _scan(self, directory: str) -> list[tuple[str, int, int]]:
+        """Name, type and size of everything in a directory; what another program removes meanwhile is not there."""
+        found: list[tuple[str, int, int]] = []
+        with drive_errors(directory, reading=True):
             try:
                 fd = self._directory(directory)
             except (FileNotFoundError, NotADirectoryError):
@@ -275,17 +274,24 @@ class FolderStore:
             try:
                 with os.scandir(fd) as entries:
                     for entry in entries:
-                        with contextlib.suppress(FileNotFoundError):
-                            found.append((entry.name, entry.stat(follow_symlinks=False)))
+                        try:
+                            info = entry.stat(follow_symlinks=False)
+                            found.append((entry.name, stat.S_IFMT(info.st_mode), info.st_size))
+                        except FileNotFoundError:
+                            continue
+                        except OSError as error:
+                            if error.errno not in _DAMAGE:
+                                raise
+                            found.append((entry.name, stat.S_IFREG, 0))  # whoever reads it learns that it is damaged
             finally:
                 os.close(fd)
-        return sorted(found, key=itemgetter(0))
+        return sorted(found)
 
     def list_files(self, directory: str) -> list[FileInfo]:
-        return [FileInfo(name, info.st_size) for name, info in self._scan(directory) if stat.S_ISREG(info.st_mode)]
+        return [FileInfo(name, size) for name, kind, size in self._scan(directory) if kind == stat.S_IFREG]
 
     def subdirectories(self, directory: str) -> list[str]:
-        return [name for name, info in self._scan(directory) if stat.S_ISDIR(info.st_mode)]
+        return [name for name, kind, _size in self._scan(directory) if kind == stat.S_IFDIR]
 
     def make_directories(self, paths: Iterable[str]) -> None:
         for path in paths:

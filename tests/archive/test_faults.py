@@ -25,6 +25,7 @@ from practice import (
     in_memory,
     loaded,
     noise,
+    opened,
     pruned,
     restored,
     seen,
@@ -33,7 +34,7 @@ from practice import (
 from recording_store import RecordingStore, Renamed
 
 from kinebackup.archive.store import FolderStore, Store
-from kinebackup.errors import Cancelled, DriveFailed, KineError
+from kinebackup.errors import Cancelled, CheckFailed, Damaged, DriveFailed, KineError
 from kinebackup.model import CancelToken, VerifyReport
 
 Run = Callable[[Drive, Store], object]
@@ -205,6 +206,29 @@ def test_a_restore_from_a_failing_drive_ends_clearly_and_leaves_no_half_file(
         restored(drive, into, scene.first)  # goes on where it stopped
         assert seen(place) == expected
     shutil.rmtree(into, ignore_errors=True)
+
+
+def test_a_folder_of_the_drive_that_cannot_be_listed_costs_what_lies_in_it_and_stops_a_prune(scene: Scene) -> None:
+    """A bad sector in a directory of the drive's file system: a reader brings back the rest."""
+    largest = max(scene.drive.files("packs"), key=lambda path: path.stat().st_size)
+    folder = f"packs/{largest.name[:2]}"
+
+    def before(kind: str, path: str) -> None:
+        if (kind, path) == ("list_files", folder):
+            raise Damaged(f"{folder} cannot be read from the drive")
+
+    with contextlib.closing(FolderStore(str(scene.drive.root))) as inner:
+        store = FaultingStore(inner, Fault(frozenset(), 0), before)
+        with opened(scene.drive, store) as repository:
+            problems = {problem.path for problem in repository.load()}
+            assert {folder, f"{folder}/{largest.name}"} <= problems
+        report = restored(scene.drive, scene.folder / "hidden", store=store)
+        assert report.files_restored > 0
+        files = scene.drive.files("")
+        with pytest.raises(CheckFailed, match="cannot be listed, so nothing is deleted"):
+            pruned(scene.drive, store=store)
+        assert scene.drive.files("") == files
+    assert verified(scene.drive).result == "ok"
 
 
 @pytest.mark.parametrize("make", [pulled_out, bad_sector], ids=["pulled out", "one bad sector"])
