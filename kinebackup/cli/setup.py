@@ -130,7 +130,7 @@ class _SecretFile:
 
 
 def _new_or_empty(path: str) -> int:
-    """A file that is new, or empty and one's own, as mktemp leaves it. Raises OSError, ``FileExistsError`` for others."""
+    """A file that is new, or empty and one's own, as mktemp leaves it. Raises ``OSError``."""
     try:
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError:

@@ -73,7 +73,7 @@ def test_a_file_for_the_recovery_code_is_never_overwritten(computer: Computer) -
 
 
 def test_an_init_that_fails_leaves_no_empty_code_file(computer: Computer) -> None:
-    computer.passphrase_file.write_text("court\n", encoding="utf-8")
+    computer.passphrase_file.write_text("\n", encoding="utf-8")
     done = computer.run(
         "init", "--passphrase-file", computer.passphrase_file, "--recovery-code-file", computer.code_file
     )
