@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from kinebackup.archive import snapshot as snapshots
-from kinebackup.archive.committer import write_file, write_index
+from kinebackup.archive.committer import READ_BYTES, read_back, write_file, write_index
 from kinebackup.archive.format import SALT_BYTES
 from kinebackup.archive.index import merge
 from kinebackup.archive.keyring import Entropy
@@ -97,6 +97,8 @@ def backup(
     made = _snapshot(request, world, parent, tally, root, repository.list_names("index"), suspicious=suspicious)
     name, data = snapshots.seal(made, repository.keys, world.entropy(SALT_BYTES))
     write_file(repository.store, "snapshots", name, data)
+    if request.read_back and not cancel.cancelled:
+        read_back(repository.store, f"snapshots/{name}", len(data), bytearray(READ_BYTES))
     return _report(name, tally, written + len(data), world.elapsed_s() - began, suspicious=suspicious)
 
 

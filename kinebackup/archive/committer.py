@@ -20,9 +20,10 @@ from kinebackup.archive.repository import Repository
 from kinebackup.archive.seal import seal_single
 from kinebackup.archive.store import PendingFile, Store
 from kinebackup.errors import Damaged, DriveFailed, KineError
+from kinebackup.i18n import _
 from kinebackup.model import FileName
 
-_READ_BYTES = 4 * 2**20
+READ_BYTES = 4 * 2**20
 _WAITING_PACKS = 2
 
 
@@ -52,17 +53,25 @@ def write_index(repository: Repository, plain: bytes, entropy: Entropy) -> FileN
     return name
 
 
-def read_back(store: Store, name: FileName, size: int, buffer: bytearray) -> None:
-    """Read a pack from the drive itself, not from memory, and compare its digest with its name.
+def read_back(store: Store, path: str, size: int, buffer: bytearray) -> None:
+    """Read a pack or snapshot from the drive itself, not from memory, and compare its digest with its name.
 
-    Raises ``DriveFailed``: a drive that does not keep what it took is not a drive for backups.
+    Raises ``DriveFailed``: a drive that does not keep what it took is not a drive for backups. The file is then
+    removed: nothing refers to it yet, and left there, a later run would find it and rely on it.
     """
-    path = pack.path_of(name)
+    try:
+        _compare(store, path, size, buffer)
+    except BaseException:
+        with suppress(KineError):
+            store.remove(path)
+        raise
+
+
+def _compare(store: Store, path: str, size: int, buffer: bytearray) -> None:
     store.drop_cache(path)
     digest = hashlib.sha256()
     view = memoryview(buffer)
     done = 0
-    hint = "replace this drive; do not rely on it"
     try:
         while done < size:
             count = store.read_into(path, done, view[: min(len(view), size - done)])
@@ -71,9 +80,13 @@ def read_back(store: Store, name: FileName, size: int, buffer: bytearray) -> Non
             digest.update(view[:count])
             done += count
     except Damaged as error:
-        raise DriveFailed("the drive does not give back what was just written to it", hint) from error
-    if digest.hexdigest() != name:
-        raise DriveFailed("the drive gives back other bytes than were written to it", hint)
+        raise DriveFailed(_("the drive does not give back what was just written to it"), _replace_it()) from error
+    if digest.hexdigest() != path.rpartition("/")[2]:
+        raise DriveFailed(_("the drive gives back other bytes than were written to it"), _replace_it())
+
+
+def _replace_it() -> str:
+    return _("replace this drive; do not rely on it")
 
 
 class Committer:
@@ -135,23 +148,13 @@ class Committer:
         item.file.commit(pack.path_of(name))
         store.sync_directories([directory, "packs"])
         if self._read_back():
-            self._read_back_or_remove(name, item.pack.size)
+            self._buffer = self._buffer or bytearray(READ_BYTES)
+            read_back(store, pack.path_of(name), item.pack.size, self._buffer)
         self.bytes_written += item.pack.size
         self._repository.present[name] = item.pack.size
         self._unlisted.append(item.pack)
         if sum(p.blob_count for p in self._unlisted) >= FLUSH_BLOBS:
             self._write_index()
-
-    def _read_back_or_remove(self, name: FileName, size: int) -> None:
-        if not self._buffer:
-            self._buffer = bytearray(_READ_BYTES)
-        try:
-            read_back(self._repository.store, name, size, self._buffer)
-        except BaseException:
-            # Nothing refers to it yet, and left there, the next run would find it by its table and rely on it.
-            with suppress(KineError):
-                self._repository.store.remove(pack.path_of(name))
-            raise
 
     def _write_index(self) -> None:
         # Mostly one group; after the loss of all index files, as many as the whole drive needs.

@@ -246,22 +246,30 @@ def test_a_verification_of_a_failing_drive_is_ok_only_if_all_was_read_and_change
 
 
 class ForgetfulStore(FaultingStore):
-    """A counterfeit drive: it takes everything, and gives back something else."""
+    """A counterfeit drive: it takes everything, and gives back something else of what lies in one folder."""
+
+    folder = "packs"
 
     def read_into(self, path: str, offset: int, buffer: memoryview) -> int:
         count = super().read_into(path, offset, buffer)
-        if offset == 0 and path.startswith("packs/"):
+        if offset == 0 and path.startswith(f"{self.folder}/"):
             buffer[100] ^= 1
         return count
 
 
-def test_a_drive_that_does_not_keep_what_it_took_is_found_out_before_anything_relies_on_it(scene: Scene) -> None:
+@pytest.mark.parametrize("folder", ["packs", "snapshots"])
+def test_a_drive_that_does_not_keep_what_it_took_is_found_out_before_anything_relies_on_it(
+    scene: Scene, folder: str
+) -> None:
     drive = scene.drive.copied_to(scene.folder / "counterfeit")
-    before = drive.files("packs")
-    with contextlib.closing(FolderStore(str(drive.root))) as folder, pytest.raises(DriveFailed) as found_out:
-        back_up(drive, scene.source, store=ForgetfulStore(folder, full_drive()))
+    before = drive.files(folder)
+    with contextlib.closing(FolderStore(str(drive.root))) as inner:
+        store = ForgetfulStore(inner, full_drive())
+        store.folder = folder
+        with pytest.raises(DriveFailed) as found_out:
+            back_up(drive, scene.source, store=store)
     assert "replace this drive" in found_out.value.hint
-    assert drive.files("packs") == before
+    assert drive.files(folder) == before
     assert_next_run_succeeds(scene, drive, stays=list(scene.held))
     shutil.rmtree(drive.root.parent)
 
