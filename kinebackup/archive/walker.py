@@ -331,6 +331,7 @@ class Walker:
         node = self._node(entry, old)
         here.node.children.append((node, node.old_tree))
         if here.directory.crosses_mount(item.stat):
+            self.problem("skipped", path, _("another file system begins here; it is not saved"))
             here.node.reusable = False  # seldom, and not worth a comparison
             return None
         old_below = self._old_entries(node.old_tree, path.strip("/"))  # before anything is open: the drive may fail

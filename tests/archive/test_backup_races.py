@@ -11,9 +11,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hooked_source import HookedSource
+from hooked_source import HookedDirectory, HookedSource
 from practice import Drive, back_up, below, enroll, noise, restored
 
+from kinebackup.archive.source import SourceDirectory
 from kinebackup.model import BackupReport, CancelToken
 from kinebackup.sources.folder import FolderSource
 
@@ -100,3 +101,25 @@ def test_every_name_of_an_uncertain_file_is_uncertain(drive: Drive, docs: Path) 
         os.link(docs / "a.sqlite", docs / "b.sqlite")
         report = back_up(drive, docs)
     assert kinds(report) == [("uncertain", "a.sqlite"), ("uncertain", "b.sqlite")]
+
+
+class Boundary(HookedDirectory):
+    """A folder in which every folder is a mount point."""
+
+    def crosses_mount(self, stat: os.stat_result) -> bool:
+        return True
+
+
+class BoundarySource(HookedSource):
+    def open_root(self) -> SourceDirectory:
+        return Boundary(super().open_root(), lambda name: None)
+
+
+def test_a_mount_inside_a_source_is_not_left_out_silently(drive: Drive, docs: Path) -> None:
+    """A disk of radiographs, or a subvolume: who believes it saved must hear that it is not."""
+    (docs / "radios").mkdir()
+    (docs / "radios" / "image.jpg").write_bytes(b"image")
+    for _ in range(2):
+        report = back_up(drive, BoundarySource(docs, lambda name: None))
+        assert kinds(report) == [("skipped", "radios")]
+        assert report.problems[0].message == "another file system begins here; it is not saved"
