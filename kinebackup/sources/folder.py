@@ -96,7 +96,9 @@ class FolderDirectory:
         return os.readlink(name, dir_fd=self.fd)
 
     def xattrs(self, name: str | None, fd: int | None) -> dict[str, bytes]:
-        where: int | str = f"/proc/self/fd/{self.fd}/{name}" if name is not None and fd is None else fd or self.fd
+        where: int | str = self.fd if fd is None else fd
+        if name is not None and fd is None:
+            where = f"/proc/self/fd/{self.fd}/{name}"
         follow = not isinstance(where, str)
         found: dict[str, bytes] = {}
         try:

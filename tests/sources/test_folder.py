@@ -206,6 +206,24 @@ def test_owners_without_a_name_are_left_out() -> None:
     assert names.users([]) == {}
 
 
+def test_the_attributes_of_descriptor_0_are_its_own(docs: Path) -> None:
+    """A service may begin without standard input; the first file that it opens is then number 0."""
+    note = docs / "Dupont" / "bilan.odt"
+    try:
+        os.setxattr(note, "user.file", b"1")
+    except OSError:
+        pytest.skip("this file system has no user attributes")
+    kept = os.dup(0)
+    try:
+        with root_of(FolderSource(str(docs))) as directory:
+            os.close(0)
+            assert os.open(note, os.O_RDONLY) == 0
+            assert directory.xattrs(None, 0) == {"user.file": b"1"}
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
+
+
 # -- mounts --------------------------------------------------------------------------------------------------------
 
 
