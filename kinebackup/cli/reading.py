@@ -20,6 +20,7 @@ from kinebackup.errors import ConfigError, KineError, NotFound
 from kinebackup.i18n import _
 from kinebackup.jobs.access import OpenDrive, PresentDrive, find_drive, open_to_read, present_drives
 from kinebackup.jobs.practice import Practice
+from kinebackup.model import Problem
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -113,6 +114,7 @@ def _first_with(choice: Readable, snapshots: Sequence[str], session: Session, st
     if len(choice.drives) == 1:
         return stack.enter_context(choice.open(choice.drives[0]))
     failure: KineError | None = None
+    unusable: list[Problem] = []  # drives whose backups may be newer than what is shown
     for candidate in choice.drives:
         try:
             found = stack.enter_context(choice.open(candidate))
@@ -120,7 +122,10 @@ def _first_with(choice: Readable, snapshots: Sequence[str], session: Session, st
                 found.repository.find_snapshot(snapshot)
         except KineError as error:  # another drive may have it, and be sound
             failure = failure or error
+            if "latest" in snapshots and not isinstance(error, NotFound):
+                unusable.append(Problem("damaged", candidate.label, error.message))
             continue
+        found.problems += unusable
         session.output.say(
             _("Several drives are plugged in; this is about {label}. Another one: --drive LABEL").format(
                 label=candidate.label

@@ -325,3 +325,17 @@ def test_two_backups_are_compared_on_the_drive_that_has_both(practice: Computer)
     practice.back_up("B")
     found = practice.run("diff", first, "latest", "--json").json
     assert (found["drive"], found["added"]) == ("A", 1)
+
+
+def test_a_drive_that_cannot_be_opened_is_named_where_another_one_answers(practice: Computer) -> None:
+    """It has the newest backup: who restores the latest one must hear that this is not it."""
+    (practice.patients / "bilan.txt").write_text("Bilan", encoding="utf-8")
+    for label, place in (("DOMICILE", "domicile"), ("CABINET", "cabinet")):
+        practice.run("drive", "enroll", "--folder", practice.drive(label), "--label", label, "--place", place)
+        practice.run("backup", "--drive", label)
+    for name in ("header", "header.1", "header.2"):
+        (practice.drive("CABINET") / "KINEBACKUP" / name).write_bytes(b"")
+    done = practice.run("ls", "latest")
+    assert done.code == 3
+    assert "this is about DOMICILE" in done.err
+    assert "! CABINET: the drive's header is not one of format version 1" in done.err
