@@ -318,9 +318,11 @@ class Verification:
         """
         store, known = self._repository.store, self._repository.damaged_names
         with suppress(KineError):
-            store.make_directories(["damaged"])
-            for name in bad - known:
+            store.make_directories(["damaged", "tmp"])
+        for name in bad - known:
+            with suppress(KineError):  # each by itself: a backup that begins meanwhile clears tmp/
                 write_file(store, "damaged", name, b"")
+        with suppress(KineError):
             for name in good & known:
                 store.remove(f"damaged/{name}")
             if good & known:
