@@ -140,8 +140,13 @@ class _FolderFile:
         self._store = store
         self._name = name
         self.size = 0
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         with drive_errors(name):
-            self._fd = store.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+            try:
+                self._fd = store.open(name, flags)
+            except FileNotFoundError:  # a copy of a drive may lack its empty folders
+                store.make_directories(["tmp"])
+                self._fd = store.open(name, flags)
 
     def write(self, data: Buffer) -> None:
         view = memoryview(data)

@@ -318,7 +318,7 @@ class Verification:
         """
         store, known = self._repository.store, self._repository.damaged_names
         with suppress(KineError):
-            store.make_directories(["damaged", "tmp"])
+            store.make_directories(["damaged"])
         for name in bad - known:
             with suppress(KineError):  # each by itself: a backup that begins meanwhile clears tmp/
                 write_file(store, "damaged", name, b"")

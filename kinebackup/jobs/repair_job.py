@@ -57,7 +57,6 @@ def repair(label: str, practice: Practice, world: World, *, sources: Sequence[st
                 written = tuple(problem.path for problem in heal_header(repository))
             else:
                 repository = _proven(store, master, practice, record, world)
-                store.make_directories(["tmp"])
                 write_header(store, repository.header, repository.keys)
                 written = HEADER_COPIES
             snapshots = len(repository.list_names("snapshots"))

@@ -288,6 +288,15 @@ def test_files_that_another_program_removes_while_they_are_listed_are_no_error(r
     assert len(seen) == 300
 
 
+def test_a_drive_without_its_folder_for_temporary_files_gets_it_again(root: Path) -> None:
+    (root / "tmp").rmdir()
+    with contextlib.closing(FolderStore(str(root))) as store:
+        pending = store.create()
+        pending.write(b"header")
+        pending.commit("header")
+    assert (root / "header").read_bytes() == b"header"
+
+
 def test_a_pipe_in_the_place_of_a_file_does_not_block(root: Path) -> None:
     os.mkfifo(root / "header")
     done = threading.Event()
