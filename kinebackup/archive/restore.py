@@ -191,10 +191,7 @@ class Restore:
         try:
             directory = self._destination.open(batch.path)
         except OSError as error:
-            if stops_restore(error):
-                raise
-            text = _("the destination's folder cannot be opened ({reason})").format(reason=error.strerror)
-            self._report(Problem("not-restored", f"/{batch.path}", text))
+            self._not_opened(batch.path, error)
             return
         try:
             for entry in batch.entries:
@@ -207,6 +204,12 @@ class Restore:
                 self._write_entry(directory, entry, path, reader)
         finally:
             os.close(directory)
+
+    def _not_opened(self, path: str, error: OSError) -> None:
+        if stops_restore(error):
+            raise error
+        text = _("the destination's folder cannot be opened ({reason})").format(reason=error.strerror)
+        self._report(Problem("not-restored", f"/{path}", text))
 
     def _is_first_link(self, entry: Entry, path: str) -> bool:
         if self._links[_inode_of(entry)] == path:
@@ -263,17 +266,27 @@ class Restore:
         """Further names of files that are already there; where that fails, the content is written again."""
         reader = BlobReader(self._repository)
         for path, entry in sorted(self._later, key=itemgetter(0)) if self._error is None else ():
+            self._check()
             parent, _slash, name = path.rpartition("/")
-            directory = self._destination.open(parent)
             try:
-                first = self._links[_inode_of(entry)]
-                if first in self._foreign or not self._link(first, directory, name):
-                    self._write_entry(directory, entry, path, reader)
-                    self._links[_inode_of(entry)] = path
-                elif entry.type == "file":
-                    self._counts.restored += 1
+                directory = self._destination.open(parent)
+            except OSError as error:
+                self._not_opened(parent, error)
+                continue
+            try:
+                self._finish_link(directory, name, path, entry, reader)
             finally:
                 os.close(directory)
+
+    def _finish_link(self, directory: int, name: str, path: str, entry: Entry, reader: BlobReader) -> None:
+        first = self._links[_inode_of(entry)]
+        if first in self._foreign or not self._link(first, directory, name):
+            self._write_entry(directory, entry, path, reader)
+            self._links[_inode_of(entry)] = path
+            return
+        if entry.type == "file":
+            self._counts.restored += 1
+        self._monitor.advance(files=1)
 
     def _link(self, first: str, directory: int, name: str) -> bool:
         parent, _slash, first_name = first.rpartition("/")

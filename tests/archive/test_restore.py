@@ -245,6 +245,17 @@ def test_a_hard_link_over_a_name_of_the_same_file_leaves_nothing_else(drive: Dri
     assert sorted(path.name for path in below(tmp_path / "back", docs).iterdir()) == ["a.txt", "b.txt"]
 
 
+def test_a_restore_can_be_stopped_while_it_makes_hard_links(drive: Drive, docs: Path, tmp_path: Path) -> None:
+    (docs / "0").write_bytes(b"saved")
+    for number in range(1, 20):
+        os.link(docs / "0", docs / f"{number:02}")
+    back_up(drive, docs)
+    cancel = CancelToken()
+    with pytest.raises(Cancelled):
+        restored(drive, tmp_path / "back", cancel=cancel, monitor=StopAfter(4, cancel))
+    assert len(list(below(tmp_path / "back", docs).iterdir())) == 4
+
+
 def test_a_folder_in_the_place_of_a_file_stays(drive: Drive, docs: Path, tmp_path: Path) -> None:
     (docs / "thing").write_bytes(b"file")
     back_up(drive, docs)
