@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from kinebackup.errors import Cancelled, CheckFailed, Damaged, KineError, Locked
+from kinebackup.errors import Cancelled, CheckFailed, Damaged, Locked
 from kinebackup.jobs.access import PresentDrive
 from kinebackup.jobs.practice import Practice
 from kinebackup.jobs.world import World
@@ -34,16 +34,16 @@ def recorded(kind: RunKind, drive: PresentDrive, practice: Practice | None, worl
     run = practice.state.begin_run(drive.record.repository, kind, world.now())
     try:
         yield note
-    except KineError as error:
+    except BaseException as error:
         note.result = _result_of(error, kind)
         raise
     finally:
         practice.state.finish_run(run, world.now(), note.result, snapshot=note.snapshot, counts=note.counts)
 
 
-def _result_of(error: KineError, kind: RunKind) -> RunResult:
+def _result_of(error: BaseException, kind: RunKind) -> RunResult:
     """A check that was kept from running has proven nothing, good or bad: only damage makes it a failed one."""
-    if isinstance(error, (Cancelled, Locked)):
+    if isinstance(error, (Cancelled, Locked, KeyboardInterrupt)):
         return "cancelled"
     if kind in ("verify", "restore-test") and not isinstance(error, (Damaged, CheckFailed)):
         return "cancelled"
