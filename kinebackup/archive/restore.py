@@ -103,9 +103,17 @@ class Restore:
         )
 
     def _count_only(self, root: Sequence[str], wanted: Sequence[str]) -> None:
-        for _path, entries in self._directories_of(root, wanted, lambda _path, _entry: True):
+        for path, entries in self._directories_of(root, wanted, lambda _path, _entry: True):
             for entry in entries:
-                if entry.type == "file":
+                if entry.type != "file":
+                    continue
+                try:
+                    there = os.lstat(os.path.join(self._request.destination, path, entry.path_name))
+                except OSError:
+                    there = None
+                if there is not None and self._stays(there, entry):
+                    self._counts.skipped += 1
+                else:
                     self._counts.restored += 1
                     self._counts.bytes += entry.size
 
@@ -252,8 +260,8 @@ class Restore:
         if st.S_ISDIR(there.st_mode):
             self._report(Problem("exists", f"/{path}", _("a folder is in the place of this file")))
             return True
-        same = there.st_size == entry.size and there.st_mtime_ns == entry.mtime and st.S_ISREG(there.st_mode)
-        keep = self._request.overwrite == "never" or (self._request.overwrite == "if-changed" and same)
+        same = _same_file(there, entry)
+        keep = self._stays(there, entry)
         if keep:
             with self._lock:
                 self._counts.skipped += entry.type == "file"
@@ -261,6 +269,11 @@ class Restore:
                     self._foreign.add(path)
             self._monitor.advance(files=1)
         return keep
+
+    def _stays(self, there: os.stat_result, entry: Entry) -> bool:
+        """What ``--overwrite`` says of a file that is there already."""
+        overwrite = self._request.overwrite
+        return overwrite == "never" or (overwrite == "if-changed" and _same_file(there, entry))
 
     def _finish_links(self) -> None:
         """Further names of files that are already there; where that fails, the content is written again."""
@@ -362,6 +375,10 @@ def _inode_of(entry: Entry) -> bytes:
     a restart. Linked to the wrong one, a file would come back with another's content.
     """
     return hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(entry, name="", rawname=""))).digest()
+
+
+def _same_file(there: os.stat_result, entry: Entry) -> bool:
+    return there.st_size == entry.size and there.st_mtime_ns == entry.mtime and st.S_ISREG(there.st_mode)
 
 
 def _join(parent: str, name: str) -> str:

@@ -120,6 +120,27 @@ def test_a_missing_path_is_answered_with_what_is_there(drive: Drive, patients: P
     assert "Dupont" in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("overwrite", "restored_files", "skipped"), [("never", 0, 2), ("if-changed", 1, 1), ("always", 2, 0)]
+)
+def test_a_dry_run_counts_what_would_stay(
+    overwrite: Overwrite, restored_files: int, skipped: int, drive: Drive, docs: Path, tmp_path: Path
+) -> None:
+    (docs / "a.txt").write_bytes(b"a")
+    (docs / "b.txt").write_bytes(b"b")
+    back_up(drive, docs)
+    restored(drive, tmp_path / "back")
+    (below(tmp_path / "back", docs) / "b.txt").write_bytes(b"somebody's own")
+
+    with loaded(drive) as repository:
+        latest = repository.find_snapshot("latest")
+        request = RestoreRequest(latest, (), str(tmp_path / "back"), overwrite=overwrite, dry_run=True)
+        report = restore(repository, request, lambda: 0.0, cancel=CancelToken(), monitor=SilentMonitor())
+
+    assert (report.files_restored, report.files_skipped) == (restored_files, skipped)
+    assert (below(tmp_path / "back", docs) / "b.txt").read_bytes() == b"somebody's own"
+
+
 def test_a_dry_run_counts_and_makes_nothing(drive: Drive, patients: Path, tmp_path: Path) -> None:
     back_up(drive, patients)
     with loaded(drive) as repository:
