@@ -16,7 +16,7 @@ from kinebackup.daemon.states import State
 from kinebackup.model import BackupReport, PruneReport, RestoreTestReport, VerifyReport
 from kinebackup.policy.notices import REMINDERS, NoticeKind
 from kinebackup.policy.reminders import said_as
-from kinebackup.policy.schedule import History, JobKind, PracticeHours, Rules
+from kinebackup.policy.schedule import History, JobKind, PracticeHours, Rules, TickKind, next_ticks
 
 PARIS = ZoneInfo("Europe/Paris")
 MONDAY = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)  # half past nine in Paris
@@ -69,23 +69,42 @@ class Computer:
     requests: list[do.Action] = field(default_factory=list)
     mounted: set[tuple[str, int]] = field(default_factory=set)
     trusted: set[tuple[str, int]] = field(default_factory=set)
-    let_go: set[str] = field(default_factory=set)
+    let_go: set[tuple[str, int]] = field(default_factory=set)
+    visits: dict[str, int] = field(default_factory=dict)
     running: dict[int, do.StartJob] = field(default_factory=dict)
     started: dict[int, do.StartJob] = field(default_factory=dict)
     recorded: dict[int, do.Ending] = field(default_factory=dict)
     said: list[tuple[NoticeKind, str, str]] = field(default_factory=list)
     shown: set[tuple[NoticeKind, str]] = field(default_factory=set)
     awake_forced: bool = False
+    must_rest: set[str] = field(default_factory=set)
     past: list[ev.Event] = field(default_factory=list)
     _disks: int = 0
 
     def send(self, event: ev.Event) -> tuple[do.Action, ...]:
         """Let something happen; carry out what the machine wants, and check it."""
         self.past.append(event)
+        self._note(event)
         self.state, actions = step(self.state, event)
         for action in actions:
             self._carry_out(action)
         return actions
+
+    def _note(self, event: ev.Event) -> None:
+        """Why no work may begin at present."""
+        match event:
+            case ev.MassChange():
+                self.must_rest.add("alarm")
+            case ev.AlarmLifted():
+                self.must_rest.discard("alarm")
+            case ev.Suspending():
+                self.must_rest.add("sleep")
+            case ev.Resumed():
+                self.must_rest.discard("sleep")
+            case ev.ShutdownRequested():
+                self.must_rest.add("end")
+            case _:
+                pass
 
     def later(self, passed: timedelta) -> None:
         self.now += passed
@@ -94,9 +113,22 @@ class Computer:
 
     def plug_in(self, known: ev.KnownDrive) -> tuple[do.Action, ...]:
         self._disks += 1
-        self.let_go.discard(known.label)
+        self.visits.pop(known.label, None)  # not known before something is asked for
         self.plugged[known.label] = device_of(known, self._disks)
         return self.send(ev.DriveAppeared(self.now, self.plugged[known.label]))
+
+    def replug(self, known: ev.KnownDrive) -> tuple[do.Action, ...]:
+        """A loose cable: gone and back before anybody has answered anything."""
+        return (*self.pull(known.label), *self.plug_in(known))
+
+    def to_the_next(self, what: TickKind) -> tuple[do.Action, ...]:
+        """Let time pass until the scheduler's next tick of that kind."""
+        idle = [drive.since for drive in self.state.drives if drive.since is not None]
+        found = [due for due in next_ticks(self.state.rules, self.now, idle_since=idle) if due.what == what]
+        if not found:
+            return ()
+        self.now = found[0].at
+        return self.send(ev.Tick(self.now, what))
 
     def pull(self, label: str) -> tuple[do.Action, ...]:
         actions = self.send(ev.DriveVanished(self.now, self.plugged.pop(label)))
@@ -140,7 +172,7 @@ class Computer:
                 if not well:
                     return ev.UnmountFailed(now, drive, visit, "nautilus")
                 self.mounted.discard((drive, visit))
-                self.let_go.add(drive)
+                self.let_go.add((drive, visit))
                 return ev.Unmounted(now, drive, visit)
             case do.PowerOff(drive, visit):
                 return ev.PoweredOff(now, drive, visit) if well else ev.PowerOffRefused(now, drive, visit)
@@ -170,13 +202,16 @@ class Computer:
 
     def _mount(self, action: do.Action) -> None:
         assert isinstance(action, do.Mount)
+        assert not self.must_rest, "no work begins during an alarm, asleep, or at the end"
         assert self.plugged[action.drive] == action.device, "what was never plugged in is not mounted"
         assert action.drive not in {start.drive for start in self.running.values()}
-        self.let_go.discard(action.drive)
+        self.visits[action.drive] = action.visit
+        self.let_go.discard((action.drive, action.visit))
         self.requests.append(action)
 
     def _start(self, action: do.Action) -> None:
         assert isinstance(action, do.StartJob)
+        assert not self.must_rest, "no work begins during an alarm, asleep, or at the end"
         assert action.drive not in {start.drive for start in self.running.values()}, "never two jobs on a drive"
         assert (action.drive, action.visit) in self.mounted, "nothing is written to an empty mount point"
         assert (action.drive, action.visit) in self.trusted, "nothing is written to an unauthenticated drive"
@@ -186,8 +221,13 @@ class Computer:
 
     def _unmount(self, action: do.Action) -> None:
         assert isinstance(action, do.Unmount)
-        assert action.drive not in {start.drive for start in self.running.values()}
+        assert action.drive not in self._at_work()
+        self.visits[action.drive] = action.visit
         self.requests.append(action)
+
+    def _at_work(self) -> set[str]:
+        """Drives with a job that can still reach them: a dead one holds on to a device that is gone."""
+        return {start.drive for start in self.running.values() if start.job not in self.recorded}
 
     def _power_off(self, action: do.Action) -> None:
         assert isinstance(action, do.PowerOff)
@@ -210,9 +250,9 @@ class Computer:
         self.shown.add((notice.kind, notice.drive))
         if notice.kind in SAYS_UNPLUG:
             assert notice.drive not in {drive for drive, _visit in self.mounted}, "safe to unplug while mounted"
-            assert notice.drive in self.let_go, "safe to unplug before the mount tables were looked at"
-            live = {start.drive for start in self.running.values() if start.job not in self.recorded}
-            assert notice.drive not in live, "safe to unplug while a job runs"
+            visit = self.visits.get(notice.drive, 0)
+            assert (notice.drive, visit) in self.let_go, "safe to unplug before the mount tables were looked at"
+            assert notice.drive not in self._at_work(), "safe to unplug while a job runs"
         if notice.kind in REMINDERS:
             day = self.now.astimezone(self.state.rules.hours.zone).date().isoformat()
             said = (*said_as(notice.kind, notice.drive), day)

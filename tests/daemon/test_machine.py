@@ -319,7 +319,100 @@ def test_pulled_while_it_mounts_nothing_was_written_and_a_late_mount_is_undone()
     )
 
 
+def test_the_late_unmount_of_an_earlier_visit_does_not_make_this_one_safe() -> None:
+    it = computer()
+    until_the_backup_runs(it)
+    while not isinstance(it.requests[0], do.Unmount):
+        it.answer(it.requests[0])
+    it.replug(replace(CABINET, history=FRESH))
+    it.send(ev.Eject(it.now, "CABINET"))
+    assert phase(it) is Phase.UNMOUNTING
+    assert it.send(ev.Unmounted(it.now, "CABINET", ONE)) == (do.Log("an answer came too late", "CABINET"),)
+    assert phase(it) is Phase.UNMOUNTING
+
+
+def test_the_late_authentication_of_an_earlier_visit_does_not_let_this_one_be_written_to() -> None:
+    it = computer()
+    it.plug_in(CABINET)
+    it.answer(it.requests[0])
+    it.replug(CABINET)
+    second = it.requests[1]
+    assert isinstance(second, do.Mount)
+    it.answer(second)
+    assert phase(it) is Phase.AUTHENTICATING
+    it.send(ev.Authenticated(it.now, "CABINET", ONE))
+    assert (phase(it), it.started) == (Phase.AUTHENTICATING, {})
+
+
+def test_a_wish_or_an_ejection_does_not_make_a_refused_drive_a_good_one() -> None:
+    for wish in (ev.BackUpNow(TUESDAY, "CABINET"), ev.Eject(TUESDAY, "CABINET")):
+        it = computer()
+        it.plug_in(CABINET)
+        it.answer(it.requests[0])
+        it.answer(it.requests[0], well=False)
+        it.send(wish)
+        it.answer_all()
+        assert (phase(it), it.started) == (Phase.REFUSED, {})
+
+
 # People, sleep, battery, shutdown
+
+
+def test_asking_for_a_backup_while_one_runs_does_not_make_two() -> None:
+    it = computer()
+    until_the_backup_runs(it)
+    assert it.send(ev.BackUpNow(it.now, "CABINET")) == ()
+    assert jobs(it.answer_all()) == ["verify-written"]
+
+
+def test_asking_for_a_backup_while_the_drive_is_checked_makes_it_next() -> None:
+    it = computer(replace(CABINET, history=replace(FRESH, last_backup=TUESDAY, last_verify=None)))
+    it.plug_in(CABINET)
+    it.answer(it.requests[0])
+    assert jobs(it.answer(it.requests[0])) == ["verify"]
+    it.send(ev.BackUpNow(it.now, "CABINET"))
+    assert jobs(it.answer_all())[:2] == ["backup", "verify-written"]
+
+
+def test_who_asked_comes_first() -> None:
+    it = computer()
+    it.send(ev.Suspending(it.now))
+    it.plug_in(CABINET)
+    it.plug_in(DOMICILE)
+    it.send(ev.BackUpNow(it.now, "DOMICILE"))
+    it.send(ev.Resumed(it.now))
+    assert (phase(it), phase(it, "DOMICILE")) == (Phase.APPEARED, Phase.MOUNTING)
+
+
+def test_who_wants_to_unplug_is_not_made_to_wait_for_the_computer_to_wake_up() -> None:
+    it = computer()
+    until_the_backup_runs(it)
+    it.send(ev.Eject(it.now, "CABINET"))
+    it.send(ev.Suspending(it.now))
+    request = it.requests[0]
+    assert isinstance(request, do.StartJob)
+    it.stop_job(request)
+    it.answer_all()
+    assert phase(it) is Phase.SAFE
+
+
+def test_a_backup_that_a_person_asked_for_goes_on_when_the_mains_fail() -> None:
+    it = computer(now=MONDAY + timedelta(hours=5))
+    it.plug_in(CABINET)
+    it.send(ev.BackUpNow(it.now, "CABINET"))
+    it.answer(it.requests[0])
+    it.answer(it.requests[0])
+    assert it.send(ev.PowerChanged(it.now, True)) == ()
+    assert phase(it) is Phase.BACKING_UP
+
+
+def test_a_drive_that_was_powered_off_has_to_be_plugged_in_again() -> None:
+    it = computer()
+    it.plug_in(CABINET)
+    it.answer_all()
+    assert it.send(ev.BackUpNow(it.now, "CABINET")) == (
+        do.Log("a person asked for a drive that must be plugged in again", "CABINET"),
+    )
 
 
 def test_ejecting_stops_the_job_and_says_that_nothing_new_was_saved() -> None:
@@ -426,6 +519,15 @@ def test_a_mass_change_stops_everything_until_a_person_lifts_the_alarm() -> None
     assert phase(it, "DOMICILE") is Phase.MOUNTING
 
 
+def test_no_timer_begins_anything_during_an_alarm() -> None:
+    it = computer()
+    it.send(ev.MassChange(it.now))
+    it.plug_in(CABINET)
+    it.send(ev.Tick(it.now, "backup-due"))
+    it.send(ev.Resumed(it.now))
+    assert (phase(it), it.requests) == (Phase.APPEARED, [])
+
+
 def finished(report: ev.Report, history: History = FRESH, problems: int = 0) -> tuple[Computer, list[do.Action]]:
     """A drive on which everything is due, and whose first job of that report's kind ends with it."""
     it = computer(replace(CABINET, history=history))
@@ -518,6 +620,13 @@ def test_a_reminder_is_withdrawn_when_it_is_obeyed() -> None:
     actions = it.send(ev.Tick(it.now, "reminder-hour"))
     assert actions == (do.Notify(Notice(NoticeKind.PLUG_IN, "CABINET", days=1)),)
     assert it.plug_in(DOMICILE)[0] == do.Withdraw(NoticeKind.PLUG_IN, "CABINET")
+
+
+def test_a_tick_too_many_says_nothing_again() -> None:
+    it = computer()
+    assert len(it.to_the_next("reminder-hour")) == 1
+    assert it.send(ev.Tick(it.now, "reminder-hour")) == ()
+    assert it.send(ev.Tick(it.now, "rotation-day")) == ()
 
 
 def test_a_louder_reminder_takes_the_place_of_the_quieter_one() -> None:

@@ -28,7 +28,11 @@ def people(computer: Computer) -> list[Choice]:
     found: list[Choice] = []
     for known in DRIVES:
         if known.label in computer.plugged:
-            found.append(lambda c, known=known: c.pull(known.label))  # type: ignore[misc]  # mypy: lambda defaults
+            found += [
+                lambda c, known=known: c.pull(known.label),  # type: ignore[misc]  # mypy: lambda defaults
+                lambda c, known=known: c.replug(known),  # type: ignore[misc]
+                lambda c, known=known: c.replug(known),  # type: ignore[misc]  # twice: the more dangerous one
+            ]
         else:
             found.append(lambda c, known=known: c.plug_in(known))  # type: ignore[misc]
         found += [
@@ -65,7 +69,11 @@ def answers(computer: Computer) -> list[Choice]:
 
 def one_thing(data: st.DataObject, computer: Computer) -> None:
     """Mostly what was asked for goes well: else no walk would ever get far from the start."""
-    what = data.draw(st.sampled_from(["well"] * 12 + ["badly", "hands", "hands", "hands", "computer", "time", "late"]))
+    what = data.draw(
+        st.sampled_from(
+            ["well"] * 12 + ["badly", "hands", "hands", "hands", "computer", "time", "tick", "tick", "late"]
+        )
+    )
     if what == "well" and computer.requests:
         computer.answer(data.draw(st.sampled_from(computer.requests)))
     elif what == "badly" and computer.requests:
@@ -75,6 +83,11 @@ def one_thing(data: st.DataObject, computer: Computer) -> None:
     elif what == "time":
         computer.later(data.draw(st.sampled_from(PASSING)))
         computer.send(ev.Tick(computer.now, data.draw(st.sampled_from(TICKS))))
+    elif what == "tick":
+        tick = data.draw(st.sampled_from(TICKS))
+        computer.to_the_next(tick)
+        if data.draw(st.booleans()):
+            computer.send(ev.Tick(computer.now, tick))  # one too many
     elif what == "late" and computer.past:
         event = data.draw(st.sampled_from(computer.past))
         # What comes twice is an answer or a nudge; hands and the kernel do what is so now.
