@@ -59,7 +59,7 @@ def _enter(turn: Turn, drive: DriveState, *, before: DriveState) -> None:
         return
     match drive.phase:
         case Phase.APPEARED | Phase.REFUSED:
-            turn.put(drive, halted=False, then="power-off", since=turn.now)
+            _rest(turn, drive)
         case Phase.MOUNTING:
             turn.withdraw_all("unplugged", label)
             turn.put(drive, halted=False, then="power-off", outcome="nothing", since=None)
@@ -79,11 +79,17 @@ def _enter(turn: Turn, drive: DriveState, *, before: DriveState) -> None:
         case Phase.POWERING_OFF:
             turn.do(PowerOff(label, visit, device))
         case Phase.SAFE:
-            turn.put(drive, halted=False, then="power-off", since=turn.now)
+            _rest(turn, drive)
             if not drive.plan:
                 tell_safe(turn, drive)
         case _:
             assert_never(drive.phase)
+
+
+def _rest(turn: Turn, drive: DriveState) -> None:
+    """A person's wish lasts until it has been fulfilled; what is begun afterwards is begun by itself."""
+    wished = drive.by_person and bool(drive.plan)
+    turn.put(drive, halted=False, then="power-off", by_person=wished, since=turn.now)
 
 
 def _enter_job(turn: Turn, drive: DriveState) -> None:

@@ -406,6 +406,18 @@ def test_a_backup_that_a_person_asked_for_goes_on_when_the_mains_fail() -> None:
     assert phase(it) is Phase.BACKING_UP
 
 
+def test_a_wish_that_was_fulfilled_does_not_let_the_next_backup_drain_the_battery() -> None:
+    it = computer()
+    it.plug_in(CABINET)
+    it.send(ev.BackUpNow(it.now, "CABINET"))
+    while it.requests:
+        it.answer(it.requests[0], well=not isinstance(it.requests[0], do.PowerOff))
+    it.later(timedelta(days=1))
+    it.send(ev.PowerChanged(it.now, True))
+    it.send(ev.Tick(it.now, "backup-due"))
+    assert (phase(it), it.requests) == (Phase.SAFE, [])
+
+
 def test_a_drive_that_was_powered_off_has_to_be_plugged_in_again() -> None:
     it = computer()
     it.plug_in(CABINET)
