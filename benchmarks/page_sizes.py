@@ -60,7 +60,7 @@ def main() -> None:
     print("| pieces | count | first backup MB | changed | next backup MB |\n|---|---|---|---|---|")
     for kib in PAGES_KIB:
         print(row(f"{kib} KiB", fixed(before, kib * 1024), fixed(after, kib * 1024)))
-    print(row("FastCDC 1 MiB", content_defined(before), content_defined(after)))
+    print(row("FastCDC 512 KiB", content_defined(before), content_defined(after)))
 
 
 if __name__ == "__main__":

@@ -14,10 +14,10 @@ from itertools import pairwise
 
 from pyfastcdc import FastCDC
 
-AVERAGE_BYTES = 2**20
-MIN_BYTES = 256 * 2**10
-MAX_BYTES = 4 * 2**20
-WINDOW_BYTES = 8 * 2**20  # room for at least one longest piece after any cut
+AVERAGE_BYTES = 512 * 2**10
+MIN_BYTES = 128 * 2**10
+MAX_BYTES = 2 * 2**20
+WINDOW_BYTES = 4 * 2**20  # room for at least one longest piece after any cut
 
 SQLITE_MAGIC = b"SQLite format 3\0"
 _MAGICS = (

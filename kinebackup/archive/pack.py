@@ -30,7 +30,7 @@ from kinebackup.errors import Damaged
 from kinebackup.i18n import _
 from kinebackup.model import BlobId, FileName
 
-TARGET_BYTES = 32 * 2**20
+TARGET_BYTES = 16 * 2**20
 TARGET_BLOBS = 32_768  # of tiny files, a pack of the target size would hold a million: too many to keep in mind
 
 _COUNTS = struct.Struct("<II")
