@@ -21,6 +21,7 @@ from benchmarks.place import Place, PlaceError, folder, ramdisk  # noqa: E402  (
 from benchmarks.report import show  # noqa: E402  (after the path above)
 from benchmarks.works import WORKS, Results, RunOptions, WorkName, run_work  # noqa: E402  (after the path above)
 
+DEFAULT_TOOLS = ("kinebackup", "restic", "borg", "cp -a", "walk")
 _PATH_OPTIONS = {"dir": "DIR", "sources": "DIR", "peers": "DIR", "output": "FILE"}
 
 
@@ -29,7 +30,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="compare KineBackup with restic, borg and cp on the same data")
     parser.add_argument("--scale", type=float, default=1.0, help="size of the data sets; 1 is about 4 GB (default 1)")
     parser.add_argument("--only", type=_works, default=WORKS, help=f"works, joined by commas: {','.join(WORKS)}")
-    parser.add_argument("--tools", type=_words, help="only these tools, joined by commas")
+    parser.add_argument(
+        "--tools", type=_words, default=DEFAULT_TOOLS, help="these tools, joined by commas; no-read-back must be named"
+    )
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each work (default 3; memory takes 1)")
     parser.add_argument("--dir", type=Path, help="where to work (default: a temporary folder)")
     parser.add_argument("--sources", type=Path, help="where to make the data sets, if not beside the targets")
@@ -63,7 +66,7 @@ def described(options: argparse.Namespace) -> tuple[str, ...]:
             words += [f"--{name}", _PATH_OPTIONS[name]]
         elif value is True:
             words.append(f"--{name}")
-        elif isinstance(value, tuple) and value != WORKS:
+        elif isinstance(value, tuple) and value not in (WORKS, DEFAULT_TOOLS):
             words += [f"--{name}", ",".join(value)]
         elif isinstance(value, str | int | float) and not isinstance(value, bool):
             words += [f"--{name}", f"{value:g}" if isinstance(value, float) else str(value)]
@@ -75,7 +78,7 @@ def main(arguments: list[str]) -> int:
     options = parse(arguments)
     # Without this a terminated benchmark would leave its mount and loop device behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    tools = tuple(tool for tool in all_tools(options.peers) if not options.tools or tool.name in options.tools)
+    tools = tuple(tool for tool in all_tools(options.peers) if tool.name in options.tools)
     load = os.getloadavg()[0]
     results = Results()
     try:

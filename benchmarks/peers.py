@@ -128,6 +128,18 @@ class Kinebackup:
         return bench.private / "config.toml"
 
 
+class KinebackupWithoutReadBack(Kinebackup):
+    """KineBackup doing what the peers do: what was written is not read back from the drive. Not its default."""
+
+    name = "no-read-back"
+
+    def prepare(self, bench: Bench) -> tuple[Command, ...]:
+        commands = super().prepare(bench)
+        with self._config(bench).open("a") as config:
+            config.write("\n[backup]\nread_back = false\n")
+        return commands
+
+
 class Restic:
     """restic with its defaults: repository version 2, zstd compression "auto"."""
 
@@ -276,6 +288,7 @@ def all_tools(peers: Path | None = None) -> tuple[Tool, ...]:
     path = os.pathsep.join([*([os.fspath(peers)] if peers else []), os.environ.get("PATH", os.defpath)])
     return (
         Kinebackup(),
+        KinebackupWithoutReadBack(),
         Restic(shutil.which("restic", path=path)),
         Borg(shutil.which("borg", path=path)),
         Copy(),

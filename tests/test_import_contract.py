@@ -38,6 +38,7 @@ def test_no_room_imports_one_above_it() -> None:
         ("errors.py", "import kinebackup.model"),
         ("store/records.py", "import kinebackup.drives.mounts"),
         ("jobs/world.py", "import kinebackup.wiring"),
+        ("daemon/phases.py", "import kinebackup.jobs.world"),
         ("recover/recover.py", "import kinebackup.errors"),
     ],
 )
