@@ -7,7 +7,7 @@ import base64
 import os
 import stat as st
 import threading
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -16,8 +16,9 @@ from kinebackup.archive.chunker import SQLITE_MAGIC
 from kinebackup.archive.content import SMALL_FILE_BYTES, Content, LargeFileReader, find_extents, read_small
 from kinebackup.archive.format import Kind
 from kinebackup.archive.packer import Lane, Packer
+from kinebackup.archive.read_ahead import ReadAhead
 from kinebackup.archive.repository import BlobReader, Repository
-from kinebackup.archive.source import LiveCopy, SourceDirectory
+from kinebackup.archive.source import Found, LiveCopy, SourceDirectory
 from kinebackup.archive.tree import Entry
 from kinebackup.archive.tree_writer import Node, TreeWriter
 from kinebackup.errors import Damaged
@@ -74,6 +75,12 @@ class Saver(Protocol):
     def lists_are_there(self, entry: Entry) -> bool:
         """Whether everything that a file with list blobs needs can be counted on."""
 
+    def begin_directory(self, directory: SourceDirectory, coming: Sequence[Found]) -> None:
+        """These names of the directory come next, in this order."""
+
+    def end_directory(self) -> None:
+        """No further name of it comes."""
+
     def save(self, file: FoundFile) -> None:
         """Append its entry to the node and see to its content. Raises ``OSError`` where it cannot be opened or read."""
 
@@ -86,6 +93,12 @@ class DrySaver:
 
     def lists_are_there(self, entry: Entry) -> bool:
         return True
+
+    def begin_directory(self, directory: SourceDirectory, coming: Sequence[Found]) -> None:
+        pass
+
+    def end_directory(self) -> None:
+        pass
 
     def save(self, file: FoundFile) -> None:
         entry, old = file.entry, file.old
@@ -129,6 +142,7 @@ class FileSaver:
         self._monitor = monitor
         self._lock = threading.Lock()  # for the tally: lanes report to it too
         self._by_link: dict[str, Entry] = {}
+        self._ahead = ReadAhead()
 
     def lists_are_there(self, entry: Entry) -> bool:
         """Whether everything that a file with list blobs needs can be counted on."""
@@ -144,6 +158,13 @@ class FileSaver:
             return False
         return True
 
+    def begin_directory(self, directory: SourceDirectory, coming: Sequence[Found]) -> None:
+        small = [f.name for f in coming if st.S_ISREG(f.stat.st_mode) and f.stat.st_size <= SMALL_FILE_BYTES]
+        self._ahead.begin(directory, small)
+
+    def end_directory(self) -> None:
+        self._ahead.end()
+
     def save(self, file: FoundFile) -> None:
         entry, old, node = file.entry, file.old, file.node
         if node.copied and _belongs_to_copy(node, file.name):
@@ -155,7 +176,8 @@ class FileSaver:
             return
         if entry.link and self._take_from_twin(file):
             return
-        fd = file.directory.open_file(file.name)
+        ahead = self._ahead.take(file.name)
+        fd = file.directory.open_file(file.name) if ahead is None else ahead
         try:
             keep_open = self._save_open(file, fd)
         except BaseException:

@@ -253,6 +253,7 @@ class Walker:
         entries, old_entries = here.node.entries, here.old
         trust_before, sound = self._trust_before_ns, not self._look_up_blobs
         files = size = 0
+        changed: list[tuple[Found, Entry | None]] = []
         for item in found:
             stat = item.stat
             old = old_entries.get(item.name)
@@ -273,7 +274,10 @@ class Walker:
                 files += 1
                 size += old.size
                 continue
-            self._visit(here, item, old, names)
+            changed.append((item, old))
+        self._visit_all(here, changed, names)
+        if files and changed:
+            here.node.entries.sort(key=tree.name_key)
         self._found += files
         tally = self.tally
         tally.files += files
@@ -281,6 +285,15 @@ class Walker:
         tally.bytes += size
         if files:
             self._monitor.advance(files=files)
+
+    def _visit_all(self, here: _Open, changed: Sequence[tuple[Found, Entry | None]], names: Set[str]) -> None:
+        """Every name that is not simply as before, in order."""
+        self._saver.begin_directory(here.directory, [item for item, _old in changed])
+        try:
+            for item, old in changed:
+                self._visit(here, item, old, names)
+        finally:
+            self._saver.end_directory()
 
     def _is_there(self, old: Entry) -> bool:
         """Whether every blob of an unchanged file can be counted on."""
