@@ -24,11 +24,11 @@ demo: $(INSTALLED) ## Play the whole job on invented files, in a temporary folde
 	$(BIN)/kinebackup demo
 
 test: $(INSTALLED) ## Run every test that runs anywhere, in a few minutes
-	$(BIN)/python -m pytest -m 'not root and not slow' $(ARGS)
+	$(BIN)/python -m pytest -m 'not root and not slow and not vm' $(ARGS)
 
 test-system: $(INSTALLED) ## Run the slow tests and those that need root, loop devices and mounts; no unexpected skips
 	PYTHONPATH=tools $(BIN)/python -m pytest -p strict_skips --allowed-skips .ci/allowed-skips.txt \
-		-m 'root or slow' $(ARGS)
+		-m '(root or slow) and not vm' $(ARGS)
 
 check: $(INSTALLED) imports ## Check format, lint, types, import contract and translations
 	$(BIN)/ruff format --check $(CODE)

@@ -1,0 +1,1 @@
+"""What runs in the session of the person at the computer: the agent, and its notifications."""
