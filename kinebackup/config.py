@@ -8,7 +8,9 @@ The key names are the field names of the classes below, so that neither can be c
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import time
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from kinebackup.errors import ConfigError
@@ -16,6 +18,25 @@ from kinebackup.i18n import DEFAULT_LANGUAGE, LANGUAGES, Language, _
 from kinebackup.toml_document import Document, Table
 
 MAX_CONFIG_BYTES: Final = 262_144
+
+WEEKDAYS: Final[Mapping[str, int]] = MappingProxyType(
+    {
+        name: number
+        for number, names in enumerate(
+            (
+                ("lundi", "monday"),
+                ("mardi", "tuesday"),
+                ("mercredi", "wednesday"),
+                ("jeudi", "thursday"),
+                ("vendredi", "friday"),
+                ("samedi", "saturday"),
+                ("dimanche", "sunday"),
+            )
+        )
+        for name in names
+    }
+)
+"""As Python counts them (``date.weekday``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +100,27 @@ class RotationConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class HoursConfig:
+    """When somebody is at the practice, in its own time. Weekdays count from 0, Monday."""
+
+    working_days: tuple[int, ...] = (0, 1, 2, 3, 4)
+    opens: time = time(8, 0)
+    closes: time = time(20, 0)
+    reminder: time = time(17, 30)
+    rotation_day: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class AutomaticConfig:
+    """What the daemon does by itself once a drive is plugged in, and after how many days it is due again."""
+
+    when_plugged_in: bool = True
+    pause_on_battery: bool = True
+    backup_days: int = 1
+    prune_days: int = 7
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The whole configuration. ``sources`` may be empty: restoring needs none."""
 
@@ -88,6 +130,8 @@ class Config:
     retention: Retention = field(default_factory=Retention)
     backup: BackupOptions = field(default_factory=BackupOptions)
     rotation: RotationConfig = field(default_factory=RotationConfig)
+    hours: HoursConfig = field(default_factory=HoursConfig)
+    automatic: AutomaticConfig = field(default_factory=AutomaticConfig)
 
 
 _SECTIONS: Final[Mapping[str, type]] = {
@@ -97,6 +141,8 @@ _SECTIONS: Final[Mapping[str, type]] = {
     "[retention]": Retention,
     "[backup]": BackupOptions,
     "[rotation]": RotationConfig,
+    "[hours]": HoursConfig,
+    "[automatic]": AutomaticConfig,
 }
 
 
@@ -173,6 +219,8 @@ def parse(text: str, path: Path, defaults: Paths) -> Config:
         retention=_read_retention(document.section(root, "retention", Retention)),
         backup=_read_backup(document.section(root, "backup", BackupOptions)),
         rotation=_read_rotation(document.section(root, "rotation", RotationConfig)),
+        hours=_read_hours(document.section(root, "hours", HoursConfig)),
+        automatic=_read_automatic(document.section(root, "automatic", AutomaticConfig)),
     )
 
 
@@ -221,6 +269,51 @@ def _read_rotation(table: Table) -> RotationConfig:
         offsite_days=table.integer("offsite_days", default.offsite_days, minimum=1),
         verify_days=table.integer("verify_days", default.verify_days, minimum=1),
         restore_test_days=table.integer("restore_test_days", default.restore_test_days, minimum=1),
+    )
+
+
+def _read_hours(table: Table) -> HoursConfig:
+    default = HoursConfig()
+    days = table.texts("working_days") if "working_days" in table.values else None
+    hours = HoursConfig(
+        working_days=default.working_days if days is None else tuple(_weekday(table, "working_days", d) for d in days),
+        opens=table.clock("opens", default.opens),
+        closes=table.clock("closes", default.closes),
+        reminder=table.clock("reminder", default.reminder),
+        rotation_day=_weekday(table, "rotation_day", table.text("rotation_day", "vendredi")),
+    )
+    if not hours.working_days:
+        table.fail(
+            "working_days", _("no working day is named, so nobody would ever be reminded"), _("name at least one day")
+        )
+    if not hours.opens <= hours.reminder <= hours.closes:
+        key = "reminder" if "reminder" in table.values else "closes" if hours.reminder > hours.closes else "opens"
+        if key not in table.values:
+            key = "opens"
+        table.fail(
+            key,
+            _("the reminder ({reminder}) is outside the opening hours").format(reminder=f"{hours.reminder:%H:%M}"),
+            _("choose a time between opens and closes"),
+        )
+    return hours
+
+
+def _weekday(table: Table, key: str, name: str) -> int:
+    number = WEEKDAYS.get(name.strip().lower())
+    if number is None:
+        table.fail(
+            key, _('"{value}" is not a day of the week').format(value=name), _('write it in full, such as "vendredi"')
+        )
+    return number
+
+
+def _read_automatic(table: Table) -> AutomaticConfig:
+    default = AutomaticConfig()
+    return AutomaticConfig(
+        when_plugged_in=table.flag("when_plugged_in", default.when_plugged_in),
+        pause_on_battery=table.flag("pause_on_battery", default.pause_on_battery),
+        backup_days=table.integer("backup_days", default.backup_days, minimum=1),
+        prune_days=table.integer("prune_days", default.prune_days, minimum=1),
     )
 
 

@@ -87,3 +87,7 @@ class DriveFailed(KineError):
     """The drive is full, read-only or answers with errors. Permanent for this run: never retried in a loop."""
 
     exit_code = ExitCode.FAILED
+
+
+class DriveFull(DriveFailed):
+    """The drive has no room left: a sound drive, and a person can make room."""

@@ -5,16 +5,20 @@ know: which keys there are; dataclasses given by the caller say so.
 """
 
 import os.path
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from datetime import time
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any, Final, NoReturn, cast
 
 from kinebackup.errors import ConfigError
 from kinebackup.i18n import _
 
 KeyPath = tuple[str | int, ...]
+
+_CLOCK: Final = re.compile(r"(?:[01]?\d|2[0-3]):[0-5]\d")
 
 
 class Document:
@@ -105,6 +109,16 @@ class Table:
         value = self.values.get(key, default)
         if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
             self._expected(key, _("a whole number, {minimum} or more, without quotes").format(minimum=minimum))
+        return value
+
+    def clock(self, key: str, default: time) -> time:
+        """A time of the day, as ``"17:30"`` or TOML's own 17:30:00."""
+        value = self.values.get(key, default)
+        if isinstance(value, str) and _CLOCK.fullmatch(value):
+            hour, minute = value.split(":")
+            value = time(int(hour), int(minute))
+        if not isinstance(value, time) or value.tzinfo is not None:
+            self._expected(key, _('a time of the day between quotes, such as "17:30"'))
         return value
 
     def share(self, key: str, default: float) -> float:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from kinebackup.errors import Damaged, DriveFailed, NotFound
+from kinebackup.errors import Damaged, DriveFailed, DriveFull, NotFound
 from kinebackup.i18n import _
 
 Buffer = bytes | bytearray | memoryview
@@ -105,7 +105,7 @@ def translate(error: OSError, path: str) -> NotFound | DriveFailed:
         case errno.ENOENT | errno.ENOTDIR:
             return NotFound(_("the drive has no {path}").format(path=path))
         case errno.ENOSPC | errno.EDQUOT:
-            return DriveFailed(
+            return DriveFull(
                 _("the drive is full"), _("remove old backups with: kinebackup prune; or use a larger drive")
             )
         case errno.EROFS | errno.EACCES | errno.EPERM:

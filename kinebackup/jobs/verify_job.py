@@ -4,7 +4,7 @@ Owns: the order, the budget where none is given, what is remembered. Does not kn
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from kinebackup.archive.keyring import Secret
@@ -29,10 +29,16 @@ SHARE_OF_THE_REST = 10
 
 @dataclass(frozen=True, slots=True)
 class VerifyWish:
-    """``budget`` None: what was never verified, and a tenth of the rest, so that ten runs go over the whole drive."""
+    """``budget`` None: what was never verified, and a tenth of the rest, so that ten runs go over the whole drive.
+
+    ``one_in``: instead, what was never verified, and a part in so many of the drive. ``new_only``: what was never
+    verified and nothing else, which is how a backup is read back before somebody unplugs the drive.
+    """
 
     budget: Budget | None = None
     secret: Secret | None = None
+    one_in: int | None = None
+    new_only: bool = False
 
 
 @dataclass(slots=True)
@@ -65,8 +71,8 @@ def run_verify(
         checked = _Checked()
         run = Verification(
             repository,
-            order,
-            wish.budget or _usual_budget(repository, state),
+            order[: _never_verified(order, repository, state)] if wish.new_only else order,
+            _budget(wish, repository, state),
             checked.note,
             cancel=cancel,
             monitor=monitor,
@@ -83,6 +89,7 @@ def run_verify(
                 _("another KineBackup removed old backups during the verification, so nothing can be said"),
                 _("wait until it has finished, and verify again"),
             )
+        report = replace(report, complete=report.packs_checked == len(order), packs_total=len(order))
         _conclude(opened, report, state, world)
         note.result = report.result
         note.counts = RunCounts(size_bytes=report.bytes_read, packs=report.packs_checked, problems=len(report.problems))
@@ -135,14 +142,27 @@ def _is_saved_again(repository: Repository, name: FileName) -> bool:
     return any(location.pack != name for place in listed.places for location in index.locations(place.id))
 
 
-def _usual_budget(repository: Repository, state: StateDb | None) -> Budget:
+def _never_verified(order: Sequence[FileName], repository: Repository, state: StateDb | None) -> int:
+    """How many of the first of these are missing, damaged, or were never read to the end."""
+    if state is None:
+        return len(order)
+    urgent = sum(name in repository.damaged_names or name not in repository.present for name in order)
+    sound = [name for name in repository.present if name not in repository.damaged_names]
+    return urgent + state.pack_coverage(repository.id, sound).never_checked
+
+
+def _budget(wish: VerifyWish, repository: Repository, state: StateDb | None) -> Budget:
+    if wish.budget is not None or wish.new_only:
+        return wish.budget or Budget()
     if state is None:
         return Budget()
     sizes = repository.present
     never_checked = state.pack_coverage(repository.id, sizes).never_checked
     never = sum(sizes[name] for name in state.oldest_checked_first(repository.id, sizes)[:never_checked])
-    rest = sum(sizes.values()) - never
-    return Budget(size_bytes=max(AT_LEAST_BYTES, never + rest // SHARE_OF_THE_REST))
+    total = sum(sizes.values())
+    if wish.one_in is not None:
+        return Budget(size_bytes=never + -(-total // wish.one_in))
+    return Budget(size_bytes=max(AT_LEAST_BYTES, never + (total - never) // SHARE_OF_THE_REST))
 
 
 @contextlib.contextmanager

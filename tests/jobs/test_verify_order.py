@@ -5,11 +5,11 @@ Owns: a drive with several packs, one of them marked. Does not know: how a pack 
 
 from pathlib import Path
 
-from small_practice import open_office
+from small_practice import Office, open_office
 
 from kinebackup.archive.verify import Budget
 from kinebackup.jobs.verify_job import VerifyWish, run_verify
-from kinebackup.model import CancelToken, SilentMonitor, VerifyReport
+from kinebackup.model import CancelToken, FileName, SilentMonitor, VerifyReport
 
 
 def test_a_part_of_a_verification_begins_with_what_failed_before(tmp_path: Path) -> None:
@@ -35,3 +35,55 @@ def test_a_part_of_a_verification_begins_with_what_failed_before(tmp_path: Path)
     report = verify(Budget(size_bytes=1))
     assert not report.complete
     assert list((root / "damaged").iterdir()) == []
+
+
+def _with_four_days(tmp_path: Path) -> Office:
+    office = open_office(tmp_path)
+    office.enroll("A")
+    for day in range(4):
+        (office.patients / "Dupont" / f"séance {day}.txt").write_text(f"Séance {day}\n" * 50, encoding="utf-8")
+        office.back_up("A")
+        office.clock.forward(days=1)
+    return office
+
+
+def _verify(office: Office, wish: VerifyWish) -> VerifyReport:
+    drive = office.drive("A")
+    return run_verify(drive, office.practice, wish, office.world, cancel=CancelToken(), monitor=SilentMonitor())
+
+
+def test_reading_back_reads_what_no_run_has_read_and_nothing_else(tmp_path: Path) -> None:
+    office = _with_four_days(tmp_path)
+    first = _verify(office, VerifyWish(new_only=True))
+    assert (first.result, first.complete, first.packs_checked) == ("ok", True, first.packs_total)
+    (office.patients / "Durand" / "nouveau.txt").write_text("Nouveau\n" * 50, encoding="utf-8")
+    before = {path.name for path in (tmp_path / "drives" / "A" / "KINEBACKUP" / "packs").glob("??/*")}
+    office.back_up("A")
+    after = {path.name for path in (tmp_path / "drives" / "A" / "KINEBACKUP" / "packs").glob("??/*")}
+    second = _verify(office, VerifyWish(new_only=True))
+    assert (second.result, second.packs_checked) == ("ok", len(after - before))
+    assert not second.complete
+    assert _verify(office, VerifyWish(new_only=True)).packs_checked == 0
+
+
+def test_reading_back_finds_that_the_drive_kept_other_bytes(tmp_path: Path) -> None:
+    office = _with_four_days(tmp_path)
+    pack = max((tmp_path / "drives" / "A" / "KINEBACKUP" / "packs").glob("??/*"), key=lambda path: path.stat().st_size)
+    pack.chmod(0o600)
+    pack.write_bytes(pack.read_bytes()[:-40] + bytes(40))
+    assert _verify(office, VerifyWish(new_only=True)).result == "failed"
+
+
+def test_eight_sessions_of_one_part_in_eight_read_the_whole_drive(tmp_path: Path) -> None:
+    office = _with_four_days(tmp_path)
+    _verify(office, VerifyWish(new_only=True))
+    before = office.clock()
+    for _session in range(8):
+        office.clock.forward(days=4)
+        assert not _verify(office, VerifyWish(one_in=8)).complete
+    record = office.practice.state.drive("A")
+    root = tmp_path / "drives" / "A" / "KINEBACKUP"
+    packs = [FileName(path.name) for path in (root / "packs").glob("??/*")]
+    oldest = office.practice.state.pack_coverage(record.repository, packs).oldest_check
+    assert oldest is not None
+    assert oldest > before
