@@ -1,15 +1,19 @@
 """What the loop of the daemon gives to and takes from its surroundings.
 
-Owns: the contracts between the loop (loop.py) and those who ask it or listen to it. Does not know: any of them.
+Owns: the contracts between the loop (loop.py), those who ask it or listen to it, and those who act for it. Does not
+know: any of them.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from kinebackup.daemon.actions import Ending
-from kinebackup.daemon.events import Event, JobId, Report
+from kinebackup.daemon.events import Device, Event, JobFailure, JobId, KnownDrive, NotMounted, NotOurs, Report, VisitId
 from kinebackup.daemon.states import Phase
+from kinebackup.errors import KineError
+from kinebackup.model import CancelToken
 from kinebackup.policy.notices import Notice, NoticeKind
 from kinebackup.policy.schedule import JobKind
 
@@ -88,3 +92,84 @@ class Daemon(Protocol):
 
     def listen(self, listener: Listener) -> None:
         """Tell this listener of everything from now on."""
+
+
+class NotMountedError(KineError):
+    """A drive that could not be opened; ``program`` keeps it busy, where that can be told."""
+
+    def __init__(self, reason: NotMounted, program: str = "", message: str = "") -> None:
+        super().__init__(message or reason)
+        self.reason = reason
+        self.program = program
+
+
+class StillMountedError(KineError):
+    """A drive that is still in a mount table of this computer."""
+
+    def __init__(self, program: str = "") -> None:
+        super().__init__("still mounted")
+        self.program = program
+
+
+class Bay(Protocol):
+    """Where drives are mounted, for this process alone. One place for each visit of a drive."""
+
+    async def mount(self, visit: VisitId, device: Device) -> None:
+        """Raises ``NotMountedError``."""
+
+    async def unmount(self, visit: VisitId, device: Device) -> None:
+        """Sync and unmount, wherever it is mounted, and if it is at all. Raises ``StillMountedError``."""
+
+    async def detach(self, visit: VisitId) -> None:
+        """The device is gone: drop what is left of its mount."""
+
+    async def power_off(self, device: Device) -> bool:
+        """Stop the drive; False where it cannot be, which is harmless."""
+
+    def folder(self, visit: VisitId) -> str:
+        """Where that visit's drive is mounted."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobOrder:
+    """One job to run on the drive that is mounted at ``folder``."""
+
+    drive: str
+    folder: str
+    kind: JobKind
+    one_in: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A job that could not go on, or None for its cause where it stopped as asked."""
+
+    cause: JobFailure | None
+
+
+class Worker(Protocol):
+    """Does the long work, in threads. None of its methods raises."""
+
+    async def identify(self, drive: str, folder: str) -> NotOurs | None:
+        """Whether the drive mounted there is that drive of this practice; None where it is."""
+
+    async def run(self, order: JobOrder, cancel: CancelToken, progress: Callable[[Progress], None]) -> Report | Failure:
+        """Run the job to its end. ``progress`` is called in the caller's event loop."""
+
+
+class Inhibitor(Protocol):
+    """Keeps the computer awake. Quick, and never raises: a computer that cannot promise it still gets its backup."""
+
+    def hold(self) -> None:
+        """Neither sleep nor shut down, from now on."""
+
+    def release(self) -> None:
+        """The computer may sleep again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What this computer's memory says: the drives, and when the recovery code was last tried."""
+
+    drives: Sequence[KnownDrive]
+    last_code_test: datetime | None

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from kinebackup.archive.keyring import Secret
+from kinebackup.archive.keyring import RecoveryCode, Secret
 from kinebackup.archive.restore_test import RestoreTestRequest, restore_test
 from kinebackup.errors import NotFound
 from kinebackup.i18n import _
@@ -119,6 +119,8 @@ def _remember(
 ) -> None:
     if practice is None or opened.drive.record is None or not report.snapshot:
         return
+    if report.result == "ok" and isinstance(wish.secret, RecoveryCode):
+        practice.state.record_code_test(world.now())
     snapshot, repository = FileName(report.snapshot), opened.repository.id
     if report.result == "failed":
         practice.state.forget_snapshots(repository, [snapshot])

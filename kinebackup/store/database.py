@@ -68,6 +68,12 @@ SCHEMA_STEPS: Final[tuple[tuple[str, ...], ...]] = (
             snapshots INTEGER NOT NULL
         ) STRICT, WITHOUT ROWID""",
     ),
+    (
+        """CREATE TABLE kept (
+            name TEXT PRIMARY KEY,
+            value TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID""",
+    ),
 )
 
 

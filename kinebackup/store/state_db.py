@@ -275,7 +275,29 @@ class StateDb:
                 (repository, _us(seen.newest_snapshot_time), seen.snapshots),
             )
 
+    # --- what else must outlive a restart -----------------------------------------------------------------------------
 
+    def kept(self, name: str) -> str | None:
+        """The text that was kept under that name."""
+        with self._database.reading() as connection:
+            row = connection.execute("SELECT value FROM kept WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def keep(self, name: str, value: str) -> None:
+        """Keep a text in the place of the one before."""
+        with self._database.writing() as connection:
+            connection.execute("INSERT OR REPLACE INTO kept (name, value) VALUES (?, ?)", (name, value))
+
+    def last_code_test(self) -> datetime | None:
+        """When a drive was last proven to open with the printed recovery code."""
+        value = self.kept(_CODE_TEST)
+        return None if value is None else _time(int(value))
+
+    def record_code_test(self, at: datetime) -> None:
+        self.keep(_CODE_TEST, str(_us(at)))
+
+
+_CODE_TEST: Final = "last-code-test"
 _NEVER: Final = (-(2**63), True)  # before every time that a row can hold
 
 

@@ -133,7 +133,7 @@ def test_a_memory_where_a_folder_should_be_is_explained(tmp_path: Path) -> None:
 def test_the_schema_of_each_released_version_is_reached(state: StateDb, tmp_path: Path) -> None:
     state.drives()
     connection = sqlite3.connect(tmp_path / "state" / STATE_FILE)
-    assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (2,)
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     connection.close()
 
@@ -392,3 +392,16 @@ def test_many_processes_may_open_a_new_memory_at_once(tmp_path: Path) -> None:
     assert [process.communicate(timeout=60)[1] for process in processes] == ["", "", "", ""]
     with StateDb(tmp_path / "state") as state:
         assert len(state.runs(limit=9)) == 4
+
+
+def test_what_is_kept_replaces_what_was_kept_under_that_name(state: StateDb) -> None:
+    assert state.kept("daemon") is None
+    state.keep("daemon", "un")
+    state.keep("daemon", "deux")
+    assert state.kept("daemon") == "deux"
+
+
+def test_when_the_recovery_code_was_tried_is_remembered(state: StateDb) -> None:
+    assert state.last_code_test() is None
+    state.record_code_test(datetime(2040, 1, 2, 12, tzinfo=UTC))
+    assert state.last_code_test() == datetime(2040, 1, 2, 12, tzinfo=UTC)

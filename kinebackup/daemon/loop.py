@@ -1,0 +1,297 @@
+"""The daemon itself: takes events in their order, asks the machine, and has done what it says.
+
+Owns: the state, the order of events, and that every action is answered. Does not know: what to do (machine.py), or how
+anything is done (the ports say who does it).
+
+Everything here runs in one event loop. An event that arrives while another is worked on waits; so ``step`` sees one
+thing after the other, whoever posts it.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Final, assert_never
+
+from kinebackup.daemon import actions as act
+from kinebackup.daemon import events as ev
+from kinebackup.daemon.keeping import Kept
+from kinebackup.daemon.machine import step
+from kinebackup.daemon.ports import (
+    Bay,
+    DriveNow,
+    Failure,
+    Inhibitor,
+    JobOrder,
+    Known,
+    Listener,
+    NotMountedError,
+    Progress,
+    ShownNotice,
+    StillMountedError,
+    Worker,
+)
+from kinebackup.daemon.states import AT_WORK, Phase, Shown, State
+from kinebackup.jobs.backup_job import counting
+from kinebackup.model import CancelToken
+from kinebackup.policy.notices import NoticeKind
+from kinebackup.policy.schedule import JobKind, Rules
+
+_PULSE: Final = timedelta(minutes=1)
+"""How often the machine hears that a job is alive; it speaks of it after ten minutes."""
+
+log = logging.getLogger("kinebackup.daemon")
+
+
+class Loop:
+    """Implements ``ports.Daemon``, but for what needs this computer's memory (``Service`` adds it)."""
+
+    def __init__(
+        self,
+        rules: Rules,
+        kept: Kept,
+        *,
+        now: Callable[[], datetime],
+        bay: Bay,
+        worker: Worker,
+        inhibitor: Inhibitor,
+        keep: Callable[[Kept], None],
+        defect: Callable[[BaseException], None],
+    ) -> None:
+        """``keep`` is called whenever what must outlive a restart has changed.
+
+        ``defect`` hears of an error that nobody foresaw: an action will never be answered, so the daemon must end, and
+        systemd starts it again.
+        """
+        self.now = now
+        self._bay = bay
+        self._worker = worker
+        self._inhibitor = inhibitor
+        self._keep = keep
+        self._defect = defect
+        self._notices = {Shown(each.notice.kind, each.notice.drive): each for each in kept.shown}
+        self._state = State(rules, memory=kept.memory, alarm=kept.alarm, shown=frozenset(self._notices))
+        self._kept = kept
+        self._waiting: deque[ev.Event] = deque()
+        self._judging = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._cancels: dict[ev.JobId, CancelToken] = {}
+        self._progress: dict[ev.JobId, Progress] = {}
+        self._pulses: dict[ev.JobId, datetime] = {}
+        self._reports: dict[tuple[str, JobKind], ev.Report] = {}
+        self._listeners: list[Listener] = []
+
+    # --- what others ask ----------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        """Where everything stands, after the last event."""
+        return self._state
+
+    def post(self, event: ev.Event) -> None:
+        """Something happened. It is judged after what was posted before."""
+        self._waiting.append(event)
+        if self._judging:
+            return
+        self._judging = True
+        try:
+            while self._waiting:
+                self._judge(self._waiting.popleft())
+        finally:
+            self._judging = False
+
+    def use_rules(self, rules: Rules) -> None:
+        """The configuration was read anew. What is under way keeps to its plan."""
+        self._state = replace(self._state, rules=rules)
+
+    def know(self, known: Known) -> None:
+        """These are the enrolled drives now."""
+        self.post(ev.DrivesKnown(self.now(), tuple(known.drives), known.last_code_test))
+
+    def listen(self, listener: Listener) -> None:
+        """Tell this listener of everything from now on."""
+        self._listeners.append(listener)
+
+    def shown(self) -> tuple[ShownNotice, ...]:
+        """The notices that still stand, oldest first."""
+        return tuple(sorted(self._notices.values(), key=lambda each: each.since))
+
+    def drives(self) -> tuple[DriveNow, ...]:
+        """Every enrolled drive, sorted by label."""
+        return tuple(
+            DriveNow(
+                drive.known.label,
+                drive.phase,
+                drive.job.id if drive.job else None,
+                drive.job.kind if drive.job else None,
+                self._progress.get(drive.job.id) if drive.job else None,
+            )
+            for drive in self._state.drives
+        )
+
+    def last_report(self, drive: str, kind: JobKind) -> ev.Report | None:
+        """How the latest job of this kind on this drive went, if it came to its end."""
+        return self._reports.get((drive, kind))
+
+    @property
+    def at_work(self) -> bool:
+        """Whether a drive is mounted or a job runs, one of a drive that was pulled included."""
+        return any(drive.phase in AT_WORK or drive.dead_job for drive in self._state.drives)
+
+    async def quiet(self) -> None:
+        """Wait until nothing is under way."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    # --- one event after the other ------------------------------------------------------------------------------------
+
+    def _judge(self, event: ev.Event) -> None:
+        before = self._state
+        self._state, actions = step(before, event)
+        self._remember_what_was_shown(actions)
+        self._keep_if_changed()
+        self._tell_phases(before)
+        for action in actions:
+            self._act(action)
+
+    def _remember_what_was_shown(self, actions: tuple[act.Action, ...]) -> None:
+        for action in actions:
+            if isinstance(action, act.Notify):
+                notice = action.notice
+                self._notices[Shown(notice.kind, notice.drive)] = ShownNotice(notice, self.now())
+            elif isinstance(action, act.Withdraw):
+                self._notices.pop(Shown(action.kind, action.drive), None)
+
+    def _keep_if_changed(self) -> None:
+        kept = Kept(self._state.memory, self.shown(), self._state.alarm)
+        if kept != self._kept:
+            self._kept = kept
+            self._keep(kept)
+
+    def _tell_phases(self, before: State) -> None:
+        phases = {drive.known.label: drive.phase for drive in before.drives}
+        for drive in self._state.drives:
+            if phases.get(drive.known.label, Phase.ABSENT) is not drive.phase:
+                log.info("drive %s: %s", drive.known.label, drive.phase)
+                for listener in self._listeners:
+                    listener.phase_changed(drive.known.label, drive.phase)
+
+    def _act(self, action: act.Action) -> None:
+        match action:
+            case act.Mount():
+                self._start(self._mount(action))
+            case act.Authenticate():
+                self._start(self._authenticate(action))
+            case act.StartJob():
+                self._start_job(action)
+            case act.CancelJob():
+                if action.job in self._cancels:
+                    self._cancels[action.job].cancel()
+            case act.Unmount():
+                self._start(self._unmount(action))
+            case act.Detach():
+                self._start(self._bay.detach(action.visit))
+            case act.PowerOff():
+                self._start(self._power_off(action))
+            case act.Notify() | act.Withdraw():
+                self._tell_notice(action)
+            case act.InhibitSleep():
+                self._inhibitor.hold()
+            case act.ReleaseSleep():
+                self._inhibitor.release()
+            case act.Record():
+                log.info("drive %s: %s ended: %s", action.drive, action.kind, action.ending)
+                for listener in self._listeners:
+                    listener.job_ended(action.drive, action.job, action.kind, action.ending)
+            case act.Log():
+                log.info("%s%s", f"drive {action.drive}: " if action.drive else "", action.what)
+            case _:
+                assert_never(action)
+
+    def _tell_notice(self, action: act.Notify | act.Withdraw) -> None:
+        for listener in self._listeners:
+            if isinstance(action, act.Withdraw):
+                listener.notice_withdrawn(action.kind, action.drive)
+            else:
+                shown = self._notices.get(Shown(action.notice.kind, action.notice.drive))
+                if shown is not None:  # else the same step took it back again
+                    listener.notice_shown(shown)
+        if isinstance(action, act.Notify) and action.notice.kind is NoticeKind.ALARM:
+            log.warning("many files changed at once; nothing is written before a person has looked")
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._defect(error)
+
+    # --- actions that take time, each with its one answer -------------------------------------------------------------
+
+    async def _mount(self, action: act.Mount) -> None:
+        try:
+            await self._bay.mount(action.visit, action.device)
+        except NotMountedError as error:
+            log.warning("drive %s could not be opened: %s", action.drive, error.message)
+            self.post(ev.MountFailed(self.now(), action.drive, action.visit, error.reason, error.program))
+        else:
+            self.post(ev.Mounted(self.now(), action.drive, action.visit))
+
+    async def _authenticate(self, action: act.Authenticate) -> None:
+        reason = await self._worker.identify(action.drive, self._bay.folder(action.visit))
+        if reason is None:
+            self.post(ev.Authenticated(self.now(), action.drive, action.visit))
+        else:
+            log.warning("drive %s is not to be written to: %s", action.drive, reason)
+            self.post(ev.Refused(self.now(), action.drive, action.visit, reason))
+
+    async def _unmount(self, action: act.Unmount) -> None:
+        try:
+            await self._bay.unmount(action.visit, action.device)
+        except StillMountedError as error:
+            self.post(ev.UnmountFailed(self.now(), action.drive, action.visit, error.program))
+        else:
+            self.post(ev.Unmounted(self.now(), action.drive, action.visit))
+
+    async def _power_off(self, action: act.PowerOff) -> None:
+        done = await self._bay.power_off(action.device)
+        answer = ev.PoweredOff if done else ev.PowerOffRefused
+        self.post(answer(self.now(), action.drive, action.visit))
+
+    def _start_job(self, action: act.StartJob) -> None:
+        # Made here, not in the task: the machine may cancel a job before its task has begun.
+        self._cancels[action.job] = CancelToken()
+        self._progress[action.job] = Progress()
+        self._pulses[action.job] = self.now()
+        self._start(self._run_job(action))
+
+    async def _run_job(self, action: act.StartJob) -> None:
+        drive, job, kind = action.drive, action.job, action.kind
+        order = JobOrder(drive, self._bay.folder(action.visit), kind, action.one_in)
+        result = await self._worker.run(order, self._cancels[job], lambda progress: self._go_on(action, progress))
+        del self._cancels[job], self._progress[job], self._pulses[job]
+        now = self.now()
+        if not isinstance(result, Failure):
+            self._reports[drive, kind] = result
+            self.post(ev.JobFinished(now, drive, job, result, counting(result.problems)))
+        elif result.cause is None:
+            self.post(ev.JobCancelled(now, drive, job))
+        else:
+            self._reports.pop((drive, kind), None)
+            self.post(ev.JobFailed(now, drive, job, result.cause))
+
+    def _go_on(self, action: act.StartJob, progress: Progress) -> None:
+        if action.job not in self._progress:
+            return
+        self._progress[action.job] = progress
+        for listener in self._listeners:
+            listener.progressed(action.drive, action.kind, progress)
+        now = self.now()
+        if abs(now - self._pulses[action.job]) >= _PULSE:
+            self._pulses[action.job] = now
+            self.post(ev.JobProgress(now, action.drive, action.job))
