@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "verify": ("kinebackup.cli.checks", "verify"),
     "prune": ("kinebackup.cli.backups", "prune"),
     "key": ("kinebackup.cli.keys", "key"),
+    "daemon": ("kinebackup.cli.daemon", "daemon"),
     "completion": ("kinebackup.cli.completion", "completion"),
     "demo": ("kinebackup.cli.demo", "demo"),
 }
@@ -61,6 +62,7 @@ def _summaries() -> dict[str, str]:
         "verify": _("Read and authenticate what is on a drive."),
         "prune": _("Remove old backups that need not be kept."),
         "key": _("Manage passphrases and recovery codes."),
+        "daemon": _("Run in the background (systemd starts it)."),
         "completion": _("Print what makes a shell complete the commands."),
         "demo": _("Play the whole job on invented files."),
     }

@@ -13,11 +13,12 @@ import threading
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, TypeVar, assert_never
+from typing import Final, assert_never
 
 from kinebackup.config import BackupOptions, Config
 from kinebackup.daemon.events import JobFailure, NotOurs, Report
 from kinebackup.daemon.ports import Failure, JobOrder, Progress
+from kinebackup.daemon.threads import in_thread
 from kinebackup.errors import (
     Cancelled,
     CheckFailed,
@@ -38,8 +39,6 @@ from kinebackup.model import CancelToken, Problem
 from kinebackup.store.records import Drive
 
 TOLD_EVERY_S: Final = 0.25
-
-Result = TypeVar("Result")
 
 log = logging.getLogger("kinebackup.daemon")
 
@@ -62,7 +61,7 @@ class ThreadWorker:
 
     async def identify(self, drive: str, folder: str) -> NotOurs | None:
         """See ``ports.Worker``."""
-        return await _in_thread("identify", lambda: _identify(drive, folder, self._tools))
+        return await in_thread("identify", lambda: _identify(drive, folder, self._tools))
 
     async def run(self, order: JobOrder, cancel: CancelToken, progress: Callable[[Progress], None]) -> Report | Failure:
         """See ``ports.Worker``."""
@@ -73,34 +72,7 @@ class ThreadWorker:
                 loop.call_soon_threadsafe(progress, made)
 
         teller = Teller(tell, self._tools.world.elapsed_s)
-        return await _in_thread(order.kind, lambda: _run(order, self._tools, cancel, teller))
-
-
-async def _in_thread(name: str, work: Callable[[], Result]) -> Result:
-    """A thread that does not keep the process from ending: one in a dead drive cannot be ended."""
-    loop = asyncio.get_running_loop()
-    answer: asyncio.Future[Result] = loop.create_future()
-
-    def give(result: Result | None, error: BaseException | None) -> None:
-        if answer.done():
-            return
-        if error is not None:
-            answer.set_exception(error)
-        else:
-            answer.set_result(result)  # type: ignore[arg-type]  # None only where Result has None
-
-    def run() -> None:
-        result: Result | None = None
-        failed: BaseException | None = None
-        try:
-            result = work()
-        except BaseException as error:  # noqa: BLE001 - carried to the one who waits, who raises it
-            failed = error
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(give, result, failed)
-
-    threading.Thread(target=run, name=name, daemon=True).start()
-    return await answer
+        return await in_thread(order.kind, lambda: _run(order, self._tools, cancel, teller))
 
 
 class Teller:

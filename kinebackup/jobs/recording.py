@@ -45,6 +45,6 @@ def _result_of(error: BaseException, kind: RunKind) -> RunResult:
     """A check that was kept from running has proven nothing, good or bad: only damage makes it a failed one."""
     if isinstance(error, (Cancelled, Locked, KeyboardInterrupt)):
         return "cancelled"
-    if kind in ("verify", "restore-test") and not isinstance(error, (Damaged, CheckFailed)):
+    if kind in ("verify", "verify-written", "restore-test") and not isinstance(error, (Damaged, CheckFailed)):
         return "cancelled"
     return "failed"

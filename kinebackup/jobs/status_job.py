@@ -18,11 +18,12 @@ from kinebackup.jobs.presence import folder_of
 from kinebackup.jobs.world import World
 from kinebackup.model import Place
 from kinebackup.policy.rotation import Assessment, DriveFacts, Freshness, assess
+from kinebackup.policy.schedule import History
 from kinebackup.policy.targets import Notice
 from kinebackup.store.records import Drive, RunKind
 from kinebackup.store.state_db import StateDb
 
-CHECKS: tuple[RunKind, ...] = ("verify", "restore-test")
+CHECKS: tuple[RunKind, ...] = ("verify", "verify-written", "restore-test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +102,31 @@ def source_notices(config: Config, world: World) -> Sequence[Notice]:
 
 
 def _facts(record: Drive, state: StateDb) -> DriveFacts:
-    last = {kind: state.last_run(record.repository, kind) for kind in ("backup", *CHECKS)}
-    times = {kind: run.ended or run.started if run else None for kind, run in last.items()}
+    history = drive_history(record, state)
     return DriveFacts(
         label=record.label,
         place=record.place,
         simulated=record.simulated,
         present=False,
-        last_backup=times["backup"],
-        last_verify=times["verify"],
-        last_restore_test=times["restore-test"],
+        last_backup=history.last_backup,
+        last_verify=history.last_verify,
+        last_restore_test=history.last_restore_test,
+        failed_check=history.failed_check,
+    )
+
+
+def drive_history(record: Drive, state: StateDb) -> History:
+    """When each thing was last done well on that drive."""
+
+    def last(kind: RunKind) -> datetime | None:
+        run = state.last_run(record.repository, kind)
+        return None if run is None else run.ended or run.started
+
+    return History(
+        last_backup=last("backup"),
+        last_verify=last("verify"),
+        last_restore_test=last("restore-test"),
+        last_prune=last("prune"),
         failed_check=any(_failed_last(record, kind, state) for kind in CHECKS),
     )
 

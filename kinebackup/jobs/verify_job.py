@@ -20,7 +20,7 @@ from kinebackup.jobs.practice import Practice
 from kinebackup.jobs.recording import recorded
 from kinebackup.jobs.world import World
 from kinebackup.model import CancelToken, FileName, Monitor, Problem, VerifyReport
-from kinebackup.store.records import RunCounts
+from kinebackup.store.records import RunCounts, RunKind
 from kinebackup.store.state_db import StateDb
 
 AT_LEAST_BYTES = 2 * 10**9  # half a minute on most USB drives: below that, a part is not worth the name
@@ -64,7 +64,8 @@ def run_verify(
     Raises ``NotFound``, ``WrongKey``, ``DriveFailed``, ``Cancelled``, ``Damaged`` where the drive cannot even be
     opened, or ``Locked`` where another run removed files meanwhile, so that nothing can be said.
     """
-    with recorded("verify", drive, practice, world) as note, open_to_read(drive, practice, wish.secret) as opened:
+    kind: RunKind = "verify-written" if wish.new_only else "verify"
+    with recorded(kind, drive, practice, world) as note, open_to_read(drive, practice, wish.secret) as opened:
         state = practice.state if practice is not None and drive.record is not None else None
         repository = opened.repository
         order = _order(repository, state)

@@ -13,7 +13,13 @@ from kinebackup.model import FileName, Place
 
 RunId = NewType("RunId", int)
 
-RunKind = Literal["backup", "verify", "restore-test", "prune"]
+RunKind = Literal[
+    "backup",
+    "verify",
+    "verify-written",  # only what the backups before it wrote: says nothing about the rest of the drive
+    "restore-test",
+    "prune",
+]
 
 RunResult = Literal[
     "ok",

@@ -1,0 +1,179 @@
+"""The loop and this computer's memory together: what the message bus asks for.
+
+Owns: reading the enrolled drives and the configuration, at the start and when told that they changed; the document that
+says how things stand. Does not know: the bus, or what follows from what it reads.
+
+A computer that is not set up yet has no drives: the daemon waits, and is told when that changes.
+"""
+
+import logging
+import os
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+
+from kinebackup.config import Config
+from kinebackup.daemon.events import Event, KnownDrive, Report, SourceFinding, SourcesChecked
+from kinebackup.daemon.keeping import Kept, decode, encode
+from kinebackup.daemon.loop import Loop
+from kinebackup.daemon.ports import DriveNow, Known, Listener, ShownNotice
+from kinebackup.daemon.rules import rules_of
+from kinebackup.daemon.states import Phase
+from kinebackup.daemon.threads import in_thread
+from kinebackup.errors import KineError
+from kinebackup.i18n import set_language
+from kinebackup.jobs import practice as practices
+from kinebackup.jobs.status_job import DriveOverview, drive_history, overview, source_notices
+from kinebackup.jobs.world import World
+from kinebackup.policy.schedule import JobKind
+from kinebackup.sentences import text_of
+from kinebackup.store.state_db import StateDb
+
+_KEPT = "daemon"
+
+log = logging.getLogger("kinebackup.daemon")
+
+
+class Service:
+    """Implements ``ports.Daemon``."""
+
+    def __init__(self, loop: Loop, load_config: Callable[[], Config], world: World) -> None:
+        self.loop = loop
+        self._load_config = load_config
+        self._world = world
+        self._config: Config | None = None
+
+    @property
+    def is_set_up(self) -> bool:
+        """Whether there is a configuration and a practice."""
+        return self._config is not None
+
+    @property
+    def config(self) -> Config | None:
+        """The configuration as it was last read; None where this computer is not set up."""
+        return self._config
+
+    def post(self, event: Event) -> None:
+        """See ``ports.Daemon``."""
+        self.loop.post(event)
+
+    def now(self) -> datetime:
+        """See ``ports.Daemon``."""
+        return self.loop.now()
+
+    def drives(self) -> tuple[DriveNow, ...]:
+        """See ``ports.Daemon``."""
+        return self.loop.drives()
+
+    def shown(self) -> tuple[ShownNotice, ...]:
+        """See ``ports.Daemon``."""
+        return self.loop.shown()
+
+    def last_report(self, drive: str, kind: JobKind) -> Report | None:
+        """See ``ports.Daemon``."""
+        return self.loop.last_report(drive, kind)
+
+    def listen(self, listener: Listener) -> None:
+        """See ``ports.Daemon``."""
+        self.loop.listen(listener)
+
+    def reload(self) -> None:
+        """Read configuration and memory anew. What cannot be read is said, and what was known before stays."""
+        try:
+            config = self._load_config()
+            if not practices.exists(config.paths.state):
+                log.info("KineBackup is not set up on this computer yet")
+                return
+            known = read_known(config)
+        except KineError as error:
+            # Its message says it all, and a traceback would not: hence no log.exception.
+            log.error("the configuration or the memory of this computer cannot be read: %s", error.message)  # noqa: TRY400
+            return
+        self._config = config
+        set_language(config.practice.language)
+        self.loop.use_rules(rules_of(config, self._world.zone))
+        self.loop.know(known)
+
+    async def check_sources(self) -> None:
+        """Look whether the folders that are saved are there, and whether a cloud has them."""
+        config = self._config
+        if config is not None:
+            finding = await in_thread("sources", lambda: look_at_sources(config, self._world))
+            self.post(SourcesChecked(self.now(), finding))
+
+    def status_document(self) -> dict[str, object]:
+        """See ``ports.Daemon``. Raises ``KineError`` where this computer is not set up, or its memory is damaged."""
+        found = overview(self._config or self._load_config(), self._world)
+        now = {drive.label: drive for drive in self.loop.drives()}
+        assessment = found.assessment
+        return {
+            "sentence": text_of(assessment.headline),
+            "protected": assessment.protected,
+            "simulation": assessment.simulation,
+            "say": assessment.headline.say,
+            "more": [text_of(each) for each in assessment.more],
+            "drives": [_drive_document(drive, now.get(drive.label)) for drive in found.drives],
+            "warnings": [],  # they name folders
+        }
+
+
+def _drive_document(drive: DriveOverview, now: DriveNow | None) -> dict[str, object]:
+    document: dict[str, object] = msgspec.to_builtins(drive)
+    if now is not None:
+        document |= {"present": now.phase is not Phase.ABSENT, "folder": None, "phase": str(now.phase), "job": now.kind}
+    return document
+
+
+def read_known(config: Config) -> Known:
+    """The enrolled drives, as this computer's memory has them. Raises ``KineError``."""
+    with StateDb(config.paths.state) as state:
+        drives = [
+            KnownDrive(
+                label=record.label,
+                place=record.place,
+                fs_uuid=record.fs_uuid,
+                part_uuid=record.part_uuid,
+                serial=record.serial,
+                history=drive_history(record, state),
+            )
+            for record in state.drives()
+            if record.fs_uuid  # a simulated drive cannot be plugged in
+        ]
+        return Known(drives, state.last_code_test())
+
+
+def read_kept(config: Config | None) -> Kept:
+    """What was kept before the last restart; nothing where that cannot be read."""
+    if config is None:
+        return Kept()
+    try:
+        with StateDb(config.paths.state) as state:
+            return decode(state.kept(_KEPT)) if state.exists else Kept()
+    except KineError as error:
+        log.warning("what was shown before the restart is not known: %s", error.message)
+        return Kept()
+
+
+def write_kept(config: Config | None, kept: Kept) -> None:
+    """Keep it. A full disk must not end the daemon: at worst, a reminder is repeated."""
+    if config is None:
+        return
+    try:
+        with StateDb(config.paths.state) as state:
+            if state.exists:
+                state.keep(_KEPT, encode(kept))
+    except KineError as error:
+        log.warning("what is shown cannot be kept over a restart: %s", error.message)
+
+
+def look_at_sources(config: Config, world: World) -> SourceFinding:
+    """A source that is missing or empty is suspicious; else one that a cloud has is worth a word."""
+    for source in config.sources:
+        if not os.path.lexists(source.path):
+            return "suspicious"
+        if os.path.isdir(source.path):
+            with os.scandir(source.path) as entries:
+                if next(entries, None) is None:
+                    return "suspicious"
+    return "synced" if source_notices(config, world) else "sound"
