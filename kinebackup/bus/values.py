@@ -1,0 +1,148 @@
+"""What crosses the bus, as values, and how each is put into the bus's own types and read back.
+
+Owns: that translation, in both directions. Does not know: connections, the daemon or the desktop.
+
+What comes from the bus is not trusted: what does not have its shape raises ``ValueError``.
+"""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Final, get_args
+
+import msgspec
+
+from kinebackup.model import BackupReport, PruneReport, RestoreTestReport, VerifyReport
+from kinebackup.policy.notices import Notice, NoticeKind
+from kinebackup.policy.schedule import JobKind
+
+Report = BackupReport | VerifyReport | RestoreTestReport | PruneReport
+
+MOST_PROBLEMS: Final = 10_000
+"""A report holds so many problems on the bus: a message has a limit (D-Bus specification, "Message Protocol")."""
+
+_REPORTS: Final[dict[JobKind, type[Report]]] = {
+    "backup": BackupReport,
+    "verify-written": VerifyReport,
+    "verify": VerifyReport,
+    "restore-test": RestoreTestReport,
+    "prune": PruneReport,
+}
+_FARTHEST: Final = 253_402_300_799  # 9999-12-31T23:59:59Z, the last second that ``datetime`` knows
+
+
+@dataclass(frozen=True, slots=True)
+class StandingNotice:
+    """A notice that a person has not dealt with yet, and since when (aware)."""
+
+    notice: Notice
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DriveAtWork:
+    """Where one enrolled drive stands. ``phase`` is a value of ``daemon.states.Phase``; no job is 0 and empty."""
+
+    label: str
+    phase: str
+    job: int = 0
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobProgress:
+    """How far a job is. Totals are 0 where they are not known."""
+
+    drive: str
+    kind: str
+    files_done: int
+    files_total: int
+    bytes_done: int
+    bytes_total: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnd:
+    """How one job ended; ``ending`` is a value of ``daemon.actions.Ending``."""
+
+    drive: str
+    job: int
+    kind: str
+    ending: str
+
+
+def notice_kind(text: str) -> NoticeKind:
+    """Raises ``ValueError`` for a kind that this KineBackup does not know."""
+    return NoticeKind(text)
+
+
+def job_kind(text: str) -> JobKind:
+    """Raises ``ValueError`` for a kind that there is not."""
+    for kind in get_args(JobKind):
+        if text == kind:
+            known: JobKind = kind
+            return known
+    raise ValueError(f"no kind of job: {text!r}")
+
+
+def encode_notice(notice: Notice, since: datetime) -> list[Any]:
+    """A struct of ``NOTICE_SIGNATURE``."""
+    return [
+        notice.kind.value,
+        notice.drive,
+        notice.other,
+        notice.days,
+        notice.program,
+        notice.count,
+        int(since.timestamp()),
+    ]
+
+
+def decode_notice(body: Any) -> StandingNotice:
+    """The other direction."""
+    kind, drive, other, days, program, count, since = _fields(body, str, str, str, int, str, int, int)
+    notice = Notice(notice_kind(kind), drive, other=other, days=days, program=program, count=count)
+    return StandingNotice(notice, moment(since))
+
+
+def decode_drive(body: Any) -> DriveAtWork:
+    """A struct of ``DRIVE_SIGNATURE``."""
+    return DriveAtWork(*_fields(body, str, str, int, str))
+
+
+def decode_progress(body: Any) -> JobProgress:
+    """The arguments of ``Progressed``."""
+    return JobProgress(*_fields(body, str, str, int, int, int, int))
+
+
+def decode_job_end(body: Any) -> JobEnd:
+    """The arguments of ``JobEnded``."""
+    return JobEnd(*_fields(body, str, int, str, str))
+
+
+def moment(unix_s: int) -> datetime:
+    """A time of the bus, in UTC. Raises ``ValueError`` for one that no calendar has."""
+    if not 0 <= unix_s <= _FARTHEST:
+        raise ValueError("a time that no calendar has")
+    return datetime.fromtimestamp(unix_s, UTC)
+
+
+def encode_report(report: Report) -> str:
+    """JSON in ASCII: a byte of a name that is no UTF-8 is a lone surrogate, which a string of the bus cannot hold."""
+    return json.dumps(asdict(replace(report, problems=report.problems[:MOST_PROBLEMS])))
+
+
+def decode_report(kind: JobKind, text: str) -> Report:
+    """The other direction."""
+    try:
+        return msgspec.convert(json.loads(text), type=_REPORTS[kind])
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from error
+
+
+def _fields(body: Any, *types: type) -> tuple[Any, ...]:
+    if not isinstance(body, list | tuple) or len(body) != len(types):
+        raise ValueError("a message of another shape")
+    if not all(type(value) is expected for value, expected in zip(body, types, strict=True)):
+        raise ValueError("a message of another shape")
+    return tuple(body)
