@@ -110,6 +110,11 @@ def _run(order: JobOrder, tools: Tools, cancel: CancelToken, teller: Teller) -> 
     try:
         config = tools.load_config()
         practice = Practice.open(config.paths.state)
+    except KineError as error:
+        # Its message names the configuration's line, or a file of our own: nothing of a patient.
+        log.error("%s cannot begin: %s", order.kind, error.message)  # noqa: TRY400 - a traceback would say no more
+        return Failure("defect")
+    try:
         with practice.state:
             drive = PresentDrive(order.drive, order.folder, practice.state.drive(order.drive))
             return _job(order, drive, practice, config, tools, cancel, teller)

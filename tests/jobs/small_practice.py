@@ -116,10 +116,10 @@ class Office:
         )
 
 
-def open_office(place: Path) -> Office:
+def open_office(place: Path, *, seed: str = "pc") -> Office:
     """A practice that was set up this morning, with two patients."""
     clock = Clock()
-    world = make_world(place, clock)
+    world = make_world(place, clock, seed=seed)
     for name in ("Dupont", "Durand"):
         (place / "Patients" / name).mkdir(parents=True)
         (place / "Patients" / name / "bilan.txt").write_text(f"Bilan de {name}\n" * 50, encoding="utf-8")

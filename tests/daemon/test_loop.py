@@ -1,0 +1,433 @@
+"""The daemon's loop with real jobs on drives that are folders, which tests plug in and pull.
+
+Owns: the bay of folders, and waiting for what the loop does. Does not know: mounts, udev or the bus.
+"""
+
+import asyncio
+import hashlib
+import threading
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from small_practice import PASSPHRASE, Office, open_office
+
+from kinebackup.config import BackupOptions, Config, Paths, RotationConfig, SourceConfig
+from kinebackup.daemon import events as ev
+from kinebackup.daemon.actions import Ending
+from kinebackup.daemon.keeping import Kept
+from kinebackup.daemon.loop import Loop
+from kinebackup.daemon.ports import NotMountedError, Progress, ShownNotice, StillMountedError
+from kinebackup.daemon.rules import rules_of
+from kinebackup.daemon.service import read_known
+from kinebackup.daemon.states import Phase
+from kinebackup.daemon.worker import Teller, ThreadWorker, Tools
+from kinebackup.errors import ConfigError
+from kinebackup.jobs.access import PresentDrive, open_to_read
+from kinebackup.jobs.backup_job import BackupWish, run_backup
+from kinebackup.jobs.practice import Practice
+from kinebackup.jobs.restoring import RestoreOrder, restore_files
+from kinebackup.model import BackupReport, CancelToken, SilentMonitor
+from kinebackup.policy.notices import Notice, NoticeKind
+from kinebackup.policy.schedule import JobKind
+from kinebackup.sources.folder import FolderSource
+
+MORNING = datetime(2040, 1, 2, 9, tzinfo=UTC)
+
+
+@dataclass
+class FolderBay:
+    """Each device is a folder, by its node. ``mounted``: what is open now; ``busy``: who keeps a drive."""
+
+    mounted: dict[ev.VisitId, ev.Device] = field(default_factory=dict)
+    opened: list[str] = field(default_factory=list)
+    busy: str = ""
+    stuck: str = ""
+    powered_off: list[str] = field(default_factory=list)
+
+    def folder(self, visit: ev.VisitId) -> str:
+        return self.mounted[visit].node
+
+    async def mount(self, visit: ev.VisitId, device: ev.Device) -> None:
+        if self.busy:
+            raise NotMountedError("busy", self.busy)
+        self.mounted[visit] = device
+        self.opened.append(device.node)
+
+    async def unmount(self, visit: ev.VisitId, device: ev.Device) -> None:
+        if self.stuck:
+            raise StillMountedError(self.stuck)
+        self.mounted.pop(visit, None)
+
+    async def detach(self, visit: ev.VisitId) -> None:
+        pass
+
+    async def power_off(self, device: ev.Device) -> bool:
+        self.powered_off.append(device.node)
+        return False
+
+
+class BrokenBay(FolderBay):
+    """With a defect."""
+
+    async def mount(self, visit: ev.VisitId, device: ev.Device) -> None:
+        raise AssertionError
+
+
+@dataclass
+class Awake:
+    """An inhibitor that remembers."""
+
+    history: list[str] = field(default_factory=list)
+
+    def hold(self) -> None:
+        self.history.append("hold")
+
+    def release(self) -> None:
+        self.history.append("release")
+
+
+@dataclass
+class Heard:
+    """A listener that remembers."""
+
+    notices: list[NoticeKind] = field(default_factory=list)
+    withdrawn: list[NoticeKind] = field(default_factory=list)
+    phases: list[Phase] = field(default_factory=list)
+    ended: list[tuple[JobKind, Ending]] = field(default_factory=list)
+
+    def notice_shown(self, shown: ShownNotice) -> None:
+        self.notices.append(shown.notice.kind)
+
+    def notice_withdrawn(self, kind: NoticeKind, drive: str) -> None:
+        self.withdrawn.append(kind)
+
+    def phase_changed(self, drive: str, phase: Phase) -> None:
+        self.phases.append(phase)
+
+    def progressed(self, drive: str, kind: JobKind, progress: Progress) -> None:
+        pass
+
+    def job_ended(self, drive: str, job: ev.JobId, kind: JobKind, ending: Ending) -> None:
+        self.ended.append((kind, ending))
+
+
+@dataclass
+class Cabinet:
+    """A practice with a daemon. ``config`` may be replaced, or be an error."""
+
+    office: Office
+    bay: FolderBay = field(default_factory=FolderBay)
+    awake: Awake = field(default_factory=Awake)
+    heard: Heard = field(default_factory=Heard)
+    kept: Kept = field(default_factory=Kept)
+    defects: list[BaseException] = field(default_factory=list)
+    config_error: ConfigError | None = None
+    before_backup: Callable[[CancelToken], None] = lambda _cancel: None
+
+    def config(self) -> Config:
+        if self.config_error is not None:
+            raise self.config_error
+        state = self.office.place / "state"
+        return Config(
+            paths=Paths(state, state / "cache", state / "run"),
+            sources=(SourceConfig(self.office.patients),),
+            backup=BackupOptions(read_back=False),
+            rotation=RotationConfig(),
+        )
+
+    def add_drive(self, label: str, uuid: str) -> ev.Device:
+        enrolled = self.office.enroll(label)
+        self.office.practice.state.update_drive(replace(enrolled.drive, fs_uuid=uuid, serial="SERIE-" + label))
+        return ev.Device(enrolled.folder, uuid, "", "SERIE-" + label, 1)
+
+    def loop(self) -> Loop:
+        tools = Tools(
+            self.config, self.office.world, lambda _config: [str(self.office.place / "scratch")], self._back_up
+        )
+        loop = Loop(
+            rules_of(self.config(), UTC),
+            self.kept,
+            now=self.office.clock,
+            bay=self.bay,
+            worker=ThreadWorker(tools),
+            inhibitor=self.awake,
+            keep=self._keep,
+            defect=self.defects.append,
+        )
+        loop.listen(self.heard)
+        loop.know(read_known(self.config()))
+        return loop
+
+    def _keep(self, kept: Kept) -> None:
+        self.kept = kept
+
+    def _back_up(
+        self, drive: PresentDrive, practice: Practice, config: Config, cancel: CancelToken, teller: Teller
+    ) -> BackupReport:
+        self.before_backup(cancel)
+        wish = BackupWish([FolderSource(str(source.path)) for source in config.sources], config.backup)
+        return run_backup(drive, practice, wish, self.office.world, cancel=cancel, monitor=teller)
+
+
+@pytest.fixture
+def cabinet(tmp_path: Path) -> Cabinet:
+    office = open_office(tmp_path)
+    office.clock.now = MORNING
+    return Cabinet(office)
+
+
+def play(story: Coroutine[None, None, None]) -> None:
+    """Run a story to its end, which must come soon."""
+    asyncio.run(asyncio.wait_for(story, 60))
+
+
+def bytes_below(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_a_drive_that_is_not_ours_is_never_opened(cabinet: Cabinet, tmp_path: Path) -> None:
+    cabinet.add_drive("A", "1234-ABCD")
+    stranger = tmp_path / "stranger"
+    stranger.mkdir()
+
+    async def story() -> None:
+        loop = cabinet.loop()
+        loop.post(ev.DriveAppeared(loop.now(), ev.Device(str(stranger), "9999-9999", "", "X", 7)))
+        await loop.quiet()
+
+    play(story())
+    assert cabinet.bay.opened == []
+    assert cabinet.heard.notices == []
+
+
+def test_a_drive_with_our_identifiers_and_another_header_is_refused_and_not_written_to(
+    cabinet: Cabinet, tmp_path: Path
+) -> None:
+    device = cabinet.add_drive("A", "1234-ABCD")
+    other = open_office(tmp_path / "other", seed="other")
+    enrolled = other.enroll("A")
+    before = bytes_below(Path(enrolled.folder))
+
+    async def story() -> None:
+        loop = cabinet.loop()
+        loop.post(ev.DriveAppeared(loop.now(), replace(device, node=enrolled.folder)))
+        await loop.quiet()
+        assert [drive.phase for drive in loop.drives()] == [Phase.REFUSED]
+
+    play(story())
+    assert cabinet.heard.notices == [NoticeKind.IMPOSTOR]
+    assert bytes_below(Path(enrolled.folder)) == before
+    assert cabinet.bay.mounted == {}
+
+
+def test_a_drive_with_an_empty_filesystem_of_our_uuid_is_refused(cabinet: Cabinet, tmp_path: Path) -> None:
+    device = cabinet.add_drive("A", "1234-ABCD")
+    (tmp_path / "empty").mkdir()
+
+    async def story() -> None:
+        loop = cabinet.loop()
+        loop.post(ev.DriveAppeared(loop.now(), replace(device, node=str(tmp_path / "empty"))))
+        await loop.quiet()
+
+    play(story())
+    assert cabinet.heard.notices == [NoticeKind.REFUSED]
+    assert list((tmp_path / "empty").iterdir()) == []
+
+
+def test_the_first_plug_in_saves_reads_back_tests_and_lets_go(cabinet: Cabinet, tmp_path: Path) -> None:
+    device = cabinet.add_drive("A", "1234-ABCD")
+
+    async def story() -> None:
+        loop = cabinet.loop()
+        loop.post(ev.DriveAppeared(loop.now(), device))
+        await loop.quiet()
+        report = loop.last_report("A", "backup")
+        assert isinstance(report, BackupReport)
+        assert report.files_new == 2
+        assert [drive.phase for drive in loop.drives()] == [Phase.SAFE]
+
+    play(story())
+    assert cabinet.defects == []
+    assert cabinet.heard.ended == [
+        ("backup", "good"),
+        ("verify-written", "good"),
+        ("verify", "good"),
+        ("restore-test", "good"),
+        ("prune", "good"),
+    ]
+    assert cabinet.heard.notices == [NoticeKind.SAFE]
+    assert cabinet.awake.history == ["hold", "release"]
+    assert cabinet.bay.mounted == {}
+    assert cabinet.bay.powered_off == [device.node]
+    target = tmp_path / "back"
+    drive = PresentDrive("A", device.node, None)
+    with open_to_read(drive, None, PASSPHRASE) as opened:
+        order = RestoreOrder("latest", (), str(target))
+        restore_files(opened, order, cabinet.office.world, cancel=CancelToken(), monitor=SilentMonitor())
+    restored = {name.rpartition("Patients/")[2]: digest for name, digest in bytes_below(target).items()}
+    assert restored == bytes_below(cabinet.office.patients)
+
+
+def test_a_drive_pulled_during_the_backup_ends_the_job_once_and_the_next_plug_in_resumes(cabinet: Cabinet) -> None:
+    device = cabinet.add_drive("A", "1234-ABCD")
+    begun, go_on = threading.Event(), threading.Event()
+
+    def wait(_cancel: CancelToken) -> None:
+        begun.set()
+        go_on.wait(30)
+
+    async def story() -> None:
+        loop = cabinet.loop()
+        cabinet.before_backup = wait
+        loop.post(ev.DriveAppeared(loop.now(), device))
+        while not begun.is_set():
+            await asyncio.sleep(0.01)
+        loop.post(ev.DriveVanished(loop.now(), device))
+        assert cabinet.heard.ended == [("backup", "interrupted")]
+        assert cabinet.heard.notices == [NoticeKind.PULLED]
+        cabinet.before_backup = lambda _cancel: None
+        again = replace(device, disk_sequence=2)
+        loop.post(ev.DriveAppeared(loop.now(), again))
+        await asyncio.sleep(0.05)
+        assert [drive.phase for drive in loop.drives()] == [Phase.APPEARED]  # the dead job still holds the drive
+        go_on.set()
+        await loop.quiet()
+        assert [drive.phase for drive in loop.drives()] == [Phase.SAFE]
+
+    play(story())
+    assert cabinet.defects == []
+    assert cabinet.heard.ended[1:3] == [("backup", "good"), ("verify-written", "good")]
+    assert cabinet.heard.withdrawn == [NoticeKind.PULLED]
+
+
+def test_a_drive_that_somebody_works_on_is_not_taken_from_them(cabinet: Cabinet) -> None:
+    device = cabinet.add_drive("A", "1234-ABCD")
+    cabinet.bay.busy = "nautilus"
+
+    async def story() -> None:
+        loop = cabinet.loop()
+        loop.post(ev.DriveAppeared(loop.now(), device))
+        await loop.quiet()
+        assert [each.notice for each in loop.shown()] == [Notice(NoticeKind.BUSY, "A", program="nautilus")]
+        cabinet.bay.busy = ""
+        loop.post(ev.BackUpNow(loop.now(), "A"))
+        await loop.quiet()
+
+    play(story())
+    assert cabinet.heard.ended[0] == ("backup", "good")
+
+
+def test_a_drive_that_cannot_be_let_go_is_never_called_safe(cabinet: Cabinet) -> None:
+    device = cabinet.add_drive("A", "1234-ABCD")
+    cabinet.bay.stuck = "bash"
+
+    async def story() -> None:
+        loop = cabinet.loop()
+        loop.post(ev.DriveAppeared(loop.now(), device))
+        await loop.quiet()
+        assert cabinet.heard.notices == [NoticeKind.STILL_BUSY]
+        cabinet.bay.stuck = ""
+        loop.post(ev.Eject(loop.now(), "A"))
+        await loop.quiet()
+
+    play(story())
+    assert cabinet.heard.notices == [NoticeKind.STILL_BUSY, NoticeKind.SAFE]
+
+
+def test_a_configuration_that_cannot_be_read_is_a_failed_backup_that_stays_in_sight(cabinet: Cabinet) -> None:
+    device = cabinet.add_drive("A", "1234-ABCD")
+
+    async def story() -> None:
+        loop = cabinet.loop()
+        cabinet.config_error = ConfigError("line 3 is not TOML")
+        loop.post(ev.DriveAppeared(loop.now(), device))
+        await loop.quiet()
+
+    play(story())
+    assert cabinet.bay.mounted == {}
+    assert cabinet.heard.ended == []
+    assert cabinet.heard.notices == [NoticeKind.REFUSED]
+
+
+def test_a_job_with_a_defect_ends_as_failed_and_the_drive_is_let_go(cabinet: Cabinet) -> None:
+    device = cabinet.add_drive("A", "1234-ABCD")
+
+    def defect(_cancel: CancelToken) -> None:
+        raise ZeroDivisionError
+
+    async def story() -> None:
+        loop = cabinet.loop()
+        cabinet.before_backup = defect
+        loop.post(ev.DriveAppeared(loop.now(), device))
+        await loop.quiet()
+
+    play(story())
+    assert cabinet.heard.ended == [("backup", "failed")]
+    assert cabinet.heard.notices == [NoticeKind.BACKUP_FAILED, NoticeKind.SAFE_NOT_SAVED]
+    assert cabinet.bay.mounted == {}
+
+
+def test_a_request_to_end_stops_the_job_and_unmounts(cabinet: Cabinet) -> None:
+    device = cabinet.add_drive("A", "1234-ABCD")
+    begun = threading.Event()
+
+    def until_cancelled(cancel: CancelToken) -> None:
+        begun.set()
+        while not cancel.cancelled:
+            threading.Event().wait(0.01)
+
+    async def story() -> None:
+        loop = cabinet.loop()
+        cabinet.before_backup = until_cancelled
+        loop.post(ev.DriveAppeared(loop.now(), device))
+        while not begun.is_set():
+            await asyncio.sleep(0.01)
+        assert loop.at_work
+        loop.post(ev.ShutdownRequested(loop.now()))
+        await loop.quiet()
+        assert not loop.at_work
+
+    play(story())
+    assert cabinet.heard.ended == [("backup", "cancelled")]
+    assert cabinet.bay.mounted == {}
+
+
+def test_what_nobody_has_acknowledged_is_still_there_after_a_restart(cabinet: Cabinet) -> None:
+    device = cabinet.add_drive("A", "1234-ABCD")
+    cabinet.bay.stuck = "bash"
+
+    async def first() -> None:
+        loop = cabinet.loop()
+        loop.post(ev.DriveAppeared(loop.now(), device))
+        await loop.quiet()
+
+    async def second() -> None:
+        loop = cabinet.loop()
+        assert [each.notice.kind for each in loop.shown()] == [NoticeKind.STILL_BUSY]
+        loop.post(ev.Acknowledge(loop.now(), NoticeKind.STILL_BUSY, "A"))
+        assert loop.shown() == ()
+
+    play(first())
+    play(second())
+    assert cabinet.kept.shown == ()
+
+
+def test_an_action_that_will_never_be_answered_is_a_defect_that_somebody_hears_of(cabinet: Cabinet) -> None:
+    device = cabinet.add_drive("A", "1234-ABCD")
+
+    cabinet.bay = BrokenBay()
+
+    async def story() -> None:
+        loop = cabinet.loop()
+        loop.post(ev.DriveAppeared(loop.now(), device))
+        await loop.quiet()
+
+    play(story())
+    assert [type(each) for each in cabinet.defects] == [AssertionError]
