@@ -3,14 +3,17 @@
 Does not know: what the rest of the program does with the values.
 """
 
+from datetime import time
 from pathlib import Path
 
 import pytest
 
 from kinebackup.config import (
     MAX_CONFIG_BYTES,
+    AutomaticConfig,
     BackupOptions,
     Config,
+    HoursConfig,
     Paths,
     Practice,
     Retention,
@@ -284,3 +287,37 @@ def test_the_variable_for_the_file_wins_for_everyone() -> None:
 def test_no_home_is_said_and_not_guessed() -> None:
     with pytest.raises(ConfigError, match="HOME is not set"):
         default_path({}, is_root=False)
+
+
+def test_hours_are_days_by_name_and_times_of_the_day() -> None:
+    text = (
+        '[hours]\nworking_days = ["Lundi", "saturday"]\nopens = "9:30"\ncloses = 18:00:00\nreminder = "17:00"\n'
+        'rotation_day = "samedi"\n'
+    )
+    assert parsed(text).hours == HoursConfig((0, 5), time(9, 30), time(18), time(17), 5)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('working_days = ["lundi", "caturday"]', '"caturday" is not a day of the week'),
+        ("working_days = []", "no working day is named"),
+        ('opens = "25:00"', "opens has a value of another kind"),
+        ("opens = 8", "opens has a value of another kind"),
+        ('reminder = "21:00"', "the reminder (21:00) is outside the opening hours"),
+        ('opens = "19:00"', "the reminder (17:30) is outside the opening hours"),
+        ('rotation_day = "5"', '"5" is not a day of the week'),
+    ],
+)
+def test_hours_that_make_no_sense_are_refused_with_their_line(line: str, said: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        parsed(f"[hours]\n{line}\n")
+    assert said in refused.value.message
+    assert "line 2" in refused.value.message
+
+
+def test_what_is_done_automatically_can_be_turned_off() -> None:
+    text = "[automatic]\nwhen_plugged_in = false\npause_on_battery = false\nbackup_days = 2\nprune_days = 30\n"
+    assert parsed(text).automatic == AutomaticConfig(False, False, 2, 30)
+    with pytest.raises(ConfigError, match="backup_days"):
+        parsed("[automatic]\nbackup_days = 0\n")
