@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from kinebackup.archive.keyring import Secret
+from kinebackup.bus.client import tell_daemon_to_reload
 from kinebackup.cli.asking import ask_new_passphrase, ask_secret
 from kinebackup.cli.session import Session, new_passphrase_from, pass_session, secret_from
 from kinebackup.errors import ConfigError
@@ -69,6 +70,7 @@ def _create(session: Session, options: InitOptions) -> None:
             passphrase = ask_new_passphrase()
         practice, code = Practice.create(session.config.paths.state, passphrase, session.world)
         write_code(code)
+    tell_daemon_to_reload()
     document: dict[str, object] = {"practice": practice.keyring.practice, "state": str(practice.directory)}
     document |= shown_code(options.recovery_code_file, code)
     if session.output.quiet and not options.recovery_code_file and not session.output.as_json:
@@ -173,6 +175,7 @@ def _join(session: Session, options: InitOptions, drive: str) -> None:
         ),
         session.world,
     )
+    tell_daemon_to_reload()
     document = {
         "practice": joined.practice.keyring.practice,
         "state": str(joined.practice.directory),
