@@ -18,8 +18,8 @@ from kinebackup.policy.schedule import JobKind
 
 Report = BackupReport | VerifyReport | RestoreTestReport | PruneReport
 
-MOST_PROBLEMS: Final = 10_000
-"""A report holds so many problems on the bus: a message has a limit (D-Bus specification, "Message Protocol")."""
+MOST_BYTES: Final = 8 * 1024 * 1024
+"""A longer report leaves out its last problems: a system bus refuses messages of 32 MiB, and closes the connection."""
 
 _REPORTS: Final[dict[JobKind, type[Report]]] = {
     "backup": BackupReport,
@@ -89,10 +89,10 @@ def encode_notice(notice: Notice, since: datetime) -> list[Any]:
     """A struct of ``NOTICE_SIGNATURE``."""
     return [
         notice.kind.value,
-        notice.drive,
-        notice.other,
+        _sendable(notice.drive),
+        _sendable(notice.other),
         notice.days,
-        notice.program,
+        _sendable(notice.program),
         notice.count,
         int(since.timestamp()),
     ]
@@ -129,7 +129,9 @@ def moment(unix_s: int) -> datetime:
 
 def encode_report(report: Report) -> str:
     """JSON in ASCII: a byte of a name that is no UTF-8 is a lone surrogate, which a string of the bus cannot hold."""
-    return json.dumps(asdict(replace(report, problems=report.problems[:MOST_PROBLEMS])))
+    while len(text := json.dumps(asdict(report))) > MOST_BYTES and report.problems:
+        report = replace(report, problems=report.problems[: len(report.problems) // 2])
+    return text
 
 
 def decode_report(kind: JobKind, text: str) -> Report:
@@ -138,6 +140,11 @@ def decode_report(kind: JobKind, text: str) -> Report:
         return msgspec.convert(json.loads(text), type=_REPORTS[kind])
     except msgspec.ValidationError as error:
         raise ValueError(str(error)) from error
+
+
+def _sendable(text: str) -> str:
+    """Strings of the bus are UTF-8 without NUL (D-Bus specification, "Basic types"); a program may be called anything."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "?")
 
 
 def _fields(body: Any, *types: type) -> tuple[Any, ...]:

@@ -1,0 +1,287 @@
+"""The daemon on the system bus: its connection, its requests one by one, its signals.
+
+Owns: being on the bus whenever there is one, how many requests are worked on at once, and the signals. Does not know:
+what a request means (bus_requests.py), or what the daemon decides.
+
+The daemon works without a bus: a backup must not fail for want of a desktop. So whatever happens here ends in a line of
+the journal and in another attempt.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from dbus_fast import BusType, DBusFastError, Message, MessageFlag, MessageType, NameFlag, RequestNameReply
+from dbus_fast.aio import MessageBus
+from dbus_fast.annotations import DBusStr
+from dbus_fast.constants import PropertyAccess
+from dbus_fast.introspection import Interface
+from dbus_fast.service import ServiceInterface, dbus_property
+
+from kinebackup import __version__
+from kinebackup.bus import names
+from kinebackup.bus.interface import interface
+from kinebackup.bus.values import encode_notice
+from kinebackup.daemon import polkit
+from kinebackup.daemon.actions import Ending
+from kinebackup.daemon.bus_requests import Caller, Refusal, Requests
+from kinebackup.daemon.events import JobId
+from kinebackup.daemon.ports import Daemon, Progress, ShownNotice
+from kinebackup.daemon.states import Phase
+from kinebackup.errors import KineError
+from kinebackup.policy.notices import NoticeKind
+from kinebackup.policy.schedule import JobKind
+
+_FIRST_RETRY_S: Final = 1.0
+_LAST_RETRY_S: Final = 300.0
+_PATIENCE_S: Final = 10.0
+
+BURST: Final = 30
+"""So many requests of one client are answered at once …"""
+PER_SECOND: Final = 10.0
+"""… and so many more each second."""
+PENDING_AT_MOST: Final = 64
+"""So many requests of all clients wait for an answer, such as a password that somebody must type."""
+PENDING_OF_ONE: Final = 8
+_CLIENTS_REMEMBERED: Final = 512
+
+log = logging.getLogger("kinebackup.daemon")
+
+
+class _Shown(ServiceInterface):
+    """What whoever looks at the bus sees. The methods are not here: the library would not say who calls them."""
+
+    def introspect(self) -> Interface:
+        return interface()
+
+    @dbus_property(access=PropertyAccess.READ, name="Version")
+    def version(self) -> DBusStr:
+        return __version__
+
+
+@dataclass(slots=True)
+class _Client:
+    """What one client may still ask for."""
+
+    allowance: float
+    asked_s: float
+    pending: int = 0
+
+
+class Gate:
+    """Lets a flood of requests neither fill the memory nor keep others from being heard."""
+
+    def __init__(self, elapsed_s: Callable[[], float]) -> None:
+        self._elapsed_s = elapsed_s
+        self._clients: OrderedDict[str, _Client] = OrderedDict()
+        self._pending = 0
+
+    def enter(self, name: str) -> bool:
+        """Whether a request may be worked on; ``leave`` must follow where it may."""
+        now = self._elapsed_s()
+        client = self._clients.get(name) or _Client(float(BURST), now)
+        client.allowance = min(float(BURST), client.allowance + (now - client.asked_s) * PER_SECOND)
+        client.asked_s = now
+        self._clients[name] = client
+        self._clients.move_to_end(name)
+        if client.allowance < 1 or client.pending >= PENDING_OF_ONE or self._pending >= PENDING_AT_MOST:
+            self._forget()
+            return False
+        client.allowance -= 1
+        client.pending += 1
+        self._pending += 1
+        self._forget()
+        return True
+
+    def leave(self, name: str) -> None:
+        """A request has been answered."""
+        self._pending -= 1
+        client = self._clients.get(name)
+        if client is not None and client.pending:
+            client.pending -= 1
+
+    def _forget(self) -> None:
+        while len(self._clients) > _CLIENTS_REMEMBERED:
+            self._clients.popitem(last=False)
+
+
+class BusService:
+    """A ``Listener`` of the daemon, and what its clients talk to."""
+
+    def __init__(self, daemon: Daemon, *, elapsed_s: Callable[[], float], address: str | None = None) -> None:
+        """``elapsed_s`` is monotonic. Without an address: the system bus, or ``DBUS_SYSTEM_BUS_ADDRESS``."""
+        self._daemon = daemon
+        self._address = address
+        self._gate = Gate(elapsed_s)
+        self._requests = Requests(daemon, self._may, self._is_root)
+        self._bus: MessageBus | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._progress_sent: asyncio.Future[None] | None = None
+        self._complained = False
+
+    async def start(self) -> bool:
+        """Whether the daemon is on the bus now; if not, it goes on trying until ``stop``."""
+        self._daemon.listen(self)
+        joined = await self._join()
+        self._keeper = asyncio.create_task(self._stay())
+        return joined
+
+    async def stop(self) -> None:
+        """Leave the bus; requests that wait are not answered any more."""
+        tasks = [*self._tasks, *([self._keeper] if self._keeper else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._keeper = None
+        await self._leave()
+
+    # --- being on the bus ---------------------------------------------------------------------------------------------
+
+    async def _join(self) -> bool:
+        """Connect and take the name. Says once why it could not, not each time."""
+        try:
+            bus = MessageBus(bus_address=self._address, bus_type=BusType.SYSTEM, auth_timeout=_PATIENCE_S)
+            await asyncio.wait_for(bus.connect(), _PATIENCE_S)
+        except (OSError, EOFError, TimeoutError, DBusFastError) as error:
+            self._complain(f"no system bus: {error}")
+            return False
+        self._bus = bus
+        bus.add_message_handler(self._handle)
+        try:
+            bus.export(names.OBJECT_PATH, _Shown(names.INTERFACE))
+            reply = await asyncio.wait_for(bus.request_name(names.BUS_NAME, NameFlag.DO_NOT_QUEUE), _PATIENCE_S)
+        except (OSError, EOFError, TimeoutError, DBusFastError) as error:
+            self._complain(f"the name on the system bus is not given to us: {error}")
+            await self._leave()
+            return False
+        if reply not in (RequestNameReply.PRIMARY_OWNER, RequestNameReply.ALREADY_OWNER):
+            self._complain("another daemon has the name on the system bus")
+            await self._leave()
+            return False
+        log.info("on the system bus as %s", names.BUS_NAME)
+        self._complained = False
+        return True
+
+    def _complain(self, what: str) -> None:
+        if not self._complained:
+            log.warning("%s; going on without, and trying again", what)
+            self._complained = True
+
+    async def _stay(self) -> None:
+        pause_s = _FIRST_RETRY_S
+        while True:
+            if self._bus is not None:
+                await _until_disconnected(self._bus)
+                self._bus = None
+                log.warning("the system bus is gone; trying again")
+                pause_s = _FIRST_RETRY_S
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, _LAST_RETRY_S)
+            await self._join()
+
+    async def _leave(self) -> None:
+        bus, self._bus = self._bus, None
+        if bus is None:
+            return
+        if bus.connected:
+            bus.disconnect()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(_until_disconnected(bus), _PATIENCE_S)
+
+    # --- requests -----------------------------------------------------------------------------------------------------
+
+    def _handle(self, message: Message) -> Message | bool | None:
+        """Called by the library with every message; None leaves it to the library."""
+        if message.message_type is not MessageType.METHOD_CALL or message.path != names.OBJECT_PATH:
+            return None
+        if message.interface != names.INTERFACE or not message.sender:
+            return None
+        method = next((each for each in interface().methods if each.name == message.member), None)
+        if method is None or method.in_signature != message.signature:
+            return None
+        if not self._gate.enter(message.sender):
+            return Message.new_error(message, names.ERROR_TOO_MANY_REQUESTS, "too many requests; ask again later")
+        task = asyncio.get_running_loop().create_task(self._answer(message, method.out_signature))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return True
+
+    async def _answer(self, message: Message, signature: str) -> None:
+        sender = message.sender or ""
+        caller = Caller(sender, bool(message.flags & MessageFlag.ALLOW_INTERACTIVE_AUTHORIZATION))
+        try:
+            body = await self._requests.answer(caller, message.member or "", message.body)
+            reply = Message.new_method_return(message, signature, body)
+        except Refusal as refusal:
+            reply = Message.new_error(message, refusal.error, refusal.text)
+        except KineError as error:
+            reply = Message.new_error(message, names.ERROR_FAILED, error.message)
+        except Exception:
+            # Whoever asks must not be able to end the daemon by it; the journal has the defect.
+            log.exception("%s could not be answered", message.member)
+            reply = Message.new_error(message, names.ERROR_FAILED, "this was not foreseen; the journal says more")
+        finally:
+            self._gate.leave(sender)
+        if not message.flags & MessageFlag.NO_REPLY_EXPECTED:
+            self._send(reply)
+
+    async def _may(self, caller: Caller, action: str) -> bool:
+        bus = self._bus
+        return bus is not None and await polkit.authorised(bus, caller.name, action, interactive=caller.interactive)
+
+    async def _is_root(self, caller: Caller) -> bool:
+        bus = self._bus
+        return bus is not None and await polkit.is_root(bus, caller.name)
+
+    # --- signals: the daemon's ``Listener`` ---------------------------------------------------------------------------
+
+    def notice_shown(self, shown: ShownNotice) -> None:
+        """See ``ports.Listener``."""
+        self._signal("NoticeShown", names.NOTICE_SIGNATURE, encode_notice(shown.notice, shown.since))
+
+    def notice_withdrawn(self, kind: NoticeKind, drive: str) -> None:
+        """See ``ports.Listener``."""
+        self._signal("NoticeWithdrawn", "ss", kind.value, drive)
+
+    def phase_changed(self, drive: str, phase: Phase) -> None:
+        """See ``ports.Listener``."""
+        self._signal("PhaseChanged", "ss", drive, phase.value)
+
+    def progressed(self, drive: str, kind: JobKind, progress: Progress) -> None:
+        """See ``ports.Listener``. Left out while the one before waits for a bus that does not read."""
+        if self._progress_sent is not None and not self._progress_sent.done():
+            return
+        done = progress.files_done, progress.files_total, progress.bytes_done, progress.bytes_total
+        self._progress_sent = self._signal("Progressed", names.PROGRESS_SIGNATURE, drive, kind, *done)
+
+    def job_ended(self, drive: str, job: JobId, kind: JobKind, ending: Ending) -> None:
+        """See ``ports.Listener``."""
+        self._signal("JobEnded", names.JOB_ENDED_SIGNATURE, drive, int(job), kind, ending)
+
+    def _signal(self, member: str, signature: str, *body: Any) -> "asyncio.Future[None] | None":
+        return self._send(Message.new_signal(names.OBJECT_PATH, names.INTERFACE, member, signature, list(body)))
+
+    def _send(self, message: Message) -> "asyncio.Future[None] | None":
+        bus = self._bus
+        if bus is None or not bus.connected:
+            return None
+        sent = bus.send(message)
+        sent.add_done_callback(_read_result)
+        return sent
+
+
+def _read_result(sent: "asyncio.Future[None]") -> None:
+    """A message that could not be sent is lost with its connection, which ``_stay`` sees."""
+    if not sent.cancelled():
+        sent.exception()
+
+
+async def _until_disconnected(bus: MessageBus) -> None:
+    """Shielded: the library's own future must not be cancelled with who waits for it."""
+    with contextlib.suppress(OSError, EOFError):
+        await asyncio.shield(bus.wait_for_disconnect())  # type: ignore[no-untyped-call]  # no annotation there
