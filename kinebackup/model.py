@@ -4,6 +4,7 @@ Owns: reports, problems, progress and cancellation. Does not know: files, drives
 """
 
 import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NewType, Protocol
 
@@ -17,6 +18,9 @@ FileName = NewType("FileName", str)
 """64 hex digits: the SHA-256 of a pack, index file or snapshot, and its name on the drive."""
 
 Place = Literal["cabinet", "domicile"]
+
+Entropy = Callable[[int], bytes]
+"""So many random bytes."""
 
 ProblemKind = Literal[
     "unreadable",  # a file or directory of the source could not be read
@@ -48,6 +52,15 @@ class Problem:
     path: str
     message: str
     snapshots: tuple[str, ...] = ()
+
+
+NOTES = frozenset({"skipped", "healed"})
+"""Kinds of problems that are told but do not make a run end with problems."""
+
+
+def counting(problems: Sequence[Problem]) -> int:
+    """How many of these are more than notes."""
+    return sum(problem.kind not in NOTES for problem in problems)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,7 @@ Owns: wrapping, unwrapping, adding and removing slots. Does not know: where a ke
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Literal, assert_never
 
 import msgspec
@@ -15,9 +14,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from kinebackup.archive import recovery_code
+from kinebackup.archive.costs import Argon2Cost as Argon2Cost
 from kinebackup.archive.keys import KEY_BYTES, MasterKey, SecretBytes, commitment, hkdf
 from kinebackup.errors import ConfigError, Damaged, NotFound, WrongKey
 from kinebackup.i18n import _
+from kinebackup.model import Entropy as Entropy
 
 MAX_SLOTS = 16
 MAX_MEMORY_KIB = 2**20
@@ -26,16 +27,6 @@ MAX_LANES = 16
 _WRAP_NONCE = bytes(12)  # the key that wraps is used once: its salt is fresh for each slot
 
 SlotKind = Literal["passphrase", "recovery", "machine"]
-Entropy = Callable[[int], bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class Argon2Cost:
-    """RFC 9106 parameters. The default takes about a second and 256 MiB on a practice PC."""
-
-    memory_kib: int = 256 * 1024
-    passes: int = 3
-    lanes: int = 4
 
 
 class Passphrase(SecretBytes):

@@ -11,10 +11,10 @@ from kinebackup.cli.words import duration_text, size_text
 from kinebackup.errors import ExitCode
 from kinebackup.i18n import _, ngettext
 from kinebackup.jobs.access import find_drive
-from kinebackup.jobs.backup_job import BackupWish, counting, run_backup
+from kinebackup.jobs.backup_job import BackupWish, run_backup
 from kinebackup.jobs.prune_job import run_prune
 from kinebackup.jobs.status_job import source_notices
-from kinebackup.model import BackupReport, PruneReport
+from kinebackup.model import BackupReport, PruneReport, counting
 from kinebackup.wiring import make_sources
 
 

@@ -34,8 +34,7 @@ from kinebackup.daemon.ports import (
     Worker,
 )
 from kinebackup.daemon.states import AT_WORK, Phase, Shown, State
-from kinebackup.jobs.backup_job import counting
-from kinebackup.model import CancelToken
+from kinebackup.model import CancelToken, counting
 from kinebackup.policy.notices import NoticeKind
 from kinebackup.policy.schedule import JobKind, Rules
 

@@ -21,11 +21,8 @@ from kinebackup.jobs.drive_files import write_drive_files
 from kinebackup.jobs.practice import Practice
 from kinebackup.jobs.recording import recorded
 from kinebackup.jobs.world import World
-from kinebackup.model import BackupReport, CancelToken, FileName, Monitor, Problem
+from kinebackup.model import BackupReport, CancelToken, FileName, Monitor, Problem, counting
 from kinebackup.store.records import Drive, RunCounts, Seen
-
-NOTES = frozenset({"skipped", "healed"})
-"""Kinds of problems that are told but do not make a run end with problems."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +33,6 @@ class BackupWish:
     options: BackupOptions
     accept_shrink: bool = False
     dry_run: bool = False
-
-
-def counting(problems: Sequence[Problem]) -> int:
-    """How many of these are more than notes."""
-    return sum(problem.kind not in NOTES for problem in problems)
 
 
 def environment_of(world: World) -> Environment:

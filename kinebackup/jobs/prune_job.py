@@ -13,12 +13,12 @@ from kinebackup.config import Retention
 from kinebackup.errors import KineError
 from kinebackup.i18n import _
 from kinebackup.jobs.access import OpenDrive, PresentDrive, open_to_read, open_to_write
-from kinebackup.jobs.backup_job import NOTES, counting, environment_of, record_of, remember_snapshots
+from kinebackup.jobs.backup_job import environment_of, record_of, remember_snapshots
 from kinebackup.jobs.practice import Practice
 from kinebackup.jobs.recording import recorded
 from kinebackup.jobs.reserve import make_reserve, release_reserve
 from kinebackup.jobs.world import World
-from kinebackup.model import CancelToken, FileName, Monitor, PruneReport
+from kinebackup.model import NOTES, CancelToken, FileName, Monitor, PruneReport, counting
 from kinebackup.policy.retention import SnapshotFacts, keep
 from kinebackup.store.records import RunCounts
 

@@ -15,11 +15,10 @@ from kinebackup.archive.verify import Budget, Verification
 from kinebackup.errors import Locked
 from kinebackup.i18n import _
 from kinebackup.jobs.access import OpenDrive, PresentDrive, open_to_read
-from kinebackup.jobs.backup_job import counting
 from kinebackup.jobs.practice import Practice
 from kinebackup.jobs.recording import recorded
 from kinebackup.jobs.world import World
-from kinebackup.model import CancelToken, FileName, Monitor, Problem, VerifyReport
+from kinebackup.model import CancelToken, FileName, Monitor, Problem, VerifyReport, counting
 from kinebackup.store.records import RunCounts, RunKind
 from kinebackup.store.state_db import StateDb
 

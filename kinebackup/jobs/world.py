@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 
-from kinebackup.archive.keyring import Argon2Cost, Entropy
+from kinebackup.archive.costs import Argon2Cost
 from kinebackup.archive.source import Names
 from kinebackup.drives.system import System
+from kinebackup.model import Entropy
 
 
 @dataclass(frozen=True, slots=True)
