@@ -3,22 +3,50 @@
 Owns: what is real. Does not know: what it is used for.
 """
 
+import logging
 import os
 import resource
 import socket
+import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from kinebackup.config import Config
+from kinebackup.config import Config, default_path, load
 from kinebackup.drives.system import this_system
 from kinebackup.jobs.world import World
 from kinebackup.sources.folder import FolderSource, SystemNames
 from kinebackup.sources.live_database import DatabaseCopier
 
 _RAM = "/dev/shm"  # noqa: S108 - RAM-backed on every systemd distribution; what is put there is in 0700 directories
+
+
+def config_loader(config_path: Path | None, world: World) -> Callable[[], Config]:
+    """Reads the configuration file, each time anew."""
+    path = config_path or default_path(os.environ, world.is_root)
+    return lambda: load(path, environ=os.environ, is_root=world.is_root)
+
+
+_PRIORITIES = {logging.CRITICAL: 2, logging.ERROR: 3, logging.WARNING: 4, logging.INFO: 6, logging.DEBUG: 7}
+
+
+class _JournalFormat(logging.Formatter):
+    """Lines with the priority that sd-daemon(3) puts before them; the journal adds the time."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return "\n".join(f"<{_PRIORITIES.get(record.levelno, 6)}>{line}" for line in text.splitlines())
+
+
+def log_to_journal() -> None:
+    """All that the daemon says goes to standard error, which systemd keeps."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JournalFormat("%(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.getLogger("apscheduler").setLevel(logging.WARNING)
 
 
 def make_world() -> World:

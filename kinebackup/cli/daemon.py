@@ -18,15 +18,19 @@ from kinebackup.i18n import _
         "systemctl status kinebackup."
     )
 )
+@click.option("--one-job", is_flag=True, hidden=True)  # how the daemon starts the process of a job
 @pass_session
-def daemon(session: Session, /) -> int:
+def daemon(session: Session, /, one_job: bool) -> int:
+    if one_job:
+        return _one_job(session)
     if not session.world.is_root:
         raise KineError(
             _("only root may mount drives, so only root can run the daemon"),
             _("systemd runs it: systemctl start kinebackup"),
         )
     from kinebackup.daemon.program import Program
-    from kinebackup.wiring_daemon import log_to_journal, make_parts
+    from kinebackup.wiring import log_to_journal
+    from kinebackup.wiring_daemon import make_parts
 
     log_to_journal()
     parts = make_parts(session.config_path)
@@ -35,3 +39,13 @@ def daemon(session: Session, /) -> int:
         return await Program(parts).run()
 
     return ExitCode.OK if asyncio.run(run()) else ExitCode.FAILED
+
+
+def _one_job(session: Session) -> int:
+    from kinebackup.wiring import config_loader, log_to_journal
+    from kinebackup.wiring_job import own_streams, serve_one_order
+
+    orders, answers = own_streams()
+    log_to_journal()
+    serve_one_order(config_loader(session.config_path, session.world), orders, answers)
+    return ExitCode.OK

@@ -8,14 +8,13 @@ the journal and in another attempt.
 """
 
 import asyncio
-import contextlib
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-from dbus_fast import BusType, DBusFastError, Message, MessageFlag, MessageType, NameFlag, RequestNameReply
+from dbus_fast import Message, MessageFlag, MessageType, NameFlag, RequestNameReply
 from dbus_fast.aio import MessageBus
 from dbus_fast.annotations import DBusStr
 from dbus_fast.constants import PropertyAccess
@@ -24,6 +23,7 @@ from dbus_fast.service import ServiceInterface, dbus_property
 
 from kinebackup import __version__
 from kinebackup.bus import names
+from kinebackup.bus.connection import CONNECTION_ERRORS, PATIENCE_S, connect, disconnect, until_disconnected
 from kinebackup.bus.interface import interface
 from kinebackup.bus.values import encode_notice
 from kinebackup.daemon import polkit
@@ -38,7 +38,6 @@ from kinebackup.policy.schedule import JobKind
 
 _FIRST_RETRY_S: Final = 1.0
 _LAST_RETRY_S: Final = 300.0
-_PATIENCE_S: Final = 10.0
 
 BURST: Final = 30
 """So many requests of one client are answered at once …"""
@@ -70,6 +69,7 @@ class _Client:
     allowance: float
     asked_s: float
     pending: int = 0
+    told: bool = False
 
 
 class Gate:
@@ -80,22 +80,23 @@ class Gate:
         self._clients: OrderedDict[str, _Client] = OrderedDict()
         self._pending = 0
 
-    def enter(self, name: str) -> bool:
-        """Whether a request may be worked on; ``leave`` must follow where it may."""
-        now = self._elapsed_s()
-        client = self._clients.get(name) or _Client(float(BURST), now)
-        client.allowance = min(float(BURST), client.allowance + (now - client.asked_s) * PER_SECOND)
-        client.asked_s = now
-        self._clients[name] = client
-        self._clients.move_to_end(name)
-        if client.allowance < 1 or client.pending >= PENDING_OF_ONE or self._pending >= PENDING_AT_MOST:
-            self._forget()
-            return False
-        client.allowance -= 1
-        client.pending += 1
-        self._pending += 1
-        self._forget()
-        return True
+    def enter(self, name: str) -> Literal["open", "full", "told"]:
+        """Whether a request may be worked on; ``leave`` must follow where it may.
+
+        *told*: this client has been told that it is *full* and goes on. Even an error for each request of a flood would
+        be too much.
+        """
+        client = self._known(name)
+        if client.allowance >= 1 and client.pending < PENDING_OF_ONE and self._pending < PENDING_AT_MOST:
+            client.allowance -= 1
+            client.pending += 1
+            client.told = False
+            self._pending += 1
+            return "open"
+        if client.told:
+            return "told"
+        client.told = True
+        return "full"
 
     def leave(self, name: str) -> None:
         """A request has been answered."""
@@ -104,9 +105,15 @@ class Gate:
         if client is not None and client.pending:
             client.pending -= 1
 
-    def _forget(self) -> None:
+    def _known(self, name: str) -> _Client:
+        now = self._elapsed_s()
+        client = self._clients.setdefault(name, _Client(float(BURST), now))
+        client.allowance = min(float(BURST), client.allowance + (now - client.asked_s) * PER_SECOND)
+        client.asked_s = now
+        self._clients.move_to_end(name)
         while len(self._clients) > _CLIENTS_REMEMBERED:
             self._clients.popitem(last=False)
+        return client
 
 
 class BusService:
@@ -145,17 +152,16 @@ class BusService:
     async def _join(self) -> bool:
         """Connect and take the name. Says once why it could not, not each time."""
         try:
-            bus = MessageBus(bus_address=self._address, bus_type=BusType.SYSTEM, auth_timeout=_PATIENCE_S)
-            await asyncio.wait_for(bus.connect(), _PATIENCE_S)
-        except (OSError, EOFError, TimeoutError, DBusFastError) as error:
+            bus = await connect(self._address)
+        except CONNECTION_ERRORS as error:
             self._complain(f"no system bus: {error}")
             return False
         self._bus = bus
         bus.add_message_handler(self._handle)
         try:
             bus.export(names.OBJECT_PATH, _Shown(names.INTERFACE))
-            reply = await asyncio.wait_for(bus.request_name(names.BUS_NAME, NameFlag.DO_NOT_QUEUE), _PATIENCE_S)
-        except (OSError, EOFError, TimeoutError, DBusFastError) as error:
+            reply = await asyncio.wait_for(bus.request_name(names.BUS_NAME, NameFlag.DO_NOT_QUEUE), PATIENCE_S)
+        except CONNECTION_ERRORS as error:
             self._complain(f"the name on the system bus is not given to us: {error}")
             await self._leave()
             return False
@@ -176,7 +182,7 @@ class BusService:
         pause_s = _FIRST_RETRY_S
         while True:
             if self._bus is not None:
-                await _until_disconnected(self._bus)
+                await until_disconnected(self._bus)
                 self._bus = None
                 log.warning("the system bus is gone; trying again")
                 pause_s = _FIRST_RETRY_S
@@ -186,26 +192,25 @@ class BusService:
 
     async def _leave(self) -> None:
         bus, self._bus = self._bus, None
-        if bus is None:
-            return
-        if bus.connected:
-            bus.disconnect()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(_until_disconnected(bus), _PATIENCE_S)
+        if bus is not None:
+            await disconnect(bus)
 
     # --- requests -----------------------------------------------------------------------------------------------------
 
     def _handle(self, message: Message) -> Message | bool | None:
-        """Called by the library with every message; None leaves it to the library."""
-        if message.message_type is not MessageType.METHOD_CALL or message.path != names.OBJECT_PATH:
+        """Called by the library with every message; None leaves it to the library, which answers at once."""
+        if message.message_type is not MessageType.METHOD_CALL or not message.sender:
             return None
-        if message.interface != names.INTERFACE or not message.sender:
-            return None
+        match self._gate.enter(message.sender):
+            case "full":
+                return Message.new_error(message, names.ERROR_TOO_MANY_REQUESTS, "too many requests; ask again later")
+            case "told":
+                return True
         method = next((each for each in interface().methods if each.name == message.member), None)
-        if method is None or method.in_signature != message.signature:
+        is_ours = message.path == names.OBJECT_PATH and message.interface == names.INTERFACE
+        if not is_ours or method is None or method.in_signature != message.signature:
+            self._gate.leave(message.sender)
             return None
-        if not self._gate.enter(message.sender):
-            return Message.new_error(message, names.ERROR_TOO_MANY_REQUESTS, "too many requests; ask again later")
         task = asyncio.get_running_loop().create_task(self._answer(message, method.out_signature))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -279,9 +284,3 @@ def _read_result(sent: "asyncio.Future[None]") -> None:
     """A message that could not be sent is lost with its connection, which ``_stay`` sees."""
     if not sent.cancelled():
         sent.exception()
-
-
-async def _until_disconnected(bus: MessageBus) -> None:
-    """Shielded: the library's own future must not be cancelled with who waits for it."""
-    with contextlib.suppress(OSError, EOFError):
-        await asyncio.shield(bus.wait_for_disconnect())  # type: ignore[no-untyped-call]  # no annotation there

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from small_practice import PASSPHRASE, Office, open_office
+from thread_worker import ThreadWorker
 
 from kinebackup.config import BackupOptions, Config, Paths, RotationConfig, SourceConfig
 from kinebackup.daemon import events as ev
@@ -23,7 +24,7 @@ from kinebackup.daemon.ports import NotMountedError, Progress, ShownNotice, Stil
 from kinebackup.daemon.rules import rules_of
 from kinebackup.daemon.service import read_known
 from kinebackup.daemon.states import Phase
-from kinebackup.daemon.worker import Teller, ThreadWorker, Tools
+from kinebackup.daemon.work import Teller, Tools
 from kinebackup.errors import ConfigError
 from kinebackup.jobs.access import PresentDrive, open_to_read
 from kinebackup.jobs.backup_job import BackupWish, run_backup
