@@ -8,7 +8,6 @@ a command that asks once. The library of the bus is imported when there is a bus
 """
 
 import asyncio
-import contextlib
 import os
 from collections.abc import Callable
 from datetime import datetime
@@ -100,13 +99,11 @@ class DaemonClient:
 
     async def connect(self) -> None:
         """Raises ``DaemonAbsent`` where there is no bus. That no daemon runs yet is no error: see ``running``."""
-        from dbus_fast import BusType, DBusFastError
-        from dbus_fast.aio import MessageBus
+        from kinebackup.bus.connection import CONNECTION_ERRORS, connect
 
         try:
-            bus = MessageBus(bus_address=self._address, bus_type=BusType.SYSTEM, auth_timeout=_ANSWER_S)
-            await asyncio.wait_for(bus.connect(), _ANSWER_S)
-        except (OSError, EOFError, TimeoutError, DBusFastError) as error:
+            bus = await connect(self._address)
+        except CONNECTION_ERRORS as error:
             raise _no_bus() from error
         self._bus = bus
         bus.add_message_handler(self._heard)
@@ -121,13 +118,15 @@ class DaemonClient:
 
     async def close(self) -> None:
         """End the connection; nothing is heard any more."""
+        from kinebackup.bus.connection import disconnect
+
         bus, self._bus = self._bus, None
-        watch, self._watch = self._watch, None
-        if bus is None:
-            return
-        if bus.connected:
-            bus.disconnect()
-        await asyncio.wait([watch or asyncio.create_task(_until_disconnected(bus))], timeout=_ANSWER_S)
+        if bus is not None:
+            await disconnect(bus)
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
+            self._watch = None
 
     @property
     def running(self) -> bool:
@@ -205,18 +204,20 @@ class DaemonClient:
         return await self._call(message, _PERSON_S if self._interactive else _ANSWER_S, drive)
 
     async def _call(self, message: "Message", patience_s: float, drive: str = "") -> list[Any]:
-        from dbus_fast import DBusFastError, MessageType
+        from dbus_fast import MessageType
+
+        from kinebackup.bus.connection import CONNECTION_ERRORS
 
         if self._bus is None or not self._bus.connected:
             raise _no_bus()
         try:
             reply = await asyncio.wait_for(self._bus.call(message), patience_s)
-        except (OSError, EOFError, DBusFastError) as error:
-            raise _no_bus() from error
         except TimeoutError as error:
             raise DaemonAbsent(
                 _("the KineBackup service does not answer"), _("see what it says: journalctl -u kinebackup")
             ) from error
+        except CONNECTION_ERRORS as error:
+            raise _no_bus() from error
         if reply is None:  # the connection ended in between
             raise _no_bus()
         if reply.message_type is MessageType.ERROR:
@@ -241,7 +242,9 @@ class DaemonClient:
             return ""
 
     async def _watch_connection(self, bus: "MessageBus") -> None:
-        await _until_disconnected(bus)
+        from kinebackup.bus.connection import until_disconnected
+
+        await until_disconnected(bus)
         self._owner = ""
         if self._bus is bus:  # else we closed it ourselves
             self._hearer.connection_lost()
@@ -331,11 +334,6 @@ async def _reload(address: str | None) -> None:
             await client.reload()
     finally:
         await client.close()
-
-
-async def _until_disconnected(bus: "MessageBus") -> None:
-    with contextlib.suppress(OSError, EOFError):
-        await bus.wait_for_disconnect()  # type: ignore[no-untyped-call]  # the library gives it no annotation
 
 
 def _text(body: list[Any]) -> str:

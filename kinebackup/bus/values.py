@@ -143,7 +143,7 @@ def decode_report(kind: JobKind, text: str) -> Report:
 
 
 def _sendable(text: str) -> str:
-    """Strings of the bus are UTF-8 without NUL (D-Bus specification, "Basic types"); a program may be called anything."""
+    """A string of the bus is UTF-8 without NUL (D-Bus specification, "Basic types"); programs have any name."""
     return text.encode("utf-8", "replace").decode().replace("\0", "?")
 
 

@@ -43,7 +43,7 @@ BURST: Final = 30
 """So many requests of one client are answered at once …"""
 PER_SECOND: Final = 10.0
 """… and so many more each second."""
-PENDING_AT_MOST: Final = 64
+PENDING_AT_MOST: Final = 256
 """So many requests of all clients wait for an answer, such as a password that somebody must type."""
 PENDING_OF_ONE: Final = 8
 _CLIENTS_REMEMBERED: Final = 512
