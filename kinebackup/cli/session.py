@@ -8,17 +8,22 @@ import sys
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from kinebackup.archive.keyring import Passphrase, RecoveryCode, Secret
 from kinebackup.cli.output import Output
 from kinebackup.config import Config, default_path, load
 from kinebackup.errors import ConfigError, KineError
 from kinebackup.i18n import _, language_from, set_language
-from kinebackup.jobs.practice import MIN_PASSPHRASE, Practice, is_short
-from kinebackup.jobs.world import World
 from kinebackup.model import CancelToken
+
+if (
+    TYPE_CHECKING
+):  # cryptography and the memory take time and room: what runs in a desktop's session has need of neither
+    from kinebackup.archive.keyring import Passphrase, Secret
+    from kinebackup.jobs.practice import Practice
+    from kinebackup.jobs.world import World
 
 
 @dataclass
@@ -30,7 +35,7 @@ class Session:
     cancel: CancelToken = field(default_factory=CancelToken)
 
     @cached_property
-    def world(self) -> World:
+    def world(self) -> "World":
         from kinebackup.wiring import make_world
 
         return make_world()
@@ -45,12 +50,14 @@ class Session:
         return config
 
     @cached_property
-    def practice(self) -> Practice:
+    def practice(self) -> "Practice":
         """Raises ``NotFound`` where this computer is not set up."""
+        from kinebackup.jobs.practice import Practice
+
         return Practice.open(self.config.paths.state)
 
     @cached_property
-    def practice_if_any(self) -> Practice | None:
+    def practice_if_any(self) -> "Practice | None":
         """For commands that also work on a new or a broken computer: with a drive's path and a passphrase or code.
 
         They ask for ``practice`` where they cannot do without it, which says what is wrong with it.
@@ -63,8 +70,10 @@ class Session:
         return practice
 
 
-def secret_from(passphrase_file: str | None, code_file: str | None) -> Secret | None:
+def secret_from(passphrase_file: str | None, code_file: str | None) -> "Secret | None":
     """The secret in one of two files: its first line. None where neither is given."""
+    from kinebackup.archive.keyring import Passphrase, RecoveryCode
+
     if passphrase_file and code_file:
         raise ConfigError(_("give a passphrase or a recovery code, not both"), _("leave one of the two options out"))
     if passphrase_file:
@@ -74,8 +83,11 @@ def secret_from(passphrase_file: str | None, code_file: str | None) -> Secret | 
     return None
 
 
-def new_passphrase_from(file: str, output: Output) -> Passphrase:
+def new_passphrase_from(file: str, output: Output) -> "Passphrase":
     """A new passphrase out of a file. A short one is the choice of who wrote the script: it is only warned of."""
+    from kinebackup.archive.keyring import Passphrase
+    from kinebackup.jobs.practice import MIN_PASSPHRASE, is_short
+
     passphrase = Passphrase.of(first_line(file))
     if is_short(passphrase):
         output.warn(
