@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 CODE := kinebackup tests benchmarks tools
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-system check imports format messages man bench vectors picture clean
+.PHONY: help demo test test-system check imports format messages man deb bench vectors picture clean
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
@@ -48,6 +48,9 @@ messages: $(INSTALLED) ## Bring the French catalogue up to date with the code
 
 man: $(INSTALLED) ## Write the manual page from the command line
 	$(BIN)/python -m tools.manpage
+
+deb: $(INSTALLED) ## Build the Debian package: dist/kinebackup_VERSION_amd64.deb (needs dpkg-deb)
+	$(BIN)/python -m tools.deb $(ARGS)
 
 bench: $(INSTALLED) ## Compare with restic, borg and cp (long; ARGS="--scale 0.05" for a quick look)
 	$(BIN)/python benchmarks/compare.py --output docs/PERFORMANCE.md $(ARGS)
