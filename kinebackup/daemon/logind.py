@@ -12,6 +12,7 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from kinebackup.bus.connection import CONNECTION_ERRORS, disconnect, until_disconnected
 from kinebackup.i18n import _
 
 if TYPE_CHECKING:
@@ -31,9 +32,12 @@ log = logging.getLogger("kinebackup.daemon")
 class Logind:
     """Implements ``ports.Inhibitor``. ``sleeping`` is awaited before the computer may sleep."""
 
-    def __init__(self, sleeping: Callable[[], Awaitable[None]], woken: Callable[[], None]) -> None:
+    def __init__(
+        self, sleeping: Callable[[], Awaitable[None]], woken: Callable[[], None], *, address: str | None = None
+    ) -> None:
         self._sleeping = sleeping
         self._woken = woken
+        self._address = address
         self._bus: MessageBus | None = None
         self._wanted = False
         self._block = -1
@@ -45,7 +49,7 @@ class Logind:
         """Connect, and connect again when the bus was restarted."""
         self._alive = asyncio.get_running_loop().create_task(self._stay_connected())
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """Let go of every lock."""
         if self._alive is not None:
             self._alive.cancel()
@@ -53,8 +57,9 @@ class Logind:
             task.cancel()
         self._block = _closed(self._block)
         self._delay = _closed(self._delay)
-        if self._bus is not None:
-            self._bus.disconnect()
+        bus, self._bus = self._bus, None
+        if bus is not None:
+            await disconnect(bus)
 
     def hold(self) -> None:
         """See ``ports.Inhibitor``."""
@@ -73,8 +78,8 @@ class Logind:
                 await self._connect()
                 wait_s = _RETRY_S
                 if self._bus is not None:
-                    await self._bus.wait_for_disconnect()  # type: ignore[no-untyped-call]  # the library's own
-            except (OSError, EOFError, _dbus_error()) as error:
+                    await until_disconnected(self._bus)
+            except CONNECTION_ERRORS as error:
                 log.info("logind cannot be reached: %s", type(error).__name__)
             self._bus = None
             self._block, self._delay = _closed(self._block), _closed(self._delay)
@@ -85,7 +90,7 @@ class Logind:
         from dbus_fast import BusType, Message
         from dbus_fast.aio import MessageBus
 
-        self._bus = await MessageBus(bus_type=BusType.SYSTEM, negotiate_unix_fd=True).connect()
+        self._bus = await MessageBus(self._address, BusType.SYSTEM, negotiate_unix_fd=True).connect()
         self._bus.add_message_handler(self._heard)
         await self._bus.call(
             Message(
@@ -175,12 +180,6 @@ class Logind:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.info("logind did not answer: %s", type(task.exception()).__name__)
-
-
-def _dbus_error() -> type[Exception]:
-    from dbus_fast.errors import DBusError
-
-    return DBusError
 
 
 def _closed(fd: int) -> int:

@@ -80,7 +80,7 @@ class Program:
         self._timetable = Timetable(
             lambda: self._loop.state.rules, self._idle_since, now=parts.world.now, post=self._on_tick
         )
-        self._bus = BusService(self.service)
+        self._bus = BusService(self.service, elapsed_s=parts.world.elapsed_s)
 
     async def run(self) -> bool:
         """Until somebody asks it to stop. False where it ended by a defect."""
@@ -116,7 +116,7 @@ class Program:
         await self._bus.stop()
         self._power.stop()
         self._clock.stop()
-        self._logind.stop()
+        await self._logind.stop()
 
     async def _resting(self) -> None:
         while self._loop.at_work:
