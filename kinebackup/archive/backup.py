@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from kinebackup.archive import snapshot as snapshots
+from kinebackup.archive.changes import Since, Trail
 from kinebackup.archive.committer import READ_BYTES, read_back, write_file, write_index
 from kinebackup.archive.format import SALT_BYTES
 from kinebackup.archive.index import merge
 from kinebackup.archive.keyring import Entropy
 from kinebackup.archive.packer import Packer
 from kinebackup.archive.repository import BlobReader, Repository, make_ready
+from kinebackup.archive.reuse import Reuse, StartOver
 from kinebackup.archive.saver import DrySaver, FileSaver, Saver, Tally
 from kinebackup.archive.snapshot import Counts, NamedSnapshot, SavedProblem, Snapshot
 from kinebackup.archive.source import Names, Source
@@ -30,7 +32,11 @@ MAX_INDEX_FILES = 6  # more are merged at the end of a run: each costs a look-up
 
 @dataclass(frozen=True, slots=True)
 class BackupRequest:
-    """What to save, and from where. ``shrink_share``: fewer files than that share of the last ones are suspicious."""
+    """What to save, and from where. ``shrink_share``: fewer files than that share of the last ones are suspicious.
+
+    ``since``: what a journal knows, to be relied on where the parent is the snapshot that it speaks of. ``compare``:
+    tell in the ``Trail`` which directories are not as the parent has them.
+    """
 
     sources: Sequence[Source]
     host: str
@@ -42,6 +48,26 @@ class BackupRequest:
     dry_run: bool = False
     read_back: bool = True
     shrink_share: float = 0.5
+    since: Since | None = None
+    compare: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A backup that was taken, and what the next one can build upon."""
+
+    report: BackupReport
+    trail: Trail
+
+
+@dataclass(frozen=True, slots=True)
+class _Walked:
+    """What a walk found: the paths of missing sources, and the ids of the root tree."""
+
+    tally: Tally
+    missing: Sequence[str]
+    root: Sequence[str]
+    followed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +90,13 @@ def choose_parent(known: Sequence[NamedSnapshot], machine: str, sources: Sequenc
 def backup(
     repository: Repository, request: BackupRequest, world: Environment, *, cancel: CancelToken, monitor: Monitor
 ) -> BackupReport:
+    """See ``take``."""
+    return take(repository, request, world, cancel=cancel, monitor=monitor).report
+
+
+def take(
+    repository: Repository, request: BackupRequest, world: Environment, *, cancel: CancelToken, monitor: Monitor
+) -> Taken:
     """Save the sources. The caller holds the writer lock and has called ``repository.load``.
 
     Raises ``ConfigError`` for sources that cannot be saved together; ``DriveFailed`` or ``Cancelled``: nothing
@@ -77,29 +110,27 @@ def backup(
     parent = choose_parent(known, request.machine, [source.path for source in request.sources])
     monitor.phase("backup", files=parent.snapshot.counts.files if parent else 0)
     if request.dry_run:
-        walker = _walker(repository, parent, None, cancel, monitor)
-        suspicious = _judge_sources(request, parent, _walk(walker, request.sources)[0], walker.tally, monitor)
-        return _report(None, walker.tally, 0, world.elapsed_s() - began, suspicious=suspicious)
+        walked = _walk(repository, request, parent, None, cancel, monitor)
+        suspicious = _judge_sources(request, parent, walked.missing, walked.tally, monitor)
+        return _taken(None, walked, 0, world.elapsed_s() - began, suspicious=suspicious)
     packer = Packer(repository, world.entropy, read_back=request.read_back, cancel=cancel)
     try:
-        walker = _walker(repository, parent, packer, cancel, monitor)
-        missing, root = _walk(walker, request.sources)
+        walked = _walk(repository, request, parent, packer, cancel, monitor)
     except BaseException:
         packer.stop()
         raise
-    tally = walker.tally
-    suspicious = _judge_sources(request, parent, missing, tally, monitor)
+    suspicious = _judge_sources(request, parent, walked.missing, walked.tally, monitor)
     monitor.phase("commit")
     written = packer.finish()
     merge_index(repository, world.entropy)
-    if len(missing) == len(request.sources):
-        return _report(None, tally, written, world.elapsed_s() - began, suspicious=suspicious)
-    made = _snapshot(request, world, parent, tally, root, repository.list_names("index"), suspicious=suspicious)
+    if len(walked.missing) == len(request.sources):
+        return _taken(None, walked, written, world.elapsed_s() - began, suspicious=suspicious)
+    made = _snapshot(request, world, parent, walked, repository.list_names("index"), suspicious=suspicious)
     name, data = snapshots.seal(made, repository.keys, world.entropy(SALT_BYTES))
     write_file(repository.store, "snapshots", name, data)
     if request.read_back and not cancel.cancelled:
         read_back(repository.store, f"snapshots/{name}", len(data), bytearray(READ_BYTES))
-    return _report(name, tally, written + len(data), world.elapsed_s() - began, suspicious=suspicious)
+    return _taken(name, walked, written + len(data), world.elapsed_s() - began, suspicious=suspicious)
 
 
 def _check_sources(sources: Sequence[Source]) -> None:
@@ -120,28 +151,62 @@ def _check_sources(sources: Sequence[Source]) -> None:
                 )
 
 
-def _walk(walker: Walker, sources: Sequence[Source]) -> tuple[list[str], list[str]]:
-    """Paths of the sources that are missing, and the ids of the root tree."""
-    missing = [source.path for source in sources if not walker.add(source)]
-    return missing, walker.finish()
+def _walk(
+    repository: Repository,
+    request: BackupRequest,
+    parent: NamedSnapshot | None,
+    packer: Packer | None,
+    cancel: CancelToken,
+    monitor: Monitor,
+) -> _Walked:
+    """Walk all sources: where the journal allows it only what changed, else, or where that leads nowhere, all of it."""
+    since = request.since
+    if (
+        since is not None
+        and parent is not None
+        and since.snapshot == parent.id
+        and parent.snapshot.sources == tuple(source.path for source in request.sources)
+        and repository.has_all_of(parent.snapshot)
+    ):
+        reuse = Reuse(parent.snapshot, since, _trust_before_ns(parent))
+        try:
+            return _walk_once(repository, request, parent, packer, reuse, cancel, monitor)
+        except StartOver:
+            monitor.phase("backup", files=parent.snapshot.counts.files)
+    return _walk_once(repository, request, parent, packer, None, cancel, monitor)
+
+
+def _walk_once(
+    repository: Repository,
+    request: BackupRequest,
+    parent: NamedSnapshot | None,
+    packer: Packer | None,
+    reuse: Reuse | None,
+    cancel: CancelToken,
+    monitor: Monitor,
+) -> _Walked:
+    walker = _walker(repository, parent, packer, reuse, cancel, monitor, compare=request.compare)
+    missing = [source.path for source in request.sources if not walker.add(source)]
+    root = walker.finish()
+    return _Walked(walker.tally, missing, root, followed=reuse is not None)
 
 
 def _snapshot(
     request: BackupRequest,
     world: Environment,
     parent: NamedSnapshot | None,
-    tally: Tally,
-    root: Sequence[str],
+    walked: _Walked,
     index_files: Sequence[str],
     *,
     suspicious: bool,
 ) -> Snapshot:
+    tally = walked.tally
     return Snapshot(
         time=snapshots.format_time(request.started_at),
         host=request.host,
         machine=request.machine,
         sources=tuple(source.path for source in request.sources),
-        root=tuple(root),
+        root=tuple(walked.root),
         users=(parent.snapshot.users if parent else {}) | world.names.users(tally.uids),
         groups=(parent.snapshot.groups if parent else {}) | world.names.groups(tally.gids),
         counts=Counts(files=tally.files, dirs=tally.dirs, others=tally.others, bytes=tally.bytes),
@@ -155,16 +220,28 @@ def _snapshot(
     )
 
 
+def _trust_before_ns(parent: NamedSnapshot | None) -> int:
+    """A file that changed in the same tick of the clock in which it was read looks unchanged: files that changed after
+    the parent began, or just before, are read again (the kernel's clock ticks every 10 ms at most).
+    """
+    return int(parent.snapshot.taken_at.timestamp() * 1e9) - 20_000_000 if parent else 0
+
+
 def _walker(
-    repository: Repository, parent: NamedSnapshot | None, packer: Packer | None, cancel: CancelToken, monitor: Monitor
+    repository: Repository,
+    parent: NamedSnapshot | None,
+    packer: Packer | None,
+    reuse: Reuse | None,
+    cancel: CancelToken,
+    monitor: Monitor,
+    *,
+    compare: bool,
 ) -> Walker:
     """A walker that compares with the parent; without a packer it only looks."""
     tally = Tally()
     reader = BlobReader(repository)
     writer = TreeWriter(repository, packer) if packer else None
-    # A file that changed in the same tick of the clock in which it was read looks unchanged: files that changed after
-    # the parent began, or just before, are read again (the kernel's clock ticks every 10 ms at most).
-    trust_before_ns = int(parent.snapshot.taken_at.timestamp() * 1e9) - 20_000_000 if parent else 0
+    trust_before_ns = _trust_before_ns(parent)
     saver: Saver = DrySaver(tally)
     if packer and writer:
         saver = FileSaver(
@@ -184,12 +261,14 @@ def _walker(
         tally=tally,
         trust_before_ns=trust_before_ns,
         look_up_blobs=parent is None or not repository.has_all_of(parent.snapshot),
+        reuse=reuse,
+        compare=compare,
         cancel=cancel,
         monitor=monitor,
     )
     if parent is not None:
         # A damaged parent costs time, not correctness: what it cannot tell is read from the source.
-        walker.start_from(TreeReader(reader, lambda _: None), parent.snapshot.root)
+        walker.start_from(TreeReader(reader, reuse.problem if reuse else _overlook), parent.snapshot.root)
     return walker
 
 
@@ -237,8 +316,17 @@ def merge_index(repository: Repository, entropy: Entropy) -> None:
     repository.store.sync_directories(["index"])
 
 
-def _report(name: str | None, tally: Tally, written: int, duration_s: float, *, suspicious: bool) -> BackupReport:
-    return BackupReport(
+def _overlook(problem: Problem) -> None:
+    """What a damaged parent cannot tell is read from the source."""
+
+
+# What is wrong with these does not show in their directory when it changes, and is to be told each time.
+_RESTLESS_PROBLEMS = frozenset({"unreadable", "uncertain", "skipped", "metadata"})
+
+
+def _taken(name: str | None, walked: _Walked, written: int, duration_s: float, *, suspicious: bool) -> Taken:
+    tally = walked.tally
+    report = BackupReport(
         snapshot=name,
         files_new=tally.new,
         files_changed=tally.changed,
@@ -250,3 +338,5 @@ def _report(name: str | None, tally: Tally, written: int, duration_s: float, *, 
         suspicious=suspicious,
         problems=tuple(tally.problems),
     )
+    troubled = {problem.path for problem in tally.problems if problem.kind in _RESTLESS_PROBLEMS}
+    return Taken(report, Trail(frozenset(tally.restless | troubled), frozenset(tally.differing), walked.followed))

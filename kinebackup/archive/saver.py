@@ -7,6 +7,7 @@ import base64
 import os
 import stat as st
 import threading
+from collections import Counter
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -46,6 +47,9 @@ class Tally:
     uids: set[int] = field(default_factory=set)
     gids: set[int] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
+    dropped: Counter[str] = field(default_factory=Counter)  # by source: files that turned out to be unreadable late
+    restless: set[str] = field(default_factory=set)  # see ``changes.Trail``
+    differing: set[str] = field(default_factory=set)
 
 
 def encode_xattrs(values: dict[str, bytes]) -> dict[str, str] | None:
@@ -66,6 +70,7 @@ class FoundFile:
     entry: Entry
     old: Entry | None
     names: Set[str]
+    source: str
     doubt: str = ""  # why its content may be of no use, though it was read well
 
 
@@ -103,6 +108,7 @@ class DrySaver:
     def save(self, file: FoundFile) -> None:
         entry, old = file.entry, file.old
         tally = self._tally
+        file.node.entries.append(entry)
         tally.files += 1
         tally.bytes += entry.size
         if old is None or old.type != "file":
@@ -171,7 +177,7 @@ class FileSaver:
             return
         if old is not None and old.copied is not None and self._copy_is_current(file, old):
             node.entries.append(old)
-            node.copied.add(file.name)
+            self._note_copy(file)
             self._count(old, old, bytes_read=0)
             return
         if entry.link and self._take_from_twin(file):
@@ -231,9 +237,14 @@ class FileSaver:
             False  # where all turns out as before, the same tree has the same id and is not stored again
         )
 
+    def _note_copy(self, file: FoundFile) -> None:
+        """A database in use: its next change may show nowhere before the program closes it."""
+        file.node.copied.add(file.name)
+        self._tally.restless.add(os.path.dirname(file.path))
+
     def _save_copy(self, file: FoundFile, live: LiveCopy) -> None:
         """Read a database's copy instead of the file itself. The caller closes the file; the lane closes the copy."""
-        file.node.copied.add(file.name)
+        self._note_copy(file)
         file.entry.copied = live.copied
         self._append(file)
         try:
@@ -260,6 +271,8 @@ class FileSaver:
                 self._problem(
                     "unreadable", file.path, _("this file cannot be read ({reason})").format(reason=error.strerror)
                 )
+                with self._lock:
+                    self._tally.dropped[file.source] += 1
                 self._writer.arrived(file.node, file.entry, drop=True)
             else:
                 self._writer.arrived(file.node, file.entry)
@@ -278,6 +291,7 @@ class FileSaver:
         content = reader.read(fd, lane)
         if not content.steady and directory and (live := directory.live_copy(file.name)):
             file.entry.copied = live.copied
+            self._tally.restless.add(os.path.dirname(file.path))
             file.doubt = ""
             try:
                 content = reader.read(live.fd, lane)

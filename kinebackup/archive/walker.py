@@ -1,35 +1,39 @@
 """Walks the sources beside the parent snapshot's trees, and decides for each name: as before, or to be read.
 
-Owns: the comparison, entries, the counts of a run. Does not know: how bytes are read (``saver``) or trees written
+Owns: the comparison, the counts of a run. Does not know: how bytes are read (``saver``) or trees written
 (``tree_writer``).
 
 This loop runs once for each name of the practice, so it is written for speed: a name that did not change costs one
 ``lstat``, one dictionary look-up and a few comparisons.
 """
 
-import os
 import stat as st
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kinebackup.archive import tree
+from kinebackup.archive.changes import EVERYTHING, Touched
+from kinebackup.archive.found_entry import entry_of, looks_like, same_but_for_tree
 from kinebackup.archive.repository import Repository
+from kinebackup.archive.reuse import Reuse, StartOver
 from kinebackup.archive.saver import FoundFile, Saver, Tally, encode_xattrs
 from kinebackup.archive.source import Found, Source, SourceDirectory
 from kinebackup.archive.tree import Entry
+from kinebackup.archive.tree_counts import TreeCounts
 from kinebackup.archive.tree_writer import Node, TreeWriter
 from kinebackup.archive.trees import TreeReader
 from kinebackup.i18n import _
 from kinebackup.model import CancelToken, Monitor, Problem, ProblemKind
 
-_TYPES: dict[int, tree.EntryType] = {
-    st.S_IFREG: "file",
-    st.S_IFDIR: "dir",
-    st.S_IFLNK: "symlink",
-    st.S_IFIFO: "fifo",
-    st.S_IFCHR: "char",
-    st.S_IFBLK: "block",
-}
+
+@dataclass(slots=True, eq=False)
+class _Below:
+    """A subdirectory that is to be entered."""
+
+    found: Found
+    entry: Entry
+    old: Entry | None
+    touched: Touched
 
 
 @dataclass(slots=True, eq=False)
@@ -40,34 +44,8 @@ class _Open:
     path: str
     node: Node
     old: dict[str, Entry]
-    todo: list[tuple[Found, Entry, Entry | None]]
-
-
-def entry_of(found: Found) -> Entry:
-    """The entry of a name as ``lstat`` shows it, without content. A socket has none: ``KeyError``."""
-    stat = found.stat
-    mode = stat.st_mode
-    kind = _TYPES[st.S_IFMT(mode)]
-    entry = Entry(
-        type=kind,
-        mode=st.S_IMODE(mode),
-        uid=stat.st_uid,
-        gid=stat.st_gid,
-        mtime=tree.bounded_time(stat.st_mtime_ns),
-        ctime=tree.bounded_time(stat.st_ctime_ns),
-        inode=stat.st_ino,
-    )
-    if found.name.isascii():
-        entry.name = found.name
-    else:
-        entry.name, entry.rawname = tree.encode_text(found.name)
-    if kind == "file":
-        entry.size = stat.st_size
-    elif kind in ("char", "block"):
-        entry.device = (os.major(stat.st_rdev), os.minor(stat.st_rdev))
-    if stat.st_nlink > 1 and kind != "dir":
-        entry.link = f"{stat.st_dev:x}:{stat.st_ino:x}"
-    return entry
+    touched: Touched = EVERYTHING
+    todo: list[_Below] = field(default_factory=list)
 
 
 class Walker:
@@ -82,18 +60,25 @@ class Walker:
         tally: Tally,
         trust_before_ns: int,
         look_up_blobs: bool,
+        reuse: Reuse | None = None,
+        compare: bool = False,
         cancel: CancelToken,
         monitor: Monitor,
     ) -> None:
         """``writer`` None: a dry run. Files of the parent that changed at ``trust_before_ns`` or later are read again.
 
-        ``look_up_blobs``: an unchanged file is kept only if each of its blobs is found in the index.
+        ``look_up_blobs``: an unchanged file is kept only if each of its blobs is found in the index. ``reuse``: take
+        over what the journal says is as before; the walk may then raise ``StartOver``. ``compare``: tell which
+        directories are not as before.
         """
         self._index = repository.index
         self._saver = saver
         self._writer = writer
         self._trust_before_ns = trust_before_ns
         self._look_up_blobs = look_up_blobs
+        self._reuse = reuse
+        self._comparing = compare
+        self._source = ""
         self._cancel = cancel
         self._monitor = monitor
         self._trees: TreeReader | None = None
@@ -124,11 +109,16 @@ class Walker:
             ancestors = source.ancestors()
             directory = source.open_root()
         except OSError:
+            if self._reuse:
+                raise StartOver from None
             return False
         before = self._found
+        self._source = source.path
+        if self._reuse:
+            self._reuse.begin_source()
         is_folder = st.S_ISDIR(ancestors[-1].stat.st_mode)
         try:
-            here = self._start(directory, ancestors, is_folder=is_folder)
+            here = self._start(source, directory, ancestors, is_folder=is_folder)
         except BaseException:
             directory.close()
             raise
@@ -136,22 +126,28 @@ class Walker:
             self._descend(here)
         else:
             self._add_file(here, ancestors[-1])
-        self.tally.files_by_source[source.path] = self._found - before
+        taken_over = self._reuse.files_taken_over(source.path) if self._reuse else 0
+        self.tally.files_by_source[source.path] = self._found - before + taken_over
         return True
 
-    def _start(self, directory: SourceDirectory, ancestors: Sequence[Found], *, is_folder: bool) -> _Open:
+    def _start(
+        self, origin: Source, directory: SourceDirectory, ancestors: Sequence[Found], *, is_folder: bool
+    ) -> _Open:
         """The source itself or, where it is one file, the directory that it lies in."""
         node, old, path = self._follow(ancestors[:-1])
         if not is_folder:
-            return _Open(directory, path, node, old, [])
+            return _Open(directory, path, node, old)
         source = ancestors[-1]
         path += f"/{source.name}"
+        touched = EVERYTHING
+        if self._reuse:
+            touched = self._reuse.of_root(origin.path, source.stat, old.get(source.name))
         entry = entry_of(source)
         entry.xattrs = self._folder_xattrs(directory, path)
         below = self._node(entry, old.get(source.name))
         node.entries.append(entry)
         node.children.append((below, below.old_tree))
-        return _Open(directory, path, below, self._old_entries(below.old_tree, path.strip("/")), [])
+        return _Open(directory, path, below, self._old_entries(below.old_tree, path.strip("/")), touched)
 
     def _folder_xattrs(self, directory: SourceDirectory, path: str) -> dict[str, str] | None:
         try:
@@ -185,6 +181,8 @@ class Walker:
         try:
             names = {item.name for item in here.directory.entries()}
             self._compare(here, [found], names)
+            if self._reuse and (old := here.old.get(found.name)):
+                self._reuse.replace([old])
         except OSError as error:
             self.problem(
                 "unreadable",
@@ -203,7 +201,20 @@ class Walker:
                 self._writer.close(node)
         if self._writer:
             self._writer.finish()
+        for source, lost in self.tally.dropped.items():
+            self.tally.files_by_source[source] -= lost
+        if self._reuse:
+            self._take_over(self._reuse.taken_over())
         return list(self._root.entry.tree)
+
+    def _take_over(self, counts: TreeCounts) -> None:
+        tally = self.tally
+        tally.files += counts.files
+        tally.unmodified += counts.files
+        tally.dirs += counts.dirs
+        tally.others += counts.others
+        tally.bytes += counts.bytes
+        self._monitor.advance(files=counts.files)
 
     @staticmethod
     def _node(entry: Entry, old: Entry | None) -> Node:
@@ -223,7 +234,7 @@ class Walker:
                     if self._writer:
                         self._writer.close(here.node)
                     continue
-                below = self._enter(here, *here.todo.pop())
+                below = self._enter(here, here.todo.pop())
                 if below is not None:
                     stack.append(below)
                     self._list(below)
@@ -241,18 +252,22 @@ class Walker:
                 "unreadable", here.path, _("this folder cannot be listed ({reason})").format(reason=error.strerror)
             )
             here.node.reusable = False
+            self._count_lost(here.node.old_tree, here.path)
             return
         here.node.old_count = len(here.old)
         names = {item.name for item in found}
         self._compare(here, found, names)
         here.todo.reverse()
         self._count_removed(here, names)
+        if self._reuse:
+            self._reuse.replace(here.old.values())
 
     def _compare(self, here: _Open, found: Sequence[Found], names: Set[str]) -> None:
         """Fill the node's entries; the hot loop."""
         entries, old_entries = here.node.entries, here.old
         trust_before, sound = self._trust_before_ns, not self._look_up_blobs
         files = size = 0
+        links: list[str] = []
         changed: list[tuple[Found, Entry | None]] = []
         for item in found:
             stat = item.stat
@@ -273,11 +288,15 @@ class Walker:
                 entries.append(old)
                 files += 1
                 size += old.size
+                if old.link:
+                    links.append(old.link)
                 continue
             changed.append((item, old))
         self._visit_all(here, changed, names)
         if files and changed:
             here.node.entries.sort(key=tree.name_key)
+        if links:
+            self._meet_links(here, links)
         self._found += files
         tally = self.tally
         tally.files += files
@@ -303,6 +322,18 @@ class Walker:
 
     def _visit(self, here: _Open, item: Found, old: Entry | None, names: Set[str]) -> None:
         """A name that is not simply as before."""
+        touched = EVERYTHING
+        if st.S_ISDIR(item.stat.st_mode):
+            if self._reuse and not here.directory.crosses_mount(item.stat):
+                way = self._reuse.of_directory(here.touched, item.name, item.stat, old)
+                if way is None:
+                    assert old is not None
+                    here.node.entries.append(old)
+                    self.tally.dirs += 1
+                    return
+                touched = way
+        elif old is not None and old.type == "dir":
+            self._count_removed_tree(old, f"{here.path}/{item.name}")
         path = f"{here.path}/{item.name}"
         if st.S_ISSOCK(item.stat.st_mode):
             self.problem("skipped", path, _("a socket has no content to save"))
@@ -310,10 +341,17 @@ class Walker:
         entry = entry_of(item)
         self.tally.uids.add(entry.uid)
         self.tally.gids.add(entry.gid)
+        if entry.link:
+            self._meet_links(here, [entry.link])
+            if self._reuse:
+                self._reuse.changed_link(entry.link, item.stat.st_nlink)
+        if self._comparing and entry.type != "dir" and (old is None or not looks_like(entry, old)):
+            self.tally.differing.add(here.path)
         try:
             if entry.type == "file":
-                self._saver.save(FoundFile(here.directory, here.node, item.name, path, entry, old, names))
-                self._found += 1
+                held = len(here.node.entries)
+                self._saver.save(FoundFile(here.directory, here.node, item.name, path, entry, old, names, self._source))
+                self._found += len(here.node.entries) - held
                 return
             self._describe(here, item, entry, old)
         except FileNotFoundError:
@@ -324,7 +362,7 @@ class Walker:
         here.node.entries.append(entry)
         if entry.type == "dir":
             self.tally.dirs += 1
-            here.todo.append((item, entry, old))
+            here.todo.append(_Below(item, entry, old, touched))
         else:
             self.tally.others += 1
             here.node.reusable = here.node.reusable and entry == old
@@ -338,14 +376,16 @@ class Walker:
         elif entry.type != "dir":
             entry.xattrs = encode_xattrs(here.directory.xattrs(item.name, None))
 
-    def _enter(self, here: _Open, item: Found, entry: Entry, old: Entry | None) -> _Open | None:
+    def _enter(self, here: _Open, below: _Below) -> _Open | None:
         """Open a subdirectory; None where it is not entered."""
+        item, entry, old = below.found, below.entry, below.old
         path = f"{here.path}/{item.name}"
         node = self._node(entry, old)
         here.node.children.append((node, node.old_tree))
         if here.directory.crosses_mount(item.stat):
             self.problem("skipped", path, _("another file system begins here; it is not saved"))
             here.node.reusable = False  # seldom, and not worth a comparison
+            self._count_lost(node.old_tree, path)
             return None
         old_below = self._old_entries(node.old_tree, path.strip("/"))  # before anything is open: the drive may fail
         try:
@@ -354,38 +394,54 @@ class Walker:
             here.node.entries = [known for known in here.node.entries if known is not entry]
             here.node.reusable = False
             self.tally.dirs -= 1
+            self._count_lost(node.old_tree, path)
             return None
         except OSError as error:
             self.problem("unreadable", path, _("this folder cannot be opened ({reason})").format(reason=error.strerror))
             here.node.reusable = False
+            self._count_lost(node.old_tree, path)
             return None
         if old is None or old.ctime != entry.ctime or entry.ctime >= self._trust_before_ns:
             entry.xattrs = self._folder_xattrs(directory, path)
-        if old is None or not _same_but_for_tree(entry, old):
+        if old is None or not same_but_for_tree(entry, old):
             here.node.reusable = False
-        return _Open(directory, path, node, old_below, [])
+            if self._comparing:
+                self.tally.differing.add(path)
+        return _Open(directory, path, node, old_below, below.touched)
+
+    def _meet_links(self, here: _Open, links: Sequence[str]) -> None:
+        """Names of files that have several. What happens to such a file can show in the directory of another name."""
+        self.tally.restless.add(here.path)
+        if self._reuse:
+            for link in links:
+                self._reuse.met_link(link)
 
     def _count_removed(self, here: _Open, present: set[str]) -> None:
         for name in here.old.keys() - present:
+            if self._comparing:
+                self.tally.differing.add(here.path)
             old = here.old[name]
             if old.type == "file":
                 self.tally.removed += 1
-            elif old.type == "dir" and self._trees is not None:
-                below = self._trees.walk(old.tree, f"{here.path}/{name}".strip("/"))
-                self.tally.removed += sum(visited.entry.type == "file" for visited in below)
+            elif old.type == "dir":
+                self._count_removed_tree(old, f"{here.path}/{name}")
+
+    def _count_removed_tree(self, old: Entry, path: str) -> None:
+        counts = self._counts_below(old.tree, path)
+        self.tally.removed += counts.files
+        if self._reuse:
+            self._reuse.replace_counts(counts)
+
+    def _count_lost(self, ids: Sequence[str], path: str) -> None:
+        """A directory that the parent has, and that is not entered this time."""
+        if self._reuse:
+            self._reuse.replace_counts(self._counts_below(ids, path))
+
+    def _counts_below(self, ids: Sequence[str], path: str) -> TreeCounts:
+        if self._trees is None:
+            return TreeCounts()
+        return TreeCounts.of(visited.entry for visited in self._trees.walk(ids, path.strip("/")))
 
 
 def _virtual_root() -> Node:
     return Node(Entry(type="dir", mode=0o755, mtime=0, ctime=0), reusable=False)
-
-
-def _same_but_for_tree(a: Entry, b: Entry) -> bool:
-    return (a.mode, a.uid, a.gid, a.mtime, a.ctime, a.inode, a.xattrs) == (
-        b.mode,
-        b.uid,
-        b.gid,
-        b.mtime,
-        b.ctime,
-        b.inode,
-        b.xattrs,
-    )

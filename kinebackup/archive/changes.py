@@ -1,0 +1,89 @@
+"""What may have changed since a snapshot, as the journal of the sources tells it.
+
+Owns: the form in which it is told, and what a backup that follows it leaves to be known. Does not know: how changes are
+noticed, or what a backup makes of them.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+
+class Touched:
+    """A directory that has to be looked at: something in it, or further below, may have changed.
+
+    ``below``: the subdirectories for which that holds as well. ``whole``: it holds for all that lies below.
+    """
+
+    __slots__ = ("below", "whole")
+
+    def __init__(self, *, whole: bool = False) -> None:
+        self.below: dict[str, Touched] = {}
+        self.whole = whole
+
+
+EVERYTHING: Final = Touched(whole=True)
+
+
+class Changes:
+    """Directories in which something may have changed, for each source that was watched without a gap.
+
+    A directory that is not touched is as it was. Paths are absolute, as Python's file functions take them.
+    """
+
+    def __init__(self, sources: Iterable[str]) -> None:
+        self._roots = {path: Touched() for path in sources}
+
+    def of_source(self, path: str) -> Touched | None:
+        """What to look at in a source; None where nothing is known of it."""
+        return self._roots.get(path)
+
+    def touch(self, path: str, *, whole: bool = False) -> None:
+        """Something in that directory may have changed. What lies in no source is of no interest."""
+        for source, here in self._roots.items():
+            if path == source or path.startswith(f"{source}/"):
+                for name in path[len(source) :].split("/"):
+                    if name:
+                        here = here.below.setdefault(name, Touched())
+                here.whole = here.whole or whole
+
+    def covers(self, path: str) -> bool:
+        """Whether a backup that follows this record looks into that directory."""
+        for source, here in self._roots.items():
+            if path == source or path.startswith(f"{source}/"):
+                return _leads_to(here, path[len(source) :].split("/"))
+        return False
+
+
+def _leads_to(here: Touched, names: Iterable[str]) -> bool:
+    for name in names:
+        if here.whole:
+            return True
+        if name:
+            below = here.below.get(name)
+            if below is None:
+                return False
+            here = below
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """What may have changed since one snapshot: of the same drive, and since before its walk began."""
+
+    snapshot: str
+    changes: Changes
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """What a backup leaves for the next one that follows the journal.
+
+    ``restless``: directories that the next one has to look at whatever the journal says, as what happens to hard links,
+    databases and files with problems does not always show in their directory. ``differing``: directories that were not
+    as the parent snapshot has them, where that was asked for. ``followed``: whether it relied on the journal.
+    """
+
+    restless: frozenset[str] = field(default_factory=frozenset)
+    differing: frozenset[str] = field(default_factory=frozenset)
+    followed: bool = False
