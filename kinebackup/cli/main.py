@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "prune": ("kinebackup.cli.backups", "prune"),
     "key": ("kinebackup.cli.keys", "key"),
     "daemon": ("kinebackup.cli.daemon", "daemon"),
+    "agent": ("kinebackup.cli.agent", "agent"),
     "completion": ("kinebackup.cli.completion", "completion"),
     "demo": ("kinebackup.cli.demo", "demo"),
 }
@@ -63,6 +64,7 @@ def _summaries() -> dict[str, str]:
         "prune": _("Remove old backups that need not be kept."),
         "key": _("Manage passphrases and recovery codes."),
         "daemon": _("Run in the background (systemd starts it)."),
+        "agent": _("Show the daemon's notices on the desktop (the session starts it)."),
         "completion": _("Print what makes a shell complete the commands."),
         "demo": _("Play the whole job on invented files."),
     }
