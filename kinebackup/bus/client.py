@@ -3,12 +3,11 @@
 Owns: one connection to the system bus, and the daemon's answers as values and errors. Does not know: the daemon itself,
 what is done with its answers, or how they are shown.
 
-Two ways in: ``DaemonClient`` in an event loop, for who listens; ``daemon_is_running`` and ``tell_daemon_to_reload`` for
-a command that asks once. The library of the bus is imported when there is a bus only: most commands need none.
+For who listens, in an event loop; a command that asks once finds what it needs in once.py. The library of the bus is
+imported when there is a bus only: most commands need none.
 """
 
 import asyncio
-import os
 from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -38,8 +37,6 @@ if TYPE_CHECKING:
 
 _BUS: Final = "org.freedesktop.DBus"
 _BUS_PATH: Final = "/org/freedesktop/DBus"
-_USUAL_SOCKET: Final = "/run/dbus/system_bus_socket"
-_GLANCE_S: Final = 0.1
 _ANSWER_S: Final = 10.0
 _PERSON_S: Final = 150.0  # somebody may be asked for a password first
 
@@ -285,55 +282,6 @@ class DaemonClient:
                 self._hearer.progressed(decode_progress(body))
             case "JobEnded", _:
                 self._hearer.job_ended(decode_job_end(body))
-
-
-def daemon_is_running(address: str | None = None) -> bool:
-    """A glance at the bus: at once False where there is none, and never longer than a tenth of a second."""
-    if not _bus_may_be_there(address):
-        return False
-    try:
-        return asyncio.run(asyncio.wait_for(_glance(address), _GLANCE_S))
-    except (TimeoutError, DaemonAbsent):
-        return False
-
-
-def tell_daemon_to_reload(address: str | None = None) -> None:
-    """The drives or the configuration changed. Where no daemon runs, or it does not listen, nothing is lost by it."""
-    if not _bus_may_be_there(address):
-        return
-    try:
-        asyncio.run(asyncio.wait_for(_reload(address), _ANSWER_S))
-    except (TimeoutError, KineError):
-        return
-
-
-def _bus_may_be_there(address: str | None) -> bool:
-    """Whether it is worth importing the library of the bus."""
-    named = address or os.environ.get("DBUS_SYSTEM_BUS_ADDRESS", "")
-    if not named:
-        return os.path.exists(_USUAL_SOCKET)
-    if named.startswith("unix:path=") and ";" not in named:
-        return os.path.exists(named.removeprefix("unix:path=").split(",")[0])
-    return True
-
-
-async def _glance(address: str | None) -> bool:
-    client = DaemonClient(address=address, interactive=False)
-    await client.connect()
-    try:
-        return client.running
-    finally:
-        await client.close()
-
-
-async def _reload(address: str | None) -> None:
-    client = DaemonClient(address=address, interactive=False)
-    await client.connect()
-    try:
-        if client.running:
-            await client.reload()
-    finally:
-        await client.close()
 
 
 def _text(body: list[Any]) -> str:

@@ -5,6 +5,7 @@ Owns: the commands and their words. Does not know: how a backup is made, or whic
 
 import click
 
+from kinebackup.cli.live import goes_by_daemon, no_daemon_option, say_ending, work
 from kinebackup.cli.reading import drive_option
 from kinebackup.cli.session import Session, pass_session
 from kinebackup.cli.words import duration_text, size_text
@@ -22,8 +23,11 @@ from kinebackup.wiring import make_sources
 @drive_option
 @click.option("--dry-run", is_flag=True, help=_("Only say what would be saved; write nothing."))
 @click.option("--accept-shrink", is_flag=True, help=_("Confirm that a source was meant to lose its files."))
+@no_daemon_option
 @pass_session
-def backup(session: Session, /, drive: str | None, dry_run: bool, accept_shrink: bool) -> int:
+def backup(session: Session, /, drive: str | None, dry_run: bool, accept_shrink: bool, no_daemon: bool) -> int:
+    if not (dry_run or accept_shrink or no_daemon) and goes_by_daemon(session, drive):
+        return _by_daemon(session, drive)
     config, practice, world = session.config, session.practice, session.world
     wish = BackupWish(
         sources=make_sources(config, world), options=config.backup, accept_shrink=accept_shrink, dry_run=dry_run
@@ -39,11 +43,26 @@ def backup(session: Session, /, drive: str | None, dry_run: bool, accept_shrink:
     return ExitCode.PROBLEMS if counting(report.problems) else ExitCode.OK
 
 
+def _by_daemon(session: Session, drive: str | None) -> int:
+    done = work(session, "backup", drive)
+    if done is None:
+        return ExitCode.CANCELLED
+    report = done.report
+    if not isinstance(report, BackupReport):
+        return say_ending(session, done, "backup")
+    session.output.result(
+        report, lambda: _backup_text(report, done.label, dry_run=False, simulated=False, goes_on=True)
+    )
+    session.output.problems(report.problems)
+    return ExitCode.PROBLEMS if counting(report.problems) else ExitCode.OK
+
+
 def _is_simulated(record: object) -> bool:
     return bool(getattr(record, "simulated", False))
 
 
-def _backup_text(report: BackupReport, label: str, *, dry_run: bool, simulated: bool) -> str:
+def _backup_text(report: BackupReport, label: str, *, dry_run: bool, simulated: bool, goes_on: bool = False) -> str:
+    """``goes_on``: the daemon has the drive still, checks what was written, and says when it may be unplugged."""
     if dry_run:
         first = _("Dry run, nothing was written. To be saved on the drive {label}:")
     elif report.snapshot is None:
@@ -70,7 +89,9 @@ def _backup_text(report: BackupReport, label: str, *, dry_run: bool, simulated: 
     count = counting(report.problems)
     if count:
         lines.append(ngettext("  {count} problem", "  {count} problems", count).format(count=count))
-    if report.snapshot and not simulated:
+    if goes_on:
+        lines.append(_("The drive is being checked. Leave it plugged in until KineBackup says that you can unplug it."))
+    elif report.snapshot and not simulated:
         lines.append(_("Everything is on the drive. Eject it in the file manager before you unplug it."))
     return "\n".join(lines)
 

@@ -11,6 +11,7 @@ import click
 
 from kinebackup.archive.keyring import SlotKind, kind_text
 from kinebackup.archive.verify import Budget
+from kinebackup.cli.live import goes_by_daemon, no_daemon_option, say_ending, work
 from kinebackup.cli.reading import drive_option, secret_options
 from kinebackup.cli.session import Session, pass_session, secret_from
 from kinebackup.cli.words import duration_text, files_text, size_text
@@ -112,12 +113,23 @@ def _verify_text(report: VerifyReport) -> str:
 @click.option("--all", "everything", is_flag=True, help=_("All files of the newest backup."))
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help=_("Choose the same files as an earlier test."))
 @secret_options
+@no_daemon_option
 @pass_session
 def restore_test(
-    session: Session, /, drive: str | None, count: int | None, everything: bool, seed: int | None, **files: Any
+    session: Session,
+    /,
+    drive: str | None,
+    count: int | None,
+    everything: bool,
+    seed: int | None,
+    no_daemon: bool,
+    **files: Any,
 ) -> int:
     if everything and count is not None:
         raise ConfigError(_("--all and --files contradict each other"), _("leave one of the two options out"))
+    as_usual = not (count or everything or no_daemon or any(files.values())) and seed is None
+    if as_usual and goes_by_daemon(session, drive):
+        return _restore_test_by_daemon(session, drive)
     secret = secret_from(files["passphrase_file"], files["recovery_code_file"])
     practice = _practice_for(session, drive, has_secret=secret is not None)
     config = session.config if practice else Config(default_paths(os.environ, session.world.is_root))
@@ -135,6 +147,18 @@ def restore_test(
         cancel=session.cancel,
         monitor=session.output.monitor(),
     )
+    session.output.result(report, lambda: _restore_test_text(report))
+    session.output.problems(report.problems)
+    return ExitCode.OK if report.result == "ok" else ExitCode.CHECK_FAILED
+
+
+def _restore_test_by_daemon(session: Session, drive: str | None) -> int:
+    done = work(session, "restore-test", drive)
+    if done is None:
+        return ExitCode.CANCELLED
+    report = done.report
+    if not isinstance(report, RestoreTestReport):
+        return say_ending(session, done, "restore-test")
     session.output.result(report, lambda: _restore_test_text(report))
     session.output.problems(report.problems)
     return ExitCode.OK if report.result == "ok" else ExitCode.CHECK_FAILED

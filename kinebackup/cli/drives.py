@@ -1,4 +1,4 @@
-"""``kinebackup drive``: enroll, list, repair, forget.
+"""``kinebackup drive``: enroll, list, repair, forget; eject.py has the one that asks the daemon.
 
 Owns: the commands and their words. Does not know: how a drive is judged or prepared.
 """
@@ -6,6 +6,7 @@ Owns: the commands and their words. Does not know: how a drive is judged or prep
 import click
 
 from kinebackup.cli.asking import confirm
+from kinebackup.cli.eject import eject
 from kinebackup.cli.overview import drive_rows
 from kinebackup.cli.session import Session, pass_session
 from kinebackup.errors import ConfigError
@@ -136,3 +137,6 @@ def forget(session: Session, /, label: str, yes: bool) -> None:
     session.output.result(
         {"forgotten": record.label}, lambda: _("The drive {label} is forgotten.").format(label=record.label)
     )
+
+
+drive.add_command(eject)

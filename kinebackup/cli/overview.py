@@ -3,6 +3,7 @@
 Owns: its columns and words. Does not know: where the facts come from.
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import tzinfo
 
 from kinebackup.cli.tables import columns
@@ -14,7 +15,12 @@ from kinebackup.policy.rotation import Freshness
 
 def drive_rows(found: Overview, zone: tzinfo) -> str:
     """One line for each drive below a heading; empty where there is none."""
-    if not found.drives:
+    return rows_of(found.drives, zone, {})
+
+
+def rows_of(drives: Sequence[DriveOverview], zone: tzinfo, phases: Mapping[str, str]) -> str:
+    """The same, with what the daemon does with each drive: labels and phases (``daemon.states.Phase``)."""
+    if not drives:
         return ""
     head = (
         _("Drive"),
@@ -25,19 +31,38 @@ def drive_rows(found: Overview, zone: tzinfo) -> str:
         _("Last restore test"),
         "",
     )
-    return columns([head, *(_row(drive, zone) for drive in found.drives)])
+    return columns([head, *(_row(drive, zone, phases.get(drive.label, "")) for drive in drives)])
 
 
-def _row(drive: DriveOverview, zone: tzinfo) -> tuple[str, ...]:
+def _row(drive: DriveOverview, zone: tzinfo, phase: str) -> tuple[str, ...]:
     return (
         drive.label,
         {"cabinet": _("practice"), "domicile": _("home")}[drive.place],
-        _("plugged in") if drive.present else _("away"),
+        _phase_text(phase) or (_("plugged in") if drive.present else _("away")),
         time_text(drive.last_backup, zone),
         time_text(drive.last_verify, zone),
         time_text(drive.last_restore_test, zone),
         " · ".join(_remarks(drive)),
     )
+
+
+def _phase_text(phase: str) -> str:
+    """Empty for a phase that says no more than that the drive is here or away."""
+    texts = {
+        "mounting": _("being opened"),
+        "authenticating": _("being opened"),
+        "backing up": _("backup running"),
+        "verifying": _("being checked"),
+        "testing": _("restore test running"),
+        "pruning": _("being tidied up"),
+        "stopping": _("being finished"),
+        "unmounting": _("being finished"),
+        "powering off": _("being finished"),
+        "stuck": _("in use, do not unplug"),
+        "safe to unplug": _("can be unplugged"),
+        "refused": _("refused"),
+    }
+    return texts.get(phase, "")
 
 
 def _remarks(drive: DriveOverview) -> list[str]:

@@ -70,6 +70,13 @@ class Session:
         return practice
 
 
+def is_about_this_computer(session: Session) -> bool:
+    """Whether the practice that the daemon knows is meant, and not one that this user has made for themselves."""
+    if session.config_path is not None or os.environ.get("KINEBACKUP_CONFIG"):
+        return False
+    return session.world.is_root or not default_path(os.environ, is_root=False).exists()
+
+
 def secret_from(passphrase_file: str | None, code_file: str | None) -> "Secret | None":
     """The secret in one of two files: its first line. None where neither is given."""
     from kinebackup.archive.keyring import Passphrase, RecoveryCode

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from kinebackup.archive.keyring import Secret
-from kinebackup.bus.client import tell_daemon_to_reload
+from kinebackup.bus.once import tell_daemon_to_reload
 from kinebackup.cli.asking import ask_new_passphrase, ask_secret
 from kinebackup.cli.session import Session, new_passphrase_from, pass_session, secret_from
 from kinebackup.errors import ConfigError

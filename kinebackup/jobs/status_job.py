@@ -6,7 +6,7 @@ shown.
 No drive is opened and no key is read: the answer must come at once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -57,8 +57,11 @@ class Overview:
     drives: tuple[DriveOverview, ...]
 
 
-def overview(config: Config, world: World) -> Overview:
-    """Raises ``NotFound`` where this computer is not set up."""
+def overview(config: Config, world: World, *, plugged_in: Container[str] = ()) -> Overview:
+    """``plugged_in``: labels of drives that the daemon sees; it mounts them for itself alone.
+
+    Raises ``NotFound`` where this computer is not set up.
+    """
     with StateDb(config.paths.state) as state:
         if not state.exists:
             raise NotFound(
@@ -66,7 +69,9 @@ def overview(config: Config, world: World) -> Overview:
                 _("run: kinebackup init; or, with a drive that already has backups: kinebackup init --join DRIVE"),
             )
         known = [(record, folder_of(record, world.system), _facts(record, state)) for record in state.drives()]
-    facts = [replace(found, present=folder is not None) for _record, folder, found in known]
+    facts = [
+        replace(found, present=folder is not None or record.label in plugged_in) for record, folder, found in known
+    ]
     assessment = assess(facts, config.rotation, now=world.now())
     judged = {status.label: status for status in assessment.drives}
     return Overview(
@@ -76,7 +81,7 @@ def overview(config: Config, world: World) -> Overview:
                 label=record.label,
                 place=record.place,
                 simulated=record.simulated,
-                present=folder is not None,
+                present=folder is not None or record.label in plugged_in,
                 folder=folder,
                 freshness=judged[record.label].freshness,
                 backup_days=judged[record.label].backup_days,
