@@ -12,9 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from dbus_fast import DBusFastError, Message, MessageType, NameFlag, RequestNameReply, Variant
+from dbus_fast import Message, MessageFlag, MessageType, NameFlag, RequestNameReply, Variant
 from dbus_fast.aio import MessageBus
 
+from kinebackup.bus.connection import CONNECTION_ERRORS, PATIENCE_S, connect, disconnect, until_disconnected
 from kinebackup.desktop.appearance import Appearance, Capabilities
 from kinebackup.desktop.heard import Closed, Heard, Pressed, ServerCame
 from kinebackup.errors import KineError, Locked
@@ -28,7 +29,6 @@ _BUS_PATH: Final = "/org/freedesktop/DBus"
 _SERVER: Final = "org.freedesktop.Notifications"
 _SERVER_PATH: Final = "/org/freedesktop/Notifications"
 _APP: Final = "KineBackup"
-_ANSWER_S: Final = 10.0
 
 
 class AgentRuns(Locked):
@@ -60,14 +60,12 @@ class Notifications:
     async def open(self) -> None:
         """Raises ``KineError`` without a session's bus, ``AgentRuns`` where another agent was earlier."""
         try:
-            bus = MessageBus(bus_address=self._address, auth_timeout=_ANSWER_S)
-            await asyncio.wait_for(bus.connect(), _ANSWER_S)
-            self._bus = bus
+            bus = self._bus = await connect(self._address)
             bus.add_message_handler(self._handle)
             await self._match(f"type='signal',sender='{_BUS}',member='NameOwnerChanged',arg0='{_SERVER}'")
             await self._match(f"type='signal',sender='{_SERVER}',interface='{_SERVER}'")
-            reply = await asyncio.wait_for(bus.request_name(AGENT_NAME, NameFlag.DO_NOT_QUEUE), _ANSWER_S)
-        except (OSError, EOFError, TimeoutError, DBusFastError, ServerAbsent) as error:
+            reply = await asyncio.wait_for(bus.request_name(AGENT_NAME, NameFlag.DO_NOT_QUEUE), PATIENCE_S)
+        except (*CONNECTION_ERRORS, ServerAbsent) as error:
             await self.close()
             raise KineError(
                 _("there is no desktop session to show notifications in ({reason})").format(reason=error),
@@ -91,17 +89,13 @@ class Notifications:
     async def until_lost(self) -> None:
         """Returns when the session's bus is gone: the person has left."""
         if self._bus is not None:
-            await _until_disconnected(self._bus)
+            await until_disconnected(self._bus)
 
     async def close(self) -> None:
         """End the connection."""
         bus, self._bus = self._bus, None
-        if bus is None:
-            return
-        if bus.connected:
-            bus.disconnect()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(_until_disconnected(bus), _ANSWER_S)
+        if bus is not None:
+            await disconnect(bus)
 
     async def capabilities(self) -> Capabilities:
         """Of the server that is there now; the bus starts one where it can. Raises ``ServerAbsent``."""
@@ -140,7 +134,6 @@ class Notifications:
     async def _call_server(
         self, member: str, signature: str = "", body: list[Any] | None = None, *, start: bool = True
     ) -> Message:
-        from dbus_fast import MessageFlag
 
         return await self._call(
             Message(
@@ -165,8 +158,8 @@ class Notifications:
         if self._bus is None or not self._bus.connected:
             raise ServerAbsent("the session's bus is gone")
         try:
-            reply = await asyncio.wait_for(self._bus.call(message), _ANSWER_S)
-        except (OSError, EOFError, TimeoutError, DBusFastError) as error:
+            reply = await asyncio.wait_for(self._bus.call(message), PATIENCE_S)
+        except CONNECTION_ERRORS as error:
             raise ServerAbsent(str(error)) from error
         if reply is None or reply.message_type is not MessageType.METHOD_RETURN:
             raise ServerAbsent(reply.error_name if reply is not None else "the session's bus is gone")
@@ -185,9 +178,3 @@ class Notifications:
                 self._heard(Pressed(shown_id, button_key))
             case "NotificationClosed", [int(shown_id), int(reason)] if message.sender == self._server:
                 self._heard(Closed(shown_id, reason))
-
-
-async def _until_disconnected(bus: MessageBus) -> None:
-    """Shielded: the library's own future must not be cancelled with who waits for it."""
-    with contextlib.suppress(OSError, EOFError):
-        await asyncio.shield(bus.wait_for_disconnect())  # type: ignore[no-untyped-call]  # no annotation there
