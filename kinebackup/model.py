@@ -37,6 +37,7 @@ ProblemKind = Literal[
     "metadata",  # the content is right, an owner, mode, time or attribute is not
     "rolled-back",  # the drive shows an older state than this computer remembers
     "healed",
+    "journal",  # a change that the journal of the sources had missed
     "clock",  # the time of this computer contradicts the drive
 ]
 

@@ -9,17 +9,23 @@ import resource
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from kinebackup.config import Config, default_path, load
-from kinebackup.drives.system import this_system
+from kinebackup.drives.mounts import Mount, read_mounts
+from kinebackup.drives.system import System, this_system
 from kinebackup.jobs.world import World
 from kinebackup.sources.folder import FolderSource, SystemNames
 from kinebackup.sources.live_database import DatabaseCopier
+
+if TYPE_CHECKING:  # only the daemon has a journal
+    from kinebackup.sources.ground import Ground
+    from kinebackup.sources.journal import Journal
 
 _RAM = "/dev/shm"  # noqa: S108 - RAM-backed on every systemd distribution; what is put there is in 0700 directories
 
@@ -112,3 +118,22 @@ def make_sources(config: Config, world: World) -> list[FolderSource]:
         FolderSource(str(source.path), exclude=source.exclude, one_file_system=source.one_file_system, copier=copier)
         for source in config.sources
     ]
+
+
+def make_journal(sources: Sequence[FolderSource], world: World) -> "Journal":
+    """The journal of these sources; it watches nothing before it is started."""
+    from kinebackup.sources.journal import Journal
+
+    return Journal(sources, lambda path: ground_of(path, world.system))
+
+
+def ground_of(path: str, system: System) -> "Ground":
+    """On which mounts a source lies, now."""
+    from kinebackup.sources.ground import Ground, MountedAt
+
+    def seen(mount: Mount) -> MountedAt:
+        return MountedAt(f"{mount.mount_id} {mount.device} {mount.root}", mount.mount_point, mount.filesystem)
+
+    table = read_mounts(system)
+    on = table.of_path(path)
+    return Ground.of(path, seen(on) if on else None, map(seen, table.mounts))

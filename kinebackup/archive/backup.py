@@ -67,7 +67,8 @@ class _Walked:
     tally: Tally
     missing: Sequence[str]
     root: Sequence[str]
-    followed: bool = False
+    parent: str
+    followed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +189,7 @@ def _walk_once(
     walker = _walker(repository, parent, packer, reuse, cancel, monitor, compare=request.compare)
     missing = [source.path for source in request.sources if not walker.add(source)]
     root = walker.finish()
-    return _Walked(walker.tally, missing, root, followed=reuse is not None)
+    return _Walked(walker.tally, missing, root, parent.id if parent else "", followed=reuse is not None)
 
 
 def _snapshot(
@@ -339,4 +340,5 @@ def _taken(name: str | None, walked: _Walked, written: int, duration_s: float, *
         problems=tuple(tally.problems),
     )
     troubled = {problem.path for problem in tally.problems if problem.kind in _RESTLESS_PROBLEMS}
-    return Taken(report, Trail(frozenset(tally.restless | troubled), frozenset(tally.differing), walked.followed))
+    restless, differing = frozenset(tally.restless | troubled), frozenset(tally.differing)
+    return Taken(report, Trail(restless, differing, walked.parent, walked.followed))

@@ -81,9 +81,11 @@ class Trail:
 
     ``restless``: directories that the next one has to look at whatever the journal says, as what happens to hard links,
     databases and files with problems does not always show in their directory. ``differing``: directories that were not
-    as the parent snapshot has them, where that was asked for. ``followed``: whether it relied on the journal.
+    as the parent snapshot has them, where that was asked for; what has several names is left out. ``parent``: its id.
+    ``followed``: whether the backup relied on the journal.
     """
 
     restless: frozenset[str] = field(default_factory=frozenset)
     differing: frozenset[str] = field(default_factory=frozenset)
+    parent: str = ""
     followed: bool = False

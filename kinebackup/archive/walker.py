@@ -345,7 +345,7 @@ class Walker:
             self._meet_links(here, [entry.link])
             if self._reuse:
                 self._reuse.changed_link(entry.link, item.stat.st_nlink)
-        if self._comparing and entry.type != "dir" and (old is None or not looks_like(entry, old)):
+        elif self._comparing and entry.type != "dir" and (old is None or not looks_like(entry, old)):
             self.tally.differing.add(here.path)
         try:
             if entry.type == "file":

@@ -6,9 +6,10 @@ Owns: the order of these steps, and which problems count. Does not know: how fil
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from kinebackup import __version__
-from kinebackup.archive.backup import BackupRequest, Environment, backup
+from kinebackup.archive.backup import BackupRequest, Environment, take
 from kinebackup.archive.healing import forget_lost_files
 from kinebackup.archive.repository import Repository
 from kinebackup.archive.source import Source
@@ -24,6 +25,9 @@ from kinebackup.jobs.world import World
 from kinebackup.model import BackupReport, CancelToken, FileName, Monitor, Problem, counting
 from kinebackup.store.records import Drive, RunCounts, Seen
 
+if TYPE_CHECKING:  # only the daemon has a journal: a command does not pay for it
+    from kinebackup.jobs.continuity import Continuity
+
 
 @dataclass(frozen=True, slots=True)
 class BackupWish:
@@ -33,6 +37,7 @@ class BackupWish:
     options: BackupOptions
     accept_shrink: bool = False
     dry_run: bool = False
+    continuity: "Continuity | None" = None  # where a journal watches the sources: what did not change is not looked at
 
 
 def environment_of(world: World) -> Environment:
@@ -115,10 +120,12 @@ def run_backup(
 def _back_up(
     opened: OpenDrive, practice: Practice, wish: BackupWish, world: World, cancel: CancelToken, monitor: Monitor
 ) -> BackupReport:
-    now = world.now()
     noticed = [*opened.problems, *_clock_problems(opened, world)]
     for problem in noticed:
         monitor.problem(problem)
+    continuity = None if wish.dry_run else wish.continuity
+    now = world.now()
+    attempt = continuity.begin(opened.repository.id, wish.sources, now) if continuity else None
     request = BackupRequest(
         sources=wish.sources,
         host=world.host,
@@ -130,9 +137,14 @@ def _back_up(
         dry_run=wish.dry_run,
         read_back=wish.options.read_back,
         shrink_share=wish.options.shrink_threshold,
+        since=attempt.since if attempt else None,
+        compare=attempt is not None and attempt.known is not None,
     )
-    report = backup(opened.repository, request, environment_of(world), cancel=cancel, monitor=monitor)
-    return replace(report, problems=(*noticed, *report.problems))
+    taken = take(opened.repository, request, environment_of(world), cancel=cancel, monitor=monitor)
+    missed = continuity.end(attempt, taken, now) if continuity and attempt else []
+    for problem in missed:
+        monitor.problem(problem)
+    return replace(taken.report, problems=(*noticed, *taken.report.problems, *missed))
 
 
 def _clock_problems(opened: OpenDrive, world: World) -> list[Problem]:

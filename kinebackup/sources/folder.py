@@ -15,6 +15,7 @@ import pwd
 import re
 import stat
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from operator import attrgetter
 
 from kinebackup.archive.source import Found, LiveCopy
@@ -45,6 +46,15 @@ class Exclusions:
 
 def _union(patterns: Sequence[str]) -> re.Pattern[str] | None:
     return re.compile("|".join(fnmatch.translate(p) for p in patterns)) if patterns else None
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which files a source stands for."""
+
+    path: str
+    exclude: tuple[str, ...]
+    one_file_system: bool
 
 
 class FolderDirectory:
@@ -134,6 +144,7 @@ class FolderSource:
     ) -> None:
         """``path``: absolute. Links on the way to the folder are resolved once, here."""
         self.path = os.path.realpath(path)
+        self.scope = Scope(self.path, tuple(exclude), one_file_system)
         self.exclusions = Exclusions(exclude)
         self.one_file_system = one_file_system
         self.copier = copier

@@ -1,0 +1,140 @@
+"""The kernel's own record of changes, through watchdog's binding of inotify(7).
+
+Owns: one inotify instance, which events are asked for, how they are read. Does not know: what is watched, or why.
+
+watchdog's ``Observer`` is not used: it asks for every opening and closing as well, so that its own look at the folders
+fills the kernel's queue, and it makes an object of each event (docs/decisions/0011-the-journal.md has the figures).
+"""
+
+import ctypes
+import errno
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+MODIFY: Final = 0x2
+ATTRIB: Final = 0x4
+CLOSE_WRITE: Final = 0x8
+MOVED_FROM: Final = 0x40
+MOVED_TO: Final = 0x80
+CREATE: Final = 0x100
+DELETE: Final = 0x200
+DELETE_SELF: Final = 0x400
+MOVE_SELF: Final = 0x800
+UNMOUNT: Final = 0x2000
+OVERFLOW: Final = 0x4000
+IGNORED: Final = 0x8000
+ISDIR: Final = 0x40000000
+_ONLYDIR: Final = 0x01000000
+_DONT_FOLLOW: Final = 0x02000000
+_NO_WATCH: Final = -1  # of events that concern the whole queue
+
+_MASK: Final = (
+    MODIFY
+    | ATTRIB
+    | CLOSE_WRITE
+    | MOVED_FROM
+    | MOVED_TO
+    | CREATE
+    | DELETE
+    | DELETE_SELF
+    | MOVE_SELF
+    | _ONLYDIR
+    | _DONT_FOLLOW
+)
+_READ_BYTES: Final = 2**18
+_HEADER: Final = struct.Struct("iIII")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the kernel grants each user."""
+
+    watches: int
+    instances: int
+
+
+class Kernel(Protocol):
+    """One queue of events."""
+
+    def fileno(self) -> int:
+        """Readable while events wait."""
+
+    def add(self, path: bytes) -> int:
+        """Watch a directory, and give its number: the same for each path that leads to it. Raises ``OSError``."""
+
+    def remove(self, number: int) -> None:
+        """Watch it no more. Never raises: it may be gone already."""
+
+    def read(self) -> bytes:
+        """Some of the events that wait, none where none does; never blocks."""
+
+    def close(self) -> None: ...
+
+
+class Inotify:
+    """The real ``Kernel``."""
+
+    def __init__(self) -> None:
+        """Raises ``OSError``: ``EMFILE`` where this user may have no more of them."""
+        from watchdog.observers import inotify_c
+
+        self._add, self._remove = inotify_c.inotify_add_watch, inotify_c.inotify_rm_watch
+        self._fd: int = inotify_c.inotify_init()
+        if self._fd < 0:
+            raise _error()
+        os.set_inheritable(self._fd, False)
+        os.set_blocking(self._fd, False)
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def add(self, path: bytes) -> int:
+        number: int = self._add(self._fd, path, _MASK)
+        if number < 0:
+            raise _error()
+        return number
+
+    def remove(self, number: int) -> None:
+        self._remove(self._fd, number)  # type: ignore[arg-type] # its type has a name that only watchdog's code knows
+
+    def read(self) -> bytes:
+        try:
+            return os.read(self._fd, _READ_BYTES)
+        except BlockingIOError:
+            return b""
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+def _error() -> OSError:
+    number = ctypes.get_errno() or errno.EIO
+    return OSError(number, os.strerror(number))
+
+
+def events(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """(number of the watch, mask, name) of each event; the name is empty where it concerns the directory itself."""
+    at = 0
+    unpack, size = _HEADER.unpack_from, _HEADER.size
+    while at < len(data):
+        number, mask, _cookie, length = unpack(data, at)
+        at += size + length
+        yield number, mask, data[at - length : at].rstrip(b"\0")
+
+
+def read_limits(proc: str = "/proc") -> Limits:
+    """Zeros where they cannot be read."""
+    return Limits(
+        _number(f"{proc}/sys/fs/inotify/max_user_watches"), _number(f"{proc}/sys/fs/inotify/max_user_instances")
+    )
+
+
+def _number(path: str) -> int:
+    try:
+        with open(path, encoding="ascii") as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return 0
