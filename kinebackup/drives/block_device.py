@@ -44,7 +44,7 @@ def read_device(system: System, number: str, *, mount_point: str = "") -> Device
     disks = _disks(system, directory)
     usb_devices = [_usb_ancestor(system, disk) for disk in disks]
     uevent = _properties(system, f"{directory}/uevent", "")
-    udev = _properties(system, f"/run/udev/data/b{number}", "E:")
+    udev = udev_properties(system, number)
     node = f"/dev/{uevent.get('DEVNAME', os.path.basename(directory))}"
     uuid, label = _asked_of_filesystem(system, mount_point, number)
     first_disk = disks[0]
@@ -66,6 +66,11 @@ def read_device(system: System, number: str, *, mount_point: str = "") -> Device
         model=_model(system, first_disk, udev),
         disk_sequence=_number(system, f"{first_disk}/diskseq"),
     )
+
+
+def udev_properties(system: System, number: str) -> Mapping[str, str]:
+    """What udev found out about the device MAJOR:MINOR; nothing where udev does not run."""
+    return _properties(system, f"/run/udev/data/b{number}", "E:")
 
 
 def disk_names(system: System, number: str) -> tuple[str, ...]:
