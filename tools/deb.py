@@ -59,17 +59,6 @@ PIECES = (
     Piece("CHANGELOG.md", f"{_DOC}/changelog.gz", packed=True),
 )
 
-_AWAITED = frozenset(
-    {
-        "systemd/kinebackup.service",
-        "systemd/kinebackup-agent.service",
-        "systemd/kinebackup-agent.desktop",
-        "systemd/org.kinebackup.Daemon1.conf",
-        "systemd/org.kinebackup.policy",
-    }
-)
-"""Not written yet: left out of the package until they are."""
-
 
 def build(target: Path, version: str, epoch: int) -> Path:
     """Build the package into the folder ``target``; returns its file. ``epoch``: the time of all its files, in s."""
@@ -87,10 +76,7 @@ def build(target: Path, version: str, epoch: int) -> Path:
 
 def _fill(tree: Path, version: str, epoch: int) -> None:
     for piece in PIECES:
-        source = ROOT / piece.source
-        if piece.source in _AWAITED and not source.exists():
-            continue
-        _write(tree / piece.target, source.read_bytes(), packed=piece.packed)
+        _write(tree / piece.target, (ROOT / piece.source).read_bytes(), packed=piece.packed)
     for shell, path in _SHELLS.items():
         _write(tree / path, _completion(shell))
     _write(tree / _DOC / "changelog.Debian.gz", _debian_changelog(version, epoch), packed=True)
