@@ -14,7 +14,7 @@ from kinebackup.daemon.events import Device, VisitId
 from kinebackup.daemon.ports import NotMountedError, StillMountedError
 from kinebackup.daemon.threads import in_thread
 from kinebackup.drives.mounting import NotMounted, StillMounted, drop_mount, mount_drive, unmount_drive
-from kinebackup.drives.power import power_off, unmount_by_udisks
+from kinebackup.drives.power import power_off
 from kinebackup.errors import KineError
 
 log = logging.getLogger("kinebackup.daemon")
@@ -39,7 +39,7 @@ class MountBay:
     async def mount(self, visit: VisitId, device: Device) -> None:
         """See ``ports.Bay``."""
         try:
-            await in_thread("mount", lambda: self._mount(visit, device))
+            await in_thread("mount", lambda: mount_drive(device.node, device.disk_sequence, self.folder(visit)))
         except NotMounted as error:
             raise NotMountedError(error.reason, error.program, error.message) from error
         except (KineError, OSError) as error:
@@ -50,15 +50,12 @@ class MountBay:
         folder = self.folder(visit)
         where = folder if os.path.isdir(folder) else None
         try:
-            await in_thread("unmount", lambda: _unmount(device, where))
+            await in_thread("unmount", lambda: unmount_drive(device.node, device.disk_sequence, where))
         except StillMounted as error:
             raise StillMountedError(error.program) from error
         except (KineError, OSError) as error:
             log.warning("unmounting failed: %s", error)
             raise StillMountedError from error
-
-    def _mount(self, visit: VisitId, device: Device) -> None:
-        mount_drive(device.node, device.disk_sequence, self.folder(visit), elsewhere=unmount_by_udisks)
 
     async def detach(self, visit: VisitId) -> None:
         """See ``ports.Bay``."""
@@ -68,7 +65,3 @@ class MountBay:
     async def power_off(self, device: Device) -> bool:
         """See ``ports.Bay``."""
         return await power_off(device.node)
-
-
-def _unmount(device: Device, where: str | None) -> None:
-    unmount_drive(device.node, device.disk_sequence, where, elsewhere=unmount_by_udisks)

@@ -23,7 +23,6 @@ from kinebackup.daemon.states import Phase
 from kinebackup.daemon.threads import in_thread
 from kinebackup.errors import KineError
 from kinebackup.i18n import set_language
-from kinebackup.jobs import practice as practices
 from kinebackup.jobs.status_job import DriveOverview, drive_history, overview, source_notices
 from kinebackup.jobs.world import World
 from kinebackup.policy.schedule import JobKind
@@ -82,10 +81,10 @@ class Service:
         """Read configuration and memory anew. What cannot be read is said, and what was known before stays."""
         try:
             config = self._load_config()
-            if not practices.exists(config.paths.state):
+            known = read_known(config)
+            if known is None:
                 log.info("KineBackup is not set up on this computer yet")
                 return
-            known = read_known(config)
         except KineError as error:
             # Its message says it all, and a traceback would not: hence no log.exception.
             log.error("the configuration or the memory of this computer cannot be read: %s", error.message)  # noqa: TRY400
@@ -125,9 +124,11 @@ def _drive_document(drive: DriveOverview, now: DriveNow | None) -> dict[str, obj
     return document
 
 
-def read_known(config: Config) -> Known:
-    """The enrolled drives, as this computer's memory has them. Raises ``KineError``."""
+def read_known(config: Config) -> Known | None:
+    """The enrolled drives, as this computer's memory has them; None where there is none. Raises ``KineError``."""
     with StateDb(config.paths.state) as state:
+        if not state.exists:
+            return None
         drives = [
             KnownDrive(
                 label=record.label,

@@ -159,7 +159,9 @@ class Cabinet:
             defect=self.defects.append,
         )
         loop.listen(self.heard)
-        loop.know(read_known(self.config()))
+        known = read_known(self.config())
+        assert known is not None
+        loop.know(known)
         return loop
 
     def _keep(self, kept: Kept) -> None:
