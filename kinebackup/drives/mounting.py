@@ -1,60 +1,57 @@
-"""Mounting a drive for this process alone, and letting go of it.
+"""Mounting a drive for this process alone, and unmounting it for everybody.
 
-Owns: the system calls, the checks before and after them, and what keeps a drive from being mounted or let go. Does not
-know: which drive it is, when it is mounted, or what is written.
+Owns: the order of the steps, and the checks after each. Does not know: whose drive it is, or what will be written.
 
-mount(2) itself, not the program: it takes no options from fstab, starts no helper, and its flags are those that stand
-here.
+All functions block, as long as the drive takes: call them in a thread. ``disk_sequence`` tells two devices apart that
+had the same name one after the other; the device is kept open meanwhile, so that its name cannot get to a third one.
 """
 
-import ctypes
+import errno
 import os
-import shutil
 import stat
-import subprocess
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Final, Literal
 
-from kinebackup.drives.block_device import number_of_node, read_device, udev_properties
-from kinebackup.drives.busy import is_of_device, mount_points_of, who_uses
-from kinebackup.drives.filesystem_state import NeedsRepair, put_in_order
+from kinebackup.drives import kernel_mount
+from kinebackup.drives.block_device import read_device
+from kinebackup.drives.busy import is_mount_of, mounts_anywhere, who_uses
+from kinebackup.drives.filesystem_state import State, looks_like_ext, put_in_order, recognise
 from kinebackup.drives.mounts import read_mounts
+from kinebackup.drives.power import unmount_by_udisks
 from kinebackup.drives.system import System
-from kinebackup.errors import KineError
+from kinebackup.errors import DriveFailed, KineError
 from kinebackup.i18n import _
 from kinebackup.policy.target_facts import DeviceFacts
 
-# linux/mount.h
-_NOSUID: Final = 2
-_NODEV: Final = 4
-_NOEXEC: Final = 8
-_NOSYMFOLLOW: Final = 256
-_NOATIME: Final = 1024
-_FLAGS: Final = _NOSUID | _NODEV | _NOEXEC | _NOSYMFOLLOW | _NOATIME
-_DETACH: Final = 2  # umount2(2)
-_NOFOLLOW: Final = 8
-
-_OPTIONS: Final = {
-    **dict.fromkeys(("ext4", "ext3", "ext2", "xfs", "btrfs", "f2fs"), ""),
-    **dict.fromkeys(("vfat", "exfat", "ntfs3"), "uid=0,gid=0,umask=077"),
-}
-"""The filesystems that are mounted. Those without owners belong to root alone."""
-
-_NAMES: Final = {"ntfs": "ntfs3"}  # what udev calls them → what the kernel calls them
-
-_EUCLEAN: Final = 117  # "structure needs cleaning": XFS, ext4
-_LET_GO_WITHIN_S: Final = 5.0
-"""A desktop looks into a drive that it has just noticed, and lets go by itself."""
-
 Reason = Literal["busy", "dirty", "read-only", "failed"]
 Elsewhere = Callable[[str], bool]
-"""Ask whoever mounted that device to unmount it; whether that was done."""
+"""Asks whoever mounted that device for the desktop to unmount it; whether that was done."""
+
+_PATIENCE_S: Final = 5.0  # a desktop that looks into a drive it has just noticed lets go by itself
+_PAUSE_S: Final = 0.2
+_MAX_STACKED: Final = 32
+
+# The kernel's driver for each type that is mounted, and its options. Files of filesystems that know no owners are
+# root's. ext4 is to stop at a fault, not to go on.
+_DRIVERS: Final = {
+    "ext2": ("ext4", "errors=remount-ro"),
+    "ext3": ("ext4", "errors=remount-ro"),
+    "ext4": ("ext4", "errors=remount-ro"),
+    "xfs": ("xfs", ""),
+    "btrfs": ("btrfs", ""),
+    "f2fs": ("f2fs", ""),
+    "vfat": ("vfat", "umask=0077,errors=remount-ro"),
+    "exfat": ("exfat", "umask=0077,errors=remount-ro"),
+    "ntfs": ("ntfs3", "umask=0077"),
+}
+_ABSENCE: Final = frozenset({errno.ENOENT, errno.ENXIO, errno.ENODEV, errno.ENOMEDIUM})
+_DISORDER: Final = frozenset({errno.EUCLEAN, errno.EBADMSG})  # how the kernel says: structure, checksum
 
 
 class NotMounted(KineError):
-    """``program`` keeps the drive busy, where that can be told."""
+    """A drive that could not be mounted, and why; ``program`` keeps it busy, where that can be told."""
 
     def __init__(self, reason: Reason, message: str, hint: str = "", *, program: str = "") -> None:
         super().__init__(message, hint)
@@ -63,48 +60,44 @@ class NotMounted(KineError):
 
 
 class StillMounted(KineError):
-    """The drive is in a mount table of this computer; ``program`` keeps it there, where that can be told."""
+    """A drive that was not, or not properly, unmounted; ``program`` keeps it busy, where that can be told."""
 
-    def __init__(self, program: str = "") -> None:
-        super().__init__(
-            _("the drive is still in use by {program}").format(program=program)
-            if program
-            else _("the drive is still in use"),
-            _("close what is open on it, then try again"),
-        )
+    def __init__(self, message: str, *, program: str = "") -> None:
+        super().__init__(message, _("close the windows and programs that use the drive, then try again"))
         self.program = program
 
 
 def mount_drive(
-    node: str, disk_sequence: int, where: str, *, elsewhere: Elsewhere | None = None, system: System | None = None
-) -> None:
-    """Mount at ``where``, which is made. The device must be that very one: its ``disk_sequence`` is looked at again.
+    node: str,
+    disk_sequence: int,
+    where: str,
+    *,
+    elsewhere: Elsewhere = unmount_by_udisks,
+    system: System | None = None,
+) -> State:
+    """Mount that very device at ``where``, a directory that is made below one that only root may change.
 
-    A drive that the desktop has mounted is taken from it first, by ``elsewhere`` or umount(2). Raises ``NotMounted``.
+    What the desktop mounted of it is unmounted first, by ``elsewhere`` or by hand. "unchecked" is answered where it was
+    left in disorder and nothing is installed that could repair it. Raises ``NotMounted``; then nothing is mounted.
     """
     here = system or System()
-    device = _expect(node, disk_sequence, here)
-    if device.read_only:
-        raise NotMounted(
-            "read-only", _("the drive cannot be written to"), _("look for a switch on it that protects it")
-        )
-    _take_over(device, elsewhere, here)
-    filesystem = _filesystem_of(device, here)
-    try:
-        put_in_order(node, filesystem)
-    except NeedsRepair as error:
-        raise NotMounted("dirty", error.message, _("let somebody who knows repair its file system")) from error
-    except OSError as error:
-        raise NotMounted("failed", _("the drive cannot be read ({reason})").format(reason=error.strerror)) from error
-    os.makedirs(where, mode=0o700, exist_ok=True)
-    if os.path.islink(where):
-        raise NotMounted("failed", _("something else is in the place where the drive would be mounted"))
-    try:
-        _mount(node, where, filesystem)
-        _check(where, device, disk_sequence, here)
-    except BaseException:
-        drop_mount(where)
-        raise
+    with _reading_errors(), _open_device(node) as fd:
+        device = _expected_device(fd, node, disk_sequence, here)
+        if device.read_only:
+            raise NotMounted("read-only", _("the drive cannot be written to"), _("look for a lock switch on it"))
+        try:
+            _release(device, elsewhere, here)
+        except StillMounted as error:
+            raise _busy(error.program) from error
+        filesystem, state = _sound_filesystem(node)
+        _mount_at(where, device, filesystem, here)
+        try:
+            _check_mounted(device, where, here)
+            _expected_device(fd, node, disk_sequence, here)
+        except BaseException:
+            drop_mount(where)
+            raise
+    return state
 
 
 def unmount_drive(
@@ -112,149 +105,272 @@ def unmount_drive(
     disk_sequence: int,
     where: str | None,
     *,
-    elsewhere: Elsewhere | None = None,
+    elsewhere: Elsewhere = unmount_by_udisks,
     system: System | None = None,
 ) -> None:
-    """Sync and unmount, here and wherever else it is mounted. Raises ``StillMounted`` while a mount table has it.
+    """Write all to the device and unmount it, here and on the desktop; returns when nobody has it mounted any more.
 
-    A device that is gone, or another one by now, is not mounted any more.
+    Raises ``StillMounted``, and ``DriveFailed`` where it is unmounted but did not take what was written.
     """
     here = system or System()
-    number = number_of_node(here, node)
-    device = read_device(here, number) if number else None
-    if where is not None and os.path.isdir(where):
-        if os.path.ismount(where):
-            _sync(where)
-            if not _unmount(where, 0) and not _unmounted_soon(where):
-                raise StillMounted(who_uses(number or "", node, here))
-        with suppress(OSError):
-            os.rmdir(where)
-    if device is None or number is None or device.disk_sequence != disk_sequence:
+    device = None
+    with suppress(NotMounted), _reading_errors(), _open_device(node) as fd:
+        device = _expected_device(fd, node, disk_sequence, here)
+    if device is None:
+        _drop_what_is_lost(where)
         return
-    if _is_mounted(number, node, here):
-        _unmount_elsewhere(device, elsewhere, here)
-    if _is_mounted(number, node, here):
-        raise StillMounted(who_uses(number, node, here))
+    unwritten = _unmount_here(device, where, here) if where is not None else None
+    _release(device, elsewhere, here)
+    if where is not None:
+        _remove(where)
+    if unwritten is not None:
+        message = _("the drive did not take all that was written: {error}").format(error=unwritten.strerror)
+        raise DriveFailed(message) from unwritten
 
 
 def drop_mount(where: str) -> None:
-    """The device is gone, or was never the right one: let go of its mount, whoever uses it, and of the directory."""
-    if os.path.lexists(where):
-        while os.path.ismount(where) and _unmount(where, _DETACH):
-            pass
-        with suppress(OSError):
-            os.rmdir(where)
+    """The device is gone: take away what is left of its mount, and the directory. Nothing is said where none is."""
+    for _layer in range(_MAX_STACKED):
+        try:
+            kernel_mount.detach(where)
+        except OSError:
+            break
+    _remove(where)
 
 
-def _expect(node: str, disk_sequence: int, system: System) -> DeviceFacts:
-    number = number_of_node(system, node)
-    device = read_device(system, number) if number else None
-    if device is None or device.disk_sequence != disk_sequence:
+# --- the device -------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _reading_errors() -> Iterator[None]:
+    """A device that answers with an error, or not at all any more."""
+    try:
+        yield
+    except OSError as error:
+        raise NotMounted("failed", _("the drive cannot be read: {error}").format(error=error.strerror)) from error
+
+
+@contextmanager
+def _open_device(node: str) -> Iterator[int]:
+    try:
+        fd = os.open(node, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError as error:
+        if error.errno not in _ABSENCE:
+            raise
+        raise NotMounted("failed", _("the drive is not there any more")) from error
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _expected_device(fd: int, node: str, disk_sequence: int, system: System) -> DeviceFacts:
+    """What is known of the open device. Raises ``NotMounted`` where it is not the one that had this name."""
+    status = os.fstat(fd)
+    device = read_device(system, f"{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}")
+    expected = stat.S_ISBLK(status.st_mode) and device is not None and device.node == node
+    if device is None or not expected or device.disk_sequence != disk_sequence:
+        raise NotMounted("failed", _("the drive is not there any more"))
+    asked = kernel_mount.disk_sequence(fd)
+    is_layered = not os.path.basename(node).startswith(device.disks)  # a mapping has a sequence of its own
+    if asked is not None and not is_layered and asked != disk_sequence:
         raise NotMounted("failed", _("the drive is not there any more"))
     return device
 
 
-def _filesystem_of(device: DeviceFacts, system: System) -> str:
-    """By what udev found on the device. Only those of the list: a hostile drive must not choose among all of them."""
-    name = udev_properties(system, device.number).get("ID_FS_TYPE") or _probed(device.node)
-    name = _NAMES.get(name, name)
-    if name not in _OPTIONS:
-        raise NotMounted(
-            "failed",
-            _("this kind of file system is not used for backups ({name})").format(name=name or "?"),
-            _("prepare the drive anew: kinebackup drive enroll --format"),
-        )
-    return name
+def _sound_filesystem(node: str) -> tuple[str, State]:
+    """The type of the filesystem, which is in order by now. Raises ``NotMounted``, OSError."""
+    found = recognise(node)
+    if found is None and looks_like_ext(node):
+        # A checksum of its superblock is wrong, for example: there are others on the disk, from which it is repaired.
+        if put_in_order(node, "ext4") == "dirty":
+            raise _dirty()
+        found = recognise(node)
+    if found is None or found.usage != "filesystem":
+        raise NotMounted("failed", _("there is no file system on the drive that can be recognised"))
+    if found.filesystem not in _DRIVERS:
+        raise _unsupported(found.filesystem)
+    state = put_in_order(node, found.filesystem)
+    if state == "dirty":
+        raise _dirty()
+    return found.filesystem, state
 
 
-def _probed(node: str) -> str:
-    """Where udev does not run: by blkid(8)."""
-    found = shutil.which("blkid", path=os.defpath + ":/usr/sbin:/sbin")
-    if found is None:
-        return ""
-    arguments = [found, "-p", "-o", "value", "-s", "TYPE", node]
-    done = subprocess.run(arguments, capture_output=True, check=False, stdin=subprocess.DEVNULL)  # noqa: S603 - fixed
-    return done.stdout.decode("ascii", "replace").strip()
+# --- mounting ---------------------------------------------------------------------------------------------------------
 
 
-def _mount(node: str, where: str, filesystem: str) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    options = _OPTIONS[filesystem].encode() or None
-    if libc.mount(os.fsencode(node), os.fsencode(where), filesystem.encode(), ctypes.c_ulong(_FLAGS), options) == 0:
-        return
-    number = ctypes.get_errno()
-    reason: Reason = "dirty" if number == _EUCLEAN else "failed"
-    raise NotMounted(reason, _("the drive cannot be opened ({reason})").format(reason=os.strerror(number)))
+def _mount_at(where: str, device: DeviceFacts, filesystem: str, system: System) -> None:
+    driver, options = _DRIVERS[filesystem]
+    directory = _make_directory(where)
+    try:
+        kernel_mount.mount(device.node, directory, driver, options)
+    except OSError as error:
+        _remove(where)
+        raise _refusal(error, device, filesystem, system) from error
+    finally:
+        os.close(directory)
 
 
-def _check(where: str, device: DeviceFacts, disk_sequence: int, system: System) -> None:
-    """What is mounted there now is that device, to be written to: an empty mount point is never taken for a drive."""
-    _expect(device.node, disk_sequence, system)
-    found = [mount for mount in read_mounts(system).mounts if mount.mount_point == os.path.realpath(where)]
-    if not found or not is_of_device(found[-1], device.number, device.node):
-        raise NotMounted("failed", _("something else is mounted in the place of the drive"))
-    if os.stat(where).st_dev == os.stat(os.path.dirname(where)).st_dev:
-        raise NotMounted("failed", _("the drive did not appear where it was mounted"))
-    if found[-1].read_only:
-        raise NotMounted("read-only", _("the drive was opened for reading only"), _("its file system may need repair"))
-    with suppress(OSError):  # FAT and NTFS have no modes
-        mode = stat.S_IMODE(os.stat(where).st_mode)
-        if mode & 0o022:  # a drive that everybody may write to: the folder of the backups is root's, its place is not
-            os.chmod(where, mode & ~0o022)
+def _make_directory(where: str) -> int:
+    """An open directory that is no link, below one that nobody else may change. Raises ``NotMounted``."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    parent_path, name = os.path.split(where)
+    try:
+        parent = os.open(parent_path, flags)
+        try:
+            status = os.fstat(parent)
+            if status.st_uid != os.geteuid() or status.st_mode & 0o022:
+                raise NotMounted("failed", _("others may change the folder {path}").format(path=parent_path))
+            with suppress(FileExistsError):
+                os.mkdir(name, 0o700, dir_fd=parent)
+            directory = os.open(name, flags, dir_fd=parent)
+        finally:
+            os.close(parent)
+    except OSError as error:
+        message = _("the folder {path} cannot be made: {error}").format(path=where, error=error.strerror)
+        raise NotMounted("failed", message) from error
+    if os.fstat(directory).st_dev != status.st_dev:
+        os.close(directory)
+        raise NotMounted("failed", _("something else is mounted at {path}").format(path=where))
+    return directory
 
 
-# --- where it is mounted besides ------------------------------------------------------------------------------------
+def _check_mounted(device: DeviceFacts, where: str, system: System) -> None:
+    """That the device is what is mounted there: an empty directory is never written to. Raises ``NotMounted``."""
+    fd = os.open(where, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        number = os.fstat(fd).st_dev
+        if number == os.stat(os.path.dirname(where)).st_dev:
+            raise NotMounted("failed", _("the drive could not be mounted"))
+        if f"{os.major(number)}:{os.minor(number)}" != device.number and not _is_listed(device, where, system):
+            raise NotMounted("failed", _("something else is mounted at {path}").format(path=where))
+        if not kernel_mount.is_guarded(fd):
+            raise NotMounted("failed", _("the drive could not be mounted"))
+        if kernel_mount.is_read_only(fd):
+            raise NotMounted("read-only", _("the drive cannot be written to"))
+        mode = os.fstat(fd).st_mode
+        if (
+            mode & 0o022
+        ):  # made for everybody by whoever formatted it; nobody else is to put anything beside the backups
+            with suppress(OSError):  # FAT and NTFS have no modes
+                os.fchmod(fd, stat.S_IMODE(mode) & ~0o022)
+    finally:
+        os.close(fd)
 
 
-def _is_mounted(number: str, node: str, system: System) -> bool:
-    return bool(mount_points_of(number, node, system))
+def _is_listed(device: DeviceFacts, where: str, system: System) -> bool:
+    """For btrfs, whose files have a number of their own."""
+    mount = read_mounts(system).of_path(where)
+    return mount is not None and mount.mount_point == where and is_mount_of(mount, device.number, device.node, system)
 
 
-def _take_over(device: DeviceFacts, elsewhere: Elsewhere | None, system: System) -> None:
-    if not _is_mounted(device.number, device.node, system):
-        return
-    _unmount_elsewhere(device, elsewhere, system)
-    if _is_mounted(device.number, device.node, system):
-        program = who_uses(device.number, device.node, system)
-        message = _("the drive is in use by {program}").format(program=program) if program else _("the drive is in use")
-        raise NotMounted("busy", message, _("close what is open on it, then try again"), program=program)
+def _refusal(error: OSError, device: DeviceFacts, filesystem: str, system: System) -> NotMounted:
+    match error.errno:
+        case errno.EBUSY:
+            return _busy(who_uses(device.number, system))
+        case errno.EROFS | errno.EACCES:
+            return NotMounted("read-only", _("the drive cannot be written to"))
+        case errno.ENODEV:
+            return _unsupported(filesystem)
+        case errno.EINVAL if filesystem == "ntfs":  # how its driver refuses one that Windows left half written
+            return _dirty()
+        case number if number in _DISORDER:
+            return _dirty()
+    return NotMounted("failed", _("the drive could not be mounted: {error}").format(error=error.strerror))
 
 
-def _unmount_elsewhere(device: DeviceFacts, elsewhere: Elsewhere | None, system: System) -> None:
-    """First as the desktop would; then what this process sees of it. What is in use is left where it is."""
-    deadline = time.monotonic() + _LET_GO_WITHIN_S
+def _busy(program: str) -> NotMounted:
+    if program:
+        return NotMounted("busy", _("the drive is used by {program}").format(program=program), program=program)
+    return NotMounted("busy", _("another program uses the drive"))
+
+
+def _dirty() -> NotMounted:
+    return NotMounted(
+        "dirty", _("the file system of the drive must be repaired"), _("repair it with fsck, or format it again")
+    )
+
+
+def _unsupported(filesystem: str) -> NotMounted:
+    return NotMounted(
+        "failed",
+        _("this computer cannot use a drive with the file system {type}").format(type=filesystem),
+        _("prepare it with: kinebackup drive enroll --format"),
+    )
+
+
+# --- unmounting -------------------------------------------------------------------------------------------------------
+
+
+def _unmount_here(device: DeviceFacts, where: str, system: System) -> OSError | None:
+    """Unmount the place of this process; what the device did not take is returned. Raises ``StillMounted``."""
+    if not any(mount.mount_point == where for mount in read_mounts(system).mounts):
+        return None
+    unwritten: OSError | None = None
+    try:
+        kernel_mount.sync_filesystem(where)
+    except OSError as error:
+        unwritten = error
+    deadline = time.monotonic() + _PATIENCE_S
     while True:
-        if elsewhere is not None:
+        try:
+            kernel_mount.unmount(where)
+        except OSError as error:
+            if error.errno == errno.EINVAL:  # no mount left there
+                return unwritten
+            if error.errno != errno.EBUSY or time.monotonic() > deadline:
+                raise _still_mounted(device, system) from error
+            time.sleep(_PAUSE_S)
+
+
+def _release(device: DeviceFacts, elsewhere: Elsewhere, system: System) -> None:
+    """Whoever has it mounted: the desktop by its own service, this namespace by hand. Raises ``StillMounted``."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while _is_held(device, system):
+        if time.monotonic() > deadline:
+            raise _still_mounted(device, system)
+        if mounts_anywhere(device.number, device.node, system):
             elsewhere(device.node)
         for mount in reversed(read_mounts(system).mounts):
-            if is_of_device(mount, device.number, device.node):
-                _unmount(mount.mount_point, 0)
-        if not _is_mounted(device.number, device.node, system) or time.monotonic() > deadline:
-            return
-        time.sleep(0.5)
+            if is_mount_of(mount, device.number, device.node, system):
+                with suppress(OSError):  # what is left is seen in the next round
+                    kernel_mount.unmount(mount.mount_point)
+        if _is_held(device, system):
+            time.sleep(_PAUSE_S)
 
 
-def _unmounted_soon(where: str) -> bool:
-    """A program that reads a file of the drive, such as a virus scanner, mostly lets go of it at once."""
-    deadline = time.monotonic() + _LET_GO_WITHIN_S
-    while time.monotonic() < deadline:
-        time.sleep(0.2)
-        if _unmount(where, 0):
-            return True
-    return not os.path.ismount(where)
+def _is_held(device: DeviceFacts, system: System) -> bool:
+    """Two questions: a table may list what the kernel has given back, and a filesystem lives on without being listed
+    while a file of it is open.
+    """
+    if mounts_anywhere(device.number, device.node, system):
+        return True
+    try:
+        return kernel_mount.is_claimed(device.node)
+    except OSError:
+        return False  # pulled meanwhile, or no disk in the reader: nothing is mounted that could be unmounted
 
 
-def _unmount(where: str, flags: int) -> bool:
-    libc = ctypes.CDLL(None, use_errno=True)
-    return bool(libc.umount2(os.fsencode(where), flags | _NOFOLLOW) == 0)
+def _still_mounted(device: DeviceFacts, system: System) -> StillMounted:
+    program = who_uses(device.number, system)
+    if program:
+        return StillMounted(_("the drive is used by {program}").format(program=program), program=program)
+    return StillMounted(_("the drive is still mounted"))
 
 
-def _sync(where: str) -> None:
-    """syncfs(2), as umount does; a backup that counts has been synced file by file, and told of what failed."""
-    libc = ctypes.CDLL(None, use_errno=True)
+def _drop_what_is_lost(where: str | None) -> None:
+    """The device is not there any more. Raises ``StillMounted`` where something of it was mounted: what had not been
+    written yet is lost, so nobody may say that all went well.
+    """
+    if where is None:
+        return
+    was_mounted = os.path.ismount(where)
+    drop_mount(where)
+    if was_mounted:
+        raise StillMounted(_("the drive was unplugged before it was unmounted"))
+
+
+def _remove(where: str) -> None:
+    """Never a directory with something in it, which rmdir(2) refuses."""
     with suppress(OSError):
-        fd = os.open(where, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            libc.syncfs(fd)
-        finally:
-            os.close(fd)
+        os.rmdir(where)

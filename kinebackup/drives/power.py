@@ -1,115 +1,151 @@
-"""What is asked of udisks2, the desktop's own keeper of drives: to unmount, to lock, to power off.
+"""udisks2, the service that mounts for the desktop and can stop a drive.
 
-Owns: those calls, bounded in time. Does not know: when they are made. Without a bus or without udisks2 the answer is
-no, and nothing fails: a drive that is unmounted may be unplugged, powered off or not.
+Owns: unmounting what the desktop mounted, locking, powering off. Does not know: mounts of this process (mounting.py).
+
+udisks2 rather than umount(2): the daemon has a mount namespace of its own, and what it unmounts there stays mounted on
+the desktop. Powering off is a coroutine, since nothing in it blocks; unmounting is one of several steps that do, all in
+a thread.
 """
 
 import asyncio
 import logging
-import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from dbus_fast import Message
     from dbus_fast.aio import MessageBus
 
+PATIENCE_S: Final = 20.0
+"""For everything that one call of this module does. A disk takes some seconds to write its cache and stop."""
+
 _NAME: Final = "org.freedesktop.UDisks2"
-_BLOCK: Final = f"{_NAME}.Block"
-_NOBODY: Final = "/"  # how udisks2 says "none" where an object is named
-_ANSWER_S: Final = 20.0
+_MANAGER: Final = "/org/freedesktop/UDisks2/Manager"
+_NOTHING: Final = "/"
+_MAX_MOUNTS: Final = 16
+_MAX_LAYERS: Final = 4  # LUKS within LUKS is 2
 
 log = logging.getLogger("kinebackup.daemon")
 
 
-def unmount_by_udisks(node: str) -> bool:
-    """Ask udisks2 to unmount the filesystem of that device, as a click in the file manager does. For a thread."""
-    return asyncio.run(_unmount(node))
+def unmount_by_udisks(node: str, *, address: str | None = None, patience_s: float = PATIENCE_S) -> bool:
+    """Unmount a device wherever the desktop has it mounted, as a click in the file manager does. For a thread.
 
-
-async def power_off(node: str) -> bool:
-    """Stop the USB drive that the device is on; one that was unlocked is locked first. False where that cannot be.
-
-    Nothing of the drive may be mounted any more.
+    False where udisks2 is absent, does not know the device, or refuses, mostly because somebody uses the drive.
     """
-    return await _asked(_power_off, node)
+    return asyncio.run(_unmount(node, address, patience_s))
 
 
-async def _unmount(node: str) -> bool:
-    return await _asked(_unmount_block, node)
+async def power_off(node: str, *, address: str | None = None, patience_s: float = PATIENCE_S) -> bool:
+    """Stop the drive, which must be unmounted. False where that is refused or impossible: it may be unplugged as it is.
+
+    A filesystem within LUKS is locked first. Deleting the device in sysfs instead would not stop it either, and would
+    take away what tells that it is still plugged in.
+    """
+    async with _Udisks(address, patience_s) as udisks:
+        block = await udisks.block(node)
+        if block is not None:
+            block = await udisks.locked(block)
+        drive = await udisks.property(block, "Block", "Drive") if block is not None else None
+        if not isinstance(drive, str) or drive == _NOTHING:
+            return False
+        return await udisks.act(drive, "Drive", "PowerOff")
 
 
-async def _asked(ask: Any, node: str) -> bool:
-    from dbus_fast import DBusFastError
-
-    try:
-        async with asyncio.timeout(_ANSWER_S), _connected() as udisks:
-            await ask(udisks, _path_of(node))
-    except (OSError, EOFError, TimeoutError, DBusFastError, _Refused) as error:
-        log.info("udisks2 did not do it: %s", str(error) or type(error).__name__)
-        return False
-    return True
-
-
-class _Refused(Exception):
-    """udisks2 said no."""
+async def _unmount(node: str, address: str | None, patience_s: float) -> bool:
+    async with _Udisks(address, patience_s) as udisks:
+        block = await udisks.block(node)
+        if block is None:
+            return False
+        for _attempt in range(_MAX_MOUNTS):
+            mount_points = await udisks.property(block, "Filesystem", "MountPoints")
+            if not mount_points:
+                return mount_points is not None
+            if not await udisks.act(block, "Filesystem", "Unmount"):
+                return False
+    return False
 
 
 class _Udisks:
-    """One connection."""
+    """One conversation. Where the bus or udisks2 is missing, or time is up, all that is asked for is None."""
 
-    def __init__(self, bus: "MessageBus") -> None:
-        self._bus = bus
+    def __init__(self, address: str | None, patience_s: float) -> None:
+        self._address = address
+        self._patience_s = patience_s
+        self._until = 0.0
+        self._bus: MessageBus | None = None
 
-    async def call(self, path: str, interface: str, member: str, signature: str = "", *body: Any) -> Any:
-        """The first value of the answer. Raises ``_Refused``."""
-        from dbus_fast import Message, MessageType
+    async def __aenter__(self) -> "_Udisks":
+        from dbus_fast import BusType, DBusFastError
+        from dbus_fast.aio import MessageBus
 
-        message = Message(_NAME, path, interface, member, signature=signature, body=list(body))
-        reply = await self._bus.call(message)
-        if reply is None:
-            raise _Refused("the connection ended")
-        if reply.message_type is MessageType.ERROR:
-            raise _Refused(reply.error_name or "an error without a name")
-        return reply.body[0] if reply.body else None
+        self._until = asyncio.get_running_loop().time() + self._patience_s
+        try:
+            async with asyncio.timeout_at(self._until):
+                bus = MessageBus(bus_address=self._address, bus_type=BusType.SYSTEM)
+                self._bus = await bus.connect()
+        except (OSError, EOFError, TimeoutError, DBusFastError) as error:
+            log.info("the system bus cannot be reached: %s", type(error).__name__)
+        return self
 
-    async def block_property(self, path: str, name: str) -> str:
-        """An object path that a block device names."""
-        found = await self.call(path, "org.freedesktop.DBus.Properties", "Get", "ss", _BLOCK, name)
-        return str(found.value)
+    async def __aexit__(self, *_error: object) -> None:
+        if self._bus is not None and self._bus.connected:
+            self._bus.disconnect()
+            # Shielded: the library's future must not be cancelled with who waits for it.
+            waiting = self._bus.wait_for_disconnect()  # type: ignore[no-untyped-call]  # no annotation there
+            await asyncio.wait([asyncio.ensure_future(waiting)], timeout=1)
 
+    async def block(self, node: str) -> str | None:
+        """udisks2's object for a device."""
+        from dbus_fast import Variant
 
-@asynccontextmanager
-async def _connected() -> AsyncIterator[_Udisks]:
-    from dbus_fast import BusType
-    from dbus_fast.aio import MessageBus
+        body = [{"path": Variant("s", node)}, {}]
+        reply = await self._call(_MANAGER, f"{_NAME}.Manager", "ResolveDevice", "a{sv}a{sv}", body)
+        paths = reply.body[0] if reply is not None else []
+        return str(paths[0]) if len(paths) == 1 else None
 
-    bus = await MessageBus(bus_type=BusType.SYSTEM).connect()
-    try:
-        yield _Udisks(bus)
-    finally:
-        bus.disconnect()
-        with suppress(OSError, EOFError):
-            await bus.wait_for_disconnect()  # type: ignore[no-untyped-call]  # the library gives it no annotation
+    async def property(self, path: str, interface: str, name: str) -> Any:
+        """The value of a property."""
+        body = [f"{_NAME}.{interface}", name]
+        reply = await self._call(path, "org.freedesktop.DBus.Properties", "Get", "ss", body)
+        return reply.body[0].value if reply is not None else None
 
+    async def act(self, path: str, interface: str, method: str) -> bool:
+        """Whether it was done. Nobody is asked for a password: the daemon is root, and there may be nobody."""
+        from dbus_fast import Variant
 
-def _path_of(node: str) -> str:
-    """The object of a device: its kernel name, other characters than letters and digits as _XX."""
-    name = os.path.basename(os.path.realpath(node))
-    escaped = "".join(c if c.isascii() and c.isalnum() else f"_{ord(c):02x}" for c in name)
-    return f"/org/freedesktop/UDisks2/block_devices/{escaped}"
+        body = [{"auth.no_user_interaction": Variant("b", True)}]
+        reply = await self._call(path, f"{_NAME}.{interface}", method, "a{sv}", body)
+        return reply is not None
 
+    async def locked(self, block: str) -> str | None:
+        """What lies below, after everything encrypted was locked; None where it was not."""
+        for _layer in range(_MAX_LAYERS):
+            below = await self.property(block, "Block", "CryptoBackingDevice")
+            if below is None:
+                return None
+            if below == _NOTHING:
+                return block
+            if not await self.act(below, "Encrypted", "Lock"):
+                return None
+            block = below
+        return None
 
-async def _unmount_block(udisks: _Udisks, path: str) -> None:
-    await udisks.call(path, f"{_NAME}.Filesystem", "Unmount", "a{sv}", {})
+    async def _call(self, path: str, interface: str, member: str, signature: str, body: list[Any]) -> "Message | None":
+        """The answer, if it is not an error."""
+        from dbus_fast import DBusFastError, Message, MessageType
 
-
-async def _power_off(udisks: _Udisks, path: str) -> None:
-    container = await udisks.block_property(path, "CryptoBackingDevice")
-    if container != _NOBODY:
-        await udisks.call(container, f"{_NAME}.Encrypted", "Lock", "a{sv}", {})
-        path = container
-    drive = await udisks.block_property(path, "Drive")
-    if drive == _NOBODY:
-        raise _Refused("it belongs to no drive")
-    await udisks.call(drive, f"{_NAME}.Drive", "PowerOff", "a{sv}", {})
+        if self._bus is None:
+            return None
+        message = Message(
+            destination=_NAME, path=path, interface=interface, member=member, signature=signature, body=body
+        )
+        try:
+            async with asyncio.timeout_at(self._until):
+                reply = await self._bus.call(message)
+        except (OSError, EOFError, TimeoutError, DBusFastError) as error:
+            log.info("udisks2 did not answer: %s", type(error).__name__)
+            return None
+        if reply is None or reply.message_type is not MessageType.METHOD_RETURN:
+            log.info("udisks2 refused %s: %s", member, reply.error_name if reply is not None else None)
+            return None
+        return reply

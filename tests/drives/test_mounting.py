@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from kinebackup.drives.filesystem_state import state_of
+from kinebackup.drives.filesystem_state import put_in_order
 from kinebackup.drives.mounting import NotMounted, StillMounted, drop_mount, mount_drive, unmount_drive
 from kinebackup.drives.mounts import read_mounts
 from kinebackup.drives.system import System
@@ -96,7 +96,7 @@ def test_a_device_that_is_gone_is_not_mounted(bench: Bench) -> None:
 
 def test_a_device_without_a_filesystem_is_not_mounted(bench: Bench) -> None:
     node = bench.device()
-    with pytest.raises(NotMounted, match="not used for backups"):
+    with pytest.raises(NotMounted, match="no file system"):
         mount_drive(node, sequence(node), bench.place())
 
 
@@ -137,10 +137,9 @@ def test_a_filesystem_without_owners_belongs_to_root_alone(bench: Bench) -> None
 def test_a_filesystem_with_errors_is_repaired_or_refused(bench: Bench) -> None:
     node, where = bench.device(*EXT4), bench.place()
     run("debugfs", "-w", "-R", "set_super_value state 2", node)  # the kernel's mark that it found errors
-    assert state_of(node, "ext4") == "dirty"
-    mount_drive(node, sequence(node), where)
+    assert mount_drive(node, sequence(node), where) == "repaired"
     unmount_drive(node, sequence(node), where)
-    assert state_of(node, "ext4") == "clean"
+    assert put_in_order(node, "ext4") == "clean"
     run("debugfs", "-w", "-R", "set_super_value state 2", node)
     run("debugfs", "-w", "-R", "clri <2>", node)  # its root directory is gone: no repair without a person
     with pytest.raises(NotMounted) as refused:

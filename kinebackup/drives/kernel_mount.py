@@ -1,0 +1,102 @@
+"""Mounting and unmounting, as the kernel does it.
+
+Owns: mount(2), umount2(2), syncfs(2) and the disk sequence of an open device. Does not know: which device, or when.
+
+System calls rather than mount(8): that program follows links on the way to the mount point, hands the work to helpers
+of other packages (mount.ntfs, mount.exfat-fuse) whatever flags they understand, and writes notes below /run/mount.
+"""
+
+import ctypes
+import errno
+import fcntl
+import os
+import struct
+from typing import Final
+
+# linux/mount.h
+_NOSUID: Final = 0x2
+_NODEV: Final = 0x4
+_NOEXEC: Final = 0x8
+_NOATIME: Final = 0x400
+_NOSYMFOLLOW: Final = 0x100  # since 5.10; older kernels ignore it
+FLAGS: Final = _NOSUID | _NODEV | _NOEXEC | _NOATIME | _NOSYMFOLLOW
+
+# sys/statvfs.h: what a mounted filesystem says of its flags. _NOSYMFOLLOW is not asked for: see above.
+_DEMANDED: Final = 0x2 | 0x4 | 0x8
+_READ_ONLY: Final = 0x1
+
+# umount2(2)
+_DETACH: Final = 0x2
+_NOFOLLOW: Final = 0x8
+
+_GET_DISK_SEQUENCE: Final = 0x80081280  # linux/fs.h: BLKGETDISKSEQ, since 5.15
+
+_libc: Final = ctypes.CDLL(None, use_errno=True)
+
+
+def mount(node: str, directory_fd: int, filesystem: str, options: str) -> None:
+    """Mount on the very directory that is open, wherever its path leads by now. Raises OSError."""
+    target = f"/proc/self/fd/{directory_fd}"
+    names = (os.fsencode(name) for name in (node, target, filesystem))
+    _checked(_libc.mount(*names, ctypes.c_ulong(FLAGS), os.fsencode(options)), node)
+
+
+def unmount(place: str) -> None:
+    """Take away the topmost mount there, if nothing uses it. Raises OSError: EBUSY, and EINVAL where none is."""
+    _checked(_libc.umount2(os.fsencode(place), _NOFOLLOW), place)
+
+
+def detach(place: str) -> None:
+    """Take it away whoever uses it: the files that are open there stay so. Raises OSError."""
+    _checked(_libc.umount2(os.fsencode(place), _NOFOLLOW | _DETACH), place)
+
+
+def sync_filesystem(place: str) -> None:
+    """Returns when all that was written there is on the device. Raises OSError where it cannot be."""
+    fd = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        _checked(_libc.syncfs(fd), place)
+    finally:
+        os.close(fd)
+
+
+def is_guarded(fd: int) -> bool:
+    """Whether the filesystem of this open directory is mounted with the flags that keep a hostile drive harmless."""
+    return os.statvfs(fd).f_flag & _DEMANDED == _DEMANDED
+
+
+def is_read_only(fd: int) -> bool:
+    """Whether the kernel lets nobody write there, whatever was asked for."""
+    return bool(os.statvfs(fd).f_flag & _READ_ONLY)
+
+
+def disk_sequence(fd: int) -> int | None:
+    """The number of the disk below an open block device or partition, or None where the kernel counts none."""
+    try:
+        answer = fcntl.ioctl(fd, _GET_DISK_SEQUENCE, bytes(8))
+    except OSError:
+        return None
+    (number,) = struct.unpack("=Q", answer)
+    return int(number)
+
+
+def is_claimed(node: str) -> bool:
+    """Whether the kernel has given the device away: to a filesystem in any mount namespace at all, to a mapping above.
+
+    An exclusive opening (open(2), O_EXCL) is refused also where no mount table shows the filesystem any more, because
+    it was detached while somebody still writes there. Raises OSError where the device does not answer.
+    """
+    try:
+        fd = os.open(node, os.O_RDONLY | os.O_EXCL | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.EBUSY:
+            return True
+        raise
+    os.close(fd)
+    return False
+
+
+def _checked(result: int, name: str) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), name)
