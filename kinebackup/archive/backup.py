@@ -269,7 +269,9 @@ def _walker(
     )
     if parent is not None:
         # A damaged parent costs time, not correctness: what it cannot tell is read from the source.
-        walker.start_from(TreeReader(reader, reuse.problem if reuse else _overlook), parent.snapshot.root)
+        walker.start_from(
+            TreeReader(reader, reuse.problem if reuse else walker.parent_is_damaged), parent.snapshot.root
+        )
     return walker
 
 
@@ -315,10 +317,6 @@ def merge_index(repository: Repository, entropy: Entropy) -> None:
         if name not in written:
             repository.store.remove(f"index/{name}")
     repository.store.sync_directories(["index"])
-
-
-def _overlook(problem: Problem) -> None:
-    """What a damaged parent cannot tell is read from the source."""
 
 
 # What is wrong with these does not show in their directory when it changes, and is to be told each time.

@@ -92,6 +92,11 @@ class Walker:
         self._trees = trees
         self._way[""] = (self._root, self._old_entries(root, ""))
 
+    def parent_is_damaged(self, problem: Problem) -> None:
+        """It cannot tell how things were: what is not known from it is read from the source."""
+        self._comparing = False
+        self.tally.differing.clear()
+
     def _old_entries(self, ids: Sequence[str], path: str) -> dict[str, Entry]:
         if self._trees is None or not ids:
             return {}

@@ -99,6 +99,7 @@ class Journal:
         self._pause_s = _FIRST_PAUSE_S
         self._whole_since = 0.0
         self._standing = Standing("off")
+        self._decided = threading.Event()  # it watches, or it is off
 
     # -- its life --------------------------------------------------------------------------------------------------
 
@@ -108,7 +109,7 @@ class Journal:
             if self._thread is not None:
                 return
             self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-            self._standing = Standing("starting")
+            self._stand(Standing("starting"))
             self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
             self._thread.start()
 
@@ -126,7 +127,11 @@ class Journal:
             self._stopping = False
             os.close(self._wake_read)
             os.close(self._wake_write)
-            self._standing = Standing("off")
+            self._stand(Standing("off"))
+
+    def wait(self, timeout_s: float) -> bool:
+        """Until it watches everything, or never will; False where that takes longer."""
+        return self._decided.wait(timeout_s)
 
     def distrust(self, message: str) -> None:
         """It was found to be wrong: it gives no more answers until it is started anew."""
@@ -270,7 +275,7 @@ class Journal:
             self._tree.now = self._moment
             self._grounds = {source.path: grounds[source.path] for source in watched}
             self._absent = frozenset(path for path, doubt in doubts.items() if path not in present and not doubt)
-            self._standing = Standing("starting", "; ".join(sorted(set(doubts.values()) - {""})))
+            self._stand(Standing("starting", "; ".join(sorted(set(doubts.values()) - {""}))))
 
     def _work(self) -> bool:
         """Take in some of what waits. False: nothing does. Raises ``Lost``."""
@@ -288,7 +293,7 @@ class Journal:
             self._epochs += 1
             self._epoch = self._epochs
             self._whole_since = self._elapsed_s()
-            self._standing = replace(self._standing, state="watching")
+            self._stand(replace(self._standing, state="watching"))
             log.info("the journal watches %d directories", tree.size)
         return False
 
@@ -300,12 +305,19 @@ class Journal:
         calm = self._epoch and self._elapsed_s() - self._whole_since > _CALM_S
         self._pause_s = _FIRST_PAUSE_S if calm or loss != "overflow" else min(2 * self._pause_s, _LONGEST_PAUSE_S)
         self._close()
-        self._standing = Standing("starting", _("changes were missed; the next backup looks at everything"))
+        self._stand(Standing("starting", _("changes were missed; the next backup looks at everything")))
         self._wake()
+
+    def _stand(self, standing: Standing) -> None:
+        self._standing = standing
+        if standing.state == "starting":
+            self._decided.clear()
+        else:
+            self._decided.set()
 
     def _give_up(self, message: str, hint: str) -> None:
         self._close()
-        self._standing = Standing("off", message, hint)
+        self._stand(Standing("off", message, hint))
         self._wake()
 
     def _close(self) -> None:
