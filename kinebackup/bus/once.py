@@ -20,15 +20,18 @@ _PATIENCE_S: Final = 10.0
 
 
 def daemon_is_running(address: str | None = None) -> bool:
-    """A glance at the bus: at once False where there is none, and never longer than a tenth of a second."""
+    """At once False where there is no bus; the bus itself answers in milliseconds, whatever the daemon does.
+
+    On a computer that is very busy it is waited for: a backup must not be begun beside the daemon for want of patience.
+    """
     try:
-        return bool(_ask(address, _GLANCE_S, _running))
+        return bool(_ask(address, _PATIENCE_S, _running))
     except KineError:
         return False
 
 
 def drives_at_a_glance(address: str | None = None) -> tuple[DriveAtWork, ...] | None:
-    """What the daemon does with each drive, in as short a time; None where it does not say."""
+    """What the daemon does with each drive; None where it does not say so within a tenth of a second."""
     try:
         return _ask(address, _GLANCE_S, DaemonClient.drives)
     except KineError:
@@ -57,6 +60,8 @@ def _ask(
     """None where there is no bus, or no answer in that time."""
     if not _bus_may_be_there(address):
         return None
+
+    import kinebackup.bus.connection  # noqa: F401 - the library takes its time, which is not the daemon's
 
     async def whole() -> Answer:
         client = DaemonClient(address=address, interactive=False)
