@@ -185,7 +185,11 @@ class Desk:
             self.dunst = None
 
     def displayed(self) -> int | None:
-        """How many notifications are on the screen; None where dunst does not run."""
+        """How many notifications are on the screen; None where dunst does not run, which asking must not start."""
+        bus = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "NameHasOwner", "s")
+        there = self._run("busctl", f"--address={self.bus.address}", "call", *bus, "org.freedesktop.Notifications")
+        if there.stdout.strip() != b"b true":
+            return None
         done = self._run("dunstctl", "count", "displayed")
         return int(done.stdout) if done.returncode == 0 and done.stdout.strip() else None
 

@@ -134,12 +134,13 @@ class Agent:
         wanted = self._board.to_show(what.key)
         if wanted is None:
             return []
+        asked = self._notifications.server
         try:
             self._can = await self._notifications.capabilities()
             placed = await self._notifications.show(appearance_of(wanted.notice, self._can), replaces=wanted.replaces)
         except ServerAbsent as error:
             log.info("%s cannot be shown now (%s)", wanted.notice.kind.value, error)
-            if self._notifications.is_there:
+            if asked and asked == self._notifications.server:  # else another one comes, which is heard
                 self._board.is_not_shown(what.key, asyncio.get_running_loop().time())
             return []
         # The call itself may have started that server, whose coming is heard only after this.

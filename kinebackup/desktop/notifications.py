@@ -82,9 +82,9 @@ class Notifications:
             self._server = self._server or str(owner)  # what a signal said meanwhile is newer
 
     @property
-    def is_there(self) -> bool:
-        """Whether a server is on the bus, answering or not."""
-        return bool(self._server)
+    def server(self) -> str:
+        """The unique name of the server that is on the bus, answering or not; empty where there is none."""
+        return self._server
 
     async def until_lost(self) -> None:
         """Returns when the session's bus is gone: the person has left."""
