@@ -48,18 +48,22 @@ def entry_of(found: Found) -> Entry:
 
 
 def looks_like(a: Entry, b: Entry) -> bool:
-    """Whether ``lstat`` shows no difference."""
-    return (a.type, a.mode, a.uid, a.gid, a.mtime, a.ctime, a.inode, a.size, a.link) == (
+    """Whether ``lstat`` shows no difference but, perhaps, the time at which something was changed."""
+    return (a.type, a.mode, a.uid, a.gid, a.mtime, a.inode, a.size, a.link) == (
         b.type,
         b.mode,
         b.uid,
         b.gid,
         b.mtime,
-        b.ctime,
         b.inode,
         b.size,
         b.link,
     )
+
+
+def holds_the_same(a: Entry, b: Entry) -> bool:
+    """Whether two files have the same content and attributes, once both are known."""
+    return (a.blobs, a.lists, a.extents, a.xattrs) == (b.blobs, b.lists, b.extents, b.xattrs)
 
 
 def same_but_for_tree(a: Entry, b: Entry) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from kinebackup.archive import tree
 from kinebackup.archive.changes import EVERYTHING, Touched
-from kinebackup.archive.found_entry import entry_of, looks_like, same_but_for_tree
+from kinebackup.archive.found_entry import entry_of, holds_the_same, looks_like, same_but_for_tree
 from kinebackup.archive.repository import Repository
 from kinebackup.archive.reuse import Reuse, StartOver
 from kinebackup.archive.saver import FoundFile, Saver, Tally, encode_xattrs
@@ -78,6 +78,7 @@ class Walker:
         self._look_up_blobs = look_up_blobs
         self._reuse = reuse
         self._comparing = compare
+        self._suspects: list[tuple[str, Entry, Entry]] = []
         self._source = ""
         self._cancel = cancel
         self._monitor = monitor
@@ -96,6 +97,7 @@ class Walker:
         """It cannot tell how things were: what is not known from it is read from the source."""
         self._comparing = False
         self.tally.differing.clear()
+        self._suspects.clear()
 
     def _old_entries(self, ids: Sequence[str], path: str) -> dict[str, Entry]:
         if self._trees is None or not ids:
@@ -208,6 +210,9 @@ class Walker:
             self._writer.finish()
         for source, lost in self.tally.dropped.items():
             self.tally.files_by_source[source] -= lost
+        self.tally.differing.update(
+            path for path, entry, old in self._suspects if not holds_the_same(entry, old) and entry.copied is None
+        )
         if self._reuse:
             self._take_over(self._reuse.taken_over())
         return list(self._root.entry.tree)
@@ -350,8 +355,8 @@ class Walker:
             self._meet_links(here, [entry.link])
             if self._reuse:
                 self._reuse.changed_link(entry.link, item.stat.st_nlink)
-        elif self._comparing and entry.type != "dir" and (old is None or not looks_like(entry, old)):
-            self.tally.differing.add(here.path)
+        elif self._comparing and entry.type != "dir":
+            self._suspect(here, entry, old)
         try:
             if entry.type == "file":
                 held = len(here.node.entries)
@@ -413,6 +418,15 @@ class Walker:
             if self._comparing:
                 self.tally.differing.add(path)
         return _Open(directory, path, node, old_below, below.touched)
+
+    def _suspect(self, here: _Open, entry: Entry, old: Entry | None) -> None:
+        """Note a change, for who asked to compare. A link that was made elsewhere and removed again changes ``ctime``
+        and nothing else: whether it was that is known when the content is.
+        """
+        if old is None or not looks_like(entry, old):
+            self.tally.differing.add(here.path)
+        elif entry.ctime != old.ctime:
+            self._suspects.append((here.path, entry, old))
 
     def _meet_links(self, here: _Open, links: Sequence[str]) -> None:
         """Names of files that have several. What happens to such a file can show in the directory of another name."""

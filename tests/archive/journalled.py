@@ -113,6 +113,9 @@ def picture_of(drive: Drive, taken: Taken) -> Picture:
             if not f"/{visited.path}/".startswith(tuple(f"{source}/" for source in snapshot.sources)):
                 continue  # a folder on the way, in which others work too
             entry = msgspec.structs.replace(visited.entry, tree=[], blobs=[], lists=[])
+            if entry.type == "file":
+                # All that is left of a link that was made in another folder and removed again; nobody hears of it.
+                entry.ctime = 0
             ids = data_ids(visited.entry, blobs)
             content = b"".join(blobs.read(Kind.DATA, tree.blob_id(text)) for text in ids)
             entries[visited.path] = (msgspec.structs.astuple(entry), hashlib.sha256(content).hexdigest())

@@ -305,6 +305,15 @@ def test_work_of_the_week_is_no_defect_of_the_journal(tmp_path: Path, shelf: Pat
     work.close()
 
 
+def test_a_link_that_came_and_went_elsewhere_is_no_defect_of_the_journal(office: Office, patients: Path) -> None:
+    office.back_up()
+    os.link(patients / "Dupont" / "radios" / "film.bin", patients.parent / "film.bin")
+    (patients.parent / "film.bin").unlink()
+    office.late = timedelta(days=8)
+    run = office.back_up()
+    assert (run.followed, run.missed) == (False, [])
+
+
 def test_a_change_that_the_journal_missed_is_told_loudly_and_saved(
     patients: Path, shelf: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
