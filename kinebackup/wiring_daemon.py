@@ -12,12 +12,15 @@ from pathlib import Path
 
 from kinebackup.config import Config, default_paths
 from kinebackup.daemon.bay import MountBay
+from kinebackup.daemon.following import JournalKeeper
 from kinebackup.daemon.program import Parts
 from kinebackup.daemon.worker import ProcessWorker
 from kinebackup.drives.watcher import DriveWatcher
 from kinebackup.errors import KineError
 from kinebackup.jobs.world import World
-from kinebackup.wiring import config_loader, make_world
+from kinebackup.sources.folder import FolderSource
+from kinebackup.sources.journal import Journal
+from kinebackup.wiring import config_loader, make_journal, make_sources, make_world
 
 
 def make_parts(config_path: Path | None) -> Parts:
@@ -27,15 +30,25 @@ def make_parts(config_path: Path | None) -> Parts:
     runtime = _runtime_directory(load_config, world)
     bay = MountBay(runtime / "drives")
     bay.prepare()
+    journal = JournalKeeper(_sources_and_journal(world), world)
     return Parts(
         load_config=load_config,
         world=world,
         environ=os.environ,
         bay=bay,
-        worker=ProcessWorker(_command(config_path), _environ()),
+        worker=ProcessWorker(_command(config_path), _environ(), journal),
+        journal=journal,
         watcher=DriveWatcher(world.system),
         trim_memory=trim_memory,
     )
+
+
+def _sources_and_journal(world: World) -> Callable[[Config], tuple[tuple[FolderSource, ...], Journal]]:
+    def make(config: Config) -> tuple[tuple[FolderSource, ...], Journal]:
+        sources = tuple(make_sources(config, world))
+        return sources, make_journal(sources, world)
+
+    return make
 
 
 def _command(config_path: Path | None) -> list[str]:

@@ -9,21 +9,42 @@ so no job writes to a drive that nobody watches.
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import BinaryIO
 
+from kinebackup.archive.backup import Taken
+from kinebackup.archive.source import Source
 from kinebackup.config import Config
 from kinebackup.daemon import job_words as words
 from kinebackup.daemon.ports import Progress
 from kinebackup.daemon.work import Teller, Tools, identify, run, without_reading_back
 from kinebackup.jobs.access import PresentDrive
+from kinebackup.jobs.continuity import Attempt
 from kinebackup.jobs.practice import Practice
 from kinebackup.jobs.world import World
-from kinebackup.model import BackupReport, CancelToken
+from kinebackup.model import BackupReport, CancelToken, Problem
 from kinebackup.wiring import make_sources, make_world, scratch_places
 
 
-def make_tools(load_config: Callable[[], Config], world: World) -> Tools:
+class GivenContinuity:
+    """What the daemon's journal said when it started this process; what the backup leaves goes back to it."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self._attempt = attempt
+        self.left: words.Left | None = None
+
+    def begin(self, repository: str, sources: Sequence[Source], now: datetime) -> Attempt | None:
+        """See ``jobs.backup_job.Follows``."""
+        return self._attempt if self._attempt.repository == repository else None
+
+    def end(self, attempt: Attempt, taken: Taken, now: datetime) -> list[Problem]:
+        """See ``jobs.backup_job.Follows``. What was missed, the daemon adds to the report."""
+        self.left = words.left_of(taken.trail)
+        return []
+
+
+def make_tools(load_config: Callable[[], Config], world: World, continuity: GivenContinuity | None = None) -> Tools:
     """What the daemon's jobs work with."""
 
     def back_up(
@@ -31,7 +52,7 @@ def make_tools(load_config: Callable[[], Config], world: World) -> Tools:
     ) -> BackupReport:
         from kinebackup.jobs.backup_job import BackupWish, run_backup
 
-        wish = BackupWish(make_sources(config, world), without_reading_back(config.backup))
+        wish = BackupWish(make_sources(config, world), without_reading_back(config.backup), continuity=continuity)
         return run_backup(drive, practice, wish, world, cancel=cancel, monitor=teller)
 
     return Tools(load_config, world, lambda config: scratch_places(config, world), back_up)
@@ -42,7 +63,8 @@ def serve_one_order(load_config: Callable[[], Config], orders: BinaryIO, answers
     word = words.read(orders.readline(words.MAX_LINE_BYTES))
     if not isinstance(word, words.Order):
         raise ValueError("not an order")  # noqa: TRY004 - what came has a type; it is the wrong word
-    tools = make_tools(load_config, make_world())
+    continuity = GivenContinuity(words.attempt_of(word.followed)) if word.followed is not None else None
+    tools = make_tools(load_config, make_world(), continuity)
     speaking = threading.Lock()
 
     def say(said: words.Word) -> None:
@@ -60,7 +82,7 @@ def serve_one_order(load_config: Callable[[], Config], orders: BinaryIO, answers
         say(words.Made(progress))
 
     result = run(word.job, tools, cancel, Teller(tell, tools.world.elapsed_s))
-    say(words.answer_of(result, word.job))
+    say(words.answer_of(result, word.job, continuity.left if continuity else None))
 
 
 def _cancel_at_the_end_of(orders: BinaryIO, cancel: CancelToken) -> None:

@@ -47,6 +47,19 @@ class Changes:
                         here = here.below.setdefault(name, Touched())
                 here.whole = here.whole or whole
 
+    def listing(self) -> dict[str, list[tuple[str, bool]]]:
+        """For each source, what ``touch`` needs to say the same again elsewhere: paths, and whether all below."""
+        found: dict[str, list[tuple[str, bool]]] = {}
+        for source, root in self._roots.items():
+            found[source] = []
+            waiting = [(source, root)]
+            while waiting:
+                path, here = waiting.pop()
+                if here.whole or not here.below:
+                    found[source].append((path, here.whole))
+                waiting.extend((f"{path}/{name}", below) for name, below in here.below.items() if not here.whole)
+        return found
+
     def covers(self, path: str) -> bool:
         """Whether a backup that follows this record looks into that directory."""
         for source, here in self._roots.items():

@@ -16,6 +16,7 @@ from kinebackup.config import Config
 from kinebackup.daemon import events as ev
 from kinebackup.daemon.bus_service import BusService
 from kinebackup.daemon.clock_watch import ClockWatch
+from kinebackup.daemon.following import JournalKeeper
 from kinebackup.daemon.keeping import Kept
 from kinebackup.daemon.logind import Logind
 from kinebackup.daemon.loop import Loop
@@ -50,6 +51,7 @@ class Parts:
     bay: Bay
     worker: Worker
     watcher: DriveWatcher
+    journal: JournalKeeper
     trim_memory: Callable[[], None]
 
 
@@ -76,7 +78,7 @@ class Program:
             keep=self._keep,
             defect=self._on_defect,
         )
-        self.service = Service(self._loop, parts.load_config, parts.world)
+        self.service = Service(self._loop, parts.load_config, parts.world, self._configured)
         self._timetable = Timetable(
             lambda: self._loop.state.rules, self._idle_since, now=parts.world.now, post=self._on_tick
         )
@@ -87,7 +89,7 @@ class Program:
         running = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             running.add_signal_handler(number, self._stop.set)
-        running.add_signal_handler(signal.SIGHUP, self._reload)
+        running.add_signal_handler(signal.SIGHUP, self.service.reload)
         self._loop.listen(self)
         self._logind.start()
         self.service.reload()
@@ -116,6 +118,7 @@ class Program:
         await self._bus.stop()
         self._power.stop()
         self._clock.stop()
+        self._parts.journal.stop()
         await self._logind.stop()
 
     async def _resting(self) -> None:
@@ -159,8 +162,10 @@ class Program:
     def _power_changed(self, on_battery: bool) -> None:
         self._loop.post(ev.PowerChanged(self._loop.now(), on_battery))
 
-    def _reload(self) -> None:
-        self.service.reload()
+    def _configured(self, config: Config) -> None:
+        self._parts.journal.use(config)
+        for filesystem in self._parts.watcher.here():  # one that was enrolled while it was plugged in
+            self._loop.post(ev.DriveAppeared(self._loop.now(), device_of(filesystem)))
         self._timetable.replan()
         self._manager.status(self._status())
 

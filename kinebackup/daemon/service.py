@@ -37,8 +37,12 @@ log = logging.getLogger("kinebackup.daemon")
 class Service:
     """Implements ``ports.Daemon``."""
 
-    def __init__(self, loop: Loop, load_config: Callable[[], Config], world: World) -> None:
+    def __init__(
+        self, loop: Loop, load_config: Callable[[], Config], world: World, reloaded: Callable[[Config], None]
+    ) -> None:
+        """``reloaded`` hears of each configuration that was read."""
         self.loop = loop
+        self._reloaded = reloaded
         self._load_config = load_config
         self._world = world
         self._config: Config | None = None
@@ -93,6 +97,7 @@ class Service:
         set_language(config.practice.language)
         self.loop.use_rules(rules_of(config, self._world.zone))
         self.loop.know(known)
+        self._reloaded(config)
 
     async def check_sources(self) -> None:
         """Look whether the folders that are saved are there, and whether a cloud has them."""

@@ -12,12 +12,14 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Final, Protocol
 
+from kinebackup.archive.changes import Trail
 from kinebackup.daemon import job_words as words
 from kinebackup.daemon.events import NotOurs, Report
 from kinebackup.daemon.ports import Failure, JobOrder, Progress
-from kinebackup.model import CancelToken
+from kinebackup.jobs.continuity import Attempt
+from kinebackup.model import BackupReport, CancelToken
 
 _LOOK_S: Final = 0.1
 """How soon a job hears that it is to stop."""
@@ -25,12 +27,23 @@ _LOOK_S: Final = 0.1
 log = logging.getLogger("kinebackup.daemon")
 
 
+class Following(Protocol):
+    """Who keeps the journal of changes, as far as jobs go."""
+
+    def before(self, drive: str) -> Attempt | None:
+        """A backup to that drive is about to begin."""
+
+    def after(self, attempt: Attempt, report: BackupReport, trail: Trail) -> BackupReport:
+        """It is done. Returns the report, with what the journal had missed."""
+
+
 class ProcessWorker:
     """Implements ``ports.Worker``. ``command`` starts a process that reads an order; ``environ`` is all it has."""
 
-    def __init__(self, command: Sequence[str], environ: Mapping[str, str]) -> None:
+    def __init__(self, command: Sequence[str], environ: Mapping[str, str], following: Following | None = None) -> None:
         self._command = command
         self._environ = environ
+        self._following = following
 
     async def identify(self, drive: str, folder: str) -> NotOurs | None:
         """See ``ports.Worker``."""
@@ -39,14 +52,20 @@ class ProcessWorker:
 
     async def run(self, order: JobOrder, cancel: CancelToken, progress: Callable[[Progress], None]) -> Report | Failure:
         """See ``ports.Worker``."""
-        answer = await self._ask(words.Order(job=order), cancel, progress)
+        attempt = self._following.before(order.drive) if self._following and order.kind == "backup" else None
+        followed = words.followed_of(attempt) if attempt else None
+        answer = await self._ask(words.Order(job=order, followed=followed), cancel, progress)
         if answer is None:
             return Failure(None if cancel.cancelled else "defect")
         try:
-            return words.result_of(answer)
+            result = words.result_of(answer)
         except ValueError as error:
             log.error("the process of a job (%s) answered nonsense: %s", order.kind, error)  # noqa: TRY400 - its only trace
             return Failure("defect")
+        left = answer.left if isinstance(answer, words.Finished) else None
+        if self._following and attempt and left and isinstance(result, BackupReport):
+            return self._following.after(attempt, result, words.trail_of(left))
+        return result
 
     async def _ask(
         self, order: words.Order, cancel: CancelToken, progress: Callable[[Progress], None]

@@ -3,28 +3,36 @@
 Owns: udev's monitor, what was seen so far, and that nothing is missed or told twice. Does not know: which of them are
 the practice's, or what follows.
 
-The events of udev say where to look, never what is there: that is read from sysfs and udev's database by the same code
-as when a drive is enrolled, so that a drive is recognised by what was written down of it.
+An event says where to look, not what is there: that is read from sysfs and udev's database by the same code as when a
+drive is enrolled, so that a drive is recognised by what was written down of it. Only a removal is believed, since sysfs
+may show a device for another moment; the number of its disk tells it from the one that took its place.
 """
 
-from collections.abc import Callable, Iterator
+import os
+import socket
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-import pyudev
-
-from kinebackup.drives.block_device import read_device
+from kinebackup.drives.block_device import read_device, udev_properties
+from kinebackup.drives.filesystem_state import Signature, recognise
 from kinebackup.drives.system import System
 from kinebackup.policy.target_facts import DeviceFacts
 
+Source = Literal["udev", "kernel"]
+
 _BUFFER_BYTES: Final = 8 * 1024 * 1024
+_MAX_FORGOTTEN: Final = 100_000  # events dropped at once; somebody who makes them faster than that must not hold us up
 _FILESYSTEM: Final = "filesystem"  # libblkid's ID_FS_USAGE; a locked LUKS container is "crypto"
 
 
 @dataclass(frozen=True, slots=True)
 class UsbFilesystem:
-    """A filesystem on a USB drive. ``disk_sequence`` is the drive's, not used twice since the computer started."""
+    """A filesystem on a USB drive. ``disk_sequence`` is the drive's, not used twice since the computer started.
+
+    Texts may hold surrogates: they come from the drive.
+    """
 
     node: str
     fs_uuid: str
@@ -44,6 +52,14 @@ class Seen:
     device: UsbFilesystem
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """``own_sequence`` is that of a mapping itself, where the filesystem lies on one."""
+
+    device: UsbFilesystem
+    own_sequence: int
+
+
 def is_usb(facts: DeviceFacts) -> bool:
     """Every disk below the filesystem hangs on USB, and on this computer's own."""
     return facts.usb and not facts.networked
@@ -57,23 +73,28 @@ class DriveWatcher:
         system: System | None = None,
         *,
         accept: Callable[[DeviceFacts], bool] = is_usb,
-        source: Literal["udev", "kernel"] = "udev",
+        source: Source = "udev",
     ) -> None:
-        """``source`` "kernel": also where udev does not run; then only what mkfs left in udev's database is known."""
+        """``source`` "kernel": events are heard before udev knows the device, for computers where it does not run."""
         self._system = system or System()
         self._accept = accept
         self._source = source
-        self._context = pyudev.Context()
-        self._monitor: Any = None  # pyudev has no types
-        self._here: dict[str, UsbFilesystem] = {}
+        self._context: Any = None  # pyudev has no types
+        self._monitor: Any = None
+        self._socket: socket.socket | None = None
+        self._here: dict[str, _Known] = {}
 
     def start(self) -> list[UsbFilesystem]:
         """What is here already. The monitor listens before that is looked up, so that nothing falls in between."""
+        import pyudev
+
+        self._context = pyudev.Context()
         self._monitor = pyudev.Monitor.from_netlink(self._context, source=self._source)
         self._monitor.filter_by("block")
-        with suppress(OSError):  # only root may; then a storm of events costs a scan
+        with suppress(OSError):  # only a network administrator may; without it, a storm of events costs a scan
             self._monitor.set_receive_buffer_size(_BUFFER_BYTES)
         self._monitor.start()
+        self._socket = socket.socket(fileno=os.dup(self._monitor.fileno()))
         return [seen.device for seen in self.rescan()]
 
     def fileno(self) -> int:
@@ -85,66 +106,120 @@ class DriveWatcher:
         seen: list[Seen] = []
         while True:
             try:
-                device = self._monitor.poll(timeout=0)
+                event = self._monitor.poll(timeout=0)
             except OSError:  # ENOBUFS: the kernel dropped events
-                seen.extend(self.rescan())
-                continue
-            if device is None:
+                return seen + self.rescan()
+            if event is None:
                 return seen
-            seen.extend(self._about(device))
+            seen += self._about(event)
 
     def rescan(self) -> list[Seen]:
-        """Compare with what is really there: at the start, after sleep, and after events were lost."""
-        found: dict[str, UsbFilesystem] = {}
+        """Compare with what is really there: at the start, after sleep, and after events were lost.
+
+        What has not been read yet is dropped before: a removal among it may be that of a device which this sees again.
+        """
+        self._drop_events()
+        found: dict[str, _Known] = {}
         for device in self._context.list_devices(subsystem="block"):
-            filesystem = self._look(device)
-            if filesystem is not None:
-                found[_number(device)] = filesystem
+            number = _number(device)
+            if (known := self._look(number)) is not None:
+                found[number] = known
         seen: list[Seen] = []
         for number in [*self._here, *(number for number in found if number not in self._here)]:
-            seen.extend(self._now(number, found.get(number)))
-        # A removal that was missed comes before the drive that took the place (see daemon/events.py).
-        return sorted(seen, key=lambda each: each.what != "vanished")
+            seen += self._now(number, found.get(number))
+        # A removal that was missed comes before the drive that took the place.
+        return sorted(seen, key=lambda each: (each.what != "vanished", each.device.node))
+
+    def here(self) -> list[UsbFilesystem]:
+        """What was there when this was last looked at."""
+        return list(self._here.values())
 
     def close(self) -> None:
         """Hear nothing more."""
-        self._monitor = None
+        if self._socket is not None:
+            self._socket.close()
+        self._monitor = self._socket = None
 
-    def _about(self, device: Any) -> Iterator[Seen]:
-        gone = device.action == "remove"
-        yield from self._now(_number(device), None if gone else self._look(device))
+    def _drop_events(self) -> None:
+        for _event in range(_MAX_FORGOTTEN):
+            try:
+                if self._monitor.poll(timeout=0) is None:
+                    return
+            except OSError:
+                # pyudev does not read from a socket with an error, and only reading, or this, takes the error away.
+                if self._socket is not None:
+                    self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
 
-    def _now(self, number: str, current: UsbFilesystem | None) -> Iterator[Seen]:
+    def _about(self, event: Any) -> Iterable[Seen]:
+        number = _number(event)
+        if event.action != "remove":
+            return self._now(number, self._look(number))
+        sequence = _text(event, "DISKSEQ")
+        is_disk = _text(event, "DEVTYPE") == "disk"
+        seen: list[Seen] = []
+        for each, known in list(self._here.items()):
+            if each == number:
+                gone = sequence in ("", str(known.own_sequence))
+            else:  # a mapping stays when the disk below it is pulled
+                gone = is_disk and sequence == str(known.device.disk_sequence)
+            if gone:
+                seen += self._now(each, None)
+        return seen
+
+    def _now(self, number: str, current: _Known | None) -> Iterator[Seen]:
         before = self._here.pop(number, None)
         if current is not None:
             self._here[number] = current
         if before is None:
             if current is not None:
-                yield Seen("appeared", current)
+                yield Seen("appeared", current.device)
         elif current is None:
-            yield Seen("vanished", before)
-        elif (before.disk_sequence, before.node) != (current.disk_sequence, current.node):
-            yield Seen("vanished", before)
-            yield Seen("appeared", current)
+            yield Seen("vanished", before.device)
+        elif _place(before) != _place(current):
+            yield Seen("vanished", before.device)
+            yield Seen("appeared", current.device)
         elif before != current:
-            yield Seen("changed", current)
+            yield Seen("changed", current.device)
 
-    def _look(self, device: Any) -> UsbFilesystem | None:
-        if _text(device, "ID_FS_USAGE") != _FILESYSTEM:
-            return None
-        facts = read_device(self._system, _number(device))
+    def _look(self, number: str) -> _Known | None:
+        facts = read_device(self._system, number)
         if facts is None or not self._accept(facts):
             return None
-        return UsbFilesystem(
+        signature = self._signature(facts)
+        if signature is None or signature.usage != _FILESYSTEM:
+            return None
+        device = UsbFilesystem(
             node=facts.node,
-            fs_uuid=facts.filesystem_uuid,
+            fs_uuid=facts.filesystem_uuid or signature.uuid,
             part_uuid=facts.partition_uuid,
             serial=facts.serial,
             disk_sequence=facts.disk_sequence,
-            filesystem=_text(device, "ID_FS_TYPE"),
+            filesystem=signature.filesystem,
             size_bytes=facts.size_bytes,
             model=facts.model,
         )
+        return _Known(device, self._own_sequence(number) or facts.disk_sequence)
+
+    def _signature(self, facts: DeviceFacts) -> Signature | None:
+        """By udev, which has looked at each device before it tells of it; where it does not run, by blkid(8)."""
+        udev = udev_properties(self._system, facts.number)
+        if udev:
+            return Signature(udev.get("ID_FS_TYPE", ""), udev.get("ID_FS_USAGE", ""), udev.get("ID_FS_UUID", ""))
+        if os.path.isdir(self._system.path("/run/udev/data")):
+            return None  # udev is not done with it yet, and will tell
+        return recognise(facts.node) if facts.size_bytes else None
+
+    def _own_sequence(self, number: str) -> int:
+        for path in (f"/sys/dev/block/{number}/diskseq", f"/sys/dev/block/{number}/../diskseq"):
+            with suppress(OSError):
+                text = (self._system.read_text(path) or "").strip()
+                if text.isdigit():
+                    return int(text)
+        return 0
+
+
+def _place(known: _Known) -> tuple[str, int, int]:
+    return known.device.node, known.device.disk_sequence, known.own_sequence
 
 
 def _number(device: Any) -> str:
@@ -153,8 +228,5 @@ def _number(device: Any) -> str:
 
 
 def _text(device: Any, name: str) -> str:
-    """A property, or nothing: a hostile drive may have a label that is no text."""
-    try:
-        return str(device.properties.get(name, ""))
-    except (UnicodeDecodeError, ValueError):
-        return ""
+    """A property, or nothing."""
+    return str(device.properties.get(name, ""))

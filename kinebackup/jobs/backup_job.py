@@ -6,10 +6,11 @@ Owns: the order of these steps, and which problems count. Does not know: how fil
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
 
 from kinebackup import __version__
-from kinebackup.archive.backup import BackupRequest, Environment, take
+from kinebackup.archive.backup import BackupRequest, Environment, Taken, take
 from kinebackup.archive.healing import forget_lost_files
 from kinebackup.archive.repository import Repository
 from kinebackup.archive.source import Source
@@ -26,7 +27,17 @@ from kinebackup.model import BackupReport, CancelToken, FileName, Monitor, Probl
 from kinebackup.store.records import Drive, RunCounts, Seen
 
 if TYPE_CHECKING:  # only the daemon has a journal: a command does not pay for it
-    from kinebackup.jobs.continuity import Continuity
+    from kinebackup.jobs.continuity import Attempt
+
+
+class Follows(Protocol):
+    """Who knows from which snapshot the journal of changes continues: ``Continuity``, here or in another process."""
+
+    def begin(self, repository: str, sources: Sequence[Source], now: datetime) -> "Attempt | None":
+        """Call it before the walk begins. None: the journal does not watch these sources."""
+
+    def end(self, attempt: "Attempt", taken: Taken, now: datetime) -> list[Problem]:
+        """The snapshot is on the drive. Returns what the journal had missed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +48,7 @@ class BackupWish:
     options: BackupOptions
     accept_shrink: bool = False
     dry_run: bool = False
-    continuity: "Continuity | None" = None  # where a journal watches the sources: what did not change is not looked at
+    continuity: "Follows | None" = None  # where a journal watches the sources: what did not change is not looked at
 
 
 def environment_of(world: World) -> Environment:

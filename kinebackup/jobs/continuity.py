@@ -8,14 +8,16 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from kinebackup.archive.backup import Taken
 from kinebackup.archive.changes import Changes, Since
 from kinebackup.archive.source import Source
 from kinebackup.i18n import _
 from kinebackup.model import Problem
 from kinebackup.sources.journal import Journal, Mark
+
+if TYPE_CHECKING:  # the daemon, which keeps this memory, does not load the engine
+    from kinebackup.archive.backup import Taken
 
 FULL_SCAN_EVERY: Final = timedelta(days=7)
 MOST_RESTLESS: Final = 20_000  # directories; looking at more of them each time is no better than looking at all
@@ -71,7 +73,7 @@ class Continuity:
                 known.touch(path)
         return known
 
-    def end(self, attempt: Attempt, taken: Taken, now: datetime) -> list[Problem]:
+    def end(self, attempt: Attempt, taken: "Taken", now: datetime) -> list[Problem]:
         """The snapshot is on the drive. Returns what the journal had missed."""
         missed = self._missed(attempt, taken)
         if missed:
@@ -82,7 +84,7 @@ class Continuity:
         self._keep(attempt, taken, now)
         return []
 
-    def _missed(self, attempt: Attempt, taken: Taken) -> list[str]:
+    def _missed(self, attempt: Attempt, taken: "Taken") -> list[str]:
         """Everything was looked at although the journal knew what had changed: was it right?"""
         kept = attempt.kept
         if kept is None or attempt.known is None or taken.trail.followed or taken.trail.parent != kept.snapshot:
@@ -92,7 +94,7 @@ class Continuity:
         later = self._changes(kept) if suspects else None
         return sorted(path for path in suspects if later is not None and not later.covers(path))
 
-    def _keep(self, attempt: Attempt, taken: Taken, now: datetime) -> None:
+    def _keep(self, attempt: Attempt, taken: "Taken", now: datetime) -> None:
         report, trail = taken.report, taken.trail
         if report.snapshot is None or report.suspicious:
             return  # the snapshot before it is still the one to compare with

@@ -1,0 +1,99 @@
+"""The journal of changes in the daemon: it watches the sources, and backups follow it.
+
+Owns: the journal's life, from one configuration to the next, and the way from a drive's label to what it knows of that
+drive. Does not know: how changes are noticed (sources/journal.py), or which snapshot it continues from
+(jobs/continuity.py).
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from kinebackup.archive.changes import Trail
+from kinebackup.config import Config, SourceConfig
+from kinebackup.errors import KineError
+from kinebackup.jobs.continuity import Attempt, Continuity
+from kinebackup.jobs.world import World
+from kinebackup.model import BackupReport
+from kinebackup.sources.folder import FolderSource
+from kinebackup.sources.journal import Journal, Standing
+from kinebackup.store.state_db import StateDb
+
+if TYPE_CHECKING:
+    from kinebackup.archive.backup import Taken
+
+log = logging.getLogger("kinebackup.daemon")
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """What is watched now."""
+
+    config: Config
+    journal: Journal
+    continuity: Continuity
+    sources: tuple[FolderSource, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _TakenElsewhere:
+    """``archive.backup.Taken``, without loading the engine."""
+
+    report: BackupReport
+    trail: Trail
+
+
+class JournalKeeper:
+    """Implements ``worker.Following``. ``make`` makes the sources of a configuration, and their journal."""
+
+    def __init__(self, make: Callable[[Config], tuple[tuple[FolderSource, ...], Journal]], world: World) -> None:
+        self._make = make
+        self._world = world
+        self._use: _Use | None = None
+
+    def use(self, config: Config) -> None:
+        """Watch the sources of that configuration; where they are those of before, go on."""
+        if self._use is not None and _watched(self._use.config) == _watched(config):
+            self._use = replace(self._use, config=config)
+            return
+        self.stop()
+        if not config.sources:
+            return
+        sources, journal = self._make(config)
+        journal.start()
+        self._use = _Use(config, journal, Continuity(journal), sources)
+
+    def stop(self) -> None:
+        """Watch no more."""
+        if self._use is not None:
+            self._use.journal.stop()
+            self._use = None
+
+    def standing(self) -> Standing:
+        """For ``status``."""
+        return self._use.journal.standing() if self._use is not None else Standing("off")
+
+    def before(self, drive: str) -> Attempt | None:
+        """See ``worker.Following``."""
+        use = self._use
+        if use is None:
+            return None
+        try:
+            with StateDb(use.config.paths.state) as state:
+                repository = state.drive(drive).repository
+        except KineError:
+            return None  # the job will say why
+        return use.continuity.begin(repository, use.sources, self._world.now())
+
+    def after(self, attempt: Attempt, report: BackupReport, trail: Trail) -> BackupReport:
+        """See ``worker.Following``."""
+        if self._use is None:
+            return report
+        taken: Taken = _TakenElsewhere(report, trail)  # type: ignore[assignment]  # the same two fields
+        missed = self._use.continuity.end(attempt, taken, self._world.now())
+        return replace(report, problems=(*report.problems, *missed))
+
+
+def _watched(config: Config) -> tuple[SourceConfig, ...]:
+    return config.sources
