@@ -1,0 +1,111 @@
+"""Backups that follow the journal of changes, in processes of their own, with the kernel's inotify.
+
+Owns: a practice whose folders are watched. Does not know: how the journal works.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from small_practice import Office
+from test_worker import command, environ, folder, ignore, office
+
+from kinebackup.config import Config, Paths, SourceConfig
+from kinebackup.daemon import job_words as words
+from kinebackup.daemon.following import JournalKeeper
+from kinebackup.daemon.ports import JobOrder
+from kinebackup.daemon.worker import ProcessWorker
+from kinebackup.jobs.continuity import Attempt
+from kinebackup.model import BackupReport, CancelToken
+from kinebackup.sources.folder import FolderSource
+from kinebackup.sources.journal import Journal
+from kinebackup.wiring import make_journal
+
+__all__ = ["office"]  # the fixture
+
+
+def config_of(office: Office) -> Config:
+    state = office.place / "state"
+    return Config(Paths(state, state, state), sources=(SourceConfig(office.patients),))
+
+
+@pytest.fixture
+def keeper(office: Office) -> Iterator[JournalKeeper]:
+    journals: list[Journal] = []
+
+    def make(config: Config) -> tuple[tuple[FolderSource, ...], Journal]:
+        sources = tuple(FolderSource(str(source.path)) for source in config.sources)
+        journals.append(make_journal(sources, office.world))
+        return sources, journals[-1]
+
+    keeper = JournalKeeper(make, office.world)
+    keeper.use(config_of(office))
+    assert journals[0].wait(10)
+    yield keeper
+    keeper.stop()
+
+
+def back_up(office: Office, keeper: JournalKeeper) -> BackupReport:
+    async def story() -> BackupReport:
+        worker = ProcessWorker(command(office), environ(), keeper)
+        report = await worker.run(JobOrder("A", folder(office), "backup"), CancelToken(), ignore)
+        assert isinstance(report, BackupReport)
+        return report
+
+    return asyncio.run(asyncio.wait_for(story(), 60))
+
+
+def crossed(attempt: Attempt) -> Attempt:
+    """What arrives on the other side."""
+    order = words.read(words.line(words.Order(followed=words.followed_of(attempt))))
+    assert isinstance(order, words.Order)
+    assert order.followed is not None
+    return words.attempt_of(order.followed)
+
+
+def test_the_first_backup_looks_at_everything_and_the_next_one_at_what_changed(
+    office: Office, keeper: JournalKeeper
+) -> None:
+    first = back_up(office, keeper)
+    attempt = keeper.before("A")
+    assert attempt is not None
+    assert attempt.since is not None
+    assert attempt.since.snapshot == first.snapshot
+    assert not attempt.since.changes.covers(str(office.patients / "Dupont"))
+    (office.patients / "Dupont" / "nouveau.txt").write_text("Nouveau", encoding="utf-8")
+    second = back_up(office, keeper)
+    assert (second.files_new, second.files_changed, second.files_unmodified, second.problems) == (1, 0, 2, ())
+    third = back_up(office, keeper)
+    assert (third.files_new, third.files_unmodified) == (0, 3)
+
+
+def test_names_that_are_no_text_cross_the_border_of_the_process(office: Office, keeper: JournalKeeper) -> None:
+    back_up(office, keeper)
+    odd = bytes(office.patients) + b"/caf\xe9"
+    Path(odd.decode(errors="surrogateescape")).mkdir()
+    Path(odd.decode(errors="surrogateescape"), "lettre.txt").write_text("x", encoding="utf-8")
+    attempt = keeper.before("A")
+    assert attempt is not None
+    assert attempt.since is not None
+    arrived = crossed(attempt).since
+    assert arrived is not None
+    assert arrived.changes.listing() == attempt.since.changes.listing()
+    assert arrived.changes.covers(odd.decode(errors="surrogateescape"))
+    assert back_up(office, keeper).files_new == 1
+
+
+def test_a_drive_that_is_not_known_is_not_followed(keeper: JournalKeeper) -> None:
+    assert keeper.before("B") is None
+
+
+def test_other_sources_begin_another_journal_and_none_end_it(office: Office, keeper: JournalKeeper) -> None:
+    back_up(office, keeper)
+    keeper.use(config_of(office))  # read anew, and the same
+    attempt = keeper.before("A")
+    assert attempt is not None
+    assert attempt.since is not None
+    state = office.place / "state"
+    keeper.use(Config(Paths(state, state, state)))
+    assert keeper.before("A") is None
+    assert keeper.standing().state == "off"
