@@ -203,7 +203,8 @@ class Desk:
 
     def picture(self, target: Path) -> None:
         """What is on the screen, cut to the notifications, with few colours: a small file."""
-        self._run("import", "-window", "root", "-trim", "+repage", "-colors", "32", "-strip", f"PNG8:{target}")
+        small = ("-trim", "+repage", "+dither", "-colors", "32", "-strip")
+        self._run("import", "-window", "root", *small, f"PNG8:{target}")
 
     def _run(self, *command: str) -> "subprocess.CompletedProcess[bytes]":
         return subprocess.run(command, env=self.environment, capture_output=True, timeout=_PATIENCE_S, check=False)
