@@ -50,6 +50,14 @@ def folder(office: Office) -> str:
     return str(office.place / "drives" / "A")
 
 
+def process_of(argument: str) -> int:
+    """The process that has this argument."""
+    for cmdline in Path("/proc").glob("[0-9]*/cmdline"):
+        if argument.encode() in cmdline.read_bytes().split(b"\0") and int(cmdline.parent.name) != os.getpid():
+            return int(cmdline.parent.name)
+    raise AssertionError
+
+
 def play(story: Coroutine[None, None, None]) -> None:
     asyncio.run(asyncio.wait_for(story, 60))
 
@@ -156,13 +164,7 @@ def test_a_job_that_the_kernel_kills_is_a_failed_job(office: Office) -> None:
 
         def kill(progress: Progress) -> None:
             if progress.bytes_done and not killed:
-                found = subprocess.run(
-                    ["pgrep", "-f", f"{office.place}/config.toml daemon --one-job"],
-                    capture_output=True,
-                    text=True,
-                    check=True,
-                )
-                killed.append(int(found.stdout.split()[0]))
+                killed.append(process_of(f"{office.place}/config.toml"))
                 os.kill(killed[0], signal.SIGKILL)
 
         order = JobOrder("A", folder(office), "backup")
