@@ -132,7 +132,7 @@ class DriveWatcher:
 
     def here(self) -> list[UsbFilesystem]:
         """What was there when this was last looked at."""
-        return list(self._here.values())
+        return [known.device for known in self._here.values()]
 
     def close(self) -> None:
         """Hear nothing more."""
@@ -151,19 +151,18 @@ class DriveWatcher:
                     self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
 
     def _about(self, event: Any) -> Iterable[Seen]:
-        number = _number(event)
-        if event.action != "remove":
-            return self._now(number, self._look(number))
-        sequence = _text(event, "DISKSEQ")
-        is_disk = _text(event, "DEVTYPE") == "disk"
+        number, sequence = _number(event), _sequence(event)
         seen: list[Seen] = []
+        if event.action != "remove":
+            seen += self._now(number, self._look(number))
+        # A number that is lower is the late news of a disk that was there before.
+        elif number in self._here and (not sequence or sequence >= self._here[number].own_sequence):
+            seen += self._now(number, None)
         for each, known in list(self._here.items()):
-            if each == number:
-                gone = sequence in ("", str(known.own_sequence))
-            else:  # a mapping stays when the disk below it is pulled
-                gone = is_disk and sequence == str(known.device.disk_sequence)
-            if gone:
-                seen += self._now(each, None)
+            if each != number and known.own_sequence != known.device.disk_sequence:
+                # A mapping, which stays when the disk below it is pulled and tells nothing of it.
+                is_pulled = event.action == "remove" and sequence == known.device.disk_sequence and _is_disk(event)
+                seen += self._now(each, None if is_pulled else self._look(each))
         return seen
 
     def _now(self, number: str, current: _Known | None) -> Iterator[Seen]:
@@ -225,6 +224,15 @@ def _place(known: _Known) -> tuple[str, int, int]:
 def _number(device: Any) -> str:
     """MAJOR:MINOR, as sysfs writes it."""
     return f"{_text(device, 'MAJOR')}:{_text(device, 'MINOR')}"
+
+
+def _sequence(event: Any) -> int:
+    text = _text(event, "DISKSEQ")
+    return int(text) if text.isascii() and text.isdigit() else 0
+
+
+def _is_disk(event: Any) -> bool:
+    return _text(event, "DEVTYPE") == "disk"
 
 
 def _text(device: Any, name: str) -> str:
