@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-PROGRAMS: Final = ("Xvfb", "dunst", "dbus-daemon", "dunstctl", "busctl", "xdotool", "import", "convert")
+PROGRAMS: Final = ("Xvfb", "dunst", "dbus-daemon", "dunstctl", "dbus-send", "busctl", "xdotool", "import", "convert")
 _SCREEN: Final = "900x700x24"
 _PATIENCE_S: Final = 15.0
 

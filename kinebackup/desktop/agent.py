@@ -112,6 +112,7 @@ class Agent:
                 await self._refuse(message, hint)
                 return board.not_obeyed(key)
             case TimeToLook():
+                self._alarm = None  # it has rung, perhaps a moment early
                 return board.is_late(now_s)
         assert_never(heard)
 
