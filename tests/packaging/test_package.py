@@ -20,7 +20,7 @@ COPYRIGHT = ROOT / "packaging" / "copyright"
 SCRIPTS = ("postinst", "prerm", "postrm")
 STATE = "/var/lib/kinebackup/machine.key"
 SETTINGS = "/etc/kinebackup/config.toml"
-DRIVE_RULE = "/etc/udev/rules.d/90-kinebackup-CABINET.rules"
+DRIVE_RULE = "/etc/udev/rules.d/90-kinebackup.rules"
 CACHED = "/var/cache/kinebackup/index"
 
 
@@ -157,6 +157,7 @@ def test_it_installs_without_a_network_and_does_the_whole_job(debian: Computer, 
     played = json.loads(debian.must("kinebackup", "demo", "--json"))
     assert played["files_compared"] > 300
     assert debian.must("dpkg", "--verify", "kinebackup") == ""
+    assert debian.must("stat", "--format=%A %U", "/etc/kinebackup") == "drwx------ root\n"
     assert debian.must("systemctl", "is-enabled", "kinebackup.service") == "enabled\n"
     assert debian.must("systemctl", "--global", "is-enabled", "kinebackup-agent.service") == "enabled\n"
 

@@ -42,10 +42,16 @@ def test_homes_are_read_and_never_written(service: configparser.SectionProxy) ->
 
 
 def test_keys_and_copies_are_for_root_alone(service: configparser.SectionProxy) -> None:
-    modes = [service[f"{kind}DirectoryMode"] for kind in ("State", "Cache", "Runtime", "Configuration")]
-    assert modes == ["0700", "0700", "0700", "0700"]
+    modes = [service[f"{kind}DirectoryMode"] for kind in ("State", "Cache", "Runtime")]
+    assert modes == ["0700", "0700", "0700"]
     assert service["UMask"] == "0077"
     assert service["LimitCORE"] == "0"
+
+
+def test_a_job_that_is_killed_for_want_of_memory_does_not_take_the_daemon_along(
+    service: configparser.SectionProxy,
+) -> None:
+    assert service["OOMPolicy"] == "continue"
 
 
 def test_every_power_that_is_left_has_a_reason_beside_it(service: configparser.SectionProxy) -> None:
