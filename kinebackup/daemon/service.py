@@ -108,8 +108,9 @@ class Service:
 
     def status_document(self) -> dict[str, object]:
         """See ``ports.Daemon``. Raises ``KineError`` where this computer is not set up, or its memory is damaged."""
-        found = overview(self._config or self._load_config(), self._world)
         now = {drive.label: drive for drive in self.loop.drives()}
+        plugged_in = {label for label, drive in now.items() if drive.phase is not Phase.ABSENT}
+        found = overview(self._config or self._load_config(), self._world, plugged_in=plugged_in)
         assessment = found.assessment
         return {
             "sentence": text_of(assessment.headline),
@@ -125,7 +126,7 @@ class Service:
 def _drive_document(drive: DriveOverview, now: DriveNow | None) -> dict[str, object]:
     document: dict[str, object] = msgspec.to_builtins(drive)
     if now is not None:
-        document |= {"present": now.phase is not Phase.ABSENT, "folder": None, "phase": str(now.phase), "job": now.kind}
+        document |= {"folder": None, "phase": str(now.phase), "job": now.kind}
     return document
 
 
