@@ -79,6 +79,9 @@ class JournalKeeper:
         use = self._use
         if use is None:
             return None
+        standing = use.journal.standing()
+        if standing.message:
+            log.warning("this backup looks at every file: %s; %s", standing.message, standing.hint)
         try:
             with StateDb(use.config.paths.state) as state:
                 repository = state.drive(drive).repository
