@@ -55,7 +55,7 @@ def recognise(node: str) -> Signature | None:
 
 
 def looks_like_ext(node: str) -> bool:
-    """Whether there is an ext filesystem whose superblock may be too damaged for ``recognise``. Raises OSError."""
+    """Whether there is an ext filesystem, be its superblock too damaged for ``recognise``. Raises OSError."""
     return _ext_state(node) is not None
 
 

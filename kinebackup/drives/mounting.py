@@ -81,6 +81,7 @@ def mount_drive(
     left in disorder and nothing is installed that could repair it. Raises ``NotMounted``; then nothing is mounted.
     """
     here = system or System()
+    where = _without_links(where)
     with _reading_errors(), _open_device(node) as fd:
         device = _expected_device(fd, node, disk_sequence, here)
         if device.read_only:
@@ -119,7 +120,7 @@ def unmount_drive(
     if device is None:
         _drop_what_is_lost(where)
         return
-    unwritten = _unmount_here(device, where, here) if where is not None else None
+    unwritten = _unmount_here(device, _without_links(where), here) if where is not None else None
     _release(device, elsewhere, here)
     if where is not None:
         _remove(where)
@@ -182,10 +183,7 @@ def _sound_filesystem(node: str) -> tuple[str, State]:
     """The type of the filesystem, which is in order by now. Raises ``NotMounted``, OSError."""
     found = recognise(node)
     if found is None and looks_like_ext(node):
-        # A checksum of its superblock is wrong, for example: there are others on the disk, from which it is repaired.
-        if put_in_order(node, "ext4") == "dirty":
-            raise _dirty()
-        found = recognise(node)
+        raise _dirty()
     if found is None or found.usage != "filesystem":
         raise NotMounted("failed", _("there is no file system on the drive that can be recognised"))
     if found.filesystem not in _DRIVERS:
@@ -209,6 +207,11 @@ def _mount_at(where: str, device: DeviceFacts, filesystem: str, system: System) 
         raise _refusal(error, device, filesystem, system) from error
     finally:
         os.close(directory)
+
+
+def _without_links(where: str) -> str:
+    """As mount tables write it. The last name is kept: it must not be a link."""
+    return os.path.join(os.path.realpath(os.path.dirname(where)), os.path.basename(where))
 
 
 def _make_directory(where: str) -> int:
@@ -248,14 +251,17 @@ def _check_mounted(device: DeviceFacts, where: str, system: System) -> None:
             raise NotMounted("failed", _("the drive could not be mounted"))
         if kernel_mount.is_read_only(fd):
             raise NotMounted("read-only", _("the drive cannot be written to"))
-        mode = os.fstat(fd).st_mode
-        if (
-            mode & 0o022
-        ):  # made for everybody by whoever formatted it; nobody else is to put anything beside the backups
-            with suppress(OSError):  # FAT and NTFS have no modes
-                os.fchmod(fd, stat.S_IMODE(mode) & ~0o022)
+        _keep_others_out(fd)
     finally:
         os.close(fd)
+
+
+def _keep_others_out(fd: int) -> None:
+    """A drive may have been formatted for everybody: nobody but root is to put anything beside the backups."""
+    mode = stat.S_IMODE(os.fstat(fd).st_mode)
+    if mode & 0o022:
+        with suppress(OSError):  # FAT and NTFS have no modes
+            os.fchmod(fd, mode & ~0o022)
 
 
 def _is_listed(device: DeviceFacts, where: str, system: System) -> bool:
@@ -331,8 +337,11 @@ def _release(device: DeviceFacts, elsewhere: Elsewhere, system: System) -> None:
             raise _still_mounted(device, system)
         if mounts_anywhere(device.number, device.node, system):
             elsewhere(device.node)
-        for mount in reversed(read_mounts(system).mounts):
-            if is_mount_of(mount, device.number, device.node, system):
+        table = read_mounts(system)
+        for mount in reversed(table.mounts):
+            # Not where something else was mounted on top: that is what would be unmounted.
+            is_on_top = table.of_path(mount.mount_point) == mount
+            if is_on_top and is_mount_of(mount, device.number, device.node, system):
                 with suppress(OSError):  # what is left is seen in the next round
                     kernel_mount.unmount(mount.mount_point)
         if _is_held(device, system):

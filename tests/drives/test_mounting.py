@@ -4,6 +4,7 @@ Owns: images, loop devices and programs that keep a mount busy. Does not know: U
 """
 
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from kinebackup.drives.busy import mounts_anywhere
 from kinebackup.drives.filesystem_state import put_in_order
 from kinebackup.drives.mounting import NotMounted, StillMounted, drop_mount, mount_drive, unmount_drive
 from kinebackup.drives.mounts import read_mounts
@@ -66,6 +68,11 @@ def run(*command: str) -> str:
 
 def sequence(node: str) -> int:
     return int(Path(f"/sys/block/{os.path.basename(node)}/diskseq").read_text("ascii"))
+
+
+def number(node: str) -> str:
+    device = os.stat(node).st_rdev
+    return f"{os.major(device)}:{os.minor(device)}"
 
 
 def options(where: str) -> set[str]:
@@ -146,6 +153,159 @@ def test_a_filesystem_with_errors_is_repaired_or_refused(bench: Bench) -> None:
         mount_drive(node, sequence(node), where)
     assert refused.value.reason == "dirty"
     assert not os.path.lexists(where)
+
+
+def test_a_superblock_that_is_damaged_is_for_a_person_to_repair(bench: Bench) -> None:
+    node, where = bench.device(*EXT4), bench.place()
+    with open(node, "r+b", buffering=0) as device:
+        os.pwrite(device.fileno(), b"\xff\xff", 1024 + 0x54)  # its checksum is wrong now
+    with pytest.raises(NotMounted) as refused:
+        mount_drive(node, sequence(node), where)
+    assert refused.value.reason == "dirty"
+    assert not os.path.lexists(where)
+
+
+def test_a_superblock_that_is_gone_is_no_filesystem(bench: Bench) -> None:
+    node, where = bench.device(*EXT4), bench.place()
+    with open(node, "r+b", buffering=0) as device:
+        os.pwrite(device.fileno(), bytes(1024), 1024)
+    with pytest.raises(NotMounted) as refused:
+        mount_drive(node, sequence(node), where)
+    assert refused.value.reason == "failed"
+    assert not os.path.lexists(where)
+
+
+def test_a_journal_that_was_not_finished_is_played_back_by_the_kernel(bench: Bench, tmp_path: Path) -> None:
+    node, where = bench.device(*EXT4), bench.place()
+    mount_drive(node, sequence(node), where)
+    Path(where, "saved").write_bytes(b"x" * 10_000)
+    fd = os.open(where, os.O_RDONLY)
+    os.fsync(fd)
+    os.close(fd)
+    run("sync", "-f", where)
+    pulled = tmp_path / "pulled.img"  # as the drive would be, pulled out now
+    run("cp", "--sparse=always", node, str(pulled))
+    unmount_drive(node, sequence(node), where)
+    other = run("losetup", "-f", "--show", str(pulled)).strip()
+    bench.stack.callback(subprocess.run, ["losetup", "-d", other], check=False)
+    assert "needs_recovery" in run("dumpe2fs", "-h", other)
+    assert mount_drive(other, sequence(other), where) == "clean"
+    assert Path(where, "saved").read_bytes() == b"x" * 10_000
+    unmount_drive(other, sequence(other), where)
+
+
+@pytest.mark.parametrize("mkfs", [("mkfs.xfs", "-q"), ("mkfs.btrfs", "-q"), ("mkfs.ext3", "-q"), ("mkfs.ext2", "-q")])
+def test_other_filesystems_of_linux_are_mounted_and_unmounted(bench: Bench, mkfs: tuple[str, ...]) -> None:
+    if shutil.which(mkfs[0]) is None:
+        pytest.skip(f"this machine cannot mount that: no {mkfs[0]}")
+    node, where = bench.device(*mkfs, size_mib=320), bench.place()
+    mount_drive(node, sequence(node), where)
+    assert {"rw", "nosuid", "nodev", "noexec", "nosymfollow", "noatime"} <= options(where)
+    Path(where, "saved").write_bytes(b"x")
+    assert mounts_anywhere(number(node), node) != ()
+    unmount_drive(node, sequence(node), where)
+    assert options(where) == set()
+    assert mounts_anywhere(number(node), node) == ()
+
+
+def test_an_xfs_that_is_damaged_is_refused_as_in_disorder(bench: Bench) -> None:
+    node, where = bench.device("mkfs.xfs", "-q", size_mib=320), bench.place()
+    with open(node, "r+b", buffering=0) as device:
+        os.pwrite(device.fileno(), bytes(4), 0x60)  # a field of the superblock that its checksum covers
+    with pytest.raises(NotMounted) as refused:
+        mount_drive(node, sequence(node), where)
+    assert refused.value.reason in ("dirty", "failed")  # blkid may not know it any more
+    assert not os.path.lexists(where)
+
+
+def test_others_cannot_write_beside_the_backups(bench: Bench) -> None:
+    node, where = bench.device(*EXT4), bench.place()
+    mount_drive(node, sequence(node), where)
+    os.chmod(where, 0o777)
+    unmount_drive(node, sequence(node), where)
+    mount_drive(node, sequence(node), where)
+    assert os.stat(where).st_mode & 0o777 == 0o755
+
+
+def test_a_place_that_others_may_change_is_not_used(bench: Bench) -> None:
+    node, where = bench.device(*EXT4), bench.place()
+    os.chmod(os.path.dirname(where), 0o777)
+    with pytest.raises(NotMounted, match="others may change"):
+        mount_drive(node, sequence(node), where)
+    assert not os.path.lexists(where)
+
+
+def test_a_place_by_way_of_a_link_is_unmounted_as_well(bench: Bench) -> None:
+    node, where = bench.device(*EXT4), bench.place()
+    os.symlink(os.path.dirname(where), bench.base / "run")
+    by_link = str(bench.base / "run" / "1")
+    mount_drive(node, sequence(node), by_link)
+    assert os.path.ismount(where)
+    unmount_drive(node, sequence(node), by_link)
+    assert not os.path.lexists(where)
+
+
+def test_what_is_mounted_on_top_of_the_drive_is_not_taken_for_it(bench: Bench, tmp_path: Path) -> None:
+    node, where = bench.device(*EXT4), bench.place()
+    desktop = tmp_path / "media"
+    desktop.mkdir()
+    run("mount", node, str(desktop))
+    bench.stack.callback(subprocess.run, ["umount", "-l", str(desktop)], check=False)
+    run("mount", "-t", "tmpfs", "tmpfs", str(desktop))
+    with pytest.raises(NotMounted) as refused:
+        mount_drive(node, sequence(node), where)
+    assert refused.value.reason == "busy"
+    run("umount", str(desktop))  # the tmpfs: it is still there
+
+
+def test_a_drive_that_the_desktop_has_in_its_own_world_is_asked_for(bench: Bench, tmp_path: Path) -> None:
+    """As the daemon sees it: the mount is in a namespace that it cannot unmount anything in."""
+    node, where = bench.device(*EXT4), bench.place()
+    media = tmp_path / "media"
+    media.mkdir()
+    desktop = bench.somebody("unshare", "-m", "sh", "-c", f"mount {node} {media} && echo ready && exec sleep 60")
+    assert desktop.stdout is not None
+    assert desktop.stdout.readline() == b"ready\n"
+    asked: list[str] = []
+
+    def elsewhere(device: str) -> bool:
+        asked.append(device)
+        run("nsenter", "-t", str(desktop.pid), "-m", "umount", str(media))
+        return True
+
+    mount_drive(node, sequence(node), where, elsewhere=elsewhere)
+    assert asked == [node]
+    assert os.path.ismount(where)
+
+
+def test_a_filesystem_that_lives_on_unlisted_is_not_said_to_be_unmounted(bench: Bench, tmp_path: Path) -> None:
+    node = bench.device(*EXT4)
+    media = tmp_path / "media"
+    media.mkdir()
+    run("mount", node, str(media))
+    with open(media / "open", "wb"):
+        run("umount", "--lazy", str(media))
+        assert mounts_anywhere(number(node), node) == ()
+        with pytest.raises(StillMounted):
+            unmount_drive(node, sequence(node), None)
+    unmount_drive(node, sequence(node), None)
+
+
+def test_a_drive_that_was_never_mounted_is_unmounted_already(bench: Bench) -> None:
+    node, where = bench.device(*EXT4), bench.place()
+    unmount_drive(node, sequence(node), None)
+    unmount_drive(node, sequence(node), where)
+
+
+def test_a_drive_that_is_not_there_any_more_was_not_unmounted_well(bench: Bench) -> None:
+    node, where = bench.device(*EXT4), bench.place()
+    mount_drive(node, sequence(node), where)
+    with pytest.raises(StillMounted, match="unplugged before"):
+        unmount_drive(node, sequence(node) + 1, where)  # by now, another disk has this name
+    assert options(where) == set()
+    assert not os.path.lexists(where)
+    unmount_drive("/dev/sdzz9", 1, where)
+    unmount_drive("/dev/sdzz9", 1, None)
 
 
 def test_a_drive_that_the_desktop_has_mounted_is_taken_over(bench: Bench, tmp_path: Path) -> None:
