@@ -3,6 +3,8 @@
 Owns: the command. Does not know: how a drive is unmounted.
 """
 
+import asyncio
+
 import click
 
 from kinebackup.bus.client import DaemonAbsent
@@ -18,13 +20,29 @@ from kinebackup.i18n import _
 @click.argument("label", required=False, shell_complete=drive_labels)
 @pass_session
 def eject(session: Session, /, label: str | None) -> int:
-    if not daemon_is_running():
+    if daemon_is_running():
+        done = ask_daemon(session, label)
+        if done is None:
+            return ExitCode.CANCELLED
+        name, text = done.label, done.text
+    elif session.world.is_root:
+        name = _by_hand(session, label)
+        text = _("You can unplug the drive {label}.").format(label=name)
+    else:
         raise DaemonAbsent(
             _("the KineBackup service does not run, so it holds no drive"),
             _("eject the drive in the file manager before you unplug it"),
         )
-    done = ask_daemon(session, label)
-    if done is None:
-        return ExitCode.CANCELLED
-    session.output.result({"drive": done.label, "can_unplug": True}, lambda: done.text)
+    session.output.result({"drive": name, "can_unplug": True}, lambda: text)
     return ExitCode.OK
+
+
+def _by_hand(session: Session, label: str | None) -> str:
+    from kinebackup.drives.power import power_off
+    from kinebackup.jobs.access import find_drive
+    from kinebackup.jobs.eject_job import run_eject
+
+    state = session.practice.state
+    name = label or find_drive(None, session.practice, session.world).label
+    run_eject(state.drive(name), session.world, power_off=lambda node: asyncio.run(power_off(node)))
+    return name

@@ -5,6 +5,7 @@ later.
 """
 
 import os
+from dataclasses import dataclass
 
 from kinebackup.drives.block_device import number_of_node, read_device
 from kinebackup.drives.mounts import Mount, read_mounts
@@ -15,22 +16,36 @@ from kinebackup.store.records import Drive
 
 
 def folder_of(record: Drive, system: System) -> str | None:
-    """Where an enrolled drive is mounted now, or None where it is absent.
+    """Where an enrolled drive is mounted now, or None where it is absent."""
+    if record.simulated:
+        return record.folder if _has_repository(system, record.folder) else None
+    found = mounted_device(record, system)
+    return found.folder if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class MountedDevice:
+    """A drive's device, and where it is mounted."""
+
+    device: DeviceFacts
+    folder: str
+
+
+def mounted_device(record: Drive, system: System) -> MountedDevice | None:
+    """The device of an enrolled drive that is mounted now.
 
     A file system's UUID can be cloned with the drive: where two drives have it, the one with the serial number is
     taken. A serial number alone is not asked for: a disk may move into another case.
     """
-    if record.simulated:
-        return record.folder if _has_repository(system, record.folder) else None
     if not record.fs_uuid:
         return None
     found = [
-        (device, mount.mount_point)
+        MountedDevice(device, mount.mount_point)
         for mount in read_mounts(system).mounts
         if mount.root == "/" and (device := _device_of(system, mount)) is not None
         if device.filesystem_uuid == record.fs_uuid and _has_repository(system, mount.mount_point)
     ]
-    return min(found, key=lambda each: each[0].serial != record.serial, default=(None, None))[1]
+    return min(found, key=lambda each: each.device.serial != record.serial, default=None)
 
 
 def _device_of(system: System, mount: Mount) -> DeviceFacts | None:
