@@ -114,7 +114,12 @@ class Work:
             shutil.rmtree(self._inner_folder())
 
     def _move_out(self) -> None:
-        self._inner_folder().rename(self.outside / self._name())
+        """Without names of files that have others inside: what is done to a file outside is beyond the journal."""
+        folder = self._inner_folder()
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and not path.is_symlink() and path.stat().st_nlink > 1:
+                path.unlink()
+        folder.rename(self.outside / self._name())
 
     def _move_in(self) -> None:
         """What was outside has changed there meanwhile."""
