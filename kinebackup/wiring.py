@@ -27,6 +27,9 @@ if TYPE_CHECKING:  # only the daemon has a journal
     from kinebackup.sources.ground import Ground
     from kinebackup.sources.journal import Journal
 
+if TYPE_CHECKING:  # mounting and erasing drives is loaded where it is done
+    from kinebackup.jobs.device_job import DeviceTools
+
 _RAM = "/dev/shm"  # noqa: S108 - RAM-backed on every systemd distribution; what is put there is in 0700 directories
 
 
@@ -109,6 +112,14 @@ def scratch_places(config: Config, world: World) -> tuple[str, ...]:
         cache.mkdir(parents=True, exist_ok=True, mode=0o700)
         cache.chmod(0o700)
     return tuple(place for place in (*world.scratch, str(cache)) if os.access(place, os.W_OK | os.X_OK))
+
+
+def make_device_tools(config: Config, *, is_own: bool) -> "DeviceTools":
+    """How drives are mounted and prepared. ``is_own``: the practice is this computer's own, so its desktop is told."""
+    from kinebackup.drives.udev_rule import UdevRule
+    from kinebackup.jobs.device_job import DeviceTools
+
+    return DeviceTools(config.paths.runtime, UdevRule() if is_own else None)
 
 
 def make_sources(config: Config, world: World) -> list[FolderSource]:

@@ -74,6 +74,26 @@ def confirm(question: str, *, yes: bool) -> None:
         raise Cancelled(_("nothing was changed"))
 
 
+def type_to_agree(question: str, word: str, *, hint: str) -> None:
+    """Go on only if somebody types that very word: for what cannot be undone, "yes" comes too easily.
+
+    Raises ``Cancelled``, or ``ConfigError`` where nobody can be asked.
+    """
+    _need_terminal(hint)
+    with _interruptible():
+        try:
+            typed = input(f"{printable(question)} ")
+        except EOFError:
+            typed = ""
+    if not same_words(typed, word):
+        raise Cancelled(_("nothing was changed"))
+
+
+def same_words(typed: str, word: str) -> bool:
+    """Whether they are the same but for case and the number of spaces."""
+    return typed.split() != [] and typed.casefold().split() == word.casefold().split()
+
+
 def _need_terminal(hint: str) -> None:
     if not can_ask():
         raise ConfigError(_("this needs an answer, and there is no terminal to ask on"), hint)

@@ -1,22 +1,30 @@
-"""``kinebackup drive``: enroll, list, repair, forget; eject.py has the one that asks the daemon.
+"""``kinebackup drive``: list, show, rename, repair, forget; enroll.py and eject.py have the other two.
 
-Owns: the commands and their words. Does not know: how a drive is judged or prepared.
+Owns: the commands and their words. Does not know: what is remembered of a drive, or how it is repaired.
 """
+
+from dataclasses import asdict
+from datetime import tzinfo
 
 import click
 
+from kinebackup.bus.once import drives_at_a_glance, tell_daemon_to_reload
 from kinebackup.cli.asking import confirm
+from kinebackup.cli.completion import drive_labels
 from kinebackup.cli.eject import eject
+from kinebackup.cli.enroll import device_tools, enroll
 from kinebackup.cli.overview import drive_rows
-from kinebackup.cli.session import Session, pass_session
-from kinebackup.errors import ConfigError
+from kinebackup.cli.session import Session, is_about_this_computer, pass_session
+from kinebackup.cli.tables import columns
+from kinebackup.cli.words import duration_text, files_text, size_text, time_text
+from kinebackup.errors import KineError
 from kinebackup.i18n import _, ngettext
-from kinebackup.jobs.enroll_job import Enrolled, EnrollWish
-from kinebackup.jobs.enroll_job import enroll as enroll_drive
+from kinebackup.jobs.known_drives import DriveDetails, details
+from kinebackup.jobs.known_drives import rename as rename_drive
 from kinebackup.jobs.repair_job import Repaired
 from kinebackup.jobs.repair_job import repair as repair_drive
 from kinebackup.jobs.status_job import overview
-from kinebackup.model import Place
+from kinebackup.store.records import Run
 
 
 @click.group(help=_("Prepare and list the drives."))
@@ -24,70 +32,7 @@ def drive() -> None:
     pass
 
 
-@drive.command(help=_("Make a drive one of the practice's: DEVICE is its device, or the folder where it is mounted."))
-@click.argument("device", required=False)
-@click.option("--folder", metavar="DIR", help=_("A folder instead of a drive: a simulation, to try KineBackup out."))
-@click.option("--label", required=True, metavar="L", help=_("Its name, to write on a sticker: for example CABINET."))
-@click.option(
-    "--place",
-    required=True,
-    type=click.Choice(["cabinet", "domicile"]),
-    help=_("Where it is kept: at the practice, or at home."),
-)
-@click.option("--allow-existing-files", is_flag=True, help=_("Leave the files that are on the drive there."))
-@pass_session
-def enroll(
-    session: Session, /, device: str | None, folder: str | None, label: str, place: Place, allow_existing_files: bool
-) -> None:
-    if (device is None) == (folder is None):
-        raise ConfigError(
-            _("name either a drive or a folder"),
-            _("kinebackup drive enroll /media/… --label L --place cabinet; or --folder DIR for a simulation"),
-        )
-    wish = EnrollWish(
-        path=device or folder or "",
-        label=label,
-        place=place,
-        simulated=folder is not None,
-        allow_existing_files=allow_existing_files,
-        sources=[str(source.path) for source in session.config.sources],
-    )
-    made = enroll_drive(wish, session.practice, session.world)
-    for notice in made.notices:
-        session.output.warn(notice.message, notice.hint)
-    document = {
-        "label": made.drive.label,
-        "place": made.drive.place,
-        "simulated": made.drive.simulated,
-        "repository": made.drive.repository,
-        "folder": made.folder,
-        "adopted": made.adopted,
-        "snapshots": made.snapshots,
-        "notices": made.notices,
-    }
-    session.output.result(document, lambda: _enrolled_text(made))
-
-
-def _enrolled_text(made: Enrolled) -> str:
-    label = made.drive.label
-    lines = []
-    if made.adopted:
-        text = ngettext(
-            "The drive {label} is one of the practice's again; it holds {count} backup.",
-            "The drive {label} is one of the practice's again; it holds {count} backups.",
-            made.snapshots,
-        )
-        lines.append(text.format(label=label, count=made.snapshots))
-    elif made.drive.simulated:
-        lines.append(_("The simulated drive {label} is ready, in {folder}.").format(label=label, folder=made.folder))
-    else:
-        lines.append(_("The drive {label} is ready, at {folder}.").format(label=label, folder=made.folder))
-    if made.drive.simulated:
-        lines.append(_("SIMULATION: a folder of this computer protects nothing; use it to try KineBackup out."))
-    else:
-        lines.append(_("Write {label} on a sticker on the drive.").format(label=label))
-    lines.append(_("Next: kinebackup backup --drive {label}").format(label=label))
-    return "\n".join(lines)
+drive.add_command(enroll)
 
 
 @drive.command("list", help=_("List the drives: place, last backup, last checks."))
@@ -98,6 +43,101 @@ def list_(session: Session, /) -> None:
     session.output.result(
         document,
         lambda: drive_rows(found, session.world.zone) or _("No drive is enrolled yet: kinebackup drive enroll"),
+    )
+
+
+@drive.command(help=_("Say what is known of a drive, and how the last jobs on it went."))
+@click.argument("label", shell_complete=drive_labels)
+@pass_session
+def show(session: Session, /, label: str) -> None:
+    at_work = {each.label: each for each in (drives_at_a_glance() if is_about_this_computer(session) else None) or ()}
+    now = at_work.get(label)
+    found = details(label, session.config, session.world, plugged_in=now is not None and now.phase != "absent")
+    document = asdict(found.overview) | {
+        "fs_uuid": found.record.fs_uuid,
+        "part_uuid": found.record.part_uuid,
+        "jobs": [
+            {
+                "kind": run.kind,
+                "started": run.started,
+                "ended": run.ended,
+                "result": run.result,
+                "snapshot": run.snapshot,
+                **asdict(run.counts),
+            }
+            for run in found.runs
+        ],
+    }
+    if now is not None:
+        document |= {"phase": now.phase, "job": now.kind or None}
+    session.output.result(document, lambda: _details_text(found, session.world.zone))
+
+
+def _details_text(found: DriveDetails, zone: tzinfo) -> str:
+    one, record = found.overview, found.record
+    rows = [
+        (_("Kept at"), {"cabinet": _("practice"), "domicile": _("home")}[one.place]),
+        (_("Now"), _("plugged in") if one.present else _("away")),
+        (_("Model"), one.model),
+        (_("Serial number"), one.serial),
+        (_("Folder"), record.folder),
+        (_("File system"), record.fs_uuid),
+        (_("Repository"), one.repository),
+        (_("Enrolled"), time_text(one.enrolled_at, zone)),
+        (_("Last backup"), time_text(one.last_backup, zone)),
+        (_("Last verification"), time_text(one.last_verify, zone)),
+        (_("Last restore test"), time_text(one.last_restore_test, zone)),
+    ]
+    name = _("{label} (simulation)").format(label=one.label) if one.simulated else one.label
+    parts = [name, *(f"  {line}" for line in columns([row for row in rows if row[1]]).splitlines())]
+    if found.runs:
+        parts += [
+            "",
+            _("Last jobs"),
+            *(f"  {line}" for line in columns([_row(run, zone) for run in found.runs]).splitlines()),
+        ]
+    return "\n".join(parts)
+
+
+def _row(run: Run, zone: tzinfo) -> tuple[str, ...]:
+    kinds = {
+        "backup": _("backup"),
+        "verify": _("verification"),
+        "verify-written": _("verification of what was written"),
+        "restore-test": _("restore test"),
+        "prune": _("removal of old backups"),
+    }
+    results = {
+        "ok": _("ok"),
+        "problems": _("finished, with problems"),
+        "suspicious": _("something is wrong with the sources"),
+        "failed": _("FAILED"),
+        "cancelled": _("stopped"),
+        None: _("did not come to its end"),
+    }
+    counts = run.counts
+    amounts = [files_text(counts.files)] if counts.files else []
+    amounts += [size_text(counts.size_bytes)] if counts.size_bytes else []
+    duration = duration_text((run.ended - run.started).total_seconds()) if run.ended else ""
+    return time_text(run.started, zone), kinds[run.kind], results[run.result], duration, ", ".join(amounts)
+
+
+@drive.command(help=_("Call a drive something else. Nothing on the drive itself is changed."))
+@click.argument("old", shell_complete=drive_labels)
+@click.argument("new")
+@pass_session
+def rename(session: Session, /, old: str, new: str) -> None:
+    record = rename_drive(old, new, session.practice)
+    if is_about_this_computer(session):
+        tell_daemon_to_reload()
+    session.output.result(
+        {"label": record.label, "before": old},
+        lambda: "\n".join(
+            (
+                _("The drive {old} is called {new} now.").format(old=old, new=record.label),
+                _("Write {label} on a sticker on the drive.").format(label=record.label),
+            )
+        ),
     )
 
 
@@ -134,9 +174,22 @@ def forget(session: Session, /, label: str, yes: bool) -> None:
     record = session.practice.state.drive(label)
     confirm(_("Forget the drive {label}? Its backups stay on it.").format(label=record.label), yes=yes)
     session.practice.state.remove_drive(record.label)
+    _after_forgetting(session)
     session.output.result(
         {"forgotten": record.label}, lambda: _("The drive {label} is forgotten.").format(label=record.label)
     )
+
+
+def _after_forgetting(session: Session) -> None:
+    """The desktop may open the drive by itself again."""
+    from kinebackup.jobs.device_job import refresh_rule
+
+    try:
+        refresh_rule(session.practice.state, device_tools(session))
+    except KineError as error:
+        session.output.warn(error.message, error.hint)
+    if is_about_this_computer(session):
+        tell_daemon_to_reload()
 
 
 drive.add_command(eject)

@@ -8,7 +8,7 @@ A remote mount is never touched: a dead server would hang the backup of a practi
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final, Literal
 
@@ -17,6 +17,7 @@ from kinebackup.drives.cloud import cloud_of, find_clouds, is_remote, service_of
 from kinebackup.drives.clouds.service import SyncedFolder
 from kinebackup.drives.mounts import Mount, MountTable, read_mounts
 from kinebackup.drives.system import System
+from kinebackup.drives.volumes import Chosen, choose
 from kinebackup.policy.target_facts import CloudMatch, DeviceFacts, TargetFacts
 from kinebackup.policy.targets import REPOSITORY_DIRECTORY
 
@@ -62,15 +63,23 @@ def gather(path_or_device: str, *, around: Surroundings | None = None) -> Target
     number = number_of_node(here.system, resolved.path)
     if number is not None:
         mount = here.table.of_device(number, resolved.path)
+        chosen = choose(here.system, number) if mount is None else None
+        if mount is None and chosen is not None:
+            mount = here.table.of_device(chosen.device.number, chosen.device.node)
         if mount is None:
-            device = read_device(here.system, number)
-            return _facts(here, requested, resolved.path, None, device, _Content(exists=True))
+            return _of_unmounted(here, requested, resolved.path, chosen)
         path = mount.mount_point
     else:
         path = resolved.path
         mount = here.table.of_path(_where_bytes_go(here, path))
     device = None if mount is None else _device_of(here, mount)
     return _facts(here, requested, path, mount, device, _content(here.system, path))
+
+
+def _of_unmounted(here: Surroundings, requested: str, path: str, chosen: Chosen | None) -> TargetFacts:
+    device = chosen.device if chosen is not None else None
+    facts = _facts(here, requested, path, None, device, _Content(exists=True))
+    return replace(facts, unmounted=chosen.unmounted) if chosen is not None else facts
 
 
 def places_of(path: str, around: Surroundings) -> tuple[str, ...]:

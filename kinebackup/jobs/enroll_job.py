@@ -1,7 +1,7 @@
 """Making a drive one of the practice's: judging it, its repository, what lies beside it, remembering it.
 
 Owns: the order of these steps; a drive that already holds a repository of the practice is taken back. Does not know:
-who asked.
+how the drive came to be mounted (device_job.py), or who asked.
 """
 
 import os
@@ -44,7 +44,8 @@ class EnrollWish:
 
 @dataclass(frozen=True, slots=True)
 class Enrolled:
-    """``adopted``: the drive held a repository of this practice already, with so many backups."""
+    """``adopted``: the drive held a repository of this practice already, with so many backups. ``folder`` is empty
+    where the drive is not mounted any more."""
 
     drive: Drive
     folder: str
@@ -53,12 +54,16 @@ class Enrolled:
     notices: tuple[Notice, ...]
 
 
-def enroll(wish: EnrollWish, practice: Practice, world: World) -> Enrolled:
-    """Raises ``TargetRefused``, ``NotFound`` where the drive is not there, ``ConfigError`` for a label that is taken,
+def enroll(wish: EnrollWish, practice: Practice, world: World, *, mounted_at: str = "") -> Enrolled:
+    """``mounted_at``: where this process has mounted the device of the wish, for itself alone.
+
+    Raises ``TargetRefused``, ``NotFound`` where the drive is not there, ``ConfigError`` for a label that is taken,
     ``WrongKey`` for a drive of another practice, ``DriveFailed``."""
     check_label(wish.label)
-    facts, notices = examined(wish, world)
-    _refuse_taken_label(wish, facts, practice)
+    facts, notices = examined(wish, world, mounted_at=mounted_at)
+    if facts.repository == "absent":  # one that has a repository is asked for it later
+        refuse_taken_label(wish.label, practice)
+    _refuse_without_identity(wish, facts)
     root = os.path.join(facts.path, FOLDER)
     os.makedirs(root, mode=0o755, exist_ok=True)  # LISEZMOI.txt is for everyone; what is secret is sealed
     store = FolderStore(root)
@@ -89,21 +94,27 @@ def check_label(label: str) -> None:
         )
 
 
-def examined(wish: EnrollWish, world: World) -> tuple[TargetFacts, tuple[Notice, ...]]:
-    """The facts of a place that may be used. Raises ``TargetRefused``, or ``NotFound`` where there is nothing."""
+def examined(
+    wish: EnrollWish, world: World, *, mounted_at: str = "", may_mount: bool = False
+) -> tuple[TargetFacts, tuple[Notice, ...]]:
+    """The facts of a place that may be used. Raises ``TargetRefused``, or ``NotFound`` where there is nothing.
+
+    ``may_mount``: it may be a drive that is not mounted, and is to be examined again once it is.
+    """
     around: Surroundings = look_around(world.system)
-    facts = gather(wish.path, around=around)
+    facts = gather(mounted_at or wish.path, around=around)
     verdict = judge(
-        facts,
+        _called(wish.path, facts) if mounted_at else facts,
         sources=source_places(wish.sources, around),
         enrolled=False,
         simulated=wish.simulated,
         allow_existing_files=wish.allow_existing_files,
+        may_mount=may_mount,
     )
     if verdict.reason == "not-mounted":
         raise NotFound(
             verdict.message,
-            _("open it in the file manager, which mounts it, and try again: KineBackup cannot mount drives yet"),
+            _("open it in the file manager, which mounts it, or run the command as root; then try again"),
         )
     if verdict.reason == "not-found":
         raise NotFound(verdict.message, verdict.hint)
@@ -114,16 +125,29 @@ def examined(wish: EnrollWish, world: World) -> tuple[TargetFacts, tuple[Notice,
     return facts, verdict.notices
 
 
-def _refuse_taken_label(wish: EnrollWish, facts: TargetFacts, practice: Practice) -> None:
-    """Before anything is written: is it the label of another drive? One that has a repository is asked later."""
-    for record in practice.state.drives():
-        if record.label == wish.label and facts.repository == "absent":
-            raise ConfigError(
-                _('a drive with the label "{label}" is enrolled already').format(label=wish.label),
-                _("choose another label with --label, or forget that drive: kinebackup drive forget {label}").format(
-                    label=wish.label
-                ),
-            )
+def _called(device: str, facts: TargetFacts) -> TargetFacts:
+    """The facts under the name that the person knows the drive by: our own mount point means nothing to them."""
+    return replace(facts, path=device, mount_point=device, aliases=(facts.path, *facts.aliases))
+
+
+def refuse_taken_label(label: str, practice: Practice) -> None:
+    """Raises ``ConfigError`` where another drive has it."""
+    if any(record.label == label for record in practice.state.drives()):
+        raise ConfigError(
+            _('a drive with the label "{label}" is enrolled already').format(label=label),
+            _("choose another label with --label, or forget that drive: kinebackup drive forget {label}").format(
+                label=label
+            ),
+        )
+
+
+def _refuse_without_identity(wish: EnrollWish, facts: TargetFacts) -> None:
+    """A drive that nothing tells from another one would never be found again."""
+    if not wish.simulated and (facts.device is None or not facts.device.filesystem_uuid):
+        raise TargetRefused(
+            _("{path} has no identifier by which it could be recognised").format(path=wish.path),
+            _("prepare the drive anew, which erases it: kinebackup drive enroll --format"),
+        )
 
 
 def _found(store: FolderStore, practice: Practice) -> header.Header | None:

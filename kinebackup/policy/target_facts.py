@@ -8,6 +8,16 @@ Every path is absolute and resolved: no symbolic link is left in it, and it says
 from dataclasses import dataclass
 from typing import Literal
 
+Unmounted = Literal[
+    "",  # it is mounted, or it is no device
+    "filesystem",  # a filesystem that can be mounted
+    "unknown",  # that cannot be told: neither udev nor this user knows
+    "locked",  # an encrypted container that nobody has unlocked
+    "nothing",  # no filesystem that KineBackup knows of
+    "several",  # a disk with more than one filesystem
+]
+"""What is known of a device without looking into it."""
+
 # A network filesystem is none of these: it is recognised as a CloudMatch of kind "network".
 MountKind = Literal[
     "disk",  # a filesystem on a block device, or a local one without (virtiofs, zfs): the device facts say more
@@ -66,8 +76,9 @@ class TargetFacts:
     ``aliases`` are further paths of the same bytes: other mounts of the same directory, the image file below a loop
     device, the folder below a FUSE or overlay filesystem. ``top_level`` is None where it was not read: the place does
     not exist, is not a folder, may not be read, or lies on a network filesystem, which is never touched.
-    ``device`` is None on filesystems without one. ``unclear`` are the services of this computer whose folders could
-    not be read.
+    ``device`` is None on filesystems without one; where a whole disk was asked for, it is the one partition that holds
+    a filesystem, or what is unlocked in it. ``unclear`` are the services of this computer whose folders could not be
+    read.
     """
 
     requested: str
@@ -88,3 +99,4 @@ class TargetFacts:
     unclear: tuple[CloudMatch, ...]
     free_bytes: int
     total_bytes: int
+    unmounted: Unmounted = ""

@@ -8,7 +8,7 @@ An allow-list first: a drive is accepted only when everything about it is known 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from kinebackup.i18n import _
@@ -31,6 +31,9 @@ Reason = Literal[
     "not-a-directory",
     "not-readable",
     "not-mounted",
+    "locked",
+    "no-filesystem",
+    "several-filesystems",
     "system-disk",
     "not-usb",
     "not-drive-top",
@@ -39,6 +42,10 @@ Reason = Literal[
     "repository-missing",
     "other-files",
 ]
+
+# Of other systems: nothing on them survives being unplugged in the middle of a write as it does with a journal of its
+# own, and some do not answer to fsync.
+_WEAK: Final = frozenset({"vfat", "msdos", "exfat", "fuseblk", "ntfs", "ntfs3", "hfsplus"})
 
 # What formatting tools and desktops put on every drive, without anyone having stored a file there.
 _LEFT_BY_SYSTEMS: Final = frozenset(
@@ -81,23 +88,31 @@ class Verdict:
 
 
 def judge(
-    facts: TargetFacts, *, sources: Sequence[str], enrolled: bool, simulated: bool, allow_existing_files: bool
+    facts: TargetFacts,
+    *,
+    sources: Sequence[str],
+    enrolled: bool,
+    simulated: bool,
+    allow_existing_files: bool,
+    may_mount: bool = False,
 ) -> Verdict:
     """Whether a backup may be written there.
 
     ``sources`` are resolved paths, with their aliases. ``enrolled`` says that the caller knows this drive: its
     repository must then be there, for an empty folder is what an absent drive leaves behind. A ``simulated`` drive
-    needs neither USB nor a disk; every other rule holds for it in full.
+    needs neither USB nor a disk; every other rule holds for it in full. ``may_mount``: a drive that is not mounted is
+    accepted for what is known of it, and must be judged again once it is mounted.
     """
     return (
         _refused_as_elsewhere(facts, simulated=simulated)
         or _refused_for_sources(facts, sources)
         or _refused_as_absent(facts, may_be_created=simulated and not enrolled)
         or (None if simulated else judge_device(facts))
+        or _refused_as_unmounted(facts, may_mount=may_mount)
         or _refused_as_place(facts, simulated=simulated)
         or _refused_as_unclear(facts)
         or _refused_for_content(facts, enrolled=enrolled, allow_existing_files=allow_existing_files)
-        or Verdict("accepted", "accepted", "", "", notices=_unclear_notices(facts))
+        or Verdict("accepted", "accepted", "", "", notices=(*_weak_notices(facts), *_unclear_notices(facts)))
     )
 
 
@@ -123,6 +138,17 @@ def judge_device(facts: TargetFacts) -> Verdict | None:
             _("move its write-protection switch, or have it repaired: a failing drive turns read-only too"),
         )
     return None
+
+
+def judge_erasing(facts: TargetFacts) -> Verdict | None:
+    """Why the disk of this place must not be erased, or None. What is on it is not asked for: a person says that."""
+    if facts.device is not None and facts.device.networked:
+        return _refused_as_network_disk(facts)
+    refused = judge_device(replace(facts, read_only=False))  # of a mount that is read-only, the disk may be sound
+    if refused is None and facts.device is not None and len(facts.device.disks) != 1:
+        message = _("{path} lies on several disks").format(path=facts.path)
+        return _refused("not-usb", message, _("use a USB drive that serves for backups only"))
+    return refused
 
 
 def judge_source(source: str, cloud: CloudMatch | None) -> Notice | None:
@@ -190,8 +216,7 @@ def _refused_as_elsewhere(facts: TargetFacts, *, simulated: bool) -> Verdict | N
         message = message.format(path=facts.path, service=cloud.service)
         return _refused(cloud.kind, message, hint, service=cloud.service)
     if facts.device is not None and facts.device.networked:
-        message = _("the disk of {path} is reached over the network").format(path=facts.path)
-        return _refused("network", message, _("use a drive that is plugged into this computer"))
+        return _refused_as_network_disk(facts)
     match facts.mount_kind:
         case "fuse" | "pseudo" as kind:
             return _refused_as_filesystem(facts, kind)
@@ -201,6 +226,11 @@ def _refused_as_elsewhere(facts: TargetFacts, *, simulated: bool) -> Verdict | N
             return _refused_as_filesystem(facts, kind)
         case _:
             return None
+
+
+def _refused_as_network_disk(facts: TargetFacts) -> Verdict:
+    message = _("the disk of {path} is reached over the network").format(path=facts.path)
+    return _refused("network", message, _("use a drive that is plugged into this computer"))
 
 
 def _refused_as_filesystem(facts: TargetFacts, reason: Literal["fuse", "memory", "overlay", "pseudo"]) -> Verdict:
@@ -240,11 +270,39 @@ def _refused_as_absent(facts: TargetFacts, *, may_be_created: bool) -> Verdict |
     return _refused("not-found", message, _("plug in the drive, or check the path"))
 
 
+def _refused_as_unmounted(facts: TargetFacts, *, may_mount: bool) -> Verdict | None:
+    """A device that is mounted nowhere: whether it could be."""
+    if facts.mount_point:
+        return None
+    match facts.unmounted:
+        case "locked":
+            message = _("{path} is encrypted, and locked").format(path=facts.path)
+            return _refused("locked", message, _("unlock it in the file manager first, then try again"))
+        case "nothing":
+            message = _("{path} holds no file system that KineBackup can use").format(path=facts.path)
+            return _refused(
+                "no-filesystem", message, _("prepare the drive anew, which erases it: kinebackup drive enroll --format")
+            )
+        case "several":
+            message = _("{path} is divided into several partitions").format(path=facts.path)
+            return _refused(
+                "several-filesystems",
+                message,
+                _("name one of them, for example {path}1; or let --format erase the whole drive").format(
+                    path=facts.path
+                ),
+            )
+        case "filesystem" | "unknown" if may_mount:
+            return None
+        case _:
+            message = _("{path} is not mounted").format(path=facts.path)
+            return _refused("not-mounted", message, _("mount the drive, and give the folder where it is mounted"))
+
+
 def _refused_as_place(facts: TargetFacts, *, simulated: bool) -> Verdict | None:
     """A drive is used from its top, where its reader and its LISEZMOI must be found in twenty years."""
     if not facts.mount_point:
-        message = _("{path} is not mounted").format(path=facts.path)
-        return _refused("not-mounted", message, _("mount the drive, and give the folder where it is mounted"))
+        return None
     if facts.exists and not facts.is_directory:
         message = _("{path} is not a folder").format(path=facts.path)
         return _refused("not-a-directory", message, _("give the folder where the drive is mounted"))
@@ -275,7 +333,7 @@ def _refused_for_content(facts: TargetFacts, *, enrolled: bool, allow_existing_f
     if facts.repository == "not-a-directory":
         message = _("{path} is not a folder, or leads elsewhere").format(path=repository)
         return _refused("repository-is-link", message, _("remove it: KineBackup makes this folder itself"))
-    if facts.repository == "directory":
+    if facts.repository == "directory" or not facts.mount_point:
         return None
     if enrolled:
         message = _("{path} is missing: this is not the drive as it was left").format(path=repository)
@@ -295,6 +353,18 @@ def _refused_for_content(facts: TargetFacts, *, enrolled: bool, allow_existing_f
 
 def _is_left_by_systems(name: str) -> bool:
     return name.lower() in _LEFT_BY_SYSTEMS or name.startswith(".Trash-")
+
+
+def _weak_notices(facts: TargetFacts) -> tuple[Notice, ...]:
+    if facts.filesystem not in _WEAK:
+        return ()
+    message = _("the file system of {path} ({filesystem}) does not last as well when the drive is pulled out")
+    return (
+        Notice(
+            message.format(path=facts.path, filesystem=facts.filesystem),
+            _("ext4 is safer: --format prepares the drive anew, which erases it"),
+        ),
+    )
 
 
 def _unclear_notices(facts: TargetFacts) -> tuple[Notice, ...]:
