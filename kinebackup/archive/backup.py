@@ -186,7 +186,8 @@ def _walk_once(
     cancel: CancelToken,
     monitor: Monitor,
 ) -> _Walked:
-    walker = _walker(repository, parent, packer, reuse, cancel, monitor, compare=request.compare)
+    compare = request.compare and reuse is None  # what was taken over unseen cannot be compared
+    walker = _walker(repository, parent, packer, reuse, cancel, monitor, compare=compare)
     missing = [source.path for source in request.sources if not walker.add(source)]
     root = walker.finish()
     return _Walked(walker.tally, missing, root, parent.id if parent else "", followed=reuse is not None)
