@@ -19,6 +19,7 @@ from kinebackup.drives.filesystem_state import put_in_order
 from kinebackup.drives.mounting import NotMounted, StillMounted, drop_mount, mount_drive, unmount_drive
 from kinebackup.drives.mounts import read_mounts
 from kinebackup.drives.system import System
+from kinebackup.errors import DriveFailed
 
 pytestmark = [
     pytest.mark.root,
@@ -289,6 +290,26 @@ def test_a_filesystem_that_lives_on_unlisted_is_not_said_to_be_unmounted(bench: 
         with pytest.raises(StillMounted):
             unmount_drive(node, sequence(node), None)
     unmount_drive(node, sequence(node), None)
+
+
+def test_a_drive_that_did_not_take_what_was_written_is_not_said_to_be_well(bench: Bench) -> None:
+    memory = bench.base / "memory"
+    memory.mkdir()
+    run("mount", "-t", "tmpfs", "-o", "size=24M", "tmpfs", str(memory))
+    bench.stack.callback(subprocess.run, ["umount", "-l", str(memory)], check=False)
+    image = memory / "image"  # larger than what it lies on: the disk fails when it is filled
+    with image.open("wb") as file:
+        file.truncate(256 * 1024 * 1024)
+    run(*EXT4, "-E", "lazy_itable_init=1", "-J", "size=4", str(image))
+    node, where = run("losetup", "-f", "--show", str(image)).strip(), bench.place()
+    bench.stack.callback(subprocess.run, ["losetup", "-d", node], check=False)
+    mount_drive(node, sequence(node), where)
+    with suppress(OSError):
+        Path(where, "large").write_bytes(os.urandom(32 * 1024 * 1024))
+    with pytest.raises(DriveFailed, match="did not take all"):
+        unmount_drive(node, sequence(node), where)
+    assert options(where) == set()
+    assert not os.path.lexists(where)
 
 
 def test_a_drive_that_was_never_mounted_is_unmounted_already(bench: Bench) -> None:
