@@ -17,7 +17,7 @@ from pathlib import Path
 POLICY = Path(__file__).parents[2] / "systemd" / "org.kinebackup.Daemon1.conf"
 NOBODY = 65534
 
-# The rules are those of Debian's /usr/share/dbus-1/system.conf; a test stands for polkit.
+# The rules are those of Debian's /usr/share/dbus-1/system.conf; polkit is the real one, or a test that stands for it.
 _CONFIGURATION = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig>
@@ -42,6 +42,7 @@ _CONFIGURATION = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Co
   <policy user="root">
     <allow own="org.freedesktop.PolicyKit1"/>
   </policy>
+  <include ignore_missing="yes">/usr/share/dbus-1/system.d/org.freedesktop.PolicyKit1.conf</include>
   <include>{policy}</include>
 </busconfig>
 """

@@ -13,6 +13,7 @@ from dbus_fast import BusType, Message, NameFlag, RequestNameReply
 from dbus_fast.aio import MessageBus
 from polkit_authority import Check, Ledger, run_authority
 from private_bus import PrivateBus, ask, busctl, private_bus, until
+from real_polkit import polkitd
 from recorded_daemon import NOW, RecordedDaemon
 
 from kinebackup.bus.client import DaemonClient, Hearer
@@ -113,6 +114,35 @@ def test_a_password_is_asked_for_only_where_the_client_allows_it(bus: PrivateBus
     asyncio.run(play())
     assert daemon.posted == [AlarmLifted(NOW)]
     assert [check.interactive for check in ledger.checks] == [False, True]
+
+
+def test_the_real_polkit_turns_away_who_does_not_sit_at_the_computer(bus: PrivateBus) -> None:
+    daemon = RecordedDaemon(CABINET)
+
+    async def play() -> None:
+        async with polkitd(bus), served(bus, daemon):
+            for arguments in (("BackUpNow", "s", ""), ("Acknowledge", "ss", "drive-full", ""), ("LiftAlarm",)):
+                assert "not authorised" in (await ask(bus, *arguments, interactive=True)).err
+            assert (await ask(bus, "BackUpNow", "s", "", user=0)).code == 0
+
+    asyncio.run(play())
+    assert daemon.posted == [BackUpNow(NOW, "CABINET")]
+
+
+def test_the_real_polkit_lets_in_whom_its_rules_name_and_for_that_action_only(bus: PrivateBus) -> None:
+    daemon = RecordedDaemon(CABINET)
+    rule = """polkit.addRule(function(action, subject) {
+        if (action.id == "org.kinebackup.work" && subject.user == "nobody") { return polkit.Result.YES; }
+    });"""
+
+    async def play() -> None:
+        async with polkitd(bus, rule), served(bus, daemon):
+            allowed = await ask(bus, "BackUpNow", "s", "")
+            assert allowed.code == 0, allowed.err
+            assert "not authorised" in (await ask(bus, "Eject", "s", "")).err
+
+    asyncio.run(play())
+    assert daemon.posted == [BackUpNow(NOW, "CABINET")]
 
 
 def test_root_is_not_asked_about_by_polkit(bus: PrivateBus) -> None:
