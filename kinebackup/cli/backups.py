@@ -6,6 +6,7 @@ Owns: the commands and their words. Does not know: how a backup is made, or whic
 import click
 
 from kinebackup.cli.live import goes_by_daemon, no_daemon_option, say_ending, work
+from kinebackup.cli.own_drives import open_own_drives
 from kinebackup.cli.reading import drive_option
 from kinebackup.cli.session import Session, pass_session
 from kinebackup.cli.words import duration_text, size_text
@@ -32,6 +33,7 @@ def backup(session: Session, /, drive: str | None, dry_run: bool, accept_shrink:
     wish = BackupWish(
         sources=make_sources(config, world), options=config.backup, accept_shrink=accept_shrink, dry_run=dry_run
     )
+    open_own_drives(session, practice, drive)
     found = find_drive(drive, practice, world)
     for notice in source_notices(config, world):
         session.output.warn(notice.message, notice.hint)
@@ -101,6 +103,7 @@ def _backup_text(report: BackupReport, label: str, *, dry_run: bool, simulated: 
 @click.option("--dry-run", is_flag=True, help=_("Only say what would be removed."))
 @pass_session
 def prune(session: Session, /, drive: str | None, dry_run: bool) -> int:
+    open_own_drives(session, session.practice, drive)
     found = find_drive(drive, session.practice, session.world)
     report = run_prune(
         found,

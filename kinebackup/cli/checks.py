@@ -12,6 +12,7 @@ import click
 from kinebackup.archive.keyring import SlotKind, kind_text
 from kinebackup.archive.verify import Budget
 from kinebackup.cli.live import goes_by_daemon, no_daemon_option, say_ending, work
+from kinebackup.cli.own_drives import open_own_drives
 from kinebackup.cli.reading import drive_option, secret_options
 from kinebackup.cli.session import Session, pass_session, secret_from
 from kinebackup.cli.words import duration_text, files_text, size_text
@@ -64,6 +65,7 @@ def verify(session: Session, /, drive: str | None, full: bool, budget: str | Non
     limit = parse_budget(budget) if budget is not None else Budget() if full else None
     secret = secret_from(files["passphrase_file"], files["recovery_code_file"])
     practice = _practice_for(session, drive, has_secret=secret is not None)
+    open_own_drives(session, practice, drive)
     report = run_verify(
         find_drive(drive, practice, session.world),
         practice,
@@ -139,6 +141,7 @@ def restore_test(
         seed=seed,
         secret=secret,
     )
+    open_own_drives(session, practice, drive)
     report = run_restore_test(
         find_drive(drive, practice, session.world),
         practice,

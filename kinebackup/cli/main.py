@@ -27,6 +27,7 @@ from kinebackup.i18n import _, language_from, set_language
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("kinebackup.cli.setup", "init"),
     "drive": ("kinebackup.cli.drives", "drive"),
+    "check-target": ("kinebackup.cli.check_target", "command"),
     "status": ("kinebackup.cli.status", "status"),
     "backup": ("kinebackup.cli.backups", "backup"),
     "snapshots": ("kinebackup.cli.browse", "snapshots"),
@@ -52,6 +53,7 @@ def _summaries() -> dict[str, str]:
     return {
         "init": _("Create the practice's keys on this computer."),
         "drive": _("Prepare and list the drives."),
+        "check-target": _("Say whether backups may be written to a place."),
         "status": _("Say in one screen whether the practice is protected."),
         "backup": _("Back up the sources to a drive."),
         "snapshots": _("List the backups of a drive."),
@@ -226,6 +228,15 @@ def run(arguments: Sequence[str], early: Sequence[int] = ()) -> int:
         return ExitCode.FAILED
     finally:
         session.output.end_progress()
+        _close(session)
+
+
+def _close(session: Session) -> None:
+    """What the command has opened is let go. The result has been told by now: this can only be a warning."""
+    try:
+        session.closing.close()
+    except KineError as error:
+        session.output.warn(error.message, error.hint)
 
 
 def entry(early: Sequence[int] = ()) -> None:

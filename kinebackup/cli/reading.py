@@ -15,6 +15,7 @@ import click
 from kinebackup.archive.keyring import Secret
 from kinebackup.cli.asking import ask_secret, can_ask
 from kinebackup.cli.completion import drive_labels
+from kinebackup.cli.own_drives import open_own_drives
 from kinebackup.cli.session import Session
 from kinebackup.errors import ConfigError, KineError, NotFound
 from kinebackup.i18n import _
@@ -70,6 +71,7 @@ def readable(session: Session, drive: str | None, secret: Secret | None) -> Read
     practice = session.practice_if_any
     if practice is None and drive is None:
         practice = _explained(session)
+    open_own_drives(session, practice, drive)
     present = present_drives(practice, session.world) if practice and drive is None else []
     if len(present) < 2:
         present = [find_drive(drive, practice, session.world)]

@@ -5,6 +5,7 @@ Owns: reading them once, when first needed. Does not know: what the commands do.
 
 import os
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -33,6 +34,7 @@ class Session:
     config_path: Path | None = None
     output: Output = field(default_factory=Output)
     cancel: CancelToken = field(default_factory=CancelToken)
+    closing: ExitStack = field(default_factory=ExitStack)  # what is to be undone when the command has ended
 
     @cached_property
     def world(self) -> "World":
