@@ -21,7 +21,6 @@ from kinebackup.archive.saver import DrySaver, FileSaver, Saver, Tally
 from kinebackup.archive.snapshot import Counts, NamedSnapshot, SavedProblem, Snapshot
 from kinebackup.archive.source import Names, Source
 from kinebackup.archive.tree_writer import TreeWriter
-from kinebackup.archive.trees import TreeReader
 from kinebackup.archive.walker import Walker
 from kinebackup.errors import ConfigError
 from kinebackup.i18n import _, ngettext
@@ -269,10 +268,7 @@ def _walker(
         monitor=monitor,
     )
     if parent is not None:
-        # A damaged parent costs time, not correctness: what it cannot tell is read from the source.
-        walker.start_from(
-            TreeReader(reader, reuse.problem if reuse else walker.parent_is_damaged), parent.snapshot.root
-        )
+        walker.start_from(reader, parent.snapshot.root)
     return walker
 
 

@@ -12,14 +12,14 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 
 from kinebackup.archive import tree
+from kinebackup.archive.accounts import Accounts
 from kinebackup.archive.changes import EVERYTHING, Touched
-from kinebackup.archive.found_entry import entry_of, holds_the_same, looks_like, same_but_for_tree
-from kinebackup.archive.repository import Repository
+from kinebackup.archive.found_entry import entry_of, same_but_for_tree
+from kinebackup.archive.repository import BlobReader, Repository
 from kinebackup.archive.reuse import Reuse, StartOver
 from kinebackup.archive.saver import FoundFile, Saver, Tally, encode_xattrs
 from kinebackup.archive.source import Found, Source, SourceDirectory
 from kinebackup.archive.tree import Entry
-from kinebackup.archive.tree_counts import TreeCounts
 from kinebackup.archive.tree_writer import Node, TreeWriter
 from kinebackup.archive.trees import TreeReader
 from kinebackup.i18n import _
@@ -77,8 +77,7 @@ class Walker:
         self._trust_before_ns = trust_before_ns
         self._look_up_blobs = look_up_blobs
         self._reuse = reuse
-        self._comparing = compare
-        self._suspects: list[tuple[str, Entry, Entry]] = []
+        self._accounts = Accounts(tally, reuse, compare=compare)
         self._source = ""
         self._cancel = cancel
         self._monitor = monitor
@@ -88,16 +87,11 @@ class Walker:
         self._found = 0  # files met so far: those that lanes still read are counted too
         self.tally = tally
 
-    def start_from(self, trees: TreeReader, root: Sequence[str]) -> None:
-        """Compare with the snapshot whose root tree this is."""
-        self._trees = trees
+    def start_from(self, reader: BlobReader, root: Sequence[str]) -> None:
+        """Compare with the snapshot whose root tree this is. A damaged parent costs time, not correctness."""
+        on_damage = self._reuse.problem if self._reuse else self._accounts.parent_is_damaged
+        self._trees = self._accounts.trees = TreeReader(reader, on_damage)
         self._way[""] = (self._root, self._old_entries(root, ""))
-
-    def parent_is_damaged(self, problem: Problem) -> None:
-        """It cannot tell how things were: what is not known from it is read from the source."""
-        self._comparing = False
-        self.tally.differing.clear()
-        self._suspects.clear()
 
     def _old_entries(self, ids: Sequence[str], path: str) -> dict[str, Entry]:
         if self._trees is None or not ids:
@@ -208,23 +202,8 @@ class Walker:
                 self._writer.close(node)
         if self._writer:
             self._writer.finish()
-        for source, lost in self.tally.dropped.items():
-            self.tally.files_by_source[source] -= lost
-        self.tally.differing.update(
-            path for path, entry, old in self._suspects if not holds_the_same(entry, old) and entry.copied is None
-        )
-        if self._reuse:
-            self._take_over(self._reuse.taken_over())
+        self._monitor.advance(files=self._accounts.close().files)
         return list(self._root.entry.tree)
-
-    def _take_over(self, counts: TreeCounts) -> None:
-        tally = self.tally
-        tally.files += counts.files
-        tally.unmodified += counts.files
-        tally.dirs += counts.dirs
-        tally.others += counts.others
-        tally.bytes += counts.bytes
-        self._monitor.advance(files=counts.files)
 
     @staticmethod
     def _node(entry: Entry, old: Entry | None) -> Node:
@@ -262,15 +241,13 @@ class Walker:
                 "unreadable", here.path, _("this folder cannot be listed ({reason})").format(reason=error.strerror)
             )
             here.node.reusable = False
-            self._count_lost(here.node.old_tree, here.path)
+            self._accounts.lost(here.node.old_tree, here.path)
             return
         here.node.old_count = len(here.old)
         names = {item.name for item in found}
         self._compare(here, found, names)
         here.todo.reverse()
-        self._count_removed(here, names)
-        if self._reuse:
-            self._reuse.replace(here.old.values())
+        self._accounts.removed(here.path, here.old, names)
 
     def _compare(self, here: _Open, found: Sequence[Found], names: Set[str]) -> None:
         """Fill the node's entries; the hot loop."""
@@ -306,7 +283,7 @@ class Walker:
         if files and changed:
             here.node.entries.sort(key=tree.name_key)
         if links:
-            self._meet_links(here, links)
+            self._accounts.links(here.path, links)
         self._found += files
         tally = self.tally
         tally.files += files
@@ -343,7 +320,7 @@ class Walker:
                     return
                 touched = way
         elif old is not None and old.type == "dir":
-            self._count_removed_tree(old, f"{here.path}/{item.name}")
+            self._accounts.removed_tree(old, f"{here.path}/{item.name}")
         path = f"{here.path}/{item.name}"
         if st.S_ISSOCK(item.stat.st_mode):
             self.problem("skipped", path, _("a socket has no content to save"))
@@ -351,12 +328,8 @@ class Walker:
         entry = entry_of(item)
         self.tally.uids.add(entry.uid)
         self.tally.gids.add(entry.gid)
-        if entry.link:
-            self._meet_links(here, [entry.link])
-            if self._reuse:
-                self._reuse.changed_link(entry.link, item.stat.st_nlink)
-        elif self._comparing and entry.type != "dir":
-            self._suspect(here, entry, old)
+        if entry.type != "dir":
+            self._accounts.changed(here.path, entry, old, item.stat.st_nlink)
         try:
             if entry.type == "file":
                 held = len(here.node.entries)
@@ -395,7 +368,7 @@ class Walker:
         if here.directory.crosses_mount(item.stat):
             self.problem("skipped", path, _("another file system begins here; it is not saved"))
             here.node.reusable = False  # seldom, and not worth a comparison
-            self._count_lost(node.old_tree, path)
+            self._accounts.lost(node.old_tree, path)
             return None
         old_below = self._old_entries(node.old_tree, path.strip("/"))  # before anything is open: the drive may fail
         try:
@@ -404,62 +377,19 @@ class Walker:
             here.node.entries = [known for known in here.node.entries if known is not entry]
             here.node.reusable = False
             self.tally.dirs -= 1
-            self._count_lost(node.old_tree, path)
+            self._accounts.lost(node.old_tree, path)
             return None
         except OSError as error:
             self.problem("unreadable", path, _("this folder cannot be opened ({reason})").format(reason=error.strerror))
             here.node.reusable = False
-            self._count_lost(node.old_tree, path)
+            self._accounts.lost(node.old_tree, path)
             return None
         if old is None or old.ctime != entry.ctime or entry.ctime >= self._trust_before_ns:
             entry.xattrs = self._folder_xattrs(directory, path)
         if old is None or not same_but_for_tree(entry, old):
             here.node.reusable = False
-            if self._comparing:
-                self.tally.differing.add(path)
+            self._accounts.differs(path)
         return _Open(directory, path, node, old_below, below.touched)
-
-    def _suspect(self, here: _Open, entry: Entry, old: Entry | None) -> None:
-        """Note a change, for who asked to compare. A link that was made elsewhere and removed again changes ``ctime``
-        and nothing else: whether it was that is known when the content is.
-        """
-        if old is None or not looks_like(entry, old):
-            self.tally.differing.add(here.path)
-        elif entry.ctime != old.ctime:
-            self._suspects.append((here.path, entry, old))
-
-    def _meet_links(self, here: _Open, links: Sequence[str]) -> None:
-        """Names of files that have several. What happens to such a file can show in the directory of another name."""
-        self.tally.restless.add(here.path)
-        if self._reuse:
-            for link in links:
-                self._reuse.met_link(link)
-
-    def _count_removed(self, here: _Open, present: set[str]) -> None:
-        for name in here.old.keys() - present:
-            if self._comparing:
-                self.tally.differing.add(here.path)
-            old = here.old[name]
-            if old.type == "file":
-                self.tally.removed += 1
-            elif old.type == "dir":
-                self._count_removed_tree(old, f"{here.path}/{name}")
-
-    def _count_removed_tree(self, old: Entry, path: str) -> None:
-        counts = self._counts_below(old.tree, path)
-        self.tally.removed += counts.files
-        if self._reuse:
-            self._reuse.replace_counts(counts)
-
-    def _count_lost(self, ids: Sequence[str], path: str) -> None:
-        """A directory that the parent has, and that is not entered this time."""
-        if self._reuse:
-            self._reuse.replace_counts(self._counts_below(ids, path))
-
-    def _counts_below(self, ids: Sequence[str], path: str) -> TreeCounts:
-        if self._trees is None:
-            return TreeCounts()
-        return TreeCounts.of(visited.entry for visited in self._trees.walk(ids, path.strip("/")))
 
 
 def _virtual_root() -> Node:

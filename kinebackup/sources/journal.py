@@ -200,12 +200,13 @@ class Journal:
                 here = (stat.st_dev, stat.st_ino)
             except OSError:
                 here = (-1, -1)
-            if here != (root.device, root.inode):
+            if root.is_there and here != (root.device, root.inode):
                 raise Lost("moved")
         for path, ground in self._grounds.items():
             if self._ground(path) != ground:
                 raise Lost("unmounted")
-        if any(os.path.isdir(path) for path in self._absent):
+        gone = {root.source.path for root in self._tree.roots if not root.is_there and not root.top.blind}
+        if any(os.path.isdir(path) for path in self._absent | gone):
             raise Lost("moved")
 
     # -- the thread ------------------------------------------------------------------------------------------------
