@@ -218,6 +218,8 @@ def _refused_as_elsewhere(facts: TargetFacts, *, simulated: bool) -> Verdict | N
     if facts.device is not None and facts.device.networked:
         return _refused_as_network_disk(facts)
     match facts.mount_kind:
+        case "pseudo" if not facts.exists and not simulated:
+            return None  # a device that is not there, below /dev
         case "fuse" | "pseudo" as kind:
             return _refused_as_filesystem(facts, kind)
         case "local-fuse" if not simulated:
