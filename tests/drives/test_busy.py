@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from own_namespace import own_namespace
 
 from kinebackup.drives.busy import mounts_anywhere, who_uses
 
@@ -19,6 +20,7 @@ pytestmark = [
     pytest.mark.root,
     pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount"),
 ]
+__all__ = ["own_namespace"]  # a fixture of every test here
 
 
 @dataclass

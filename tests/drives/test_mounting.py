@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from own_namespace import own_namespace
 
 from kinebackup.drives.busy import mounts_anywhere
 from kinebackup.drives.filesystem_state import put_in_order
@@ -25,6 +26,7 @@ pytestmark = [
     pytest.mark.root,
     pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount"),
 ]
+__all__ = ["own_namespace"]  # a fixture of every test here
 
 SYSTEM = System()
 
