@@ -154,7 +154,7 @@ def _held(disk: Disk, system: System) -> Iterator[None]:
     try:
         _lock(fd, disk)
         _refuse_another_disk(fd, disk, system)
-        _refuse_used(disk)
+        _refuse_used(disk, system)
         yield
     finally:
         os.close(fd)
@@ -186,7 +186,7 @@ def _refuse_another_disk(fd: int, disk: Disk, system: System) -> None:
         )
 
 
-def _refuse_used(disk: Disk) -> None:
+def _refuse_used(disk: Disk, system: System) -> None:
     try:
         if is_claimed(disk.node):  # a part of it is mounted, or is swap, or belongs to LVM, RAID or an open container
             raise _in_use(disk)
@@ -195,18 +195,16 @@ def _refuse_used(disk: Disk) -> None:
             _("{node} cannot be read ({reason})").format(node=disk.node, reason=error.strerror),
             _("the drive is broken, or its connection is bad; take another one"),
         ) from error
-    if _is_read_only(disk.node):
+    if _is_read_only(disk, system):
         raise FormatFailed(
             _("{node} cannot be written to").format(node=disk.node), _("look for a switch on it that protects it")
         )
 
 
-def _is_read_only(node: str) -> bool:
-    try:
-        os.close(os.open(node, os.O_RDWR | os.O_CLOEXEC))
-    except OSError:
-        return True
-    return False
+def _is_read_only(disk: Disk, system: System) -> bool:
+    number = number_of_node(system, disk.node)
+    device = read_device(system, number) if number is not None else None
+    return device is None or device.read_only
 
 
 def _in_use(disk: Disk) -> DiskInUse:
