@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 CODE := kinebackup tests benchmarks tools
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-system check imports format messages man deb bench vectors picture clean
+.PHONY: help demo test test-system test-vm check imports format messages man deb bench vectors picture clean
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
@@ -29,6 +29,10 @@ test: $(INSTALLED) ## Run every test that runs anywhere, in a few minutes
 test-system: $(INSTALLED) ## Run the slow tests and those that need root, loop devices and mounts; no unexpected skips
 	PYTHONPATH=tools $(BIN)/python -m pytest -p strict_skips --allowed-skips .ci/allowed-skips.txt \
 		-m '(root or slow) and not vm' $(ARGS)
+
+test-vm: $(INSTALLED) ## Run the tests in a virtual machine, with drives that are plugged in and pulled out (as root, QEMU)
+	PYTHONPATH=tools $(BIN)/python -m pytest -p strict_skips --allowed-skips .ci/allowed-skips.txt \
+		-m vm $(ARGS)
 
 check: $(INSTALLED) imports ## Check format, lint, types, import contract and translations
 	$(BIN)/ruff format --check $(CODE)
