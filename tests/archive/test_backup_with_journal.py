@@ -7,7 +7,7 @@ the journal follows events one by one (``tests/sources/test_journal.py``).
 import mmap
 import os
 import shutil
-import socket
+import stat
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -34,7 +34,9 @@ def shelf(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def patients(tmp_path: Path) -> Path:
-    return make_patients(tmp_path / "home" / "Patients")
+    folder = make_patients(tmp_path / "home" / "Patients")
+    (folder / "Durand" / "secret.txt").chmod(0o600)  # else only root saves all of it
+    return folder
 
 
 @pytest.fixture
@@ -149,12 +151,25 @@ def test_counts_are_those_of_everything(office: Office, patients: Path) -> None:
 
 
 def test_problems_are_told_again_each_day(office: Office, patients: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as made:
-        made.bind(str(patients / "vide" / "s"))
+    os.mknod(patients / "vide" / "s", stat.S_IFSOCK | 0o600)
     office.back_up()
     run = office.back_up()
     assert run.followed
     assert [(p.kind, p.path) for p in run.taken.report.problems] == [("skipped", f"{patients}/vide/s")]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_folder_that_cannot_be_read_is_tried_each_day(office: Office, patients: Path, shelf: Path) -> None:
+    closed = patients / "Dupont" / "radios"
+    closed.chmod(0)
+    for _ in range(2):
+        run = office.back_up()
+        assert [(p.kind, p.path) for p in run.taken.report.problems] == [("unreadable", str(closed))]
+    assert run.followed
+    closed.chmod(0o755)
+    run = office.back_up()
+    assert (run.followed, run.taken.report.problems) == (True, ())
+    assert picture_of(office.drive, run.taken) == full_picture(office.sources, shelf / "full")
 
 
 def test_a_change_through_a_memory_map_that_stays_open_is_saved(office: Office, patients: Path, shelf: Path) -> None:
