@@ -30,7 +30,7 @@ def command(session: Session, /, path: str) -> int:
     document = {
         "verdict": verdict.verdict,
         "reason": verdict.reason,
-        "service": verdict.service,
+        "service": verdict.service or (found.facts.cloud.service if found.facts.cloud else "") or None,
         "facts": found.facts,
         "message": verdict.message,
         "hint": verdict.hint,

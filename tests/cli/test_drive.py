@@ -226,3 +226,61 @@ def test_a_simulated_drive_may_be_in_memory_and_need_not_exist_yet(practice: Com
         assert done.code == 0, done.err
         assert practice.run("backup").code == 0
         assert practice.run("restore", "latest", "--to", f"{memory}/back", "--json").json["files_restored"] == 6
+
+
+# --- shown, renamed ---------------------------------------------------------------------------------------------------
+
+
+def test_a_drive_is_shown_with_its_last_jobs_newest_first(practice: Computer) -> None:
+    drive = practice.enroll("A")
+    practice.back_up("A")
+    assert practice.run("restore-test").code == 0
+    shown = practice.run("drive", "show", "A", "--json").json
+    assert (shown["label"], shown["place"], shown["simulated"], shown["present"]) == ("A", "cabinet", True, True)
+    assert (shown["fs_uuid"], shown["part_uuid"], shown["serial"]) == ("", "", "")
+    assert [(job["kind"], job["result"], job["problems"]) for job in shown["jobs"]] == [
+        ("restore-test", "ok", 0),
+        ("backup", "ok", 0),
+    ]
+    assert (shown["jobs"][1]["files"], len(shown["jobs"][1]["snapshot"])) == (6, 64)
+    text = practice.run("drive", "show", "A").out
+    assert text.startswith("A (simulation)\n  Kept at")
+    assert str(drive) in text
+    assert "\nLast jobs\n" in text
+    assert "restore test  ok" in text
+
+
+def test_a_drive_that_is_unknown_is_not_shown(practice: Computer) -> None:
+    assert practice.run("drive", "show", "Z").code == 10
+    practice.enroll("A")
+    done = practice.run("drive", "show", "Z")
+    assert done.code == 10
+    assert "A" in done.err
+
+
+def test_a_renamed_drive_keeps_its_history(practice: Computer) -> None:
+    practice.enroll("A")
+    practice.back_up("A")
+    done = practice.run("drive", "rename", "A", "MAISON")
+    assert (done.code, done.err) == (0, "")
+    assert done.out == "The drive A is called MAISON now.\nWrite MAISON on a sticker on the drive.\n"
+    assert practice.run("drive", "show", "A").code == 10
+    assert len(practice.run("drive", "show", "MAISON", "--json").json["jobs"]) == 1
+    assert practice.back_up("MAISON")["files_unmodified"] == 6
+    assert practice.run("drive", "rename", "MAISON", "MAISON", "--json").json == {"label": "MAISON", "before": "MAISON"}
+
+
+def test_a_drive_is_not_renamed_to_what_another_one_is_called_or_what_is_no_word(practice: Computer) -> None:
+    practice.enroll("A")
+    practice.enroll("B")
+    for new in ("B", "", "a/b", "x" * 41):
+        assert practice.run("drive", "rename", "A", new).code == 2, new
+    assert practice.run("drive", "rename", "Z", "C").code == 10
+    assert [drive["label"] for drive in practice.run("drive", "list", "--json").json["drives"]] == ["A", "B"]
+
+
+def test_a_folder_is_not_formatted(practice: Computer) -> None:
+    command = ("drive", "enroll", "--folder", practice.drive("A"), "--label", "A", "--place", "cabinet")
+    assert practice.run(*command, "--format").code == 2
+    assert practice.run(*command, "--yes-erase", "X").code == 2
+    assert not practice.drive("A").exists()

@@ -4,6 +4,7 @@ Owns: the command as root on loop devices that pass for USB drives (usb_computer
 """
 
 import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -317,3 +318,68 @@ def test_a_source_on_the_drive_is_taken_into_account(pc: UsbComputer) -> None:
     pc.must("mount", with_ext4(pc), str(pc.base / "Patients"))
     done = pc.run("check-target", str(pc.base / "Patients"), "--json")
     assert (done.code, done.json["verdict"], done.json["reason"]) == (13, "refused", "inside-source")
+
+
+def test_every_reason_for_which_a_usb_drive_is_refused(pc: UsbComputer) -> None:
+    node, media = with_ext4(pc), pc.media
+    pc.mount(node)
+
+    def reason(path: str) -> str:
+        done = pc.run("check-target", path, "--json")
+        assert (done.code, done.json["verdict"]) == (13, "refused")
+        assert done.json["message"]
+        assert done.json["hint"]
+        return str(done.json["reason"])
+
+    pc.must("mkdir", f"{media}/folder")
+    assert reason(f"{media}/folder") == "not-drive-top"
+    assert reason(media) == "other-files"
+    pc.must("rmdir", f"{media}/folder")
+    pc.must("ln", "-s", "/home", f"{media}/KINEBACKUP")
+    assert reason(media) == "system-disk"  # which is where the link leads
+    pc.must("rm", f"{media}/KINEBACKUP")
+    pc.must("touch", f"{media}/KINEBACKUP")
+    assert reason(media) == "repository-is-link"
+    pc.must("rm", f"{media}/KINEBACKUP")
+    pc.must("touch", f"{media}/.stfolder")
+    done = pc.run("check-target", media, "--json")
+    assert (done.json["reason"], done.json["service"]) == ("cloud", "Syncthing")
+    pc.must("rm", f"{media}/.stfolder")
+    pc.must("mount", "-o", "remount,ro", media)
+    assert reason(media) == "read-only"
+    pc.must("mount", "-o", "remount,rw", media)
+    assert pc.run(*enroll(media)).code == 0
+    pc.must("rm", "-r", f"{media}/KINEBACKUP")
+    assert reason(media) == "repository-missing"
+    pc.must("umount", media)
+    assert reason(media) == "memory"  # the empty mount point: here, a tmpfs
+    pc.must("wipefs", "--all", node)
+    assert reason(node) == "no-filesystem"
+    pc.must("umount", "/sys/devices/virtual/block")
+    assert reason(node) == "not-usb"
+    assert pc.run("check-target", "/dev/kine-absent", "--json").json["reason"] == "not-found"
+
+
+def test_mounts_of_other_computers_are_named(pc: UsbComputer) -> None:
+    helper = "import os, sys; fd = os.open('/dev/fuse', os.O_RDWR); os.set_inheritable(fd, True); "
+    mount = (
+        "import ctypes; o = f'fd={fd},rootmode=40000,user_id=0,group_id=0'.encode(); "
+        "r = ctypes.CDLL(None).mount(sys.argv[2].encode(), sys.argv[3].encode(), sys.argv[1].encode(), 6, o); "
+        "print('mounted' if r == 0 else 'refused', flush=True); import time; time.sleep(600)"
+    )
+    for filesystem, source, reason, service in (
+        ("fuse.sshfs", "kine@nas.example.org:/", "network", "sshfs"),
+        ("fuse.rclone", "gdrive:", "cloud", "rclone"),
+        ("fuse.unheard-of", "x", "fuse", None),
+    ):
+        enter = ["nsenter", "--mount", f"--target={pc.pid}", "--", "python3", "-c", helper + mount]
+        with subprocess.Popen([*enter, filesystem, source, pc.media], stdout=subprocess.PIPE, text=True) as server:
+            assert server.stdout is not None
+            try:
+                if server.stdout.readline() != "mounted\n":
+                    pytest.skip("no FUSE here")
+                done = pc.run("check-target", f"{pc.media}/x", "--json")
+                assert (done.code, done.json["reason"], done.json["service"]) == (13, reason, service)
+            finally:
+                pc.must("umount", "-l", pc.media)
+                server.kill()

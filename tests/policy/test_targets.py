@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from kinebackup.policy.target_facts import CloudMatch, DeviceFacts, MountKind, TargetFacts
+from kinebackup.policy.target_facts import CloudMatch, DeviceFacts, MountKind, TargetFacts, Unmounted
 from kinebackup.policy.targets import (
     Notice,
     Verdict,
     is_inside,
     judge,
     judge_device,
+    judge_erasing,
     judge_restore_destination,
     judge_source,
 )
@@ -206,6 +207,90 @@ def test_a_drive_that_is_not_mounted_is_judged_as_a_device_first() -> None:
     assert judge_device(unmounted) is None
     assert drive(unmounted).reason == "not-mounted"
     assert drive(replace(unmounted, on_system_disk=True)).reason == "system-disk"
+
+
+UNMOUNTED = replace(
+    DRIVE,
+    requested="/dev/sdb",
+    path="/dev/sdb",
+    mount_point="",
+    mount_kind=None,
+    filesystem="",
+    mount_source="",
+    is_directory=False,
+    top_level=None,
+    unmounted="filesystem",
+)
+
+
+def to_mount(facts: TargetFacts) -> Verdict:
+    return judge(facts, sources=[], enrolled=False, simulated=False, allow_existing_files=False, may_mount=True)
+
+
+def test_a_drive_that_may_be_mounted_is_accepted_for_what_is_known_of_it() -> None:
+    assert to_mount(UNMOUNTED) == Verdict("accepted", "accepted", "", "")
+    assert to_mount(replace(UNMOUNTED, unmounted="unknown")).accepted
+    assert drive(UNMOUNTED).reason == "not-mounted"
+    assert to_mount(replace(UNMOUNTED, unmounted="")).reason == "not-mounted"
+
+
+@pytest.mark.parametrize(
+    ("unmounted", "reason", "message"),
+    [
+        ("locked", "locked", "/dev/sdb is encrypted, and locked"),
+        ("nothing", "no-filesystem", "/dev/sdb holds no file system that KineBackup can use"),
+        ("several", "several-filesystems", "/dev/sdb is divided into several partitions"),
+    ],
+)
+def test_a_drive_that_cannot_be_mounted_says_what_to_do(unmounted: Unmounted, reason: str, message: str) -> None:
+    for verdict in (to_mount(replace(UNMOUNTED, unmounted=unmounted)), drive(replace(UNMOUNTED, unmounted=unmounted))):
+        assert (verdict.reason, verdict.message) == (reason, message)
+        assert verdict.hint
+
+
+def test_what_is_on_an_internal_disk_is_not_even_spoken_of() -> None:
+    internal = replace(UNMOUNTED, device=replace(USB, usb=False), unmounted="nothing")
+    assert to_mount(internal).reason == "not-usb"
+
+
+@pytest.mark.parametrize("filesystem", ["vfat", "exfat", "fuseblk", "ntfs3"])
+def test_a_filesystem_of_other_systems_is_accepted_with_a_warning(filesystem: str) -> None:
+    verdict = drive(replace(DRIVE, filesystem=filesystem))
+    assert verdict.accepted
+    assert [notice.message for notice in verdict.notices] == [
+        f"the file system of /media/kine/CABINET ({filesystem}) does not last as well when the drive is pulled out"
+    ]
+    assert drive(replace(DRIVE, filesystem="btrfs")).notices == ()
+
+
+def test_only_a_usb_disk_of_its_own_may_be_erased_whatever_is_on_it() -> None:
+    for facts in (
+        DRIVE,
+        UNMOUNTED,
+        replace(DRIVE, read_only=True),
+        replace(DRIVE, top_level=("photos",)),
+        replace(UNMOUNTED, unmounted="several"),
+    ):
+        assert judge_erasing(facts) is None
+    for facts, reason in (
+        (replace(DRIVE, device=None), "not-usb"),
+        (replace(DRIVE, device=replace(USB, usb=False)), "not-usb"),
+        (replace(DRIVE, device=replace(USB, disks=("sdb", "sdc"))), "not-usb"),
+        (replace(DRIVE, on_system_disk=True), "system-disk"),
+        (replace(DRIVE, device=replace(USB, read_only=True)), "read-only"),
+        (replace(DRIVE, device=replace(USB, networked=True)), "network"),
+    ):
+        verdict = judge_erasing(facts)
+        assert verdict is not None
+        assert verdict.reason == reason
+
+
+def test_a_device_that_is_not_there_is_not_found() -> None:
+    absent = replace(
+        FOLDER, path="/dev/sdx", exists=False, is_directory=False, top_level=None, mount_kind="pseudo", device=None
+    )
+    assert drive(absent).reason == "not-found"
+    assert folder(absent).reason == "pseudo"
 
 
 @pytest.mark.parametrize("facts", [DRIVE, FOLDER])
