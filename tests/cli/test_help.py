@@ -82,7 +82,10 @@ def sections_of(name: str) -> str:
 def test_every_command_and_option_is_in_the_document(name: str, command: click.Command) -> None:
     text = sections_of(name)
     options = [
-        option for parameter in command.params if isinstance(parameter, click.Option) for option in parameter.opts
+        option
+        for parameter in command.params
+        if isinstance(parameter, click.Option) and not parameter.hidden  # hidden: no promise to anybody
+        for option in parameter.opts
     ]
     assert [option for option in options if option.startswith("--") and option not in text] == []
 
