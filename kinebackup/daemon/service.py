@@ -8,7 +8,7 @@ A computer that is not set up yet has no drives: the daemon waits, and is told w
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import msgspec
@@ -22,10 +22,11 @@ from kinebackup.daemon.rules import rules_of
 from kinebackup.daemon.states import Phase
 from kinebackup.daemon.threads import in_thread
 from kinebackup.errors import KineError
-from kinebackup.i18n import set_language
+from kinebackup.i18n import _, set_language
 from kinebackup.jobs.status_job import DriveOverview, drive_history, overview, source_notices
 from kinebackup.jobs.world import World
 from kinebackup.policy.schedule import JobKind
+from kinebackup.policy.targets import Notice
 from kinebackup.sentences import text_of
 from kinebackup.store.state_db import StateDb
 
@@ -46,6 +47,7 @@ class Service:
         self._load_config = load_config
         self._world = world
         self._config: Config | None = None
+        self._warnings: list[str] = []
 
     @property
     def is_set_up(self) -> bool:
@@ -103,7 +105,9 @@ class Service:
         """Look whether the folders that are saved are there, and whether a cloud has them."""
         config = self._config
         if config is not None:
-            finding = await in_thread("sources", lambda: look_at_sources(config, self._world))
+            notices = await in_thread("sources", lambda: source_notices(config, self._world))
+            finding = await in_thread("sources", lambda: look_at_sources(config, notices))
+            self._warnings = [_without_folder(notice) for notice in notices]
             self.post(SourcesChecked(self.now(), finding))
 
     def status_document(self) -> dict[str, object]:
@@ -119,7 +123,7 @@ class Service:
             "say": assessment.headline.say,
             "more": [text_of(each) for each in assessment.more],
             "drives": [_drive_document(drive, now.get(drive.label)) for drive in found.drives],
-            "warnings": [],  # they name folders
+            "warnings": self._warnings,
         }
 
 
@@ -174,7 +178,13 @@ def write_kept(config: Config | None, kept: Kept) -> None:
         log.warning("what is shown cannot be kept over a restart: %s", error.message)
 
 
-def look_at_sources(config: Config, world: World) -> SourceFinding:
+def _without_folder(notice: Notice) -> str:
+    """One line for each source that a cloud has; every user of this computer may read it, so it names no folder."""
+    service = notice.service or _("another user")
+    return _("{service} synchronises a source, or may do so: its files leave this computer").format(service=service)
+
+
+def look_at_sources(config: Config, synced: Sequence[Notice]) -> SourceFinding:
     """A source that is missing or empty is suspicious; else one that a cloud has is worth a word."""
     for source in config.sources:
         if not os.path.lexists(source.path):
@@ -183,4 +193,4 @@ def look_at_sources(config: Config, world: World) -> SourceFinding:
             with os.scandir(source.path) as entries:
                 if next(entries, None) is None:
                     return "suspicious"
-    return "synced" if source_notices(config, world) else "sound"
+    return "synced" if synced else "sound"

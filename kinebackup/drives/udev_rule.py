@@ -75,8 +75,9 @@ class UdevRule:
         return True
 
 
-def settle() -> None:
-    """Wait until udev has looked at what was changed, half a minute at most."""
+def look_again(node: str) -> None:
+    """Have udev look at a device that was changed while it was locked, and wait for that, half a minute at most."""
+    _udevadm("trigger", "--action=change", f"--name-match={node}")
     _udevadm("settle", f"--timeout={_UDEVADM_WITHIN_S - 5:.0f}")
 
 

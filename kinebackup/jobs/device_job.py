@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from kinebackup.drives.block_device import number_of_node
+from kinebackup.drives.block_device import number_of_node, read_device
 from kinebackup.drives.facts import Surroundings, gather, look_around
 from kinebackup.drives.formatting import (
     Disk,
     DiskInUse,
+    FormatFailed,
     Identifiers,
     disk_of,
     filesystem_label,
@@ -25,7 +26,7 @@ from kinebackup.drives.formatting import (
 )
 from kinebackup.drives.mounting import StillMounted, drop_mount, mount_drive, unmount_drive
 from kinebackup.drives.own_mounts import leave_shared_mounts
-from kinebackup.drives.udev_rule import UdevRule, settle
+from kinebackup.drives.udev_rule import UdevRule, look_again
 from kinebackup.drives.volumes import Volume, volumes_of
 from kinebackup.errors import KineError, NotFound, TargetRefused
 from kinebackup.i18n import _
@@ -190,12 +191,24 @@ def enroll_erased(
         refresh_rule(practice.state, tools, also=[names.filesystem_uuid])
     try:
         partition = format_disk(plan.disk, names, system=world.system, tell=tell)
-        settle()
+        _await_identity(partition, names, world)
         return enroll_device(replace(wish, path=partition), practice, world, tools)
     except BaseException:
         with contextlib.suppress(KineError):
             refresh_rule(practice.state, tools)
         raise
+
+
+def _await_identity(partition: str, names: Identifiers, world: World) -> None:
+    """udev must not tell of the filesystem that was there before: the drive would never be recognised by that."""
+    look_again(partition)
+    number = number_of_node(world.system, partition)
+    device = read_device(world.system, number) if number is not None else None
+    if device is None or device.filesystem_uuid not in (names.filesystem_uuid, ""):  # without udev, nobody tells
+        raise FormatFailed(
+            _("{node} was prepared, but this computer does not see it yet").format(node=partition),
+            _("unplug the drive, plug it in again, then enroll it without --format"),
+        )
 
 
 def _new_uuid(world: World) -> str:
