@@ -61,11 +61,13 @@ class Changes:
         return found
 
     def covers(self, path: str) -> bool:
-        """Whether a backup that follows this record looks into that directory."""
+        """Whether a backup that follows this record looks into that directory. Folders on the way to a source always
+        are.
+        """
         for source, here in self._roots.items():
             if path == source or path.startswith(f"{source}/"):
                 return _leads_to(here, path[len(source) :].split("/"))
-        return False
+        return True
 
 
 def _leads_to(here: Touched, names: Iterable[str]) -> bool:

@@ -85,6 +85,38 @@ def test_random_work_is_saved_as_by_a_look_at_everything(seed: int, tmp_path: Pa
     assert without_outside(seen(below(tmp_path / "back", folder))) == without_outside(seen(folder))
 
 
+@pytest.mark.parametrize("seed", range(20, 24))
+def test_several_sources_with_exclusions_follow_their_journal(seed: int, tmp_path: Path, shelf: Path) -> None:
+    outside = tmp_path / "ailleurs"
+    outside.mkdir()
+    works = []
+    for name in ("Patients", "Comptes"):
+        (tmp_path / name / "a" / "b").mkdir(parents=True)
+        works.append(Work(tmp_path / name, outside, seed))
+        works[-1].some(30)
+    letter = tmp_path / "lettre.txt"
+    letter.write_text("Bonjour")
+    sources = [
+        FolderSource(str(tmp_path / "Patients"), exclude=["*5é", "a/b"]),
+        FolderSource(str(tmp_path / "Comptes"), exclude=["*.txt"]),
+        FolderSource(str(letter)),
+    ]
+    with listening(*sources) as journal:
+        office = Office(enroll(shelf / "drive"), sources, Continuity(journal))
+        office.back_up(accept_shrink=True)  # a source of which all is excluded is suspicious
+        followed = 0
+        for day in range(5):
+            works[day % 2].some(4)
+            letter.write_text("Bonjour" * day)
+            run = office.back_up(accept_shrink=True)
+            followed += run.followed
+            assert run.missed == []
+            assert picture_of(office.drive, run.taken) == full_picture(sources, shelf / f"full-{day}")
+        assert followed >= 1
+    for work in works:
+        work.close()
+
+
 def test_the_journal_is_followed_most_days_of_random_work(tmp_path: Path, shelf: Path) -> None:
     folder, outside = tmp_path / "Patients", tmp_path / "ailleurs"
     outside.mkdir()
@@ -294,6 +326,19 @@ def test_after_a_week_everything_is_looked_at(office: Office) -> None:
     assert (run.followed, run.missed) == (False, [])
     office.late = timedelta(days=14)
     assert office.back_up().followed
+
+
+def test_a_source_that_is_one_file_is_no_defect_of_the_journal(tmp_path: Path, shelf: Path) -> None:
+    letter = tmp_path / "lettre.txt"
+    letter.write_text("Bonjour")
+    source = FolderSource(str(letter))
+    with listening(source) as journal:
+        office = Office(enroll(shelf / "drive"), [source], Continuity(journal))
+        office.back_up()
+        letter.write_text("Bonsoir, Madame")
+        office.late = timedelta(days=8)
+        run = office.back_up()
+    assert (run.followed, run.missed, run.taken.report.files_changed) == (False, [], 1)
 
 
 def test_a_clock_that_was_put_back_leads_to_a_look_at_everything(office: Office) -> None:
