@@ -19,6 +19,8 @@ from kinebackup.errors import KineError
 from kinebackup.policy.notices import Notice, NoticeKind
 from tools.desk import SessionBus
 
+pytest_plugins = ["desktop_fixtures"]
+
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("french")]
 
 READY = Notice(NoticeKind.READY, "CABINET")

@@ -21,6 +21,8 @@ from kinebackup.errors import KineError
 from kinebackup.policy.notices import Notice, NoticeKind
 from tools.desk import SessionBus
 
+pytest_plugins = ["desktop_fixtures"]
+
 ROOT = Path(__file__).parents[2]
 NOBODY = "65534"
 SAFE = Notice(NoticeKind.SAFE_TAKE_HOME, "MAISON")

@@ -18,6 +18,8 @@ from kinebackup.daemon.events import Acknowledge, Eject, Snooze
 from kinebackup.policy.notices import Notice, NoticeKind
 from tools.desk import Desk, desk, missing_programs
 
+pytest_plugins = ["desktop_fixtures"]
+
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("french")]
 
 ROOT = Path(__file__).parents[2]
