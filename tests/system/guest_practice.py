@@ -104,6 +104,11 @@ class GuestPractice:
         self.set_clock(days=0)
         self.machine.shell("systemctl start kinebackup", timeout_s=120)
 
+    def configure(self, *lines: str) -> None:
+        """Add to the configuration, and have the daemon read it."""
+        self.machine.run("sh", "-c", "cat >> /etc/kinebackup/config.toml", given="\n".join(lines) + "\n")
+        self.machine.shell("systemctl reload kinebackup")
+
     def set_clock(self, *, days: int) -> None:
         """So many days from today, by the clock of the tests."""
         self.machine.run("date", "--set", f"@{int(time.time()) + days * 86400}")
@@ -129,14 +134,15 @@ class GuestPractice:
         (found,) = self.call("Drives")
         return next((str(each[1]) for each in found if each[0] == drive), "unknown")
 
-    def progress_bytes(self, drive: str) -> int:
-        """Bytes that the stick has taken: sectors written, of /sys/block."""
-        done = self.machine.shell(f"awk '{{print $7}}' /sys/block/{drive}/stat", check=False)
+    def bytes_written(self, disk: str) -> int:
+        """Bytes that a disk has taken since it was plugged in."""
+        done = self.machine.shell(f"awk '{{print $7}}' /sys/block/{disk}/stat", check=False)
         return int(done.out or 0) * 512
 
-    def journal(self, *more: str) -> str:
-        """What the daemon has said since the machine started."""
-        return self.machine.run("journalctl", "-u", "kinebackup", "-o", "cat", "--no-pager", "-b", *more).out
+    def journal(self) -> str:
+        """What the daemon has said since it started."""
+        run = "$(systemctl show --property=InvocationID --value kinebackup)"
+        return self.machine.shell(f"journalctl --output=cat _SYSTEMD_INVOCATION_ID={run}").out
 
     def await_phase(self, drive: str, *phases: str, timeout_s: float = WAIT_S) -> str:
         """Until the drive is in one of these phases."""
@@ -147,6 +153,10 @@ class GuestPractice:
     def await_notice(self, drive: str, *kinds: str, timeout_s: float = WAIT_S) -> str:
         """Until one of these stands."""
         return self._await(lambda: next(iter(self.kinds(drive) & set(kinds)), ""), f"{drive}: {kinds}", timeout_s)
+
+    def await_words(self, words: str, *, timeout_s: float = WAIT_S) -> str:
+        """Until the daemon has logged them since it started."""
+        return self._await(lambda: words if words in self.journal() else "", words, timeout_s)
 
     def _await(self, look: Callable[[], str], wanted: str, timeout_s: float) -> str:
         deadline = time.monotonic() + timeout_s
@@ -190,12 +200,11 @@ class GuestPractice:
         return int(self.machine.run("date", "+%s").out)
 
     def enroll(self, stick: Stick, place: str) -> None:
-        """The stick that has just been plugged in becomes one of the practice's; its label is its serial number."""
+        """The stick that has just been plugged in, as bought, becomes one of the practice's.
+
+        Its label is its serial number.
+        """
         self.machine.shell("udevadm settle; until [ -b /dev/sda ]; do sleep 0.2; done")
-        self.machine.shell(
-            "echo 'label: gpt\n,' | sfdisk --quiet /dev/sda; udevadm settle; mkfs.ext4 -q /dev/sda1;"
-            "udevadm settle; mkdir -p /media/stick; mount /dev/sda1 /media/stick"
-        )
-        self.kinebackup("drive", "enroll", "/media/stick", "--label", stick.serial, "--place", place)
-        self.machine.shell("umount /media/stick")
+        erase = ("--format", "--yes-erase", "QEMU QEMU HARDDISK")
+        self.kinebackup("drive", "enroll", "/dev/sda", *erase, "--label", stick.serial, "--place", place)
         print(f"{stick.serial} is enrolled")

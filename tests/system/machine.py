@@ -92,7 +92,7 @@ class Machine:
         ]
 
     def cut_power(self) -> None:
-        """Now, whatever it is doing. Sticks keep what had reached them, and stay plugged in."""
+        """Now, whatever it is doing. Sticks keep what had reached them; they are taken out before it is switched on."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -100,6 +100,7 @@ class Machine:
             if conversation is not None:
                 conversation.close()
         self._process = self._qmp = self._guest = None
+        self._plugged.clear()
 
     def copy_disk(self, to: Path) -> None:
         """As it is now: all that the system inside has to write is written first, and it stands still meanwhile."""
@@ -110,10 +111,6 @@ class Machine:
             shutil.copyfile(self._disk, to)
         finally:
             qmp.ask("cont")
-
-    def forget_plugged(self) -> None:
-        """While it is off: every stick is taken out."""
-        self._plugged.clear()
 
     @property
     def is_on(self) -> bool:

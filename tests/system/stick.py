@@ -104,6 +104,11 @@ class Stick:
             wanted = list(snapshots) or _listed(drive)
             return {snapshot: _restore(drive, snapshot) for snapshot in wanted}
 
+    def bytes_of(self, folder: str) -> int:
+        """What all files of a folder below KINEBACKUP hold together."""
+        with self.opened() as drive:
+            return sum(file.stat().st_size for file in (drive / "KINEBACKUP" / folder).rglob("*") if file.is_file())
+
     def left_in_tmp(self) -> list[str]:
         """Files of a run that was broken off."""
         with self.opened() as drive:

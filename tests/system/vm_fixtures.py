@@ -106,7 +106,6 @@ def bench(prepared: _Prepared, tmp_path: Path) -> Iterator[Bench]:
     machine = prepared.machine
     if not machine.is_on:
         machine.cut_power()
-        machine.forget_plugged()
         machine.switch_on()
     prepared.practice.go_back()
     sticks = [stick.copy(tmp_path) for stick in prepared.sticks]
