@@ -15,7 +15,7 @@ from kinebackup.daemon.ports import NotMountedError, StillMountedError
 from kinebackup.daemon.threads import in_thread
 from kinebackup.drives.mounting import NotMounted, StillMounted, drop_mount, mount_drive, unmount_drive
 from kinebackup.drives.power import power_off
-from kinebackup.errors import KineError
+from kinebackup.errors import DriveFailed, KineError
 
 log = logging.getLogger("kinebackup.daemon")
 
@@ -45,7 +45,7 @@ class MountBay:
         except (KineError, OSError) as error:
             raise NotMountedError("failed", message=str(error)) from error
 
-    async def unmount(self, visit: VisitId, device: Device) -> None:
+    async def unmount(self, visit: VisitId, device: Device) -> bool:
         """See ``ports.Bay``."""
         folder = self.folder(visit)
         where = folder if os.path.isdir(folder) else None
@@ -53,9 +53,13 @@ class MountBay:
             await in_thread("unmount", lambda: unmount_drive(device.node, device.disk_sequence, where))
         except StillMounted as error:
             raise StillMountedError(error.program) from error
+        except DriveFailed as error:
+            log.warning("unmounted, but %s", error)
+            return False
         except (KineError, OSError) as error:
             log.warning("unmounting failed: %s", error)
             raise StillMountedError from error
+        return True
 
     async def detach(self, visit: VisitId) -> None:
         """See ``ports.Bay``."""

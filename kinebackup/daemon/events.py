@@ -184,7 +184,12 @@ class JobCancelled(_OfJob):
 
 @dataclass(frozen=True, slots=True)
 class Unmounted(_OfVisit):
-    """Answers ``Unmount``: synced, unmounted, and in no mount table of this computer any more."""
+    """Answers ``Unmount``: synced, unmounted, and in no mount table of this computer any more.
+
+    Not ``complete``: it is unmounted, but did not take all that was written.
+    """
+
+    complete: bool = True
 
 
 @dataclass(frozen=True, slots=True)

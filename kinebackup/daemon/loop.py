@@ -251,11 +251,11 @@ class Loop:
 
     async def _unmount(self, action: act.Unmount) -> None:
         try:
-            await self._bay.unmount(action.visit, action.device)
+            complete = await self._bay.unmount(action.visit, action.device)
         except StillMountedError as error:
             self.post(ev.UnmountFailed(self.now(), action.drive, action.visit, error.program))
         else:
-            self.post(ev.Unmounted(self.now(), action.drive, action.visit))
+            self.post(ev.Unmounted(self.now(), action.drive, action.visit, complete))
 
     async def _power_off(self, action: act.PowerOff) -> None:
         done = await self._bay.power_off(action.device)

@@ -117,8 +117,11 @@ class Bay(Protocol):
     async def mount(self, visit: VisitId, device: Device) -> None:
         """Raises ``NotMountedError``."""
 
-    async def unmount(self, visit: VisitId, device: Device) -> None:
-        """Sync and unmount, wherever it is mounted, and if it is at all. Raises ``StillMountedError``."""
+    async def unmount(self, visit: VisitId, device: Device) -> bool:
+        """Sync and unmount, wherever it is mounted, and if it is at all. Raises ``StillMountedError``.
+
+        False where it is unmounted, but did not take all that was written.
+        """
 
     async def detach(self, visit: VisitId) -> None:
         """The device is gone: drop what is left of its mount."""

@@ -134,8 +134,13 @@ def about_leaving(turn: Turn, event: ev.Unmounted | ev.UnmountFailed | ev.Powere
         turn.do(Log("an answer came too late", event.drive))
         return
     match event:
-        case ev.Unmounted():
+        case ev.Unmounted(complete=complete):
             turn.withdraw(Shown(NoticeKind.STILL_BUSY, event.drive))
+            if (
+                not complete
+            ):  # the backup is on it, as far as it was read back; the drive cannot be relied on all the same
+                turn.tell(Notice(NoticeKind.DRIVE_FAILED, event.drive))
+                turn.put(drive, outcome="failed")
             show(turn, event.drive, _sign_of_unmounted(drive))
         case ev.UnmountFailed(program=program):
             turn.tell(Notice(NoticeKind.STILL_BUSY, event.drive, program=program))

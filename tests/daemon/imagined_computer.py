@@ -139,9 +139,10 @@ class Computer:
 
     # What the machine's requests come to
 
-    def answer(self, request: do.Action, *, well: bool = True) -> tuple[do.Action, ...]:
+    def answer(self, request: do.Action, *, well: bool = True, complete: bool = True) -> tuple[do.Action, ...]:
+        """``complete``: whether the drive took all that was written, where it is to be unmounted."""
         self.requests.remove(request)
-        return self.send(self._answer_to(request, well))
+        return self.send(self._answer_to(request, well, complete))
 
     def answer_all(self) -> list[do.Action]:
         """Answer every request well, until there is none."""
@@ -150,7 +151,7 @@ class Computer:
             done += self.answer(self.requests[0])
         return done
 
-    def _answer_to(self, request: do.Action, well: bool) -> ev.Event:
+    def _answer_to(self, request: do.Action, well: bool, complete: bool) -> ev.Event:
         now = self.now
         match request:
             case do.Mount(drive, visit):
@@ -173,7 +174,7 @@ class Computer:
                     return ev.UnmountFailed(now, drive, visit, "nautilus")
                 self.mounted.discard((drive, visit))
                 self.let_go.add((drive, visit))
-                return ev.Unmounted(now, drive, visit)
+                return ev.Unmounted(now, drive, visit, complete)
             case do.PowerOff(drive, visit):
                 return ev.PoweredOff(now, drive, visit) if well else ev.PowerOffRefused(now, drive, visit)
         raise AssertionError(f"{request} is not answered")

@@ -16,13 +16,14 @@ from small_practice import PASSPHRASE, Office, open_office
 from thread_worker import ThreadWorker
 
 from kinebackup.config import BackupOptions, Config, Paths, RotationConfig, SourceConfig
+from kinebackup.config import Practice as PracticeConfig
 from kinebackup.daemon import events as ev
 from kinebackup.daemon.actions import Ending
 from kinebackup.daemon.keeping import Kept
 from kinebackup.daemon.loop import Loop
 from kinebackup.daemon.ports import NotMountedError, Progress, ShownNotice, StillMountedError
 from kinebackup.daemon.rules import rules_of
-from kinebackup.daemon.service import read_known
+from kinebackup.daemon.service import Service, read_known
 from kinebackup.daemon.states import Phase
 from kinebackup.daemon.work import Teller, Tools
 from kinebackup.errors import ConfigError
@@ -46,6 +47,7 @@ class FolderBay:
     opened: list[str] = field(default_factory=list)
     busy: str = ""
     stuck: str = ""
+    complete: bool = True
     powered_off: list[str] = field(default_factory=list)
 
     def folder(self, visit: ev.VisitId) -> str:
@@ -57,10 +59,11 @@ class FolderBay:
         self.mounted[visit] = device
         self.opened.append(device.node)
 
-    async def unmount(self, visit: ev.VisitId, device: ev.Device) -> None:
+    async def unmount(self, visit: ev.VisitId, device: ev.Device) -> bool:
         if self.stuck:
             raise StillMountedError(self.stuck)
         self.mounted.pop(visit, None)
+        return self.complete
 
     async def detach(self, visit: ev.VisitId) -> None:
         pass
@@ -434,3 +437,22 @@ def test_an_action_that_will_never_be_answered_is_a_defect_that_somebody_hears_o
 
     play(story())
     assert [type(each) for each in cabinet.defects] == [AssertionError]
+
+
+def test_a_source_that_a_cloud_has_is_warned_of_without_the_name_of_its_folder(cabinet: Cabinet) -> None:
+    async def story() -> None:
+        loop = cabinet.loop()
+        config = replace(cabinet.config(), practice=PracticeConfig(language="en"))
+        service = Service(loop, lambda: config, cabinet.office.world, lambda _config: None)
+        service.reload()
+        await service.check_sources()
+        assert service.status_document()["warnings"] == []
+        (cabinet.office.patients / ".stfolder").mkdir()
+        await service.check_sources()
+        assert service.status_document()["warnings"] == [
+            "Syncthing synchronises a source, or may do so: its files leave this computer"
+        ]
+        await loop.quiet()
+        assert NoticeKind.SOURCE_SYNCED in cabinet.heard.notices
+
+    play(story())

@@ -252,6 +252,15 @@ def test_a_drive_that_cannot_be_let_go_is_not_called_safe_and_is_tried_again() -
     assert phase(it) is Phase.SAFE
 
 
+def test_a_drive_that_did_not_take_all_may_be_unplugged_but_is_not_called_saved_nor_in_use() -> None:
+    it = computer()
+    until_the_backup_runs(it)
+    while not isinstance(it.requests[0], do.Unmount):
+        it.answer(it.requests[0])
+    assert notices(it.answer(it.requests[0], complete=False)) == [Notice(NoticeKind.DRIVE_FAILED, "CABINET")]
+    assert notices(it.answer(it.requests[0])) == [Notice(NoticeKind.SAFE_NOT_SAVED, "CABINET")]
+
+
 # Pulled too early
 
 
