@@ -81,8 +81,10 @@ def type_to_agree(question: str, word: str, *, hint: str) -> None:
     """
     _need_terminal(hint)
     with _interruptible():
+        sys.stderr.write(f"{printable(question)} ")  # standard output is for the result
+        sys.stderr.flush()
         try:
-            typed = input(f"{printable(question)} ")
+            typed = input()
         except EOFError:
             typed = ""
     if not same_words(typed, word):

@@ -211,6 +211,21 @@ def test_nothing_is_erased_without_the_right_model(pc: UsbComputer) -> None:
     assert pc.rule() == ""
 
 
+def test_a_person_sees_what_will_be_lost_and_types_the_model(pc: UsbComputer) -> None:
+    node = with_ext4(pc)
+    for typed in ("", "yes", "KINE Stick 6", "oui"):
+        refused = pc.run_at_terminal(typed, *enroll(node, "--format"))
+        assert refused.code == 130
+        assert "nothing was changed" in refused.err
+    assert pc.identifier(node) == UUID
+    done = pc.run_at_terminal("kine  stick 64", *enroll(node, "--format"))
+    assert done.code == 0
+    assert f"ALL that is on this drive will be lost:\n  {MODEL}, 101 MB, {node}\n  serial number {SERIAL}\n" in done.err
+    assert f"It holds:\n  {node}  101 MB  ext4\n" in done.err
+    assert f"To erase it, type its model, {MODEL}: " in done.err
+    assert done.out.startswith("The drive CABINET is ready.\nWrite CABINET on a sticker on the drive.\n")
+
+
 def test_a_disk_in_use_is_not_erased(pc: UsbComputer) -> None:
     node = with_ext4(pc)
     pc.mount(node)

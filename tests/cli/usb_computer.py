@@ -62,16 +62,39 @@ class UsbComputer:
         """The program, to its end; nobody is there to answer."""
         return self.shell(str(PROGRAM), *arguments)
 
+    def run_at_terminal(self, typed: str, *arguments: str) -> Ran:
+        """The program, with somebody who types that line; ``err`` is what the terminal shows."""
+        ours, theirs = os.openpty()
+        with open(ours, "r+b", buffering=0) as terminal:
+            terminal.write(typed.encode() + b"\n")
+            program = subprocess.Popen(
+                self._command(str(PROGRAM), *arguments),
+                stdin=theirs,
+                stdout=subprocess.PIPE,
+                stderr=theirs,
+                env=self._env(),
+            )
+            os.close(theirs)
+            out, _nothing = program.communicate(timeout=180)
+            shown = os.read(ours, 65536).decode()
+        return Ran(program.returncode, out.decode(), shown.replace("\r\n", "\n"))
+
+    def _command(self, *arguments: str) -> list[str]:
+        return ["nsenter", "--mount", f"--target={self.pid}", "--", *arguments]
+
+    def _env(self) -> dict[str, str]:
+        return {"PATH": os.environ["PATH"] + ":/usr/sbin:/sbin", "HOME": str(self.base), "LANG": "en_GB.UTF-8"}
+
     def shell(self, *arguments: str) -> Ran:
         """Any program there."""
         done = subprocess.run(
-            ["nsenter", "--mount", f"--target={self.pid}", "--", *arguments],
+            self._command(*arguments),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=180,
             check=False,
-            env={"PATH": os.environ["PATH"] + ":/usr/sbin:/sbin", "HOME": str(self.base), "LANG": "en_GB.UTF-8"},
+            env=self._env(),
         )
         return Ran(done.returncode, done.stdout, done.stderr)
 
@@ -92,9 +115,8 @@ class UsbComputer:
     @contextmanager
     def program_in(self, place: str) -> Iterator[None]:
         """A program, ``sleep``, that works in that folder until the end of the block."""
-        enter = ["nsenter", "--mount", f"--target={self.pid}", "--"]
-        work = ["sh", "-c", 'cd "$1" && echo here && exec sleep 600', "sh", place]
-        with subprocess.Popen([*enter, *work], stdout=subprocess.PIPE) as program:
+        work = self._command("sh", "-c", 'cd "$1" && echo here && exec sleep 600', "sh", place)
+        with subprocess.Popen(work, stdout=subprocess.PIPE) as program:
             assert program.stdout is not None
             assert program.stdout.readline() == b"here\n"
             try:
