@@ -12,12 +12,11 @@ from kinebackup.bus.once import drives_at_a_glance, tell_daemon_to_reload
 from kinebackup.cli.asking import confirm
 from kinebackup.cli.completion import drive_labels
 from kinebackup.cli.eject import eject
-from kinebackup.cli.enroll import device_tools, enroll
+from kinebackup.cli.enroll import after_drives_changed, enroll
 from kinebackup.cli.overview import drive_rows
 from kinebackup.cli.session import Session, is_about_this_computer, pass_session
 from kinebackup.cli.tables import columns
 from kinebackup.cli.words import duration_text, files_text, size_text, time_text
-from kinebackup.errors import KineError
 from kinebackup.i18n import _, ngettext
 from kinebackup.jobs.known_drives import DriveDetails, details
 from kinebackup.jobs.known_drives import rename as rename_drive
@@ -174,22 +173,10 @@ def forget(session: Session, /, label: str, yes: bool) -> None:
     record = session.practice.state.drive(label)
     confirm(_("Forget the drive {label}? Its backups stay on it.").format(label=record.label), yes=yes)
     session.practice.state.remove_drive(record.label)
-    _after_forgetting(session)
+    after_drives_changed(session, session.practice.state)
     session.output.result(
         {"forgotten": record.label}, lambda: _("The drive {label} is forgotten.").format(label=record.label)
     )
-
-
-def _after_forgetting(session: Session) -> None:
-    """The desktop may open the drive by itself again."""
-    from kinebackup.jobs.device_job import refresh_rule
-
-    try:
-        refresh_rule(session.practice.state, device_tools(session))
-    except KineError as error:
-        session.output.warn(error.message, error.hint)
-    if is_about_this_computer(session):
-        tell_daemon_to_reload()
 
 
 drive.add_command(eject)

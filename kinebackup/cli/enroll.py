@@ -14,7 +14,7 @@ from kinebackup.cli.asking import can_ask, same_words, type_to_agree
 from kinebackup.cli.session import Session, is_about_this_computer, pass_session
 from kinebackup.cli.tables import columns
 from kinebackup.cli.words import size_text
-from kinebackup.errors import ConfigError
+from kinebackup.errors import ConfigError, KineError
 from kinebackup.i18n import _, ngettext
 from kinebackup.jobs.enroll_job import Enrolled, EnrollWish
 from kinebackup.jobs.enroll_job import enroll as enroll_folder
@@ -23,6 +23,7 @@ from kinebackup.model import Place
 if TYPE_CHECKING:  # what mounts and erases drives is loaded where a drive is to be mounted or erased
     from kinebackup.drives.volumes import Volume
     from kinebackup.jobs.device_job import DeviceTools, ToErase
+    from kinebackup.store.state_db import StateDb
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,18 @@ def device_tools(session: Session) -> "DeviceTools":
 
     is_own = session.world.is_root and is_about_this_computer(session)
     return make_device_tools(session.config, is_own=is_own)
+
+
+def after_drives_changed(session: Session, state: "StateDb") -> None:
+    """The desktop leaves the drives alone that are enrolled now, and no others; the daemon hears of it."""
+    from kinebackup.jobs.device_job import refresh_rule
+
+    try:
+        refresh_rule(state, device_tools(session))
+    except KineError as error:
+        session.output.warn(error.message, error.hint)
+    if is_about_this_computer(session):
+        tell_daemon_to_reload()
 
 
 def _agree(session: Session, plan: "ToErase", typed: str | None) -> None:

@@ -161,6 +161,7 @@ def new_secret_file(path: str | None) -> Iterator[Any]:
 
 
 def _join(session: Session, options: InitOptions, drive: str) -> None:
+    from kinebackup.cli.enroll import after_drives_changed
     from kinebackup.jobs.join_job import JoinWish, join
 
     secret: Secret = secret_from(options.passphrase_file, options.recovery_code_file) or ask_secret()
@@ -175,7 +176,7 @@ def _join(session: Session, options: InitOptions, drive: str) -> None:
         ),
         session.world,
     )
-    tell_daemon_to_reload()
+    after_drives_changed(session, joined.practice.state)
     document = {
         "practice": joined.practice.keyring.practice,
         "state": str(joined.practice.directory),

@@ -307,6 +307,16 @@ def test_the_rule_names_each_real_drive_and_no_simulated_one(pc: UsbComputer) ->
     assert pc.rule() == ""
 
 
+def test_a_computer_that_joins_a_practice_leaves_its_drive_alone_too(pc: UsbComputer) -> None:
+    node = with_ext4(pc)
+    pc.mount(node)
+    assert pc.run(*enroll(pc.media)).code == 0
+    pc.must("rm", "-r", str(pc.base / "state"), "/etc/udev/rules.d/90-kinebackup.rules")
+    joined = pc.run("init", "--join", pc.media, "--passphrase-file", str(pc.base / "phrase.txt"), "--label", "CABINET")
+    assert joined.code == 0, joined.err
+    assert UUID in pc.rule()
+
+
 def test_a_practice_in_another_place_leaves_the_computer_s_rules_alone(pc: UsbComputer) -> None:
     node = with_ext4(pc)
     pc.must("mv", "/etc/kinebackup/config.toml", str(pc.base / "other.toml"))
