@@ -143,7 +143,7 @@ def rename(session: Session, /, old: str, new: str) -> None:
 @drive.command(
     help=_("Write the header of a drive anew, where it is lost or damaged. Only a computer that knows the drive can.")
 )
-@click.argument("label")
+@click.argument("label", shell_complete=drive_labels)
 @pass_session
 def repair(session: Session, /, label: str) -> None:
     sources = [str(source.path) for source in session.config.sources]
@@ -166,7 +166,7 @@ def _repaired_text(made: Repaired) -> str:
 
 
 @drive.command(help=_("Forget a drive that is lost or broken. Nothing on the drive itself is changed."))
-@click.argument("label")
+@click.argument("label", shell_complete=drive_labels)
 @click.option("--yes", is_flag=True, help=_("Do not ask."))
 @pass_session
 def forget(session: Session, /, label: str, yes: bool) -> None:
