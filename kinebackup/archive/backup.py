@@ -12,7 +12,7 @@ from kinebackup.archive import snapshot as snapshots
 from kinebackup.archive.changes import Since, Trail
 from kinebackup.archive.committer import READ_BYTES, read_back, write_file, write_index
 from kinebackup.archive.format import SALT_BYTES
-from kinebackup.archive.index import merge
+from kinebackup.archive.index import LARGE_BLOBS, merge
 from kinebackup.archive.keyring import Entropy
 from kinebackup.archive.packer import Packer
 from kinebackup.archive.repository import BlobReader, Repository, make_ready
@@ -301,16 +301,30 @@ def _judge_sources(
     return bool(doubts) and not request.accept_shrink
 
 
-def merge_index(repository: Repository, entropy: Entropy) -> None:
-    """Replace many index files by few. The old ones go only when the new ones are durable."""
+def merge_index(repository: Repository, entropy: Entropy, *, large_blobs: int = LARGE_BLOBS) -> None:
+    """Replace many index files by few. The old ones go only when the new ones are durable.
+
+    Files of ``large_blobs`` or more stay as they are, where all files are known: a day's few blobs are not worth
+    writing the index of a million files.
+    """
     names = repository.list_names("index")
     if len(names) <= MAX_INDEX_FILES:
         return
+    tables = repository.index.tables
+    small = {table.name: table for table in tables if table.name is not None and table.count < large_blobs}
+    large = {table.name for table in tables if table.name is not None and table.count >= large_blobs}
+    obsolete = [name for name in names if name not in large]
+    if not all(name in small for name in obsolete):  # a damaged one among them: all are written anew
+        obsolete = names
+    elif len(obsolete) < 2:
+        return
+    else:
+        tables = [small[name] for name in obsolete]
     # What this run has loaded and listed is all there is to list: packs of a damaged index file were among the
     # unlisted ones, and are listed by now.
-    packs = {listed.name for table in repository.index.tables for listed in table.packs}
-    written = {write_index(repository, plain, entropy) for plain in merge(repository.index.tables, packs)}
-    for name in names:
+    packs = {listed.name for table in tables for listed in table.packs}
+    written = {write_index(repository, plain, entropy) for plain in merge(tables, packs)}
+    for name in obsolete:
         if name not in written:
             repository.store.remove(f"index/{name}")
     repository.store.sync_directories(["index"])

@@ -160,7 +160,7 @@ class Committer:
         # Mostly one group; after the loss of all index files, as many as the whole drive needs.
         for group in index.grouped(self._unlisted):
             plain = index.encode(group)
-            write_index(self._repository, plain, self._entropy)
-            self._repository.index.add(IndexTable(plain))
+            name = write_index(self._repository, plain, self._entropy)
+            self._repository.index.add(IndexTable(plain, name))
         self._repository.unlisted = []
         self._unlisted = []

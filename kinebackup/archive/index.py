@@ -23,6 +23,9 @@ from kinebackup.model import BlobId, FileName
 FLUSH_BLOBS = 65_536  # a run writes an index file after so many new blobs: the resume point, and bounded memory
 
 _LOT_BLOBS = MAX_INDEX_BLOBS // 4  # of a group of packs; a single pack may have more
+LARGE_BLOBS = (
+    _LOT_BLOBS // 2
+)  # index files of that many are not merged with small ones: all of them would be written anew
 _LEAD_BYTES = 3
 
 _COUNTS = struct.Struct("<IIII")
@@ -54,8 +57,12 @@ class ListedPack:
 class IndexTable:
     """One index file, as loaded. Immutable, but for which of its packs may be relied on."""
 
-    def __init__(self, plain: bytes) -> None:
-        """``plain``: the record's plaintext, decompressed. Raises ``Damaged`` for what ``encode`` cannot produce."""
+    def __init__(self, plain: bytes, name: FileName | None = None) -> None:
+        """``plain``: the record's plaintext, decompressed; ``name``: of its file, where it has one.
+
+        Raises ``Damaged`` for what ``encode`` cannot produce.
+        """
+        self.name = name
         if len(plain) < _COUNTS.size:
             raise Damaged("an index file is too short")
         packs, segments, blobs, reserved = _COUNTS.unpack_from(plain)

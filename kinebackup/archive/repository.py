@@ -243,7 +243,7 @@ class Repository:
     def read_index_file(self, name: FileName) -> IndexTable:
         """Raises ``Damaged`` or ``NotFound``."""
         data = self._read_named("index", name)
-        return IndexTable(compression.decompress(open_single(self.keys, INDEX, data)))
+        return IndexTable(compression.decompress(open_single(self.keys, INDEX, data)), name)
 
     def _read_named(self, directory: str, name: FileName) -> bytes:
         path = f"{directory}/{name}"
