@@ -236,7 +236,9 @@ class Journal:
                 busy = False
             kernel = self._kernel
         if kernel is None:  # put right after a while: in a storm, at once would be in vain
-            self._wait(self._pause_s)
+            self._wait(0)  # what woke it for this gap
+            if not self._stopping:
+                self._wait(self._pause_s)
             if not self._stopping:
                 self._begin()
         elif busy:

@@ -360,6 +360,7 @@ def test_an_overflow_is_a_gap_and_is_put_right(home: Path) -> None:
         assert len(made) == 2
 
 
+@pytest.mark.slow
 def test_a_real_overflow_is_a_gap(home: Path) -> None:
     queue = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
     made: list[Gate] = []
@@ -376,6 +377,24 @@ def test_a_real_overflow_is_a_gap(home: Path) -> None:
             os.rmdir(home / "d" / f"{number}")
         made[0].held = False
         assert journal.since(mark) is None
+
+
+@pytest.mark.slow
+def test_gaps_one_after_the_other_are_put_right_ever_later(home: Path) -> None:
+    """Else a storm that goes on would have all folders listed again and again."""
+    made: list[float] = []
+
+    def kernel() -> Gate:
+        made.append(time.monotonic())
+        gate = Gate()
+        if len(made) < 3:
+            gate.extra = OVERFLOW
+        return gate
+
+    with running(FolderSource(str(home)), kernel=kernel):
+        assert len(made) == 3
+        assert made[1] - made[0] >= 2.0
+        assert made[2] - made[1] >= 4.0
 
 
 def test_a_source_that_was_replaced_is_a_gap(journal: Journal, home: Path) -> None:
