@@ -33,13 +33,16 @@ def backup(session: Session, /, drive: str | None, dry_run: bool, accept_shrink:
     wish = BackupWish(
         sources=make_sources(config, world), options=config.backup, accept_shrink=accept_shrink, dry_run=dry_run
     )
-    open_own_drives(session, practice, drive)
+    own = open_own_drives(session, practice, drive)
     found = find_drive(drive, practice, world)
     for notice in source_notices(config, world):
         session.output.warn(notice.message, notice.hint)
     report = run_backup(found, practice, wish, world, cancel=session.cancel, monitor=session.output.monitor())
+    if own:
+        session.closing.close()  # what follows says that it may be unplugged
+    simulated = _is_simulated(found.record)
     session.output.result(
-        report, lambda: _backup_text(report, found.label, dry_run=dry_run, simulated=_is_simulated(found.record))
+        report, lambda: _backup_text(report, found.label, dry_run=dry_run, simulated=simulated, let_go=own)
     )
     session.output.problems(report.problems)
     return ExitCode.PROBLEMS if counting(report.problems) else ExitCode.OK
@@ -63,8 +66,12 @@ def _is_simulated(record: object) -> bool:
     return bool(getattr(record, "simulated", False))
 
 
-def _backup_text(report: BackupReport, label: str, *, dry_run: bool, simulated: bool, goes_on: bool = False) -> str:
-    """``goes_on``: the daemon has the drive still, checks what was written, and says when it may be unplugged."""
+def _backup_text(
+    report: BackupReport, label: str, *, dry_run: bool, simulated: bool, goes_on: bool = False, let_go: bool = False
+) -> str:
+    """``goes_on``: the daemon has the drive still, checks what was written, and says when it may be unplugged.
+    ``let_go``: nobody has the drive any more.
+    """
     if dry_run:
         first = _("Dry run, nothing was written. To be saved on the drive {label}:")
     elif report.snapshot is None:
@@ -93,6 +100,8 @@ def _backup_text(report: BackupReport, label: str, *, dry_run: bool, simulated: 
         lines.append(ngettext("  {count} problem", "  {count} problems", count).format(count=count))
     if goes_on:
         lines.append(_("The drive is being checked. Leave it plugged in until KineBackup says that you can unplug it."))
+    elif let_go:
+        lines.append(_("You can unplug the drive {label}.").format(label=label))
     elif report.snapshot and not simulated:
         lines.append(_("Everything is on the drive. Eject it in the file manager before you unplug it."))
     return "\n".join(lines)

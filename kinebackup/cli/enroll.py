@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kinebackup.bus.once import daemon_is_running, tell_daemon_to_reload
+from kinebackup.bus.once import tell_daemon_to_reload
 from kinebackup.cli.asking import can_ask, same_words, type_to_agree
 from kinebackup.cli.session import Session, is_about_this_computer, pass_session
 from kinebackup.cli.tables import columns
@@ -196,10 +196,5 @@ def _enrolled_text(made: Enrolled) -> str:
         lines.append(_("SIMULATION: a folder of this computer protects nothing; use it to try KineBackup out."))
     else:
         lines.append(_("Write {label} on a sticker on the drive.").format(label=label))
-    if made.folder or daemon_is_running():
-        lines.append(_("Next: kinebackup backup --drive {label}").format(label=label))
-    else:
-        lines.append(
-            _("Next: open it in the file manager, then: kinebackup backup --drive {label}").format(label=label)
-        )
+    lines.append(_("Next: kinebackup backup --drive {label}").format(label=label))
     return "\n".join(lines)

@@ -11,15 +11,17 @@ if TYPE_CHECKING:
     from kinebackup.jobs.practice import Practice
 
 
-def open_own_drives(session: Session, practice: "Practice | None", drive: str | None) -> None:
-    """Mount the enrolled drive of that label, or all that are plugged in, until the command ends. For root only.
+def open_own_drives(session: Session, practice: "Practice | None", drive: str | None) -> bool:
+    """Mount the enrolled drive of that label, or all that are plugged in, for this command alone; only root can.
 
-    Raises ``NotMounted`` where one is plugged in and cannot be: the daemon may be at work on it.
+    They are let go when ``session.closing`` is closed, at the end of the command at the latest. Says whether there is
+    any. Raises ``NotMounted`` where one is plugged in and cannot be mounted: the daemon may be at work on it.
     """
     if practice is None or not session.world.is_root:
-        return
+        return False
     wanted = [record for record in practice.state.drives() if drive in (None, record.label) and not record.simulated]
-    if wanted:
-        from kinebackup.jobs.plugged_drives import mounted_here
+    if not wanted:
+        return False
+    from kinebackup.jobs.plugged_drives import mounted_here
 
-        session.closing.enter_context(mounted_here(wanted, session.world, session.config.paths.runtime))
+    return session.closing.enter_context(mounted_here(wanted, session.world, session.config.paths.runtime)) > 0

@@ -37,11 +37,12 @@ def device_of(record: Drive, system: System) -> DeviceFacts | None:
 
 
 @contextlib.contextmanager
-def mounted_here(records: Sequence[Drive], world: World, runtime: Path) -> Iterator[None]:
-    """Mount those of these drives that are plugged in and mounted nowhere, until the block ends. For root.
+def mounted_here(records: Sequence[Drive], world: World, runtime: Path) -> Iterator[int]:
+    """Mount those of these drives that are plugged in and mounted nowhere, until the block ends; how many. For root.
 
     Raises ``NotMounted`` where one cannot be; ``StillMounted`` in the end where something keeps it.
     """
+    count = 0
     with contextlib.ExitStack() as stack:
         for record in records:
             if record.simulated or not record.fs_uuid or folder_of(record, world.system) is not None:
@@ -49,7 +50,8 @@ def mounted_here(records: Sequence[Drive], world: World, runtime: Path) -> Itera
             device = device_of(record, world.system)
             if device is not None:
                 stack.enter_context(_mounted(device, world, runtime))
-        yield
+                count += 1
+        yield count
 
 
 @contextlib.contextmanager

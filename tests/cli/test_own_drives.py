@@ -98,3 +98,10 @@ def test_without_the_drive_the_command_asks_for_it(office: Office, tmp_path: Pat
     done = kinebackup(office, "ls", "latest", "--drive", "A")
     assert done.returncode == 10
     assert "the drive A is not plugged in" in done.stderr
+
+
+def test_a_backup_that_is_refused_lets_go_of_the_drive(office: Office) -> None:
+    """A loop device is no USB drive: the backup is refused, which is told, and the drive is let go all the same."""
+    done = kinebackup(office, "backup", "--no-daemon", "--drive", "A")
+    assert done.returncode == 13
+    assert list((office.place / "run").iterdir()) == []
