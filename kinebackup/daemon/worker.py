@@ -18,6 +18,7 @@ from kinebackup.archive.changes import Trail
 from kinebackup.daemon import job_words as words
 from kinebackup.daemon.events import NotOurs, Report
 from kinebackup.daemon.ports import Failure, JobOrder, Progress
+from kinebackup.daemon.threads import in_thread
 from kinebackup.jobs.continuity import Attempt
 from kinebackup.model import BackupReport, CancelToken
 
@@ -52,7 +53,9 @@ class ProcessWorker:
 
     async def run(self, order: JobOrder, cancel: CancelToken, progress: Callable[[Progress], None]) -> Report | Failure:
         """See ``ports.Worker``."""
-        attempt = self._following.before(order.drive) if self._following and order.kind == "backup" else None
+        following, attempt = self._following, None
+        if following is not None and order.kind == "backup":
+            attempt = await in_thread("journal", lambda: following.before(order.drive))
         followed = words.followed_of(attempt) if attempt else None
         answer = await self._ask(words.Order(job=order, followed=followed), cancel, progress)
         if answer is None:
@@ -63,9 +66,10 @@ class ProcessWorker:
             log.error("the process of a job (%s) answered nonsense: %s", order.kind, error)  # noqa: TRY400 - its only trace
             return Failure("defect")
         left = answer.left if isinstance(answer, words.Finished) else None
-        if self._following and attempt and left and isinstance(result, BackupReport):
-            return self._following.after(attempt, result, words.trail_of(left))
-        return result
+        if following is None or attempt is None or left is None or not isinstance(result, BackupReport):
+            return result
+        report, trail = result, words.trail_of(left)
+        return await in_thread("journal", lambda: following.after(attempt, report, trail))
 
     async def _ask(
         self, order: words.Order, cancel: CancelToken, progress: Callable[[Progress], None]
