@@ -139,6 +139,7 @@ class Program:
         self._loop.post(tick)
         if tick.what == "backup-due":
             self._look_at_sources()
+            self.service.forget_old_runs()
 
     def _look_at_sources(self) -> None:
         task = asyncio.get_running_loop().create_task(self.service.check_sources())

@@ -9,7 +9,8 @@ A computer that is not set up yet has no drives: the daemon waits, and is told w
 import logging
 import os
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 import msgspec
 
@@ -30,7 +31,10 @@ from kinebackup.policy.targets import Notice
 from kinebackup.sentences import text_of
 from kinebackup.store.state_db import StateDb
 
-_KEPT = "daemon"
+KEEP_RUNS: Final = timedelta(days=365)
+"""CNIL, guide de la sécurité, fiche 16: logs are kept for 6 to 12 months."""
+
+_KEPT: Final = "daemon"
 
 log = logging.getLogger("kinebackup.daemon")
 
@@ -100,6 +104,16 @@ class Service:
         self.loop.use_rules(rules_of(config, self._world.zone))
         self.loop.know(known)
         self._reloaded(config)
+
+    def forget_old_runs(self) -> None:
+        """Once a day: the history of runs is a log, and logs are kept for a year at most."""
+        if self._config is None:
+            return
+        try:
+            with StateDb(self._config.paths.state) as state:
+                state.forget_runs_before(self.now() - KEEP_RUNS)
+        except KineError as error:
+            log.warning("the history of old runs could not be shortened: %s", error.message)
 
     async def check_sources(self) -> None:
         """Look whether the folders that are saved are there, and whether a cloud has them."""
@@ -189,8 +203,12 @@ def look_at_sources(config: Config, synced: Sequence[Notice]) -> SourceFinding:
     for source in config.sources:
         if not os.path.lexists(source.path):
             return "suspicious"
-        if os.path.isdir(source.path):
+        try:
             with os.scandir(source.path) as entries:
                 if next(entries, None) is None:
                     return "suspicious"
+        except NotADirectoryError:
+            continue  # a single file
+        except OSError:
+            return "suspicious"
     return "synced" if synced else "sound"

@@ -1,0 +1,137 @@
+"""What the daemon reads of this computer and says of it.
+
+Owns: a practice and a loop that is never fed. Does not know: the bus.
+"""
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, timedelta
+from pathlib import Path
+
+import pytest
+from small_practice import Office, open_office
+from test_loop import Awake, FolderBay
+
+from kinebackup.config import Config, Paths, SourceConfig
+from kinebackup.daemon import events as ev
+from kinebackup.daemon.keeping import Kept
+from kinebackup.daemon.loop import Loop
+from kinebackup.daemon.ports import ShownNotice
+from kinebackup.daemon.rules import rules_of
+from kinebackup.daemon.service import Service, look_at_sources, read_kept, write_kept
+from kinebackup.daemon.worker import ProcessWorker
+from kinebackup.errors import ConfigError
+from kinebackup.policy.notices import Notice, NoticeKind
+from kinebackup.policy.targets import Notice as TargetNotice
+from kinebackup.store.records import RunCounts
+from kinebackup.store.state_db import StateDb
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Office:
+    return open_office(tmp_path)
+
+
+def config_of(office: Office) -> Config:
+    state = office.place / "state"
+    return Config(Paths(state, state, state), sources=(SourceConfig(office.patients),))
+
+
+def service(office: Office, config: Config | ConfigError) -> tuple[Service, list[Config]]:
+    read: list[Config] = []
+
+    def load() -> Config:
+        if isinstance(config, ConfigError):
+            raise config
+        return config
+
+    loop = Loop(
+        rules_of(config_of(office), UTC),
+        Kept(),
+        now=office.clock,
+        bay=FolderBay(),
+        worker=ProcessWorker(["/nowhere"], {}),
+        inhibitor=Awake(),
+        keep=lambda _kept: None,
+        defect=lambda _error: None,
+    )
+    return Service(loop, load, office.world, read.append), read
+
+
+def test_a_computer_that_is_not_set_up_has_no_drives_and_waits(office: Office, tmp_path: Path) -> None:
+    nowhere = tmp_path / "nowhere"
+    made, read = service(office, Config(Paths(nowhere, nowhere, nowhere)))
+    made.reload()
+    assert (made.is_set_up, made.drives(), read) == (False, (), [])
+    assert not nowhere.exists()
+
+
+def test_a_configuration_that_became_unreadable_leaves_what_was_known(office: Office) -> None:
+    enrolled = office.enroll("A")
+    office.practice.state.update_drive(replace(enrolled.drive, simulated=False, fs_uuid="1234-ABCD"))
+    made, read = service(office, config_of(office))
+    made.reload()
+    assert [drive.label for drive in made.drives()] == ["A"]
+    made._load_config = _fails  # the person has just mistyped a line
+    made.reload()
+    assert [drive.label for drive in made.drives()] == ["A"]
+    assert len(read) == 1
+
+
+def _fails() -> Config:
+    raise ConfigError("line 3")
+
+
+def test_a_simulated_drive_is_none_of_the_daemon_s(office: Office) -> None:
+    office.enroll("A")
+    made, _read = service(office, config_of(office))
+    made.reload()
+    assert made.drives() == ()
+
+
+def test_the_status_names_no_folder(office: Office) -> None:
+    enrolled = office.enroll("A")
+    office.practice.state.update_drive(replace(enrolled.drive, simulated=False, folder="", fs_uuid="1234-ABCD"))
+    made, _read = service(office, config_of(office))
+    made.reload()
+
+    async def story() -> dict[str, object]:
+        made.post(ev.DriveAppeared(made.now(), ev.Device("/dev/sdz1", "1234-ABCD", "", "", 3)))
+        return made.status_document()
+
+    document = asyncio.run(story())
+    assert str(office.place) not in str(document)
+    assert "mounting" in str(document)
+
+
+def test_what_is_kept_survives_and_a_memory_of_another_version_is_left_out(office: Office) -> None:
+    config = config_of(office)
+    kept = Kept(shown=(ShownNotice(Notice(NoticeKind.PULLED, "A"), office.clock()),), alarm=True)
+    assert read_kept(config) == Kept()
+    write_kept(config, kept)
+    assert read_kept(config) == kept
+    with StateDb(config.paths.state) as state:
+        state.keep("daemon", '{"shown": [{"notice": {"kind": "from-the-future"}}]}')
+    assert read_kept(config) == Kept()
+    assert read_kept(None) == Kept()
+
+
+def test_runs_of_more_than_a_year_ago_are_forgotten_but_for_the_last_good_ones(office: Office) -> None:
+    enrolled = office.enroll("A")
+    state = office.practice.state
+    for days in (800, 500, 30):
+        run = state.begin_run(enrolled.drive.repository, "backup", office.clock() - timedelta(days=days))
+        state.finish_run(run, office.clock() - timedelta(days=days), "ok", counts=RunCounts())
+    made, _read = service(office, config_of(office))
+    made.reload()
+    made.forget_old_runs()
+    assert [run.started for run in state.runs(limit=10)] == [office.clock() - timedelta(days=30)]
+
+
+def test_a_source_that_is_missing_or_empty_is_suspicious(office: Office, tmp_path: Path) -> None:
+    config = config_of(office)
+    assert look_at_sources(config, ()) == "sound"
+    assert look_at_sources(config, [TargetNotice("a cloud has this source already", "")]) == "synced"
+    (tmp_path / "empty").mkdir()
+    for path in (tmp_path / "empty", tmp_path / "missing"):
+        assert look_at_sources(replace(config, sources=(SourceConfig(path),)), ()) == "suspicious"
