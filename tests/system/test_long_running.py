@@ -1,0 +1,85 @@
+"""A daemon that runs for weeks: stopped and started in the midst of work, its neighbours restarted, idle."""
+
+import time
+
+import pytest
+from bench import CABINET, HOME, Bench
+from machine import Plug
+
+pytestmark = [pytest.mark.vm, pytest.mark.root]
+pytest_plugins = ["vm_fixtures"]
+
+_PROPERTY = "systemctl show --property={} --value kinebackup"
+
+
+def test_stopping_the_daemon_in_the_midst_of_a_backup_takes_five_seconds_and_the_next_start_goes_on(
+    bench: Bench,
+) -> None:
+    practice, shell = bench.practice, bench.machine.shell
+    practice.set_clock(days=1)
+    now = practice.add_files("second day", 60, 300_000)
+    bench.machine.plug(bench.cabinet, Plug(bytes_per_s=400_000))
+    practice.await_phase(CABINET, "backing up")
+    shell("until [ $(awk '{print $7}' /sys/block/sda/stat) -gt 4000 ]; do sleep 0.2; done")
+    pid = shell(_PROPERTY.format("MainPID")).out.strip()
+
+    shell(f"kill -TERM {pid}")
+    began = time.monotonic()
+    shell(f"while [ -d /proc/{pid} ]; do sleep 0.1; done")
+    took_s = time.monotonic() - began
+    print(f"the daemon ended {took_s:.1f} s after SIGTERM")
+
+    assert took_s < 5.5  # the clock of the tests, and one command in an emulated computer
+    assert shell(_PROPERTY.format("Result")).out.strip() == "success"
+    assert not practice.is_mounted_anywhere("/dev/sda")
+
+    bench.machine.hasten(bench.cabinet)
+    since = practice.now()
+    shell("systemctl start kinebackup", timeout_s=120)
+    assert practice.await_end(CABINET, since) == "safe"
+    bench.machine.pull(bench.cabinet)
+    assert bench.cabinet.backups() == [bench.files, now]
+    assert bench.cabinet.left_in_tmp() == []
+
+
+def test_the_daemon_survives_new_starts_of_udev_of_the_bus_and_of_udisks(bench: Bench) -> None:
+    practice, shell = bench.practice, bench.machine.shell
+    pid = shell(_PROPERTY.format("MainPID")).out
+    practice.set_clock(days=1)
+
+    shell("systemctl restart systemd-udevd")
+    assert practice.plug_and_wait(bench.cabinet, CABINET) == "safe"
+    bench.machine.pull(bench.cabinet)
+
+    shell("systemctl restart udisks2")
+    assert practice.plug_and_wait(bench.home, HOME) == "safe-take-home"
+    bench.machine.pull(bench.home)
+
+    shell("systemctl restart dbus", timeout_s=120)
+    shell("until busctl status org.kinebackup.Daemon1 > /dev/null 2>&1; do sleep 0.5; done")
+    practice.set_clock(days=2)
+    assert practice.plug_and_wait(bench.cabinet, CABINET) == "safe"
+    bench.machine.pull(bench.cabinet)
+
+    assert shell(_PROPERTY.format("MainPID")).out == pid
+    assert bench.cabinet.backups() == [bench.files] * 3
+    assert bench.home.backups() == [bench.files] * 2
+
+
+def test_an_idle_daemon_is_small_and_sleeps(bench: Bench) -> None:
+    practice, shell = bench.practice, bench.machine.shell
+    practice.set_clock(days=1)
+    practice.plug_and_wait(bench.cabinet, CABINET)
+    bench.machine.pull(bench.cabinet)
+    pid = shell(_PROPERTY.format("MainPID")).out.strip()
+    shell("sleep 5")  # what follows a pull is done
+
+    resident_kib = int(shell(f"awk '/^VmRSS/ {{print $2}}' /proc/{pid}/status").out)
+    count = f"awk '/ctxt_switches/ {{n += $2}} END {{print n}}' /proc/{pid}/task/*/status"
+    before, after = shell(f"{count}; sleep 20; {count}").out.split()
+    children = shell(f"cat /proc/{pid}/task/*/children").out.split()
+
+    print(f"resident: {resident_kib / 1024:.1f} MiB; woken up {int(after) - int(before)} times within 20 s")
+    assert resident_kib < 45_000_000 / 1024
+    assert int(after) - int(before) == 0
+    assert children == []
