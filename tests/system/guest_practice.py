@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,8 @@ from stick import Stick
 
 _FILES: Final = Path(__file__).with_name("practice_files.py")
 _BUS: Final = "org.kinebackup.Daemon1 /org/kinebackup/Daemon1 org.kinebackup.Daemon1"
+_FIRST_DAY: Final = datetime(2030, 3, 4, 12, tzinfo=UTC)
+"""A Monday. In the future: systemd sets no clock to a time before it was built."""
 _POLL_S: Final = 0.4
 LAST_WORDS: Final = frozenset(
     {
@@ -67,7 +70,8 @@ class GuestPractice:
     def set_up(self, files: int, bytes_each: int, rows: int) -> None:
         """Invented files, the configuration and the practice's keys."""
         self.machine.run("sh", "-c", "cat > /usr/local/lib/practice_files.py", given=_FILES.read_text("utf-8"))
-        self.machine.run("sh", "-c", "umask 077; cat > /etc/kinebackup/config.toml", given=_CONFIG)
+        self.set_clock(days=0, hours=-4)  # so that what is said then is not taken for what is said in a test
+        self._write_config()
         self.machine.run("sh", "-c", "umask 077; cat > /root/passphrase", given=PASSPHRASE + "\n")
         self.add_files("first", files, bytes_each, rows)
         self.kinebackup("init", "--passphrase-file", "/root/passphrase", "--recovery-code-file", "/root/code")
@@ -83,25 +87,30 @@ class GuestPractice:
         """The command line, as root."""
         return self.machine.run("kinebackup", *arguments, timeout_s=300, check=check)
 
-    def keep(self) -> None:
-        """Remember all of it, to come back to."""
+    def keep(self, name: str) -> None:
+        """Remember all of it under this name, to come back to."""
         self.machine.shell(
-            "systemctl stop kinebackup; rm -rf /root/kept; mkdir /root/kept;"
-            f"cp -a /var/lib/kinebackup /etc/kinebackup /root/kept; cp -a {FOLDER} /root/kept/patients; sync"
+            f"systemctl stop kinebackup; mkdir /root/{name};"
+            f"cp -a /var/lib/kinebackup /root/{name}/state; cp -a {FOLDER} /root/{name}/patients; sync"
         )
 
-    def go_back(self) -> None:
-        """To what was kept; the daemon starts anew, and it is today."""
+    def go_back(self, name: str) -> None:
+        """To what was kept; the daemon starts anew."""
         self.machine.pull_all()
         self.machine.shell(
             "systemctl stop kinebackup; systemctl reset-failed;"
-            f"rm -rf /var/lib/kinebackup /var/cache/kinebackup /etc/kinebackup {FOLDER};"
-            "cp -a /root/kept/kinebackup /var/lib/kinebackup;"
-            f"cp -a /root/kept/patients {FOLDER};"
-            "mkdir -p /etc/kinebackup"
+            f"rm -rf /var/lib/kinebackup /var/cache/kinebackup {FOLDER};"
+            f"cp -a /root/{name}/state /var/lib/kinebackup; cp -a /root/{name}/patients {FOLDER}"
         )
-        self.machine.run("sh", "-c", "umask 077; cat > /etc/kinebackup/config.toml", given=_CONFIG)
+        self._write_config()
         self.set_clock(days=0)
+        self.machine.shell("systemctl start kinebackup", timeout_s=120)
+
+    def _write_config(self) -> None:
+        self.machine.run("sh", "-c", "umask 077; cat > /etc/kinebackup/config.toml", given=_CONFIG)
+
+    def await_daemon(self) -> None:
+        """After the computer has started: until the daemon has, which is Type=notify."""
         self.machine.shell("systemctl start kinebackup", timeout_s=120)
 
     def configure(self, *lines: str) -> None:
@@ -109,9 +118,10 @@ class GuestPractice:
         self.machine.run("sh", "-c", "cat >> /etc/kinebackup/config.toml", given="\n".join(lines) + "\n")
         self.machine.shell("systemctl reload kinebackup")
 
-    def set_clock(self, *, days: int) -> None:
-        """So many days from today, by the clock of the tests."""
-        self.machine.run("date", "--set", f"@{int(time.time()) + days * 86400}")
+    def set_clock(self, *, days: int, hours: int = 0) -> None:
+        """So many days after the first day, at noon, and so many hours."""
+        self.machine.clock = _FIRST_DAY + timedelta(days=days, hours=hours)
+        self.machine.run("date", "--set", f"@{int(self.machine.clock.timestamp())}")
 
     # --- asking -------------------------------------------------------------------------------------------------------
 

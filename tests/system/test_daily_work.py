@@ -10,7 +10,8 @@ pytestmark = [pytest.mark.vm, pytest.mark.root]
 pytest_plugins = ["vm_fixtures"]
 
 
-def test_the_first_plug_in_saves_by_itself_and_ends_with_a_drive_that_may_be_unplugged(bench: Bench) -> None:
+def test_the_first_plug_in_saves_by_itself_and_ends_with_a_drive_that_may_be_unplugged(new_bench: Bench) -> None:
+    bench = new_bench
     kinds = bench.practice.plug_and_wait(bench.cabinet, CABINET)
 
     assert kinds == "safe"
@@ -23,15 +24,19 @@ def test_the_first_plug_in_saves_by_itself_and_ends_with_a_drive_that_may_be_unp
     assert restored == bench.files
 
 
-def test_the_next_day_only_what_is_new_is_written(bench: Bench) -> None:
-    bench.practice.plug_and_wait(bench.cabinet, CABINET)
-    bench.machine.pull(bench.cabinet)
+def test_the_next_day_only_what_is_new_is_written_while_the_computer_is_kept_awake(bench: Bench) -> None:
     before = bench.cabinet.bytes_of("packs")
     bench.practice.set_clock(days=1)
     now = bench.practice.add_files("second day", 10, 100_000)
 
-    assert bench.practice.plug_and_wait(bench.cabinet, CABINET) == "safe"
+    plugged_at = bench.practice.now()
+    bench.machine.plug(bench.cabinet)
+    bench.practice.await_phase(CABINET, "backing up", "verifying")
+    assert _keeps_the_computer_awake(bench)
 
+    assert bench.practice.await_end(CABINET, plugged_at) == "safe"
+
+    assert not _keeps_the_computer_awake(bench)
     bench.machine.pull(bench.cabinet)
     assert bench.cabinet.backups() == [bench.files, now]
     grown = bench.cabinet.bytes_of("packs") - before
@@ -54,11 +59,7 @@ def test_a_stick_that_is_not_the_practices_is_left_alone_to_its_last_byte(bench:
 
 
 def test_two_drives_take_turns_and_each_holds_all_that_there_was(bench: Bench) -> None:
-    assert bench.practice.plug_and_wait(bench.cabinet, CABINET) == "safe"
-    bench.machine.pull(bench.cabinet)
-    assert bench.practice.plug_and_wait(bench.home, HOME) == "safe-take-home"
-    bench.machine.pull(bench.home)
-    bench.practice.set_clock(days=7)
+    bench.practice.set_clock(days=6)
     now = bench.practice.add_files("second week", 10, 30_000)
 
     assert bench.practice.plug_and_wait(bench.cabinet, CABINET) == "safe"
@@ -72,7 +73,8 @@ def test_two_drives_take_turns_and_each_holds_all_that_there_was(bench: Bench) -
 
 
 def test_a_drive_that_is_plugged_in_while_the_computer_restarts_is_saved_to_afterwards(bench: Bench) -> None:
-    bench.practice.plug_and_wait(bench.cabinet, CABINET)
+    assert bench.practice.plug_and_wait(bench.cabinet, CABINET) == "up-to-date"
+    bench.machine.shell("systemctl stop kinebackup")  # else it would notice the next day before the restart
     bench.practice.set_clock(days=1)
     bench.machine.shell("hwclock --systohc --utc")  # so that the next day lasts beyond the restart
     now = bench.practice.add_files("second day", 10, 30_000)
@@ -80,6 +82,12 @@ def test_a_drive_that_is_plugged_in_while_the_computer_restarts_is_saved_to_afte
 
     bench.machine.restart()
 
+    bench.practice.await_daemon()
     assert bench.practice.await_end(CABINET, restarted_at) == "safe"
     bench.machine.pull(bench.cabinet)
     assert bench.cabinet.backups() == [bench.files, now]
+
+
+def _keeps_the_computer_awake(bench: Bench) -> bool:
+    held = bench.machine.shell("systemd-inhibit --list --no-legend --no-pager").out
+    return "KineBackup" in held

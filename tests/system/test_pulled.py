@@ -34,7 +34,7 @@ def _written(size_bytes: int) -> Callable[[GuestPractice], bool]:
 
 
 _MOMENTS = (
-    Moment("while it is opened", _in("mounting", "authenticating")),
+    Moment("while it is opened", _in("authenticating")),
     Moment("as the backup begins", _in("backing up")),
     Moment("after 1 MB", _written(1_000_000)),
     Moment("after 4 MB", _written(4_000_000)),
@@ -44,7 +44,7 @@ _MOMENTS = (
 
 
 def test_a_drive_that_is_pulled_out_at_any_moment_loses_nothing_and_the_next_plug_in_goes_on(bench: Bench) -> None:
-    now = _first_backup_then_a_day_of_work(bench)
+    now = _a_day_of_work(bench)
 
     for moment in _MOMENTS:
         bench.machine.plug(bench.cabinet, _SLOW)
@@ -56,15 +56,15 @@ def test_a_drive_that_is_pulled_out_at_any_moment_loses_nothing_and_the_next_plu
         print(f"pulled {moment.name}: the drive holds {len(backups)} backups")
         assert backups in ([bench.files], [bench.files, now])
 
-    written = bench.practice.plug_and_wait(bench.cabinet, CABINET)
-    assert written == "safe"
+    # The last time the backup itself was done.
+    assert bench.practice.plug_and_wait(bench.cabinet, CABINET) in ("up-to-date", "safe")
     bench.machine.pull(bench.cabinet)
     assert bench.cabinet.backups() == [bench.files, now]
     assert bench.cabinet.left_in_tmp() == []
 
 
 def test_a_power_cut_in_the_midst_of_a_backup_costs_nothing_that_was_saved(bench: Bench) -> None:
-    now = _first_backup_then_a_day_of_work(bench)
+    now = _a_day_of_work(bench)
     bench.machine.shell("sync")
     bench.machine.plug(bench.cabinet, _SLOW)
     _await_moment(bench.practice, Moment("after 4 MB", _written(4_000_000)))
@@ -73,6 +73,7 @@ def test_a_power_cut_in_the_midst_of_a_backup_costs_nothing_that_was_saved(bench
 
     assert bench.cabinet.backups() == [bench.files]
     bench.machine.switch_on()
+    bench.practice.await_daemon()
     bench.practice.set_clock(days=1)
     assert bench.practice.plug_and_wait(bench.cabinet, CABINET) == "safe"
     bench.machine.pull(bench.cabinet)
@@ -81,8 +82,6 @@ def test_a_power_cut_in_the_midst_of_a_backup_costs_nothing_that_was_saved(bench
 
 def test_a_power_cut_while_old_backups_are_removed_costs_no_other(bench: Bench) -> None:
     bench.practice.configure("[retention]", "keep_last = 1", "daily = 0", "weekly = 0", "monthly = 0", "yearly = 0")
-    assert bench.practice.plug_and_wait(bench.cabinet, CABINET) == "safe"
-    bench.machine.pull(bench.cabinet)
     bench.machine.shell(f"find {FOLDER} -name '*[1357].odt' -delete")
     bench.practice.set_clock(days=8)  # old backups are removed once a week
     now = bench.practice.add_files("second week", 5, 30_000)
@@ -99,15 +98,14 @@ def test_a_power_cut_while_old_backups_are_removed_costs_no_other(bench: Bench) 
     assert left[-1] == now
     assert left[:-1] in ([], [bench.files])
     bench.machine.switch_on()
+    bench.practice.await_daemon()
     bench.practice.set_clock(days=9)
     assert bench.practice.plug_and_wait(bench.cabinet, CABINET) == "safe"
     bench.machine.pull(bench.cabinet)
     assert bench.cabinet.backups() == [now]
 
 
-def _first_backup_then_a_day_of_work(bench: Bench) -> dict[str, str]:
-    assert bench.practice.plug_and_wait(bench.cabinet, CABINET) == "safe"
-    bench.machine.pull(bench.cabinet)
+def _a_day_of_work(bench: Bench) -> dict[str, str]:
     bench.practice.set_clock(days=1)
     return bench.practice.add_files("second day", _NEW_FILES, _NEW_BYTES_EACH)
 

@@ -6,7 +6,6 @@ Owns: building, keeping and resetting it; what is shown of it when a test fails.
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Generator, Iterator
@@ -26,13 +25,16 @@ _HARNESS: Final = ("guest_practice", "practice_files", "stick", "vm_fixtures")
 _FILES, _BYTES_EACH, _ROWS = 250, 60_000, 2_000
 
 
+_NEW, _USED = "new", "used"  # before the first backup, and after it
+
+
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """What is the same at the beginning of each scenario."""
+    """What is the same at the beginning of each scenario. ``place``: sticks, in a folder for each state."""
 
     machine: Machine
     practice: GuestPractice
-    sticks: tuple[Stick, Stick]
+    place: Path
     files: dict[str, str]
 
 
@@ -48,48 +50,52 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def prepared(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Prepared]:
-    """A machine that runs, KineBackup installed and two drives enrolled; from the cache if nothing has changed."""
+    """A machine that runs, KineBackup installed and two drives saved to once; from the cache if nothing has changed."""
     image = with_package(find_or_build(), package)
     place = tmp_path_factory.mktemp("machine")
     kept = cache_directory() / f"ready-{image.disk.stem}-{_fingerprint()}"
     from_cache = kept.is_dir()
     if from_cache:
-        shutil.copyfile(kept / "disk.qcow2", place / "disk.qcow2")
+        subprocess.run(["cp", "-r", "--sparse=always", f"{kept}/.", str(place)], check=True)
     machine = Machine(image, place)
     practice = GuestPractice(machine)
     try:
         machine.switch_on()
-        if from_cache:
-            sticks = tuple(Stick(label, kept / f"{label}.img").copy(place) for label in (CABINET, HOME))
-            files = json.loads((kept / "files.json").read_text("utf-8"))
-        else:
-            sticks, files = _prepare(practice, place)
-            _keep(machine, sticks, files, kept)
-        yield _Prepared(machine, practice, (sticks[0], sticks[1]), files)
+        if not from_cache:
+            _prepare(practice, place)
+            _keep(machine, place, kept)
+        yield _Prepared(machine, practice, place, json.loads((place / "files.json").read_text("utf-8")))
     finally:
         machine.cut_power()
 
 
-def _prepare(practice: GuestPractice, place: Path) -> tuple[tuple[Stick, ...], dict[str, str]]:
+def _prepare(practice: GuestPractice, place: Path) -> None:
     practice.set_up(_FILES, _BYTES_EACH, _ROWS)
-    sticks = Stick.blank(place, CABINET), Stick.blank(place, HOME)
+    (place / "files.json").write_text(json.dumps(practice.add_files("first", 0, 0)), "utf-8")
+    (place / _NEW).mkdir()
     practice.machine.shell("systemctl stop kinebackup")
-    for stick, where in zip(sticks, ("cabinet", "domicile"), strict=True):
+    for label, where in ((CABINET, "cabinet"), (HOME, "domicile")):
+        stick = Stick.blank(place / _NEW, label)
         practice.machine.plug(stick)
         practice.enroll(stick, where)
         practice.machine.pull(stick)
-    practice.keep()
-    return sticks, practice.add_files("first", 0, 0)
+    practice.keep(_NEW)
+    (place / _USED).mkdir()
+    practice.machine.shell("systemctl start kinebackup", timeout_s=120)
+    for label, notice in ((CABINET, "safe"), (HOME, "safe-take-home")):
+        stick = Stick(label, place / _NEW / f"{label}.img").copy(place / _USED)
+        assert practice.plug_and_wait(stick, label) == notice
+        practice.machine.pull(stick)
+    practice.keep(_USED)
 
 
-def _keep(machine: Machine, sticks: tuple[Stick, ...], files: dict[str, str], kept: Path) -> None:
+def _keep(machine: Machine, place: Path, kept: Path) -> None:
     """For the next run of the tests."""
     building = kept.with_name(f"building-{os.getpid()}")
     building.mkdir(parents=True)
     machine.copy_disk(building / "disk.qcow2")
-    for stick in sticks:
-        stick.copy(building)
-    (building / "files.json").write_text(json.dumps(files), "utf-8")
+    for name in (_NEW, _USED, "files.json"):
+        subprocess.run(["cp", "-r", "--sparse=always", str(place / name), str(building)], check=True)
     building.rename(kept)
     forget_old("ready-*")
 
@@ -102,16 +108,31 @@ def _fingerprint() -> str:
 
 @pytest.fixture
 def bench(prepared: _Prepared, tmp_path: Path) -> Iterator[Bench]:
-    """Everything as it was, whatever the scenario before did to it."""
+    """Both drives were saved to once; everything is as it was then, whatever the scenario before did to it."""
+    yield from _laid_out(prepared, _USED, tmp_path)
+
+
+@pytest.fixture
+def new_bench(prepared: _Prepared, tmp_path: Path) -> Iterator[Bench]:
+    """The same before the first backup."""
+    yield from _laid_out(prepared, _NEW, tmp_path)
+
+
+def _laid_out(prepared: _Prepared, state: str, place: Path) -> Iterator[Bench]:
     machine = prepared.machine
     if not machine.is_on:
         machine.cut_power()
         machine.switch_on()
-    prepared.practice.go_back()
-    sticks = [stick.copy(tmp_path) for stick in prepared.sticks]
-    yield Bench(prepared.practice, machine, sticks[0], sticks[1], dict(prepared.files), tmp_path)
-    for image in tmp_path.glob("*.img"):  # hundreds of megabytes each
+    prepared.practice.go_back(state)
+    cabinet, home = (Stick(name, prepared.place / state / f"{name}.img").copy(place) for name in (CABINET, HOME))
+    yield Bench(prepared.practice, machine, cabinet, home, dict(prepared.files), place)
+    for image in place.glob("*.img"):  # hundreds of megabytes each
         image.unlink()
+
+
+def _bench_of(item: pytest.Item) -> Bench | None:
+    found = getattr(item, "funcargs", {})
+    return next((value for value in found.values() if isinstance(value, Bench)), None)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -120,8 +141,8 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """What a failed scenario leaves behind: the daemon's journal and the machine's console."""
     report = yield
-    bench = getattr(item, "funcargs", {}).get("bench")
-    if report.failed and call.when == "call" and isinstance(bench, Bench):
+    bench = _bench_of(item)
+    if report.failed and call.when == "call" and bench is not None:
         report.sections.append(("console", bench.machine.console.read_text("utf-8", "replace")[-4000:]))
         report.sections.append(("qemu", (bench.machine.console.parent / "qemu.log").read_text("utf-8")[-2000:]))
         if bench.machine.is_on:
