@@ -24,6 +24,7 @@ from kinebackup.model import BackupReport, CancelToken
 
 _LOOK_S: Final = 0.1
 """How soon a job hears that it is to stop."""
+_DIES_WITHIN_S: Final = 0.3
 
 log = logging.getLogger("kinebackup.daemon")
 
@@ -88,12 +89,19 @@ class ProcessWorker:
             return None
         stopper = asyncio.get_running_loop().create_task(_stop_when_asked(process, cancel))
         try:
-            return await _converse(process, order, progress)
+            answer = await _converse(process, order, progress)
+            code = await process.wait()
+        except asyncio.CancelledError:
+            # The daemon ends, and hardly waits: a process that writes to a slow drive cannot end before that is done.
+            with suppress(ProcessLookupError, TimeoutError):
+                process.kill()
+                await asyncio.wait_for(process.wait(), _DIES_WITHIN_S)
+            raise
         finally:
             stopper.cancel()
-            code = await process.wait()
-            if code:
-                log.error("the process of a job ended with %s", f"signal {-code}" if code < 0 else f"code {code}")
+        if code:
+            log.error("the process of a job ended with %s", f"signal {-code}" if code < 0 else f"code {code}")
+        return answer
 
 
 async def _converse(

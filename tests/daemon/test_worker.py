@@ -133,6 +133,24 @@ def test_a_job_that_is_cancelled_stops_and_says_so(office: Office) -> None:
     assert office.practice.state.runs(limit=1)[0].result == "cancelled"
 
 
+def test_a_daemon_that_ends_does_not_wait_for_a_job_that_cannot_stop(office: Office) -> None:
+    said = words.line(words.Made(Progress(files_done=1))).decode()
+    deaf = f"import sys, time; print({said!r}, end='', flush=True); time.sleep(3600)"
+
+    async def story() -> None:
+        begun = asyncio.Event()
+        order = JobOrder("A", folder(office), "backup")
+        job = asyncio.create_task(
+            ProcessWorker([sys.executable, "-c", deaf], environ()).run(order, CancelToken(), lambda _: begun.set())
+        )
+        await begun.wait()
+        job.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await job
+
+    asyncio.run(asyncio.wait_for(story(), 10))
+
+
 def test_a_job_ends_by_itself_when_its_daemon_has_died(office: Office) -> None:
     with (office.patients / "radios.bin").open("wb") as file:
         for _each in range(300):
