@@ -93,7 +93,7 @@ def _backup(history: History, end: JobFinished, report: BackupReport) -> Judged:
     if report.suspicious:
         # It is kept, and verified; but it must not make older ones go, nor a neglected drive look fresh.
         return Judged("bad", history, (Notice(NoticeKind.SOURCE_SUSPICIOUS),), ONLY_PRUNE, "failed")
-    done = replace(history, last_backup=end.time)
+    done = replace(history, last_backup=end.time, unread=True)
     if end.problems:
         told = Notice(NoticeKind.SAVED_WITH_PROBLEMS, end.drive, count=end.problems)
         return Judged("with-problems", done, (told,), outcome="saved")
@@ -104,7 +104,8 @@ def _verification(kind: JobKind, history: History, end: JobFinished, report: Ver
     if report.result == "failed":
         return _damage(kind, history, Notice(NoticeKind.DAMAGE_FOUND, end.drive))
     if kind != "verify":
-        return Judged("good", history)  # what was written a minute ago says nothing about the rest of the drive
+        # What was written a minute ago says nothing about the rest of the drive.
+        return Judged("good", replace(history, unread=False))
     return Judged("good", _verified(history, end.time, complete=report.complete))
 
 

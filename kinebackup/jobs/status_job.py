@@ -133,7 +133,15 @@ def drive_history(record: Drive, state: StateDb) -> History:
         last_restore_test=last("restore-test"),
         last_prune=last("prune"),
         failed_check=any(_failed_last(record, kind, state) for kind in CHECKS),
+        unread=_unread(record, state),
     )
+
+
+def _unread(record: Drive, state: StateDb) -> bool:
+    """A backup by hand was read back too, but only the daemon's reading is a run of its own; once more is cheap."""
+    backup = state.last_run(record.repository, "backup")
+    read = state.last_run(record.repository, "verify-written", results=("ok", "problems", "failed"))
+    return backup is not None and (read is None or read.started < backup.started)
 
 
 def _failed_last(record: Drive, kind: RunKind, state: StateDb) -> bool:

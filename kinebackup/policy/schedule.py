@@ -59,13 +59,17 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """When each thing was last done well on a drive; None where never. All times are aware."""
+    """When each thing was last done well on a drive; None where never. All times are aware.
+
+    ``unread``: the drive was pulled, or the power failed, before the last backup had been read back.
+    """
 
     last_backup: datetime | None = None
     last_verify: datetime | None = None
     last_restore_test: datetime | None = None
     last_prune: datetime | None = None
     failed_check: bool = False
+    unread: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +133,9 @@ def plan(history: History, rules: Rules, now: datetime, *, wanted: bool = False)
     Old backups go only after a new one has come, and never from a drive whose last check failed.
     """
     backup = wanted or backup_due(history, rules, now)
-    jobs: list[JobKind] = ["backup", "verify-written"] if backup else []
+    jobs: list[JobKind] = ["backup"] if backup else []
+    if backup or history.unread:
+        jobs.append("verify-written")
     # Before the first backup there is nothing else to check than what it has just written.
     if (backup or history.last_backup) and verify_due(history, rules, now):
         jobs.append("verify")

@@ -108,6 +108,7 @@ ALL_OF_YESTERDAY = History(YESTERDAY, YESTERDAY, YESTERDAY, YESTERDAY)
         (ALL_OF_YESTERDAY, False, ("backup", "verify-written")),
         (replace(ALL_OF_YESTERDAY, last_backup=NOW), False, ()),
         (replace(ALL_OF_YESTERDAY, last_backup=NOW), True, ("backup", "verify-written")),
+        (replace(ALL_OF_YESTERDAY, last_backup=NOW, unread=True), False, ("verify-written",)),
         (replace(ALL_OF_YESTERDAY, last_backup=NOW, last_verify=None), False, ("verify",)),
         (replace(ALL_OF_YESTERDAY, last_backup=NOW, last_restore_test=None), False, ("restore-test",)),
         (replace(ALL_OF_YESTERDAY, last_backup=NOW, last_prune=None), False, ()),
