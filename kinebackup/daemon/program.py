@@ -33,8 +33,9 @@ from kinebackup.i18n import _
 from kinebackup.jobs.world import World
 from kinebackup.policy.schedule import PracticeHours, Rules
 
-STOP_WITHIN_S: Final = 4.5
-"""systemd and the person who shuts down wait five seconds; what is not finished by then is resumed next time."""
+STOP_WITHIN_S: Final = 4.0
+"""All of it, to the end of the process, within five seconds: who shuts down waits for it. What is not finished by then
+is resumed next time."""
 
 SLEEP_WITHIN_S: Final = 4.0  # logind waits five (InhibitDelayMaxSec)
 
