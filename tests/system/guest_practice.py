@@ -118,8 +118,8 @@ class GuestPractice:
         self.machine.run("sh", "-c", "cat >> /etc/kinebackup/config.toml", given="\n".join(lines) + "\n")
         self.machine.shell("systemctl reload kinebackup")
 
-    def set_clock(self, *, days: int, hours: int = 0) -> None:
-        """So many days after the first day, at noon, and so many hours."""
+    def set_clock(self, *, days: int, hours: float = 0) -> None:
+        """So many days after the first day, at noon (UTC), and so many hours."""
         self.machine.clock = _FIRST_DAY + timedelta(days=days, hours=hours)
         self.machine.run("date", "--set", f"@{int(self.machine.clock.timestamp())}")
 

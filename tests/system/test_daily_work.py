@@ -48,11 +48,12 @@ def test_a_stick_that_is_not_the_practices_is_left_alone_to_its_last_byte(bench:
     stranger = Stick.blank(bench.place, "STRANGER")
     subprocess.run(["mkfs.ext4", "-q", "-F", str(stranger.image)], check=True)
     before = stranger.sha256()
+    said = bench.practice.notices()
 
     bench.machine.plug(stranger)
     bench.practice.await_words("an unknown drive was plugged in; it is left alone")
 
-    assert bench.practice.notices() == []
+    assert bench.practice.notices() == said
     assert not bench.practice.is_mounted_anywhere("/dev/sd")
     bench.machine.pull(stranger)
     assert stranger.sha256() == before
@@ -67,6 +68,10 @@ def test_two_drives_take_turns_and_each_holds_all_that_there_was(bench: Bench) -
 
     assert bench.cabinet.backups() == [bench.files, now]
     assert bench.home.backups() == [bench.files]
+    bench.practice.set_clock(days=11, hours=10.96)  # a Friday, the rotation day, half a minute before the reminder
+    bench.practice.await_notice(CABINET, "rotate")
+    (notice,) = (each for each in bench.practice.notices() if each.kind == "rotate")
+    assert notice.other == HOME
     assert bench.practice.plug_and_wait(bench.home, HOME) == "safe-take-home"
     bench.machine.pull(bench.home)
     assert bench.home.backups() == [bench.files, now]
@@ -90,4 +95,4 @@ def test_a_drive_that_is_plugged_in_while_the_computer_restarts_is_saved_to_afte
 
 def _keeps_the_computer_awake(bench: Bench) -> bool:
     held = bench.machine.shell("systemd-inhibit --list --no-legend --no-pager").out
-    return "KineBackup" in held
+    return any("KineBackup" in line and "block" in line for line in held.splitlines())
