@@ -113,6 +113,7 @@ def about_opening(turn: Turn, event: ev.Mounted | ev.MountFailed | ev.Authentica
         return
     match event:
         case ev.Mounted():
+            turn.withdraw(Shown(NoticeKind.NOT_MOUNTED, event.drive))
             show(turn, event.drive, Sign.ENOUGH if drive.halted else Sign.MOUNTED)
         case ev.MountFailed(reason=reason, program=program):
             turn.put(drive, plan=(), by_person=False)

@@ -237,6 +237,16 @@ def test_a_drive_that_the_desktop_keeps_is_asked_for_by_the_program_that_has_it_
     assert phase(it) is Phase.MOUNTING
 
 
+def test_a_drive_that_could_not_be_opened_as_the_computer_woke_is_not_complained_of_once_it_can_be() -> None:
+    it = computer()
+    it.plug_in(CABINET)
+    it.requests.clear()
+    failed = ev.MountFailed(it.now, "CABINET", ONE, "failed")  # the kernel looks for the disk anew after each sleep
+    assert notices(it.send(failed)) == [Notice(NoticeKind.NOT_MOUNTED, "CABINET")]
+    it.replug(CABINET)
+    assert do.Withdraw(NoticeKind.NOT_MOUNTED, "CABINET") in it.answer(it.requests[0])
+
+
 def test_a_drive_that_cannot_be_let_go_is_not_called_safe_and_is_tried_again() -> None:
     it = computer()
     until_the_backup_runs(it)
