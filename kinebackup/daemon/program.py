@@ -39,6 +39,9 @@ is resumed next time."""
 
 SLEEP_WITHIN_S: Final = 4.0  # logind waits five (InhibitDelayMaxSec)
 
+WAKES_WITHIN_S: Final = 5.0
+"""The kernel looks for its USB devices anew, and those that it had may go and come again meanwhile."""
+
 log = logging.getLogger("kinebackup.daemon")
 
 
@@ -64,6 +67,7 @@ class Program:
         self._stop = asyncio.Event()
         self._defective = False
         self._tasks: set[asyncio.Task[None]] = set()
+        self._waking: asyncio.TimerHandle | None = None
         self._manager = ServiceManager(parts.environ)
         self._logind = Logind(self._before_sleep, self._after_sleep)
         self._clock = ClockWatch(self._clock_was_set)
@@ -110,6 +114,7 @@ class Program:
 
     async def _end(self) -> None:
         self._manager.stopping()
+        self._stay_asleep()
         self._timetable.stop()
         self._loop.post(ev.ShutdownRequested(self._loop.now()))
         with suppress(TimeoutError):
@@ -148,11 +153,22 @@ class Program:
         task.add_done_callback(self._tasks.discard)
 
     async def _before_sleep(self) -> None:
+        self._stay_asleep()
         self._loop.post(ev.Suspending(self._loop.now()))
         with suppress(TimeoutError):
             await asyncio.wait_for(self._resting(), SLEEP_WITHIN_S)
 
     def _after_sleep(self) -> None:
+        self._stay_asleep()
+        self._waking = asyncio.get_running_loop().call_later(WAKES_WITHIN_S, self._awake)
+
+    def _stay_asleep(self) -> None:
+        if self._waking is not None:
+            self._waking.cancel()
+            self._waking = None
+
+    def _awake(self) -> None:
+        self._waking = None
         self._post_seen(self._parts.watcher.rescan())
         self._loop.post(ev.Resumed(self._loop.now()))
         self._timetable.replan()
