@@ -32,7 +32,7 @@ test-system: $(INSTALLED) ## Run the slow tests and those that need root, loop d
 
 test-vm: $(INSTALLED) ## Run the tests in a virtual machine, with drives that are plugged in and pulled out (as root, QEMU)
 	PYTHONPATH=tools $(BIN)/python -m pytest -p strict_skips --allowed-skips .ci/allowed-skips.txt \
-		-m vm $(ARGS)
+		-m vm --numprocesses 2 --maxschedchunk 1 tests/system $(ARGS)
 
 check: $(INSTALLED) imports ## Check format, lint, types, import contract and translations
 	$(BIN)/ruff format --check $(CODE)

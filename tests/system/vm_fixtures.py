@@ -3,12 +3,14 @@
 Owns: building, keeping and resetting it; what is shown of it when a test fails. Does not know: any scenario.
 """
 
+import fcntl
 import hashlib
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -43,7 +45,8 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Debian package, of the sources as they are."""
     place = tmp_path_factory.mktemp("package")
     command = [sys.executable, "-m", "tools.deb", "--output", str(place)]
-    subprocess.run(command, cwd=_ROOT, check=True, capture_output=True)
+    with _one_at_a_time():
+        subprocess.run(command, cwd=_ROOT, check=True, capture_output=True)
     (built,) = place.glob("*.deb")
     return built
 
@@ -51,22 +54,41 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def prepared(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Prepared]:
     """A machine that runs, KineBackup installed and two drives saved to once; from the cache if nothing has changed."""
-    image = with_package(find_or_build(), package)
     place = tmp_path_factory.mktemp("machine")
-    kept = cache_directory() / f"ready-{image.disk.stem}-{_fingerprint()}"
-    from_cache = kept.is_dir()
-    if from_cache:
-        subprocess.run(["cp", "-r", "--sparse=always", f"{kept}/.", str(place)], check=True)
-    machine = Machine(image, place)
-    practice = GuestPractice(machine)
+    with _one_at_a_time():
+        machine = _machine_in_order(package, place)
     try:
-        machine.switch_on()
-        if not from_cache:
-            _prepare(practice, place)
-            _keep(machine, place, kept)
-        yield _Prepared(machine, practice, place, json.loads((place / "files.json").read_text("utf-8")))
+        files = json.loads((place / "files.json").read_text("utf-8"))
+        yield _Prepared(machine, GuestPractice(machine), place, files)
     finally:
         machine.cut_power()
+
+
+def _machine_in_order(package: Path, place: Path) -> Machine:
+    """Out of the cache it comes switched off, else switched on."""
+    image = with_package(find_or_build(), package)
+    kept = cache_directory() / f"ready-{image.disk.stem}-{_fingerprint()}"
+    if kept.is_dir():
+        subprocess.run(["cp", "-r", "--sparse=always", f"{kept}/.", str(place)], check=True)
+        return Machine(image, place)
+    machine = Machine(image, place)
+    try:
+        machine.switch_on()
+        _prepare(GuestPractice(machine), place)
+        _keep(machine, place, kept)
+    except BaseException:
+        machine.cut_power()
+        raise
+    return machine
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Several processes may run the tests: the first builds, the others take it from the cache."""
+    cache_directory().mkdir(parents=True, exist_ok=True)
+    with open(cache_directory() / "lock", "wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _prepare(practice: GuestPractice, place: Path) -> None:
