@@ -182,7 +182,8 @@ class GuestPractice:
 
     def plug_and_wait(self, stick: Stick, label: str, how: Plug = HEALTHY) -> str:
         """Plug it in, let the daemon work, and answer with the notice that says how it ended."""
-        plugged_at = self.now()
+        plugged_at = self.now() + 1
+        time.sleep(1)  # notices are dated to the second: one from before must not be taken for one from now
         self.machine.plug(stick, how)
         return self.await_end(label, plugged_at)
 

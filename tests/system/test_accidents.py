@@ -86,6 +86,7 @@ def test_a_power_cut_while_old_backups_are_removed_costs_no_other(bench: Bench) 
     bench.machine.shell(f"find {FOLDER} -name '*[1357].odt' -delete")
     bench.practice.set_clock(days=8)  # old backups are removed once a week
     now = bench.practice.add_files("second week", 5, 30_000)
+    bench.machine.shell("sync")
     bench.machine.plug(bench.cabinet, _SLOW)
     _await_moment(bench.practice, Moment("while old backups are removed", _in("pruning")))
     before = bench.practice.bytes_written("sda")
