@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from kinebackup.errors import ConfigError
+from kinebackup.errors import ConfigError, NotConfigured
 from kinebackup.i18n import DEFAULT_LANGUAGE, LANGUAGES, Language, _
 from kinebackup.toml_document import Document, Table
 
@@ -186,7 +186,7 @@ def load(path: Path, *, environ: Mapping[str, str], is_root: bool) -> Config:
         with path.open("rb") as file:
             raw = file.read(MAX_CONFIG_BYTES + 1)
     except FileNotFoundError:
-        raise ConfigError(
+        raise NotConfigured(
             _("there is no configuration file {path}").format(path=path),
             _("copy config.example.toml there and name your folders in it, or name another file with --config"),
         ) from None

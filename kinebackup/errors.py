@@ -41,6 +41,10 @@ class ConfigError(KineError):
     exit_code = ExitCode.USAGE
 
 
+class NotConfigured(ConfigError):
+    """There is no configuration file: nobody has set this computer up, or the file was removed."""
+
+
 class NotFound(KineError):
     """Not initialised, an unknown or absent drive, an unknown snapshot or path."""
 

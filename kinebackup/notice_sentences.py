@@ -155,6 +155,10 @@ def _trouble(notice: Notice) -> tuple[str, str]:  # one entry for each kind; cut
             return _("A folder is synchronised with a cloud"), _(
                 "Patient data may be leaving this computer. See “kinebackup status”."
             )
+        case NoticeKind.SETTINGS_UNREADABLE:
+            return _("KineBackup cannot read its settings"), _(
+                "No backup is made until that is put right. See “kinebackup status”."
+            )
         case NoticeKind.DAMAGE_FOUND:
             return _("Damage on the drive {drive}"), _(
                 "Part of a backup cannot be read. Please make a backup on the other drive today."

@@ -289,6 +289,13 @@ class ShutdownRequested(_Happened):
 
 
 @dataclass(frozen=True, slots=True)
+class SettingsRead(_Happened):
+    """The configuration and this computer's memory were read, or could not be: then no drive is recognised."""
+
+    readable: bool
+
+
+@dataclass(frozen=True, slots=True)
 class MassChange(_Happened):
     """Many files changed at once, in the way in which ransomware changes them."""
 
@@ -329,6 +336,7 @@ Event = (
     | ClockJumped
     | PowerChanged
     | ShutdownRequested
+    | SettingsRead
     | MassChange
     | AlarmLifted
 )

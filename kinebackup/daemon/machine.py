@@ -67,6 +67,7 @@ def _about_computer(
     | ev.ClockJumped
     | ev.PowerChanged
     | ev.ShutdownRequested
+    | ev.SettingsRead
     | ev.MassChange
     | ev.AlarmLifted,
 ) -> None:
@@ -89,6 +90,11 @@ def _about_computer(
         case ev.ShutdownRequested():
             turn.state = replace(turn.state, ending=True)
             _pause_all(turn)
+        case ev.SettingsRead(readable=readable):
+            if readable:
+                turn.withdraw(Shown(NoticeKind.SETTINGS_UNREADABLE, ""))
+            else:
+                turn.tell_once(Notice(NoticeKind.SETTINGS_UNREADABLE))
         case ev.MassChange():
             turn.state = replace(turn.state, alarm=True)
             for drive in turn.state.drives:

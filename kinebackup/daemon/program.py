@@ -138,6 +138,8 @@ class Program:
         self._post_seen(self._parts.watcher.read())
 
     def _post_seen(self, seen: list[Seen]) -> None:
+        if seen and self.service.is_lost:
+            self.service.reload()  # somebody may have mended the file, and now tries whether it works
         for each in seen:
             self._loop.post(event_of(each, self._loop.now()))
 

@@ -15,14 +15,14 @@ from typing import Final
 import msgspec
 
 from kinebackup.config import Config
-from kinebackup.daemon.events import Event, KnownDrive, Report, SourceFinding, SourcesChecked
+from kinebackup.daemon.events import Event, KnownDrive, Report, SettingsRead, SourceFinding, SourcesChecked
 from kinebackup.daemon.keeping import Kept, decode, encode
 from kinebackup.daemon.loop import Loop
 from kinebackup.daemon.ports import DriveNow, Known, Listener, ShownNotice
 from kinebackup.daemon.rules import rules_of
 from kinebackup.daemon.states import Phase
 from kinebackup.daemon.threads import in_thread
-from kinebackup.errors import KineError
+from kinebackup.errors import KineError, NotConfigured
 from kinebackup.i18n import _, set_language
 from kinebackup.jobs.status_job import DriveOverview, drive_history, overview, source_notices
 from kinebackup.jobs.world import World
@@ -52,6 +52,7 @@ class Service:
         self._world = world
         self._config: Config | None = None
         self._warnings: list[str] = []
+        self.is_lost = False  # the configuration or the memory could not be read, last time
 
     @property
     def is_set_up(self) -> bool:
@@ -92,18 +93,30 @@ class Service:
         try:
             config = self._load_config()
             known = read_known(config)
-            if known is None:
+        except NotConfigured as error:
+            if self._config is None:
                 log.info("KineBackup is not set up on this computer yet")
-                return
-        except KineError as error:
-            # Its message says it all, and a traceback would not: hence no log.exception.
-            log.error("the configuration or the memory of this computer cannot be read: %s", error.message)  # noqa: TRY400
+            else:  # it was, a moment ago
+                self._settings_lost(error)
             return
+        except KineError as error:
+            self._settings_lost(error)
+            return
+        if known is None:
+            log.info("KineBackup is not set up on this computer yet")
+            return
+        self.is_lost = False
+        self.post(SettingsRead(self.now(), readable=True))
         self._config = config
         set_language(config.practice.language)
         self.loop.use_rules(rules_of(config, self._world.zone))
         self.loop.know(known)
         self._reloaded(config)
+
+    def _settings_lost(self, error: KineError) -> None:
+        log.error("the configuration or the memory of this computer cannot be read: %s", error.message)
+        self.is_lost = True
+        self.post(SettingsRead(self.now(), readable=False))
 
     def forget_old_runs(self) -> None:
         """Once a day: the history of runs is a log, and logs are kept for a year at most."""

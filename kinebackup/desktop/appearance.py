@@ -53,6 +53,7 @@ _CATEGORIES: Final[dict[NoticeKind, str]] = {
     NoticeKind.SAVED_WITH_PROBLEMS: "transfer.error",
     NoticeKind.SOURCE_SUSPICIOUS: "transfer.error",
     NoticeKind.SOURCE_SYNCED: "transfer.error",
+    NoticeKind.SETTINGS_UNREADABLE: "transfer.error",
     NoticeKind.DAMAGE_FOUND: "transfer.error",
     NoticeKind.RESTORE_TEST_FAILED: "transfer.error",
     NoticeKind.ALARM: "transfer.error",

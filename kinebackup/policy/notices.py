@@ -48,6 +48,7 @@ class NoticeKind(StrEnum):
     SAVED_WITH_PROBLEMS = "saved-with-problems"  # drive, count
     SOURCE_SUSPICIOUS = "source-suspicious"
     SOURCE_SYNCED = "source-synced"
+    SETTINGS_UNREADABLE = "settings-unreadable"
     DAMAGE_FOUND = "damage-found"  # drive
     RESTORE_TEST_FAILED = "restore-test-failed"  # drive
     ALARM = "alarm"
@@ -114,6 +115,7 @@ BEHAVIOUR: Final[Mapping[NoticeKind, Behaviour]] = {
     NoticeKind.SAVED_WITH_PROBLEMS: Behaviour("normal", "acknowledged"),
     NoticeKind.SOURCE_SUSPICIOUS: Behaviour("critical", "acknowledged"),
     NoticeKind.SOURCE_SYNCED: Behaviour("normal", "acknowledged"),
+    NoticeKind.SETTINGS_UNREADABLE: Behaviour("critical", "acknowledged"),
     NoticeKind.DAMAGE_FOUND: Behaviour("critical", "acknowledged"),
     NoticeKind.RESTORE_TEST_FAILED: Behaviour("critical", "acknowledged"),
     NoticeKind.ALARM: Behaviour("critical", "lifted", ()),

@@ -550,6 +550,14 @@ def test_a_mass_change_stops_everything_until_a_person_lifts_the_alarm() -> None
     assert phase(it, "DOMICILE") is Phase.MOUNTING
 
 
+def test_settings_that_cannot_be_read_are_told_once_and_taken_back_when_they_can() -> None:
+    it = computer()
+    assert notices(it.send(ev.SettingsRead(it.now, readable=False))) == [Notice(NoticeKind.SETTINGS_UNREADABLE)]
+    assert it.send(ev.SettingsRead(it.now, readable=False)) == ()
+    assert it.send(ev.SettingsRead(it.now, readable=True)) == (do.Withdraw(NoticeKind.SETTINGS_UNREADABLE, ""),)
+    assert it.send(ev.SettingsRead(it.now, readable=True)) == ()
+
+
 def test_no_timer_begins_anything_during_an_alarm() -> None:
     it = computer()
     it.send(ev.MassChange(it.now))

@@ -53,6 +53,8 @@ def surroundings() -> list[Choice]:
         lambda c: c.send(ev.ClockJumped(c.now)),
         lambda c: c.send(ev.MassChange(c.now)),
         lambda c: c.send(ev.AlarmLifted(c.now)),
+        lambda c: c.send(ev.SettingsRead(c.now, readable=False)),
+        lambda c: c.send(ev.SettingsRead(c.now, readable=True)),
         lambda c: c.send(ev.DriveAppeared(c.now, ev.Device("/dev/sdz1", "fs-1", "part-1", "another", 99))),
     ]
 
@@ -144,6 +146,7 @@ ANYTHING = st.one_of(
         st.builds(kind, TIMES)
         for kind in (ev.Suspending, ev.Resumed, ev.ClockJumped, ev.ShutdownRequested, ev.MassChange, ev.AlarmLifted)
     ),
+    st.builds(ev.SettingsRead, TIMES, st.booleans()),
     *(st.builds(kind, TIMES, DEVICES) for kind in (ev.DriveAppeared, ev.DriveChanged, ev.DriveVanished)),
     *(
         st.builds(kind, TIMES, LABELS, VISITS)

@@ -20,7 +20,7 @@ from kinebackup.daemon.ports import ShownNotice
 from kinebackup.daemon.rules import rules_of
 from kinebackup.daemon.service import Service, look_at_sources, read_kept, write_kept
 from kinebackup.daemon.worker import ProcessWorker
-from kinebackup.errors import ConfigError
+from kinebackup.errors import ConfigError, NotConfigured
 from kinebackup.policy.notices import Notice, NoticeKind
 from kinebackup.policy.targets import Notice as TargetNotice
 from kinebackup.store.records import RunCounts
@@ -76,6 +76,18 @@ def test_a_configuration_that_became_unreadable_leaves_what_was_known(office: Of
     made.reload()
     assert [drive.label for drive in made.drives()] == ["A"]
     assert len(read) == 1
+    assert made.is_lost
+    assert [each.notice.kind for each in made.shown()] == [NoticeKind.SETTINGS_UNREADABLE]
+    made._load_config = lambda: config_of(office)
+    made.reload()
+    assert made.shown() == ()
+    assert not made.is_lost
+
+
+def test_before_anybody_has_set_it_up_a_missing_configuration_is_nobody_s_trouble(office: Office) -> None:
+    made, _read = service(office, NotConfigured("there is no configuration file"))
+    made.reload()
+    assert (made.shown(), made.is_lost) == ((), False)
 
 
 def _fails() -> Config:
