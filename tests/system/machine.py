@@ -20,6 +20,7 @@ from control_channel import Done, Guest, MachineGoneError, Qmp
 from machine_image import Image
 from stick import Stick
 
+_SLEEP_S: Final = 120.0  # all that has not been written yet is written before
 _BOOT_S: Final = 180.0
 _NUMBERS: Final = itertools.count(1)
 
@@ -134,6 +135,18 @@ class Machine:
             self._inside().run(["systemctl", "reboot"])
         self._inside().await_start(_BOOT_S)
         print("the computer was restarted")
+
+    def sleep_and_wake(self) -> None:
+        """As when the lid is closed, which asks no inhibitor (logind.conf(5), LidSwitchIgnoreInhibited), and opened."""
+        qmp = self._monitor()
+        soon = "--on-active=0.1 --timer-property=AccuracySec=100ms"
+        self.shell(f"systemd-run --quiet {soon} systemctl suspend --ignore-inhibitors")
+        deadline = time.monotonic() + _SLEEP_S
+        while qmp.ask("query-status")["status"] != "suspended":
+            assert time.monotonic() < deadline, "the computer does not fall asleep"
+            time.sleep(0.2)
+        qmp.ask("system_wakeup")
+        print("the computer has slept")
 
     def plug(self, stick: Stick, how: Plug = HEALTHY) -> None:
         """As a hand does it."""

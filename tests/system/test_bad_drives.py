@@ -77,9 +77,9 @@ def test_a_copy_of_a_drive_is_never_written_to_alone_or_beside_its_original(benc
     bench.machine.plug(copy)
     bench.practice.await_notice(CABINET, "impostor")
     assert bench.practice.phase(CABINET) == "absent"
+    bench.practice.call("Acknowledge", "ss", "impostor", CABINET)
 
-    kinds = bench.practice.plug_and_wait(bench.cabinet, CABINET)
-    assert kinds == "impostor,safe"  # the first stays until somebody has seen it
+    assert bench.practice.plug_and_wait(bench.cabinet, CABINET) == "safe"
     bench.machine.pull(copy)
     bench.machine.pull(bench.cabinet)
     assert copy.sha256() == before

@@ -14,12 +14,7 @@ def test_stopping_the_daemon_in_the_midst_of_a_backup_takes_five_seconds_and_the
     bench: Bench,
 ) -> None:
     practice, shell = bench.practice, bench.machine.shell
-    practice.set_clock(days=1)
-    now = practice.add_files("second day", 60, 300_000)
-    bench.machine.plug(bench.cabinet, Plug(bytes_per_s=400_000))
-    practice.await_phase(CABINET, "backing up")
-    shell("until [ $(awk '{print $7}' /sys/block/sda/stat) -gt 4000 ]; do sleep 0.2; done")
-    pid = shell(_PROPERTY.format("MainPID")).out.strip()
+    now, pid = _in_the_midst_of_a_backup(bench)
 
     took_ms = int(
         shell(
@@ -39,6 +34,52 @@ def test_stopping_the_daemon_in_the_midst_of_a_backup_takes_five_seconds_and_the
     shell("systemctl start kinebackup", timeout_s=120)
     assert practice.await_end(CABINET, since) == "safe"
     bench.machine.pull(bench.cabinet)
+    assert bench.cabinet.backups() == [bench.files, now]
+    assert bench.cabinet.left_in_tmp() == []
+
+
+def test_a_daemon_that_is_killed_in_the_midst_of_a_backup_leaves_nothing_behind_and_the_next_start_goes_on(
+    bench: Bench,
+) -> None:
+    practice, shell = bench.practice, bench.machine.shell
+    now, pid = _in_the_midst_of_a_backup(bench)
+
+    shell(f"kill -KILL {pid}")
+    bench.machine.hasten(bench.cabinet)
+    # systemd lets it start again after a while; nobody has to wait for that.
+    shell(f"until [ $({_PROPERTY.format('SubState')}) = auto-restart ]; do sleep 0.2; done")
+    assert not practice.is_mounted_anywhere("/dev/sda")
+
+    since = practice.now()
+    shell("systemctl start kinebackup", timeout_s=120)
+    assert practice.await_end(CABINET, since) == "safe"
+    bench.machine.pull(bench.cabinet)
+    assert bench.cabinet.backups() == [bench.files, now]
+    assert bench.cabinet.left_in_tmp() == []
+
+
+def test_a_computer_that_falls_asleep_in_the_midst_of_a_backup_unmounts_the_drive_before_and_goes_on_after(
+    bench: Bench,
+) -> None:
+    practice, machine = bench.practice, bench.machine
+    practice.set_clock(days=1)
+    now, since = practice.add_files("second day", 60, 300_000), practice.now()
+    machine.plug(bench.cabinet, Plug(bytes_per_s=1_000_000))
+    practice.await_phase(CABINET, "backing up")
+    said_before = _said(bench)
+
+    try:
+        machine.sleep_and_wake()
+        machine.hasten(bench.cabinet)
+        kinds = practice.await_end(CABINET, since)
+    except (AssertionError, TimeoutError):
+        machine.cut_power()  # what does not wake up is of no use to the next scenario
+        raise
+
+    assert kinds == "safe"
+    said = _said(bench).removeprefix(said_before)
+    assert said.index("drive CABINET: stopping") < said.index("drive CABINET: unmounting") < said.index("suspend entry")
+    machine.pull(bench.cabinet)
     assert bench.cabinet.backups() == [bench.files, now]
     assert bench.cabinet.left_in_tmp() == []
 
@@ -84,3 +125,18 @@ def test_an_idle_daemon_is_small_and_sleeps(bench: Bench) -> None:
     assert resident_kib < 45_000_000 / 1024
     assert int(after) - int(before) == 0
     assert children == []
+
+
+def _said(bench: Bench) -> str:
+    """By the kernel and all services."""
+    return bench.machine.run("journalctl", "--boot", "--output=cat", "--no-pager").out
+
+
+def _in_the_midst_of_a_backup(bench: Bench) -> tuple[dict[str, str], str]:
+    """To a slow stick, the next day; what there is to save by now, and the daemon's process."""
+    bench.practice.set_clock(days=1)
+    now = bench.practice.add_files("second day", 60, 300_000)
+    bench.machine.plug(bench.cabinet, Plug(bytes_per_s=400_000))
+    bench.practice.await_phase(CABINET, "backing up")
+    bench.machine.shell("until [ $(awk '{print $7}' /sys/block/sda/stat) -gt 4000 ]; do sleep 0.2; done")
+    return now, bench.machine.shell(_PROPERTY.format("MainPID")).out.strip()
