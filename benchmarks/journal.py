@@ -94,7 +94,7 @@ class Bench:
             )
             world = Environment(os.urandom, time.monotonic, SystemNames())
             taken = take(repository, request, world, cancel=CancelToken(), monitor=SilentMonitor())
-            assert self._continuity.end(attempt, taken, now) == []
+            assert self._continuity.end(attempt, taken.report, taken.trail, now) == []
         return taken
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import BinaryIO
 
-from kinebackup.archive.backup import Taken
+from kinebackup.archive.changes import Trail
 from kinebackup.archive.source import Source
 from kinebackup.config import Config
 from kinebackup.daemon import job_words as words
@@ -38,9 +38,9 @@ class GivenContinuity:
         """See ``jobs.backup_job.Follows``."""
         return self._attempt if self._attempt.repository == repository else None
 
-    def end(self, attempt: Attempt, taken: Taken, now: datetime) -> list[Problem]:
+    def end(self, attempt: Attempt, report: BackupReport, trail: Trail, now: datetime) -> list[Problem]:
         """See ``jobs.backup_job.Follows``. What was missed, the daemon adds to the report."""
-        self.left = words.left_of(taken.trail)
+        self.left = words.left_of(trail)
         return []
 
 

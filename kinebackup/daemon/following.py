@@ -8,10 +8,9 @@ drive. Does not know: how changes are noticed (sources/journal.py), or which sna
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from kinebackup.archive.changes import Trail
-from kinebackup.config import Config, SourceConfig
+from kinebackup.config import Config
 from kinebackup.errors import KineError
 from kinebackup.jobs.continuity import Attempt, Continuity
 from kinebackup.jobs.world import World
@@ -19,9 +18,6 @@ from kinebackup.model import BackupReport
 from kinebackup.sources.folder import FolderSource
 from kinebackup.sources.journal import Journal, Standing
 from kinebackup.store.state_db import StateDb
-
-if TYPE_CHECKING:
-    from kinebackup.archive.backup import Taken
 
 log = logging.getLogger("kinebackup.daemon")
 
@@ -36,14 +32,6 @@ class _Use:
     sources: tuple[FolderSource, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _TakenElsewhere:
-    """``archive.backup.Taken``, without loading the engine."""
-
-    report: BackupReport
-    trail: Trail
-
-
 class JournalKeeper:
     """Implements ``worker.Following``. ``make`` makes the sources of a configuration, and their journal."""
 
@@ -51,10 +39,11 @@ class JournalKeeper:
         self._make = make
         self._world = world
         self._use: _Use | None = None
+        self._asked: Continuity | None = None  # by the backup that is under way
 
     def use(self, config: Config) -> None:
         """Watch the sources of that configuration; where they are those of before, go on."""
-        if self._use is not None and _watched(self._use.config) == _watched(config):
+        if self._use is not None and self._use.config.sources == config.sources:
             self._use = replace(self._use, config=config)
             return
         self.stop()
@@ -87,16 +76,13 @@ class JournalKeeper:
                 repository = state.drive(drive).repository
         except KineError:
             return None  # the job will say why
+        self._asked = use.continuity
         return use.continuity.begin(repository, use.sources, self._world.now())
 
     def after(self, attempt: Attempt, report: BackupReport, trail: Trail) -> BackupReport:
         """See ``worker.Following``."""
-        if self._use is None:
-            return report
-        taken: Taken = _TakenElsewhere(report, trail)  # type: ignore[assignment]  # the same two fields
-        missed = self._use.continuity.end(attempt, taken, self._world.now())
+        use = self._use
+        if use is None or use.continuity is not self._asked:
+            return report  # another journal watches by now: it knows nothing of what this backup saw
+        missed = use.continuity.end(attempt, report, trail, self._world.now())
         return replace(report, problems=(*report.problems, *missed))
-
-
-def _watched(config: Config) -> tuple[SourceConfig, ...]:
-    return config.sources

@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from kinebackup import __version__
-from kinebackup.archive.backup import BackupRequest, Environment, Taken, take
+from kinebackup.archive.backup import BackupRequest, Environment, take
+from kinebackup.archive.changes import Trail
 from kinebackup.archive.healing import forget_lost_files
 from kinebackup.archive.repository import Repository
 from kinebackup.archive.source import Source
@@ -36,7 +37,7 @@ class Follows(Protocol):
     def begin(self, repository: str, sources: Sequence[Source], now: datetime) -> "Attempt | None":
         """Call it before the walk begins. None: the journal does not watch these sources."""
 
-    def end(self, attempt: "Attempt", taken: Taken, now: datetime) -> list[Problem]:
+    def end(self, attempt: "Attempt", report: BackupReport, trail: Trail, now: datetime) -> list[Problem]:
         """The snapshot is on the drive. Returns what the journal had missed."""
 
 
@@ -152,7 +153,7 @@ def _back_up(
         compare=attempt is not None and attempt.known is not None,
     )
     taken = take(opened.repository, request, environment_of(world), cancel=cancel, monitor=monitor)
-    missed = continuity.end(attempt, taken, now) if continuity and attempt else []
+    missed = continuity.end(attempt, taken.report, taken.trail, now) if continuity and attempt else []
     for problem in missed:
         monitor.problem(problem)
     return replace(taken.report, problems=(*noticed, *taken.report.problems, *missed))

@@ -8,16 +8,13 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from kinebackup.archive.changes import Changes, Since
+from kinebackup.archive.changes import Changes, Since, Trail
 from kinebackup.archive.source import Source
 from kinebackup.i18n import _
-from kinebackup.model import Problem
+from kinebackup.model import BackupReport, Problem
 from kinebackup.sources.journal import Journal, Mark
-
-if TYPE_CHECKING:  # the daemon, which keeps this memory, does not load the engine
-    from kinebackup.archive.backup import Taken
 
 FULL_SCAN_EVERY: Final = timedelta(days=7)
 MOST_RESTLESS: Final = 20_000  # directories; looking at more of them each time is no better than looking at all
@@ -73,29 +70,28 @@ class Continuity:
                 known.touch(path)
         return known
 
-    def end(self, attempt: Attempt, taken: "Taken", now: datetime) -> list[Problem]:
+    def end(self, attempt: Attempt, report: BackupReport, trail: Trail, now: datetime) -> list[Problem]:
         """The snapshot is on the drive. Returns what the journal had missed."""
-        missed = self._missed(attempt, taken)
+        missed = self._missed(attempt, trail)
         if missed:
             log.error("the journal missed changes in %d directories; it is not used any more", len(missed))
             self._journal.distrust(_("the change journal missed a change: each backup looks at all files again"))
             self._kept.clear()
             return [Problem("journal", path, _missed_text()) for path in missed[:_MOST_TOLD]]
-        self._keep(attempt, taken, now)
+        self._keep(attempt, report, trail, now)
         return []
 
-    def _missed(self, attempt: Attempt, taken: "Taken") -> list[str]:
+    def _missed(self, attempt: Attempt, trail: Trail) -> list[str]:
         """Everything was looked at although the journal knew what had changed: was it right?"""
         kept = attempt.kept
-        if kept is None or attempt.known is None or taken.trail.followed or taken.trail.parent != kept.snapshot:
+        if kept is None or attempt.known is None or trail.followed or trail.parent != kept.snapshot:
             return []
-        suspects = [path for path in taken.trail.differing if not attempt.known.covers(path)]
+        suspects = [path for path in trail.differing if not attempt.known.covers(path)]
         # What changed while the walk was under way has been heard of since.
         later = self._changes(kept) if suspects else None
         return sorted(path for path in suspects if later is not None and not later.covers(path))
 
-    def _keep(self, attempt: Attempt, taken: "Taken", now: datetime) -> None:
-        report, trail = taken.report, taken.trail
+    def _keep(self, attempt: Attempt, report: BackupReport, trail: Trail, now: datetime) -> None:
         if report.snapshot is None or report.suspicious:
             return  # the snapshot before it is still the one to compare with
         if not attempt.mark.epoch or len(trail.restless) > MOST_RESTLESS:

@@ -80,7 +80,7 @@ class Office:
             if during is not None:
                 during()
             taken = take(repository, request, self.drive.world(), cancel=CancelToken(), monitor=SilentMonitor())
-            missed = self.continuity.end(attempt, taken, now) if attempt is not None else []
+            missed = self.continuity.end(attempt, taken.report, taken.trail, now) if attempt is not None else []
         return Run(taken, missed)
 
     def other_drive(self, folder: Path) -> "Office":

@@ -5,12 +5,14 @@ Owns: a practice whose folders are watched. Does not know: how the journal works
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from small_practice import Office
 from test_worker import command, environ, folder, ignore, office
 
+from kinebackup.archive.changes import Trail
 from kinebackup.config import Config, Paths, SourceConfig
 from kinebackup.daemon import job_words as words
 from kinebackup.daemon.following import JournalKeeper
@@ -109,3 +111,17 @@ def test_other_sources_begin_another_journal_and_none_end_it(office: Office, kee
     keeper.use(Config(Paths(state, state, state)))
     assert keeper.before("A") is None
     assert keeper.standing().state == "off"
+
+
+def test_a_journal_that_began_during_a_backup_vouches_for_nothing_of_it(office: Office, keeper: JournalKeeper) -> None:
+    """Its numbers begin anew: what the journal before it meant by a moment is another one now."""
+    report = back_up(office, keeper)
+    attempt = keeper.before("A")
+    assert attempt is not None
+    config = config_of(office)
+    keeper.use(replace(config, sources=()))
+    keeper.use(config)
+    keeper.after(attempt, report, Trail(parent="", followed=False))
+    again = keeper.before("A")
+    assert again is not None
+    assert again.kept is None
