@@ -60,7 +60,7 @@ bench: $(INSTALLED) ## Compare with restic, borg and cp (long; ARGS="--scale 0.0
 	$(BIN)/python benchmarks/compare.py --output docs/PERFORMANCE.md $(ARGS)
 
 vectors: $(INSTALLED) ## Write the format's test vectors again
-	$(BIN)/python tests/vectors/make_vectors.py
+	PYTHONPATH=tests $(BIN)/python -m vectors.make_vectors
 
 picture: $(INSTALLED) ## Draw the README's terminal picture from a real run
 	$(BIN)/python tools/picture.py docs/images/demo.svg

@@ -20,12 +20,12 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from kinebackup.archive import keyring
-from kinebackup.archive.backup import BackupRequest, Environment, Taken, take
-from kinebackup.archive.keyring import Argon2Cost, MachineKey
-from kinebackup.archive.repository import Repository
-from kinebackup.archive.store import FolderStore
-from kinebackup.jobs.continuity import Continuity
+from kinebackup.change_journal.cursors import JournalCursors
+from kinebackup.engine.backup.backup import BackupOutcome, BackupRequest, Environment, back_up
+from kinebackup.engine.format import keyring
+from kinebackup.engine.format.keyring import Argon2Cost, MachineKey
+from kinebackup.engine.repository.repository import Repository
+from kinebackup.engine.repository.store import FolderStore
 from kinebackup.model import CancelToken, SilentMonitor
 from kinebackup.sources.folder import FolderSource, SystemNames
 from kinebackup.wiring import allow_open_files, make_journal, make_world
@@ -66,23 +66,23 @@ def change_some(root: Path, folders: int) -> None:
 class Bench:
     """A drive and the way to back up to it."""
 
-    def __init__(self, place: Path, source: FolderSource, continuity: Continuity) -> None:
+    def __init__(self, place: Path, source: FolderSource, tracking: JournalCursors) -> None:
         self._source = source
-        self._continuity = continuity
+        self._continuity = tracking
         self._root = place / "KINEBACKUP"
         self._root.mkdir()
         ring = keyring.create([_KEY], entropy=os.urandom, created=_CREATED, cost=Argon2Cost(64, 1, 1))
         with contextlib.closing(FolderStore(str(self._root))) as store:
             Repository.create(store, master=ring[0], keyring=ring[1], repository=os.urandom(16).hex(), created=_CREATED)
 
-    def back_up(self, *, follow: bool) -> Taken:
+    def back_up(self, *, follow: bool) -> BackupOutcome:
         """From opening the drive to the snapshot. Without ``follow``, the journal is asked nothing."""
         now = datetime.now(UTC)
         with contextlib.closing(FolderStore(str(self._root))) as store:
             repository = Repository.open(store, _KEY)
             repository.load()
-            attempt = self._continuity.begin(repository.id, [self._source], now)
-            assert attempt is not None
+            tracked = self._continuity.begin(repository.id, [self._source], now)
+            assert tracked is not None
             request = BackupRequest(
                 sources=[self._source],
                 host="cabinet-pc",
@@ -90,11 +90,11 @@ class Bench:
                 drive="A",
                 program="benchmark",
                 started_at=now,
-                since=attempt.since if follow else None,
+                since=tracked.since if follow else None,
             )
             world = Environment(os.urandom, time.monotonic, SystemNames())
-            taken = take(repository, request, world, cancel=CancelToken(), monitor=SilentMonitor())
-            assert self._continuity.end(attempt, taken.report, taken.trail, now) == []
+            taken = back_up(repository, request, world, cancel=CancelToken(), monitor=SilentMonitor())
+            assert self._continuity.end(tracked, taken.report, taken.trail, now) == []
         return taken
 
 
@@ -102,12 +102,12 @@ class Bench:
 class Timed:
     """A backup, how long it took, and the processor time of this process meanwhile."""
 
-    taken: Taken
+    taken: BackupOutcome
     wall_s: float
     cpu_s: float
 
 
-def timed(work: Callable[[], Taken]) -> Timed:
+def timed(work: Callable[[], BackupOutcome]) -> Timed:
     wall, cpu = time.perf_counter(), time.process_time()
     taken = work()
     return Timed(taken, time.perf_counter() - wall, time.process_time() - cpu)
@@ -128,14 +128,14 @@ def run(place: Path, files: int) -> list[Figure]:
     before_mb, began = resident_mb(), time.perf_counter()
     journal.start()
     assert journal.wait(600)
-    standing = journal.standing()
-    assert standing.state == "watching", standing
+    status = journal.status()
+    assert status.state == "watching", status
     figures = [
         Figure("files, folders", f"{folders * FILES_EACH:,}, {folders:,}"),
         Figure("watching them: until it does", f"{time.perf_counter() - began:.2f} s"),
         Figure("watching them: memory", f"{resident_mb() - before_mb:.1f} MB"),
     ]
-    bench = Bench(place, source, Continuity(journal))
+    bench = Bench(place, source, JournalCursors(journal))
     try:
         for name, follow, changed in (
             ("first backup", True, False),

@@ -14,9 +14,9 @@ from blake3 import blake3
 from pyfastcdc import FastCDC
 
 from benchmarks.database import create_database, update_rows
-from kinebackup.archive.chunker import AVERAGE_BYTES, MAX_BYTES, MIN_BYTES
-from kinebackup.archive.compression import compress
-from kinebackup.archive.packer import SEGMENT_BYTES
+from kinebackup.engine.backup.chunker import AVERAGE_BYTES, MAX_BYTES, MIN_BYTES
+from kinebackup.engine.format.compression import compress
+from kinebackup.engine.repository.pack_pipeline import SEGMENT_BYTES
 
 PAGES_KIB = (4, 8, 16, 32, 64, 128)
 SHARE = 0.001

@@ -12,11 +12,11 @@ from collections.abc import Callable
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from kinebackup.archive import compression, index, tree
-from kinebackup.archive.format import Codec, Kind
-from kinebackup.archive.keys import MasterKey, RepositoryKeys
-from kinebackup.archive.pack import Pack, Segment
-from kinebackup.archive.tree import Entry
+from kinebackup.engine.format import compression, index, tree
+from kinebackup.engine.format.constants import Codec, Kind
+from kinebackup.engine.format.key_schedule import MasterKey, RepositoryKeys
+from kinebackup.engine.format.pack import Pack, Segment
+from kinebackup.engine.format.tree import Entry
 from kinebackup.model import FileName
 
 MIB = 2**20

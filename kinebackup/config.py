@@ -40,7 +40,7 @@ WEEKDAYS: Final[Mapping[str, int]] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
-class Practice:
+class PracticeConfig:
     """The practice. ``name`` is shown on this computer only, never written in clear on a drive."""
 
     name: str = ""
@@ -125,7 +125,7 @@ class Config:
     """The whole configuration. ``sources`` may be empty: restoring needs none."""
 
     paths: Paths
-    practice: Practice = field(default_factory=Practice)
+    practice: PracticeConfig = field(default_factory=PracticeConfig)
     sources: tuple[SourceConfig, ...] = ()
     retention: Retention = field(default_factory=Retention)
     backup: BackupOptions = field(default_factory=BackupOptions)
@@ -135,7 +135,7 @@ class Config:
 
 
 _SECTIONS: Final[Mapping[str, type]] = {
-    "[practice]": Practice,
+    "[practice]": PracticeConfig,
     "[paths]": Paths,
     "[[sources]]": SourceConfig,
     "[retention]": Retention,
@@ -214,7 +214,7 @@ def parse(text: str, path: Path, defaults: Paths) -> Config:
     root = document.table((), Config)
     return Config(
         paths=_read_paths(document.section(root, "paths", Paths), defaults),
-        practice=_read_practice(document.section(root, "practice", Practice)),
+        practice=_read_practice(document.section(root, "practice", PracticeConfig)),
         sources=_read_sources(document, root),
         retention=_read_retention(document.section(root, "retention", Retention)),
         backup=_read_backup(document.section(root, "backup", BackupOptions)),
@@ -224,7 +224,7 @@ def parse(text: str, path: Path, defaults: Paths) -> Config:
     )
 
 
-def _read_practice(table: Table) -> Practice:
+def _read_practice(table: Table) -> PracticeConfig:
     language = table.text("language", DEFAULT_LANGUAGE)
     if language not in LANGUAGES:
         table.fail(
@@ -232,7 +232,7 @@ def _read_practice(table: Table) -> Practice:
             _('"{value}" is not a language of KineBackup').format(value=language),
             _('write "fr" for French or "en" for English'),
         )
-    return Practice(name=table.text("name", ""), language=language)
+    return PracticeConfig(name=table.text("name", ""), language=language)
 
 
 def _read_paths(table: Table, defaults: Paths) -> Paths:

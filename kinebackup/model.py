@@ -134,6 +134,38 @@ class PruneReport:
     problems: tuple[Problem, ...] = ()
 
 
+Report = BackupReport | VerifyReport | RestoreTestReport | PruneReport
+
+
+NotOurs = Literal[
+    "no-header",  # an enrolled filesystem without a repository
+    "impostor",  # the header does not authenticate, or is another drive's
+    "not-allowed",  # the target policy refuses the place
+    "failed",  # the header could not be read
+]
+
+
+JobFailure = Literal[
+    "drive-full",
+    "drive-failed",
+    "damaged",
+    "locked",  # another KineBackup works on the drive
+    "source",  # there is nothing to save, or not what there was
+    "refused",  # key or target
+    "defect",  # anything else
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a job is. Totals are 0 where they are not known."""
+
+    files_done: int = 0
+    files_total: int = 0
+    bytes_done: int = 0
+    bytes_total: int = 0
+
+
 class Monitor(Protocol):
     """Hears how a run goes. Called from several threads; MUST be quick and MUST NOT raise."""
 

@@ -17,18 +17,18 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from kinebackup.config import Config, default_path, load
-from kinebackup.drives.mounts import Mount, read_mounts
+from kinebackup.drives.mount_table import Mount, read_mounts
 from kinebackup.drives.system import System, this_system
-from kinebackup.jobs.world import World
+from kinebackup.practice.world import World
 from kinebackup.sources.folder import FolderSource, SystemNames
 from kinebackup.sources.live_database import DatabaseCopier
 
 if TYPE_CHECKING:  # only the daemon has a journal
-    from kinebackup.sources.ground import Ground
-    from kinebackup.sources.journal import Journal
+    from kinebackup.change_journal.journal import ChangeJournal
+    from kinebackup.change_journal.mount_context import MountContext
 
 if TYPE_CHECKING:  # mounting and erasing drives is loaded where it is done
-    from kinebackup.jobs.device_job import DeviceTools
+    from kinebackup.jobs.erase import DeviceTools
 
 _RAM = "/dev/shm"  # noqa: S108 - RAM-backed on every systemd distribution; what is put there is in 0700 directories
 
@@ -117,7 +117,7 @@ def scratch_places(config: Config, world: World) -> tuple[str, ...]:
 def make_device_tools(config: Config, *, is_own: bool) -> "DeviceTools":
     """How drives are mounted and prepared. ``is_own``: the practice is this computer's own, so its desktop is told."""
     from kinebackup.drives.udev_rule import UdevRule
-    from kinebackup.jobs.device_job import DeviceTools
+    from kinebackup.jobs.erase import DeviceTools
 
     return DeviceTools(config.paths.runtime, UdevRule() if is_own else None)
 
@@ -131,20 +131,20 @@ def make_sources(config: Config, world: World) -> list[FolderSource]:
     ]
 
 
-def make_journal(sources: Sequence[FolderSource], world: World) -> "Journal":
+def make_journal(sources: Sequence[FolderSource], world: World) -> "ChangeJournal":
     """The journal of these sources; it watches nothing before it is started."""
-    from kinebackup.sources.journal import Journal
+    from kinebackup.change_journal.journal import ChangeJournal
 
-    return Journal(sources, lambda path: ground_of(path, world.system))
+    return ChangeJournal(sources, lambda path: mount_context_of(path, world.system))
 
 
-def ground_of(path: str, system: System) -> "Ground":
+def mount_context_of(path: str, system: System) -> "MountContext":
     """On which mounts a source lies, now."""
-    from kinebackup.sources.ground import Ground, MountedAt
+    from kinebackup.change_journal.mount_context import MountContext, MountedAt
 
     def seen(mount: Mount) -> MountedAt:
         return MountedAt(f"{mount.mount_id} {mount.device} {mount.root}", mount.mount_point, mount.filesystem)
 
     table = read_mounts(system)
     on = table.of_path(path)
-    return Ground.of(path, seen(on) if on else None, map(seen, table.mounts))
+    return MountContext.of(path, seen(on) if on else None, map(seen, table.mounts))

@@ -10,16 +10,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from kinebackup.change_journal.journal import ChangeJournal
 from kinebackup.config import Config, default_paths
-from kinebackup.daemon.bay import MountBay
-from kinebackup.daemon.following import JournalKeeper
+from kinebackup.daemon.change_tracking import SourceWatch
+from kinebackup.daemon.host.mounter import NamespaceMounter
 from kinebackup.daemon.program import Parts
-from kinebackup.daemon.worker import ProcessWorker
+from kinebackup.daemon.spawn import ProcessWorker
 from kinebackup.drives.watcher import DriveWatcher
 from kinebackup.errors import KineError
-from kinebackup.jobs.world import World
+from kinebackup.practice.world import World
 from kinebackup.sources.folder import FolderSource
-from kinebackup.sources.journal import Journal
 from kinebackup.wiring import config_loader, make_journal, make_sources, make_world
 
 
@@ -28,14 +28,14 @@ def make_parts(config_path: Path | None) -> Parts:
     world = make_world()
     load_config = config_loader(config_path, world)
     runtime = _runtime_directory(load_config, world)
-    bay = MountBay(runtime / "drives")
-    bay.prepare()
-    journal = JournalKeeper(_sources_and_journal(world), world)
+    mounter = NamespaceMounter(runtime / "drives")
+    mounter.prepare()
+    journal = SourceWatch(_sources_and_journal(world), world)
     return Parts(
         load_config=load_config,
         world=world,
         environ=os.environ,
-        bay=bay,
+        mounter=mounter,
         worker=ProcessWorker(_command(config_path), _environ(), journal),
         journal=journal,
         watcher=DriveWatcher(world.system),
@@ -43,8 +43,8 @@ def make_parts(config_path: Path | None) -> Parts:
     )
 
 
-def _sources_and_journal(world: World) -> Callable[[Config], tuple[tuple[FolderSource, ...], Journal]]:
-    def make(config: Config) -> tuple[tuple[FolderSource, ...], Journal]:
+def _sources_and_journal(world: World) -> Callable[[Config], tuple[tuple[FolderSource, ...], ChangeJournal]]:
+    def make(config: Config) -> tuple[tuple[FolderSource, ...], ChangeJournal]:
         sources = tuple(make_sources(config, world))
         return sources, make_journal(sources, world)
 

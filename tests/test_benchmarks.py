@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from support.project import ROOT
 
 from benchmarks import datasets
 from benchmarks.compare import described, main, parse
@@ -24,7 +25,7 @@ from benchmarks.targets import TARGETS, Outcome, judge
 from benchmarks.trees import differences
 from benchmarks.works import Key, Results
 
-COMPARE = Path(__file__).parent.parent / "benchmarks" / "compare.py"
+COMPARE = ROOT / "benchmarks" / "compare.py"
 
 
 def digest_of_tree(root: Path) -> str:

@@ -11,17 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.project import COMPAT, RECOVER, VECTORS
 
-from kinebackup.archive.keyring import Passphrase, RecoveryCode
-from kinebackup.archive.repository import FOLDER, Repository
-from kinebackup.archive.restore import RestoreRequest, restore
-from kinebackup.archive.store import FolderStore
-from kinebackup.archive.verify import Budget, Verification
+from kinebackup.engine.check.verify import Budget, Verification
+from kinebackup.engine.format.keyring import Passphrase, RecoveryCode
+from kinebackup.engine.repository.repository import FOLDER, Repository
+from kinebackup.engine.repository.store import FolderStore
+from kinebackup.engine.restore.restore import RestoreRequest, restore_snapshot
 from kinebackup.model import CancelToken, SilentMonitor
 from tools.freeze import listing
 
-COMPAT = Path(__file__).parent / "compat"
-RECOVER = Path(__file__).parent.parent / "kinebackup" / "recover" / "recover.py"
 FROZEN = ["v1-0.1.0"]
 
 
@@ -47,7 +46,7 @@ def test_the_program_restores_a_frozen_repository(name: str, number: int, tmp_pa
     assert repository.load() == []
 
     request = RestoreRequest(repository.find_snapshot(wanted["id"]), [], str(tmp_path / "back"))
-    report = restore(repository, request, lambda: 0.0, cancel=CancelToken(), monitor=SilentMonitor())
+    report = restore_snapshot(repository, request, lambda: 0.0, cancel=CancelToken(), monitor=SilentMonitor())
 
     assert report.problems == ()
     assert listing(below(tmp_path / "back", expected)) == wanted["files"]
@@ -70,7 +69,7 @@ def test_the_recovery_code_opens_a_frozen_repository_and_all_of_it_is_sound(name
 def test_a_header_copy_of_another_drive_does_not_mislead_the_stand_alone_reader(tmp_path: Path) -> None:
     expected = expected_of(FROZEN[-1])
     shutil.copytree(COMPAT / FROZEN[-1] / FOLDER, tmp_path / FOLDER)
-    stranger = Path(__file__).parent / "vectors" / "good" / FOLDER / "header"
+    stranger = VECTORS / "good" / FOLDER / "header"
     shutil.copy(stranger, tmp_path / FOLDER / "header.2")
     (tmp_path / "code").write_text(expected["code"] + "\n")
 

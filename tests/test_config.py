@@ -7,6 +7,7 @@ from datetime import time
 from pathlib import Path
 
 import pytest
+from support.project import ROOT
 
 from kinebackup.config import (
     MAX_CONFIG_BYTES,
@@ -15,7 +16,7 @@ from kinebackup.config import (
     Config,
     HoursConfig,
     Paths,
-    Practice,
+    PracticeConfig,
     Retention,
     RotationConfig,
     SourceConfig,
@@ -28,7 +29,7 @@ from kinebackup.errors import ConfigError, ExitCode
 
 DEFAULTS = Paths(state=Path("/d/state"), cache=Path("/d/cache"), runtime=Path("/d/run"))
 FILE = Path("/etc/kinebackup/config.toml")
-EXAMPLE = Path(__file__).parent.parent / "config.example.toml"
+EXAMPLE = ROOT / "config.example.toml"
 
 
 def parsed(text: str) -> Config:
@@ -203,7 +204,7 @@ def test_an_empty_file_gives_the_defaults_and_no_source() -> None:
     config = parsed("")
     assert config == Config(
         paths=DEFAULTS,
-        practice=Practice(name="", language="fr"),
+        practice=PracticeConfig(name="", language="fr"),
         sources=(),
         retention=Retention(keep_last=10, daily=14, weekly=8, monthly=24, yearly=25),
         backup=BackupOptions(read_back=True, shrink_threshold=0.5),
@@ -222,7 +223,7 @@ def test_every_value_of_the_file_arrives() -> None:
     )
     assert config == Config(
         paths=Paths(state=Path("/s"), cache=Path("/c"), runtime=Path("/r")),
-        practice=Practice(name="Cabinet", language="en"),
+        practice=PracticeConfig(name="Cabinet", language="en"),
         sources=(SourceConfig(path=Path("/srv/é"), exclude=("*.tmp",), one_file_system=False),),
         retention=Retention(keep_last=1, daily=2, weekly=3, monthly=4, yearly=5),
         backup=BackupOptions(read_back=False, shrink_threshold=1.0),

@@ -6,14 +6,12 @@ Owns: the recomputation of every value in it, from the primitives alone. Does no
 import hashlib
 import re
 import struct
-from pathlib import Path
 
 from blake3 import blake3
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
-ROOT = Path(__file__).parent.parent
+from support.project import ROOT
 
 
 def example() -> dict[str, bytes]:

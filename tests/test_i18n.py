@@ -16,7 +16,7 @@ from babel.messages.pofile import read_po
 
 from kinebackup.i18n import LANGUAGES, LOCALE_DIR, _, language_from, ngettext, set_language
 from kinebackup.policy.rotation import Say, Sentence
-from kinebackup.sentences import text_of
+from kinebackup.texts.status import text_of
 
 PACKAGE = LOCALE_DIR.parent
 PO = LOCALE_DIR / "fr" / "LC_MESSAGES" / "kinebackup.po"

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.project import ROOT
 
-PROJECT = Path(__file__).parents[1]
 LINT = Path(sys.executable).with_name("lint-imports")
 
 
@@ -24,27 +24,29 @@ def lint(project: Path) -> "subprocess.CompletedProcess[str]":
 
 
 def test_no_room_imports_one_above_it() -> None:
-    done = lint(PROJECT)
+    done = lint(ROOT)
     assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize(
     ("file", "line"),
     [
-        ("archive/seal.py", "import kinebackup.sources.folder"),
-        ("archive/pack.py", "from kinebackup.drives import mounts"),
-        ("archive/index.py", "import kinebackup.config"),
-        ("policy/rotation.py", "import kinebackup.archive.seal"),
+        ("engine/format/seal.py", "import kinebackup.sources.folder"),
+        ("engine/format/pack.py", "from kinebackup.drives import mount_table"),
+        ("engine/format/index.py", "import kinebackup.config"),
+        ("policy/rotation.py", "import kinebackup.engine.format.seal"),
         ("errors.py", "import kinebackup.model"),
-        ("store/records.py", "import kinebackup.drives.mounts"),
-        ("jobs/world.py", "import kinebackup.wiring"),
-        ("daemon/phases.py", "import kinebackup.jobs.world"),
+        ("state/records.py", "import kinebackup.drives.mount_table"),
+        ("practice/world.py", "import kinebackup.wiring"),
+        ("daemon/decide/phases.py", "import kinebackup.practice.world"),
+        ("jobs/verify.py", "from kinebackup.engine.format import pack"),
+        ("cli/main.py", "import kinebackup.engine.repository.store"),
         ("recover/recover.py", "import kinebackup.errors"),
     ],
 )
 def test_a_forbidden_import_is_noticed(tmp_path: Path, file: str, line: str) -> None:
-    shutil.copytree(PROJECT / "kinebackup", tmp_path / "kinebackup", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(PROJECT / "pyproject.toml", tmp_path)
+    shutil.copytree(ROOT / "kinebackup", tmp_path / "kinebackup", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
     with (tmp_path / "kinebackup" / file).open("a", encoding="utf-8") as module:
         module.write(f"\n{line}\n")
     done = lint(tmp_path)

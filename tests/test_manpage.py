@@ -3,13 +3,12 @@
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from support.project import ROOT
 
 from kinebackup.errors import ExitCode
 
-ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "man" / "kinebackup.1"
 
 

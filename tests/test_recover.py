@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.project import ROOT
 
-ROOT = Path(__file__).parent.parent
 RECOVER = ROOT / "kinebackup" / "recover" / "recover.py"
 VECTORS = ROOT / "tests" / "vectors"
 CASES = sorted(path.stem for path in (VECTORS / "bad").glob("*.json"))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kinebackup.wiring import ground_of, local_zone, make_world
+from kinebackup.wiring import local_zone, make_world, mount_context_of
 
 PARIS = Path("/usr/share/zoneinfo/Europe/Paris")
 WINTER, SUMMER = datetime(2026, 1, 15, 12, 0, tzinfo=UTC), datetime(2026, 7, 15, 12, 0, tzinfo=UTC)
@@ -42,7 +42,7 @@ def test_a_run_may_open_as_many_files_as_the_system_lets_it() -> None:
 
 
 def test_a_source_in_a_file_system_of_the_kernel_itself_is_not_relied_on() -> None:
-    assert "proc" in ground_of("/proc/self", make_world().system).doubt(one_file_system=True)
+    assert "proc" in mount_context_of("/proc/self", make_world().system).unreliable_reason(one_file_system=True)
 
 
 @pytest.mark.root
@@ -50,12 +50,12 @@ def test_a_source_in_a_file_system_of_the_kernel_itself_is_not_relied_on() -> No
 def test_a_new_mount_below_a_source_is_another_ground(tmp_path: Path) -> None:
     (tmp_path / "d").mkdir()
     system = make_world().system
-    before = ground_of(str(tmp_path), system)
+    before = mount_context_of(str(tmp_path), system)
     subprocess.run(["mount", "-t", "tmpfs", "none", tmp_path / "d"], check=True)
     try:
-        mounted = ground_of(str(tmp_path), system)
+        mounted = mount_context_of(str(tmp_path), system)
     finally:
         subprocess.run(["umount", tmp_path / "d"], check=True)
     assert before != mounted
-    assert ground_of(str(tmp_path), system) == before
+    assert mount_context_of(str(tmp_path), system) == before
     assert [mount.filesystem for mount in mounted.below] == ["tmpfs"]

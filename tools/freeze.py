@@ -18,11 +18,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from kinebackup import __version__
-from kinebackup.archive import keyring, recovery_code
-from kinebackup.archive.backup import BackupRequest, Environment, backup
-from kinebackup.archive.keyring import Passphrase, RecoveryCode
-from kinebackup.archive.repository import FOLDER, Repository
-from kinebackup.archive.store import FolderStore
+from kinebackup.engine.backup.backup import BackupRequest, Environment, backup
+from kinebackup.engine.format import keyring, recovery_code
+from kinebackup.engine.format.keyring import Passphrase, RecoveryCode
+from kinebackup.engine.repository.repository import FOLDER, Repository
+from kinebackup.engine.repository.store import FolderStore
 from kinebackup.model import CancelToken, SilentMonitor
 from kinebackup.sources.folder import FolderSource, SystemNames
 

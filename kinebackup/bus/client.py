@@ -18,7 +18,6 @@ from kinebackup.bus.values import (
     JobEnd,
     JobProgress,
     Report,
-    StandingNotice,
     decode_drive,
     decode_job_end,
     decode_notice,
@@ -28,7 +27,7 @@ from kinebackup.bus.values import (
 )
 from kinebackup.errors import ConfigError, KineError, NotFound
 from kinebackup.i18n import _
-from kinebackup.policy.notices import NoticeKind
+from kinebackup.policy.notices import ActiveNotice, NoticeKind
 from kinebackup.policy.schedule import JobKind
 
 if TYPE_CHECKING:
@@ -49,13 +48,13 @@ class NotAuthorized(KineError):
     """This user may not ask that of the daemon."""
 
 
-class Hearer:
+class DaemonListener:
     """Hears what the daemon tells; each method is one signal, and does nothing unless it is replaced.
 
     Called in the client's event loop; must return at once.
     """
 
-    def notice_shown(self, notice: StandingNotice) -> None:
+    def notice_shown(self, notice: ActiveNotice) -> None:
         """A notice, new or in the place of the one of the same kind and drive."""
 
     def notice_withdrawn(self, kind: NoticeKind, drive: str) -> None:
@@ -86,8 +85,10 @@ class DaemonClient:
     ``interactive``: where this user must prove who they are, the desktop may ask them.
     """
 
-    def __init__(self, hearer: Hearer | None = None, *, address: str | None = None, interactive: bool = True) -> None:
-        self._hearer = hearer or Hearer()
+    def __init__(
+        self, listener: DaemonListener | None = None, *, address: str | None = None, interactive: bool = True
+    ) -> None:
+        self._listener = listener or DaemonListener()
         self._address = address
         self._interactive = interactive
         self._bus: MessageBus | None = None
@@ -136,7 +137,7 @@ class DaemonClient:
         """What ``kinebackup status --json`` prints, and where each drive stands."""
         return _text(await self._ask("Status"))
 
-    async def notices(self) -> tuple[StandingNotice, ...]:
+    async def notices(self) -> tuple[ActiveNotice, ...]:
         """The notices that stand, oldest first. Kinds that this KineBackup does not know are left out."""
         (body,) = await self._ask("Notices")
         return tuple(found for each in body if (found := _or_none(decode_notice, each)) is not None)
@@ -244,7 +245,7 @@ class DaemonClient:
         await until_disconnected(bus)
         self._owner = ""
         if self._bus is bus:  # else we closed it ourselves
-            self._hearer.connection_lost()
+            self._listener.connection_lost()
 
     def _heard(self, message: "Message") -> None:
         """Rules of the bus do not keep others from sending us signals of the daemon's name: the sender must be it."""
@@ -266,29 +267,29 @@ class DaemonClient:
             return
         before, self._owner = self._owner, new
         if before:
-            self._hearer.daemon_left()
+            self._listener.daemon_left()
         if new:
-            self._hearer.daemon_came()
+            self._listener.daemon_came()
 
     def _tell(self, member: str, body: list[Any]) -> None:
         match member, body:
             case "NoticeShown", [notice]:
-                self._hearer.notice_shown(decode_notice(notice))
+                self._listener.notice_shown(decode_notice(notice))
             case "NoticeWithdrawn", [str(kind), str(drive)]:
-                self._hearer.notice_withdrawn(notice_kind(kind), drive)
+                self._listener.notice_withdrawn(notice_kind(kind), drive)
             case "PhaseChanged", [str(drive), str(phase)]:
-                self._hearer.phase_changed(drive, phase)
+                self._listener.phase_changed(drive, phase)
             case "Progressed", _:
-                self._hearer.progressed(decode_progress(body))
+                self._listener.progressed(decode_progress(body))
             case "JobEnded", _:
-                self._hearer.job_ended(decode_job_end(body))
+                self._listener.job_ended(decode_job_end(body))
 
 
 def _text(body: list[Any]) -> str:
     return str(body[0]) if body else ""
 
 
-def _or_none(decode: Callable[[Any], StandingNotice], body: Any) -> StandingNotice | None:
+def _or_none(decode: Callable[[Any], ActiveNotice], body: Any) -> ActiveNotice | None:
     try:
         return decode(body)
     except ValueError:

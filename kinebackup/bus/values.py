@@ -13,7 +13,7 @@ from typing import Any, Final, get_args
 import msgspec
 
 from kinebackup.model import BackupReport, PruneReport, RestoreTestReport, VerifyReport
-from kinebackup.policy.notices import Notice, NoticeKind
+from kinebackup.policy.notices import ActiveNotice, Notice, NoticeKind
 from kinebackup.policy.schedule import JobKind
 
 Report = BackupReport | VerifyReport | RestoreTestReport | PruneReport
@@ -29,14 +29,6 @@ _REPORTS: Final[dict[JobKind, type[Report]]] = {
     "prune": PruneReport,
 }
 _FARTHEST: Final = 253_402_300_799  # 9999-12-31T23:59:59Z, the last second that ``datetime`` knows
-
-
-@dataclass(frozen=True, slots=True)
-class StandingNotice:
-    """A notice that a person has not dealt with yet, and since when (aware)."""
-
-    notice: Notice
-    since: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +90,11 @@ def encode_notice(notice: Notice, since: datetime) -> list[Any]:
     ]
 
 
-def decode_notice(body: Any) -> StandingNotice:
+def decode_notice(body: Any) -> ActiveNotice:
     """The other direction."""
     kind, drive, other, days, program, count, since = _fields(body, str, str, str, int, str, int, int)
     notice = Notice(notice_kind(kind), drive, other=other, days=days, program=program, count=count)
-    return StandingNotice(notice, moment(since))
+    return ActiveNotice(notice, moment(since))
 
 
 def decode_drive(body: Any) -> DriveAtWork:

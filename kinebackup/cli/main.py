@@ -18,31 +18,31 @@ from types import FrameType
 import click
 
 from kinebackup import __version__
-from kinebackup.cli.click_texts import speak
 from kinebackup.cli.session import Session
+from kinebackup.cli.terminal.click_texts import speak
 from kinebackup.errors import Cancelled, ConfigError, ExitCode, KineError
 from kinebackup.i18n import _, language_from, set_language
 
 # command → (module, attribute); in the order in which a person meets them
 COMMANDS: dict[str, tuple[str, str]] = {
-    "init": ("kinebackup.cli.setup", "init"),
-    "drive": ("kinebackup.cli.drives", "drive"),
-    "check-target": ("kinebackup.cli.check_target", "command"),
-    "status": ("kinebackup.cli.status", "status"),
-    "backup": ("kinebackup.cli.backups", "backup"),
-    "snapshots": ("kinebackup.cli.browse", "snapshots"),
-    "ls": ("kinebackup.cli.browse", "ls"),
-    "find": ("kinebackup.cli.search", "find"),
-    "diff": ("kinebackup.cli.search", "diff"),
-    "restore": ("kinebackup.cli.restore", "restore"),
-    "restore-test": ("kinebackup.cli.checks", "restore_test"),
-    "verify": ("kinebackup.cli.checks", "verify"),
-    "prune": ("kinebackup.cli.backups", "prune"),
-    "key": ("kinebackup.cli.keys", "key"),
-    "daemon": ("kinebackup.cli.daemon", "daemon"),
-    "agent": ("kinebackup.cli.agent", "agent"),
-    "completion": ("kinebackup.cli.completion", "completion"),
-    "demo": ("kinebackup.cli.demo", "demo"),
+    "init": ("kinebackup.cli.commands.setup", "init"),
+    "drive": ("kinebackup.cli.commands.drives", "drive"),
+    "check-target": ("kinebackup.cli.commands.check_target", "command"),
+    "status": ("kinebackup.cli.commands.status", "status"),
+    "backup": ("kinebackup.cli.commands.backups", "backup"),
+    "snapshots": ("kinebackup.cli.commands.browse", "snapshots"),
+    "ls": ("kinebackup.cli.commands.browse", "ls"),
+    "find": ("kinebackup.cli.commands.search", "find"),
+    "diff": ("kinebackup.cli.commands.search", "diff"),
+    "restore": ("kinebackup.cli.commands.restore", "restore"),
+    "restore-test": ("kinebackup.cli.commands.checks", "restore_test"),
+    "verify": ("kinebackup.cli.commands.checks", "verify"),
+    "prune": ("kinebackup.cli.commands.backups", "prune"),
+    "key": ("kinebackup.cli.commands.keys", "key"),
+    "daemon": ("kinebackup.cli.commands.daemon", "daemon"),
+    "agent": ("kinebackup.cli.commands.agent", "agent"),
+    "completion": ("kinebackup.cli.commands.completion", "completion"),
+    "demo": ("kinebackup.cli.commands.demo", "demo"),
 }
 _VALUE_OPTIONS = ("--config",)
 _FLAGS = ("--json", "--quiet")

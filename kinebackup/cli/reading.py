@@ -12,16 +12,16 @@ from typing import Any, TypeVar
 
 import click
 
-from kinebackup.archive.keyring import Secret
-from kinebackup.cli.asking import ask_secret, can_ask
-from kinebackup.cli.completion import drive_labels
-from kinebackup.cli.own_drives import open_own_drives
+from kinebackup.cli.commands.completion import drive_labels
+from kinebackup.cli.private_mount import open_own_drives
 from kinebackup.cli.session import Session
+from kinebackup.cli.terminal.asking import ask_secret, can_ask
+from kinebackup.engine import Secret
 from kinebackup.errors import ConfigError, KineError, NotFound
 from kinebackup.i18n import _
-from kinebackup.jobs.access import OpenDrive, PresentDrive, find_drive, open_to_read, present_drives
-from kinebackup.jobs.practice import Practice
 from kinebackup.model import Problem
+from kinebackup.practice.access import OpenDrive, PresentDrive, find_drive, open_to_read, present_drives
+from kinebackup.practice.computer_keys import ComputerKeys
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -59,7 +59,7 @@ class Readable:
     """Drives that may be read, the one with the newest backup first, and what opens them."""
 
     drives: tuple[PresentDrive, ...]
-    practice: Practice | None
+    practice: ComputerKeys | None
     secret: Secret | None
 
     def open(self, drive: PresentDrive) -> contextlib.AbstractContextManager[OpenDrive]:
@@ -80,7 +80,7 @@ def readable(session: Session, drive: str | None, secret: Secret | None) -> Read
     return Readable(tuple(_newest_first(present, practice)), practice, secret)
 
 
-def _newest_first(drives: Sequence[PresentDrive], practice: Practice | None) -> Sequence[PresentDrive]:
+def _newest_first(drives: Sequence[PresentDrive], practice: ComputerKeys | None) -> Sequence[PresentDrive]:
     def last_backup(drive: PresentDrive) -> datetime:
         run = practice.state.last_run(drive.record.repository, "backup") if practice and drive.record else None
         return run.started if run else datetime.min.replace(tzinfo=UTC)
@@ -137,7 +137,7 @@ def _first_with(choice: Readable, snapshots: Sequence[str], session: Session, st
     raise failure or AssertionError("there are several drives")
 
 
-def _explained(session: Session) -> Practice:
+def _explained(session: Session) -> ComputerKeys:
     """Raises what is missing, the configuration or the setup, and says how to do without both."""
     try:
         return session.practice

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kinebackup.cli.output import Output
+from kinebackup.cli.terminal.output import Output
 from kinebackup.config import Config, default_path, load
 from kinebackup.errors import ConfigError, KineError
 from kinebackup.i18n import _, language_from, set_language
@@ -22,9 +22,9 @@ from kinebackup.model import CancelToken
 if (
     TYPE_CHECKING
 ):  # cryptography and the memory take time and room: what runs in a desktop's session has need of neither
-    from kinebackup.archive.keyring import Passphrase, Secret
-    from kinebackup.jobs.practice import Practice
-    from kinebackup.jobs.world import World
+    from kinebackup.engine import Passphrase, Secret
+    from kinebackup.practice.computer_keys import ComputerKeys
+    from kinebackup.practice.world import World
 
 
 @dataclass
@@ -52,14 +52,14 @@ class Session:
         return config
 
     @cached_property
-    def practice(self) -> "Practice":
+    def practice(self) -> "ComputerKeys":
         """Raises ``NotFound`` where this computer is not set up."""
-        from kinebackup.jobs.practice import Practice
+        from kinebackup.practice.computer_keys import ComputerKeys
 
-        return Practice.open(self.config.paths.state)
+        return ComputerKeys.open(self.config.paths.state)
 
     @cached_property
-    def practice_if_any(self) -> "Practice | None":
+    def practice_if_any(self) -> "ComputerKeys | None":
         """For commands that also work on a new or a broken computer: with a drive's path and a passphrase or code.
 
         They ask for ``practice`` where they cannot do without it, which says what is wrong with it.
@@ -81,7 +81,7 @@ def is_about_this_computer(session: Session) -> bool:
 
 def secret_from(passphrase_file: str | None, code_file: str | None) -> "Secret | None":
     """The secret in one of two files: its first line. None where neither is given."""
-    from kinebackup.archive.keyring import Passphrase, RecoveryCode
+    from kinebackup.engine import Passphrase, RecoveryCode
 
     if passphrase_file and code_file:
         raise ConfigError(_("give a passphrase or a recovery code, not both"), _("leave one of the two options out"))
@@ -94,8 +94,8 @@ def secret_from(passphrase_file: str | None, code_file: str | None) -> "Secret |
 
 def new_passphrase_from(file: str, output: Output) -> "Passphrase":
     """A new passphrase out of a file. A short one is the choice of who wrote the script: it is only warned of."""
-    from kinebackup.archive.keyring import Passphrase
-    from kinebackup.jobs.practice import MIN_PASSPHRASE, is_short
+    from kinebackup.engine import Passphrase
+    from kinebackup.practice.computer_keys import MIN_PASSPHRASE, is_short
 
     passphrase = Passphrase.of(first_line(file))
     if is_short(passphrase):

@@ -16,9 +16,9 @@ import msgspec
 
 from kinebackup.bus import names
 from kinebackup.bus.values import encode_notice, encode_report, job_kind, moment, notice_kind
-from kinebackup.daemon.events import Acknowledge, AlarmLifted, BackUpNow, Eject, RestoreTestNow, Snooze
+from kinebackup.daemon.decide.events import Acknowledge, AlarmLifted, BackUpNow, Eject, RestoreTestNow, Snooze
+from kinebackup.daemon.decide.states import Phase
 from kinebackup.daemon.ports import Daemon, DriveNow
-from kinebackup.daemon.states import Phase
 from kinebackup.policy.notices import NoticeKind
 
 _SNOOZE_AT_MOST: Final = timedelta(days=31)

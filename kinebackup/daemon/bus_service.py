@@ -26,14 +26,15 @@ from kinebackup.bus import names
 from kinebackup.bus.connection import CONNECTION_ERRORS, PATIENCE_S, connect, disconnect, until_disconnected
 from kinebackup.bus.interface import interface
 from kinebackup.bus.values import encode_notice
-from kinebackup.daemon import polkit
-from kinebackup.daemon.actions import Ending
 from kinebackup.daemon.bus_requests import Caller, Refusal, Requests
-from kinebackup.daemon.events import JobId
-from kinebackup.daemon.ports import Daemon, Progress, ShownNotice
-from kinebackup.daemon.states import Phase
+from kinebackup.daemon.decide.actions import Ending
+from kinebackup.daemon.decide.events import JobId
+from kinebackup.daemon.decide.states import Phase
+from kinebackup.daemon.host import polkit
+from kinebackup.daemon.ports import Daemon
 from kinebackup.errors import KineError
-from kinebackup.policy.notices import NoticeKind
+from kinebackup.model import Progress
+from kinebackup.policy.notices import ActiveNotice, NoticeKind
 from kinebackup.policy.schedule import JobKind
 
 _FIRST_RETRY_S: Final = 1.0
@@ -245,7 +246,7 @@ class BusService:
 
     # --- signals: the daemon's ``Listener`` ---------------------------------------------------------------------------
 
-    def notice_shown(self, shown: ShownNotice) -> None:
+    def notice_shown(self, shown: ActiveNotice) -> None:
         """See ``ports.Listener``."""
         self._signal("NoticeShown", names.NOTICE_SIGNATURE, encode_notice(shown.notice, shown.since))
 

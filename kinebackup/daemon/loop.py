@@ -15,28 +15,25 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final, assert_never
 
-from kinebackup.daemon import actions as act
-from kinebackup.daemon import events as ev
-from kinebackup.daemon.keeping import Kept
-from kinebackup.daemon.machine import step
+from kinebackup.daemon.decide import actions as act
+from kinebackup.daemon.decide import events as ev
+from kinebackup.daemon.decide.machine import step
+from kinebackup.daemon.decide.states import AT_WORK, NoticeKey, Phase, State
+from kinebackup.daemon.persistence import PersistentState
 from kinebackup.daemon.ports import (
-    Bay,
     DriveNow,
-    Failure,
     Inhibitor,
-    JobOrder,
     Known,
     Listener,
+    Mounter,
     NotMountedError,
-    Progress,
-    ShownNotice,
     StillMountedError,
     Worker,
 )
-from kinebackup.daemon.states import AT_WORK, Phase, Shown, State
-from kinebackup.model import CancelToken, counting
-from kinebackup.policy.notices import NoticeKind
+from kinebackup.model import CancelToken, Progress, Report, counting
+from kinebackup.policy.notices import ActiveNotice, NoticeKind
 from kinebackup.policy.schedule import JobKind, Rules
+from kinebackup.worker.protocol import Failure, JobRequest
 
 _PULSE: Final = timedelta(minutes=1)
 """How often the machine hears that a job is alive; it speaks of it after ten minutes."""
@@ -50,13 +47,13 @@ class Loop:
     def __init__(
         self,
         rules: Rules,
-        kept: Kept,
+        kept: PersistentState,
         *,
         now: Callable[[], datetime],
-        bay: Bay,
+        mounter: Mounter,
         worker: Worker,
         inhibitor: Inhibitor,
-        keep: Callable[[Kept], None],
+        keep: Callable[[PersistentState], None],
         defect: Callable[[BaseException], None],
     ) -> None:
         """``keep`` is called whenever what must outlive a restart has changed.
@@ -65,12 +62,12 @@ class Loop:
         systemd starts it again.
         """
         self.now = now
-        self._bay = bay
+        self._mounter = mounter
         self._worker = worker
         self._inhibitor = inhibitor
         self._keep = keep
         self._defect = defect
-        self._notices = {Shown(each.notice.kind, each.notice.drive): each for each in kept.shown}
+        self._notices = {NoticeKey(each.notice.kind, each.notice.drive): each for each in kept.shown}
         self._state = State(rules, memory=kept.memory, alarm=kept.alarm, shown=frozenset(self._notices))
         self._kept = kept
         self._waiting: deque[ev.Event] = deque()
@@ -79,7 +76,7 @@ class Loop:
         self._cancels: dict[ev.JobId, CancelToken] = {}
         self._progress: dict[ev.JobId, Progress] = {}
         self._pulses: dict[ev.JobId, datetime] = {}
-        self._reports: dict[tuple[str, JobKind], ev.Report] = {}
+        self._reports: dict[tuple[str, JobKind], Report] = {}
         self._listeners: list[Listener] = []
 
     # --- what others ask ----------------------------------------------------------------------------------------------
@@ -113,7 +110,7 @@ class Loop:
         """Tell this listener of everything from now on."""
         self._listeners.append(listener)
 
-    def shown(self) -> tuple[ShownNotice, ...]:
+    def shown(self) -> tuple[ActiveNotice, ...]:
         """The notices that still stand, oldest first."""
         return tuple(sorted(self._notices.values(), key=lambda each: each.since))
 
@@ -130,14 +127,14 @@ class Loop:
             for drive in self._state.drives
         )
 
-    def last_report(self, drive: str, kind: JobKind) -> ev.Report | None:
+    def last_report(self, drive: str, kind: JobKind) -> Report | None:
         """How the latest job of this kind on this drive went, if it came to its end."""
         return self._reports.get((drive, kind))
 
     @property
     def at_work(self) -> bool:
         """Whether a drive is mounted or a job runs, one of a drive that was pulled included."""
-        return any(drive.phase in AT_WORK or drive.dead_job for drive in self._state.drives)
+        return any(drive.phase in AT_WORK or drive.orphaned_job for drive in self._state.drives)
 
     async def quiet(self) -> None:
         """Wait until nothing is under way."""
@@ -159,12 +156,12 @@ class Loop:
         for action in actions:
             if isinstance(action, act.Notify):
                 notice = action.notice
-                self._notices[Shown(notice.kind, notice.drive)] = ShownNotice(notice, self.now())
+                self._notices[NoticeKey(notice.kind, notice.drive)] = ActiveNotice(notice, self.now())
             elif isinstance(action, act.Withdraw):
-                self._notices.pop(Shown(action.kind, action.drive), None)
+                self._notices.pop(NoticeKey(action.kind, action.drive), None)
 
     def _keep_if_changed(self) -> None:
-        kept = Kept(self._state.memory, self.shown(), self._state.alarm)
+        kept = PersistentState(self._state.memory, self.shown(), self._state.alarm)
         if kept != self._kept:
             self._kept = kept
             self._keep(kept)
@@ -191,7 +188,7 @@ class Loop:
             case act.Unmount():
                 self._start(self._unmount(action))
             case act.Detach():
-                self._start(self._bay.detach(action.visit))
+                self._start(self._mounter.detach(action.attachment))
             case act.PowerOff():
                 self._start(self._power_off(action))
             case act.Notify() | act.Withdraw():
@@ -214,7 +211,7 @@ class Loop:
             if isinstance(action, act.Withdraw):
                 listener.notice_withdrawn(action.kind, action.drive)
             else:
-                shown = self._notices.get(Shown(action.notice.kind, action.notice.drive))
+                shown = self._notices.get(NoticeKey(action.notice.kind, action.notice.drive))
                 if shown is not None:  # else the same step took it back again
                     listener.notice_shown(shown)
         if isinstance(action, act.Notify) and action.notice.kind is NoticeKind.ALARM:
@@ -234,33 +231,33 @@ class Loop:
 
     async def _mount(self, action: act.Mount) -> None:
         try:
-            await self._bay.mount(action.visit, action.device)
+            await self._mounter.mount(action.attachment, action.device)
         except NotMountedError as error:
             log.warning("drive %s could not be opened: %s", action.drive, error.message)
-            self.post(ev.MountFailed(self.now(), action.drive, action.visit, error.reason, error.program))
+            self.post(ev.MountFailed(self.now(), action.drive, action.attachment, error.reason, error.program))
         else:
-            self.post(ev.Mounted(self.now(), action.drive, action.visit))
+            self.post(ev.Mounted(self.now(), action.drive, action.attachment))
 
     async def _authenticate(self, action: act.Authenticate) -> None:
-        reason = await self._worker.identify(action.drive, self._bay.folder(action.visit))
+        reason = await self._worker.identify(action.drive, self._mounter.folder(action.attachment))
         if reason is None:
-            self.post(ev.Authenticated(self.now(), action.drive, action.visit))
+            self.post(ev.Authenticated(self.now(), action.drive, action.attachment))
         else:
             log.warning("drive %s is not to be written to: %s", action.drive, reason)
-            self.post(ev.Refused(self.now(), action.drive, action.visit, reason))
+            self.post(ev.Refused(self.now(), action.drive, action.attachment, reason))
 
     async def _unmount(self, action: act.Unmount) -> None:
         try:
-            complete = await self._bay.unmount(action.visit, action.device)
+            complete = await self._mounter.unmount(action.attachment, action.device)
         except StillMountedError as error:
-            self.post(ev.UnmountFailed(self.now(), action.drive, action.visit, error.program))
+            self.post(ev.UnmountFailed(self.now(), action.drive, action.attachment, error.program))
         else:
-            self.post(ev.Unmounted(self.now(), action.drive, action.visit, complete))
+            self.post(ev.Unmounted(self.now(), action.drive, action.attachment, complete))
 
     async def _power_off(self, action: act.PowerOff) -> None:
-        done = await self._bay.power_off(action.device)
+        done = await self._mounter.power_off(action.device)
         answer = ev.PoweredOff if done else ev.PowerOffRefused
-        self.post(answer(self.now(), action.drive, action.visit))
+        self.post(answer(self.now(), action.drive, action.attachment))
 
     def _start_job(self, action: act.StartJob) -> None:
         # Made here, not in the task: the machine may cancel a job before its task has begun.
@@ -271,7 +268,7 @@ class Loop:
 
     async def _run_job(self, action: act.StartJob) -> None:
         drive, job, kind = action.drive, action.job, action.kind
-        order = JobOrder(drive, self._bay.folder(action.visit), kind, action.one_in)
+        order = JobRequest(drive, self._mounter.folder(action.attachment), kind, action.one_in)
         result = await self._worker.run(order, self._cancels[job], lambda progress: self._go_on(action, progress))
         del self._cancels[job], self._progress[job], self._pulses[job]
         now = self.now()

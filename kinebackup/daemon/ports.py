@@ -9,31 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from kinebackup.daemon.actions import Ending
-from kinebackup.daemon.events import Device, Event, JobFailure, JobId, KnownDrive, NotMounted, NotOurs, Report, VisitId
-from kinebackup.daemon.states import Phase
+from kinebackup.daemon.decide.actions import Ending
+from kinebackup.daemon.decide.events import AttachmentId, Device, Event, JobId, KnownDrive, NotMounted
+from kinebackup.daemon.decide.states import Phase
 from kinebackup.errors import KineError
-from kinebackup.model import CancelToken
-from kinebackup.policy.notices import Notice, NoticeKind
+from kinebackup.model import CancelToken, NotOurs, Progress, Report
+from kinebackup.policy.notices import ActiveNotice, NoticeKind
 from kinebackup.policy.schedule import JobKind
-
-
-@dataclass(frozen=True, slots=True)
-class ShownNotice:
-    """A notice that a person has not dealt with yet, and since when."""
-
-    notice: Notice
-    since: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a job is. Totals are 0 where they are not known."""
-
-    files_done: int = 0
-    files_total: int = 0
-    bytes_done: int = 0
-    bytes_total: int = 0
+from kinebackup.worker.protocol import Failure, JobRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +33,7 @@ class DriveNow:
 class Listener(Protocol):
     """Hears what the daemon does. Called in the daemon's event loop; MUST return at once and MUST NOT raise."""
 
-    def notice_shown(self, shown: ShownNotice) -> None:
+    def notice_shown(self, shown: ActiveNotice) -> None:
         """A notice, new or in the place of the one of the same kind and drive."""
 
     def notice_withdrawn(self, kind: NoticeKind, drive: str) -> None:
@@ -78,7 +61,7 @@ class Daemon(Protocol):
     def drives(self) -> tuple[DriveNow, ...]:
         """Every enrolled drive, sorted by label."""
 
-    def shown(self) -> tuple[ShownNotice, ...]:
+    def shown(self) -> tuple[ActiveNotice, ...]:
         """The notices that still stand, oldest first: an agent that has just started shows them."""
 
     def status_document(self) -> dict[str, object]:
@@ -111,43 +94,26 @@ class StillMountedError(KineError):
         self.program = program
 
 
-class Bay(Protocol):
+class Mounter(Protocol):
     """Where drives are mounted, for this process alone. One place for each visit of a drive."""
 
-    async def mount(self, visit: VisitId, device: Device) -> None:
+    async def mount(self, attachment: AttachmentId, device: Device) -> None:
         """Raises ``NotMountedError``."""
 
-    async def unmount(self, visit: VisitId, device: Device) -> bool:
+    async def unmount(self, attachment: AttachmentId, device: Device) -> bool:
         """Sync and unmount, wherever it is mounted, and if it is at all. Raises ``StillMountedError``.
 
         False where it is unmounted, but did not take all that was written.
         """
 
-    async def detach(self, visit: VisitId) -> None:
+    async def detach(self, attachment: AttachmentId) -> None:
         """The device is gone: drop what is left of its mount."""
 
     async def power_off(self, device: Device) -> bool:
         """Stop the drive; False where it cannot be, which is harmless."""
 
-    def folder(self, visit: VisitId) -> str:
+    def folder(self, attachment: AttachmentId) -> str:
         """Where that visit's drive is mounted."""
-
-
-@dataclass(frozen=True, slots=True)
-class JobOrder:
-    """One job to run on the drive that is mounted at ``folder``."""
-
-    drive: str
-    folder: str
-    kind: JobKind
-    one_in: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A job that could not go on, or None for its cause where it stopped as asked."""
-
-    cause: JobFailure | None
 
 
 class Worker(Protocol):
@@ -156,7 +122,9 @@ class Worker(Protocol):
     async def identify(self, drive: str, folder: str) -> NotOurs | None:
         """Whether the drive mounted there is that drive of this practice; None where it is."""
 
-    async def run(self, order: JobOrder, cancel: CancelToken, progress: Callable[[Progress], None]) -> Report | Failure:
+    async def run(
+        self, order: JobRequest, cancel: CancelToken, progress: Callable[[Progress], None]
+    ) -> Report | Failure:
         """Run the job to its end. ``progress`` is called in the caller's event loop."""
 
 

@@ -13,25 +13,25 @@ from datetime import datetime
 from typing import Final, assert_never
 
 from kinebackup.config import Config
-from kinebackup.daemon import events as ev
 from kinebackup.daemon.bus_service import BusService
-from kinebackup.daemon.clock_watch import ClockWatch
-from kinebackup.daemon.following import JournalKeeper
-from kinebackup.daemon.keeping import Kept
-from kinebackup.daemon.logind import Logind
+from kinebackup.daemon.change_tracking import SourceWatch
+from kinebackup.daemon.decide import events as ev
+from kinebackup.daemon.decide.states import AT_WORK, Phase
+from kinebackup.daemon.host.clock import ClockWatch
+from kinebackup.daemon.host.logind import Logind
+from kinebackup.daemon.host.power import PowerWatch
+from kinebackup.daemon.host.systemd import ServiceManager
+from kinebackup.daemon.host.timetable import Timetable
 from kinebackup.daemon.loop import Loop
-from kinebackup.daemon.ports import Bay, Worker
-from kinebackup.daemon.power_supply import PowerWatch
+from kinebackup.daemon.persistence import PersistentState
+from kinebackup.daemon.ports import Mounter, Worker
 from kinebackup.daemon.rules import rules_of
 from kinebackup.daemon.service import Service, read_kept, write_kept
-from kinebackup.daemon.states import AT_WORK, Phase
-from kinebackup.daemon.systemd import ServiceManager
-from kinebackup.daemon.timetable import Timetable
 from kinebackup.drives.watcher import DriveWatcher, Seen, UsbFilesystem
 from kinebackup.errors import KineError
 from kinebackup.i18n import _
-from kinebackup.jobs.world import World
 from kinebackup.policy.schedule import PracticeHours, Rules
+from kinebackup.practice.world import World
 
 STOP_WITHIN_S: Final = 4.0
 """All of it, to the end of the process, within five seconds: who shuts down waits for it. What is not finished by then
@@ -52,10 +52,10 @@ class Parts:
     load_config: Callable[[], Config]
     world: World
     environ: Mapping[str, str]
-    bay: Bay
+    mounter: Mounter
     worker: Worker
     watcher: DriveWatcher
-    journal: JournalKeeper
+    journal: SourceWatch
     trim_memory: Callable[[], None]
 
 
@@ -77,7 +77,7 @@ class Program:
             rules_of(config, parts.world.zone) if config else Rules(PracticeHours(parts.world.zone)),
             read_kept(config),
             now=parts.world.now,
-            bay=parts.bay,
+            mounter=parts.mounter,
             worker=parts.worker,
             inhibitor=self._logind,
             keep=self._keep,
@@ -189,7 +189,7 @@ class Program:
         self._timetable.replan()
         self._manager.status(self._status())
 
-    def _keep(self, kept: Kept) -> None:
+    def _keep(self, kept: PersistentState) -> None:
         write_kept(self.service.config, kept)
 
     def _on_defect(self, error: BaseException) -> None:

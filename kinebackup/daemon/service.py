@@ -15,21 +15,23 @@ from typing import Final
 import msgspec
 
 from kinebackup.config import Config
-from kinebackup.daemon.events import Event, KnownDrive, Report, SettingsRead, SourceFinding, SourcesChecked
-from kinebackup.daemon.keeping import Kept, decode, encode
+from kinebackup.daemon.decide.events import Event, KnownDrive, SettingsRead, SourceFinding, SourcesChecked
+from kinebackup.daemon.decide.states import Phase
+from kinebackup.daemon.host.threads import in_thread
 from kinebackup.daemon.loop import Loop
-from kinebackup.daemon.ports import DriveNow, Known, Listener, ShownNotice
+from kinebackup.daemon.persistence import PersistentState, decode, encode
+from kinebackup.daemon.ports import DriveNow, Known, Listener
 from kinebackup.daemon.rules import rules_of
-from kinebackup.daemon.states import Phase
-from kinebackup.daemon.threads import in_thread
 from kinebackup.errors import KineError, NotConfigured
 from kinebackup.i18n import _, set_language
-from kinebackup.jobs.status_job import DriveOverview, drive_history, overview, source_notices
-from kinebackup.jobs.world import World
+from kinebackup.jobs.status import DriveOverview, drive_history, overview, source_notices
+from kinebackup.model import Report
+from kinebackup.policy.notices import ActiveNotice
 from kinebackup.policy.schedule import JobKind
-from kinebackup.policy.targets import Notice
-from kinebackup.sentences import text_of
-from kinebackup.store.state_db import StateDb
+from kinebackup.policy.targets import TargetWarning
+from kinebackup.practice.world import World
+from kinebackup.state.state_db import StateDb
+from kinebackup.texts.status import text_of
 
 KEEP_RUNS: Final = timedelta(days=365)
 """CNIL, guide de la sécurité, fiche 16: logs are kept for 6 to 12 months."""
@@ -76,7 +78,7 @@ class Service:
         """See ``ports.Daemon``."""
         return self.loop.drives()
 
-    def shown(self) -> tuple[ShownNotice, ...]:
+    def shown(self) -> tuple[ActiveNotice, ...]:
         """See ``ports.Daemon``."""
         return self.loop.shown()
 
@@ -181,19 +183,19 @@ def read_known(config: Config) -> Known | None:
         return Known(drives, state.last_code_test())
 
 
-def read_kept(config: Config | None) -> Kept:
+def read_kept(config: Config | None) -> PersistentState:
     """What was kept before the last restart; nothing where that cannot be read."""
     if config is None:
-        return Kept()
+        return PersistentState()
     try:
         with StateDb(config.paths.state) as state:
-            return decode(state.kept(_KEPT)) if state.exists else Kept()
+            return decode(state.kept(_KEPT)) if state.exists else PersistentState()
     except KineError as error:
         log.warning("what was shown before the restart is not known: %s", error.message)
-        return Kept()
+        return PersistentState()
 
 
-def write_kept(config: Config | None, kept: Kept) -> None:
+def write_kept(config: Config | None, kept: PersistentState) -> None:
     """Keep it. A full disk must not end the daemon: at worst, a reminder is repeated."""
     if config is None:
         return
@@ -205,13 +207,13 @@ def write_kept(config: Config | None, kept: Kept) -> None:
         log.warning("what is shown cannot be kept over a restart: %s", error.message)
 
 
-def _without_folder(notice: Notice) -> str:
+def _without_folder(notice: TargetWarning) -> str:
     """One line for each source that a cloud has; every user of this computer may read it, so it names no folder."""
     service = notice.service or _("another user")
     return _("{service} synchronises a source, or may do so: its files leave this computer").format(service=service)
 
 
-def look_at_sources(config: Config, synced: Sequence[Notice]) -> SourceFinding:
+def look_at_sources(config: Config, synced: Sequence[TargetWarning]) -> SourceFinding:
     """A source that is missing or empty is suspicious; else one that a cloud has is worth a word."""
     for source in config.sources:
         if not os.path.lexists(source.path):

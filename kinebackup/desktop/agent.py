@@ -16,9 +16,9 @@ from typing import Final, assert_never
 
 from kinebackup.desktop.appearance import Capabilities, appearance_of, refusal_of
 from kinebackup.desktop.board import Board, Close, Effect, Show, Tell
-from kinebackup.desktop.heard import (
+from kinebackup.desktop.events import (
+    AgentEvent,
     Closed,
-    Heard,
     NotObeyed,
     Pressed,
     Replayed,
@@ -42,7 +42,7 @@ class Agent:
     def __init__(self, session_bus: str, *, now: Callable[[], datetime], system_bus: str | None = None) -> None:
         """Addresses of the two buses; without one for the system, the usual one."""
         self._now = now
-        self._queue: asyncio.Queue[Heard] = asyncio.Queue()
+        self._queue: asyncio.Queue[AgentEvent] = asyncio.Queue()
         self._notifications = Notifications(session_bus, self._queue.put_nowait)
         self._daemon = DaemonLink(self._queue.put_nowait, address=system_bus)
         self._board = Board()
@@ -93,7 +93,7 @@ class Agent:
             await self._do(await self._judge(heard))
             self._set_alarm()
 
-    async def _judge(self, heard: Heard) -> list[Effect]:
+    async def _judge(self, heard: AgentEvent) -> list[Effect]:
         board, now_s = self._board, asyncio.get_running_loop().time()
         match heard:
             case Replayed(notices):

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Final, Literal, assert_never
 
 from kinebackup.i18n import _
-from kinebackup.notice_sentences import button_text, notice_text
 from kinebackup.policy.notices import BEHAVIOUR, Button, Notice, NoticeKind, Urgency
+from kinebackup.texts.notices import button_text, notice_text
 
 Icon = Literal["drive-removable-media", "dialog-warning", "dialog-error"]
 """Names of the Icon Naming Specification: every theme has them."""

@@ -13,12 +13,11 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final, assert_never
 
-from kinebackup.bus.client import DaemonAbsent, DaemonClient, Hearer
-from kinebackup.bus.values import StandingNotice
+from kinebackup.bus.client import DaemonAbsent, DaemonClient, DaemonListener
 from kinebackup.desktop.board import LATER, Key, Tell
-from kinebackup.desktop.heard import Heard, Replayed, Said, TakenBack
+from kinebackup.desktop.events import AgentEvent, Replayed, Said, TakenBack
 from kinebackup.errors import KineError
-from kinebackup.policy.notices import Button, NoticeKind
+from kinebackup.policy.notices import ActiveNotice, Button, NoticeKind
 
 _FIRST_RETRY_S: Final = 1.0
 _LAST_RETRY_S: Final = 300.0
@@ -26,10 +25,10 @@ _LAST_RETRY_S: Final = 300.0
 log = logging.getLogger("kinebackup.agent")
 
 
-class DaemonLink(Hearer):
+class DaemonLink(DaemonListener):
     """``heard`` is called in the event loop with ``Replayed``, ``Said`` and ``TakenBack``; it returns at once."""
 
-    def __init__(self, heard: Callable[[Heard], None], *, address: str | None = None) -> None:
+    def __init__(self, heard: Callable[[AgentEvent], None], *, address: str | None = None) -> None:
         """Without an address: the system bus, or ``DBUS_SYSTEM_BUS_ADDRESS``."""
         self._heard = heard
         self._address = address
@@ -100,21 +99,21 @@ class DaemonLink(Hearer):
 
     # --- what the client hears ----------------------------------------------------------------------------------------
 
-    def notice_shown(self, notice: StandingNotice) -> None:
-        """See ``Hearer``."""
+    def notice_shown(self, notice: ActiveNotice) -> None:
+        """See ``DaemonListener``."""
         self._changed = True
         self._heard(Said(notice.notice))
 
     def notice_withdrawn(self, kind: NoticeKind, drive: str) -> None:
-        """See ``Hearer``."""
+        """See ``DaemonListener``."""
         self._changed = True
         self._heard(TakenBack(Key(kind, drive)))
 
     def daemon_came(self) -> None:
-        """See ``Hearer``."""
+        """See ``DaemonListener``."""
         self._news.set()
 
     def connection_lost(self) -> None:
-        """See ``Hearer``."""
+        """See ``DaemonListener``."""
         self._lost = True
         self._news.set()

@@ -17,7 +17,7 @@ from dbus_fast.aio import MessageBus
 
 from kinebackup.bus.connection import CONNECTION_ERRORS, PATIENCE_S, connect, disconnect, until_disconnected
 from kinebackup.desktop.appearance import Appearance, Capabilities
-from kinebackup.desktop.heard import Closed, Heard, Pressed, ServerCame
+from kinebackup.desktop.events import AgentEvent, Closed, Pressed, ServerCame
 from kinebackup.errors import KineError, Locked
 from kinebackup.i18n import _
 
@@ -50,7 +50,7 @@ class Placed:
 class Notifications:
     """``heard`` is called in the event loop with ``ServerCame``, ``Pressed`` and ``Closed``; it returns at once."""
 
-    def __init__(self, address: str, heard: Callable[[Heard], None]) -> None:
+    def __init__(self, address: str, heard: Callable[[AgentEvent], None]) -> None:
         self._address = address
         self._heard = heard
         self._bus: MessageBus | None = None

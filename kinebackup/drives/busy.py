@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kinebackup.drives.block_device import read_device
-from kinebackup.drives.mounts import Mount, parse_mountinfo
+from kinebackup.drives.mount_table import Mount, parse_mountinfo
 from kinebackup.drives.system import System
 
 _THIS_SYSTEM: Final = System()

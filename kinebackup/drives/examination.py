@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from kinebackup.drives.facts import Surroundings, cloud_at, gather, look_around, source_places
 from kinebackup.drives.system import System, this_system
-from kinebackup.policy.targets import Notice, Verdict, is_inside, judge, judge_restore_destination, judge_source
+from kinebackup.policy.targets import TargetWarning, Verdict, is_inside, judge, judge_restore_destination, judge_source
 
 
 def examine(
@@ -37,7 +37,7 @@ def examine_restore_destination(path: str, *, system: System | None = None) -> V
     return judge_restore_destination(gather(path, around=_around(system)))
 
 
-def examine_source(path: str, *, system: System | None = None) -> tuple[Notice, ...]:
+def examine_source(path: str, *, system: System | None = None) -> tuple[TargetWarning, ...]:
     """What is to be said about a source: that a cloud has it already, or has a folder inside it."""
     around = _around(system)
     own = judge_source(path, cloud_at(path, around))

@@ -18,14 +18,14 @@ from kinebackup.drives import kernel_mount
 from kinebackup.drives.block_device import read_device
 from kinebackup.drives.busy import is_mount_of, mounts_anywhere, who_uses
 from kinebackup.drives.filesystem_state import State, looks_like_ext, put_in_order, recognise
-from kinebackup.drives.mounts import read_mounts
+from kinebackup.drives.mount_table import read_mounts
 from kinebackup.drives.power import unmount_by_udisks
 from kinebackup.drives.system import System
 from kinebackup.errors import DriveFailed, KineError
 from kinebackup.i18n import _
 from kinebackup.policy.target_facts import DeviceFacts
 
-Reason = Literal["busy", "dirty", "read-only", "failed"]
+MountFailure = Literal["busy", "dirty", "read-only", "failed"]
 Elsewhere = Callable[[str], bool]
 """Asks whoever mounted that device for the desktop to unmount it; whether that was done."""
 
@@ -53,9 +53,9 @@ _DISORDER: Final = frozenset({errno.EUCLEAN, errno.EBADMSG})  # how the kernel s
 class NotMounted(KineError):
     """A drive that could not be mounted, and why; ``program`` keeps it busy, where that can be told."""
 
-    def __init__(self, reason: Reason, message: str, hint: str = "", *, program: str = "") -> None:
+    def __init__(self, reason: MountFailure, message: str, hint: str = "", *, program: str = "") -> None:
         super().__init__(message, hint)
-        self.reason: Reason = reason
+        self.reason: MountFailure = reason
         self.program = program
 
 

@@ -1,13 +1,14 @@
 """What may be said to a person outside a terminal: the kinds of notices, and how each of them behaves.
 
 Owns: the list, and for each kind its urgency, its buttons and what makes it obsolete. Does not know: the words
-(notice_sentences.py has them), the desktop, or when a notice is due (reminders.py and the daemon's machine do).
+(texts/notices.py has them), the desktop, or when a notice is due (reminders.py and the daemon's machine do).
 
 A notice carries a drive's label and numbers, never the name of a file, a folder or a patient: lock screens show it.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Final, Literal
 
@@ -158,6 +159,14 @@ class Notice:
     def behaviour(self) -> Behaviour:
         """How it is shown and what ends it."""
         return BEHAVIOUR[self.kind]
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveNotice:
+    """A notice that a person has not dealt with yet, and since when (aware)."""
+
+    notice: Notice
+    since: datetime
 
 
 def family(kind: NoticeKind) -> NoticeKind:

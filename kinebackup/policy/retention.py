@@ -26,7 +26,7 @@ from kinebackup.config import Retention
 
 SUSPICIOUS_DAYS: Final = 30
 
-Reason = Literal[
+KeepReason = Literal[
     "last",
     "daily",
     "weekly",
@@ -62,12 +62,14 @@ class SnapshotFacts:
 class RetentionPlan:
     """``kept`` and ``removed`` hold every id once. ``removed`` is oldest first, the order in which to delete."""
 
-    kept: Mapping[str, tuple[Reason, ...]]
+    kept: Mapping[str, tuple[KeepReason, ...]]
     removed: tuple[str, ...]
     refused: Refusal | None = None
 
 
-def keep(snapshots: Sequence[SnapshotFacts], rules: Retention, *, now: datetime, zone: tzinfo = UTC) -> RetentionPlan:
+def plan_retention(
+    snapshots: Sequence[SnapshotFacts], rules: Retention, *, now: datetime, zone: tzinfo = UTC
+) -> RetentionPlan:
     """Decide for all snapshots of one drive.
 
     ``zone`` is where the practice is: its midnights, not those of Greenwich, end a day. Raises ``ValueError`` for a
@@ -76,10 +78,10 @@ def keep(snapshots: Sequence[SnapshotFacts], rules: Retention, *, now: datetime,
     _check(snapshots, now)
     newest_first = sorted(snapshots, key=_age_order, reverse=True)
     if newest_first and now < newest_first[0].time:
-        kept: dict[str, tuple[Reason, ...]] = {each.id: ("refused",) for each in newest_first}
+        kept: dict[str, tuple[KeepReason, ...]] = {each.id: ("refused",) for each in newest_first}
         return RetentionPlan(kept=kept, removed=(), refused=Refusal.CLOCK_BEFORE_NEWEST)
 
-    reasons: dict[str, list[Reason]] = {each.id: [] for each in newest_first}
+    reasons: dict[str, list[KeepReason]] = {each.id: [] for each in newest_first}
     for group in _groups(newest_first):
         _thin(group, rules, zone, reasons)
         _spare_suspicious(group, now, reasons)
@@ -108,7 +110,7 @@ def _groups(newest_first: Iterable[SnapshotFacts]) -> Iterable[Sequence[Snapshot
     return groups.values()
 
 
-def _thin(group: Sequence[SnapshotFacts], rules: Retention, zone: tzinfo, reasons: dict[str, list[Reason]]) -> None:
+def _thin(group: Sequence[SnapshotFacts], rules: Retention, zone: tzinfo, reasons: dict[str, list[KeepReason]]) -> None:
     sound = [each for each in group if not each.suspicious]
     if sound:
         reasons[sound[0].id].append("newest")
@@ -123,11 +125,11 @@ def _thin(group: Sequence[SnapshotFacts], rules: Retention, zone: tzinfo, reason
 
 def _keep_newest_of_each(
     newest_first: Sequence[SnapshotFacts],
-    reason: Reason,
+    reason: KeepReason,
     count: int,
     zone: tzinfo,
     period_of: Callable[[datetime], tuple[int, ...]],
-    reasons: dict[str, list[Reason]],
+    reasons: dict[str, list[KeepReason]],
 ) -> None:
     periods: set[tuple[int, ...]] = set()
     for each in newest_first:
@@ -140,7 +142,7 @@ def _keep_newest_of_each(
         reasons[each.id].append(reason)
 
 
-def _spare_suspicious(group: Sequence[SnapshotFacts], now: datetime, reasons: dict[str, list[Reason]]) -> None:
+def _spare_suspicious(group: Sequence[SnapshotFacts], now: datetime, reasons: dict[str, list[KeepReason]]) -> None:
     sound_is_newer = False
     for each in group:
         if not each.suspicious:
@@ -149,7 +151,7 @@ def _spare_suspicious(group: Sequence[SnapshotFacts], now: datetime, reasons: di
             reasons[each.id].append("suspicious")
 
 
-def _spare_verified(newest_first: Sequence[SnapshotFacts], reasons: dict[str, list[Reason]]) -> None:
+def _spare_verified(newest_first: Sequence[SnapshotFacts], reasons: dict[str, list[KeepReason]]) -> None:
     """Keep the newest verified one, and the newest that is sound as well: being intact does not make it complete."""
     verified = [each for each in newest_first if each.verified]
     sound = [each for each in verified if not each.suspicious]

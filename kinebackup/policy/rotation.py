@@ -1,7 +1,7 @@
 """Whether the practice is protected, and the first thing to do if not.
 
-Owns: the freshness of each drive and the order in which obstacles are named. Does not know: the words (sentences.py has
-them), how drives are found, or what time it is.
+Owns: the freshness of each drive and the order in which obstacles are named. Does not know: the words, how drives are
+found, or what time it is.
 
 *Protected* means: every drive is fresh and sound, at least one is kept away from the practice, and none is plugged in,
 where whatever happens to the computer would happen to it too. Simulated drives protect nothing; they are judged by the

@@ -16,7 +16,7 @@ from kinebackup.policy.target_facts import CloudMatch, TargetFacts
 
 REPOSITORY_DIRECTORY: Final = "KINEBACKUP"
 
-Reason = Literal[
+RefusalReason = Literal[
     "accepted",
     "cloud",  # the service takes the files elsewhere
     "cloud-unclear",  # it may: its configuration could not be read
@@ -63,7 +63,7 @@ _LEFT_BY_SYSTEMS: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class TargetWarning:
     """Something worth saying that refuses nothing."""
 
     message: str
@@ -76,11 +76,11 @@ class Verdict:
     """Whether a place may be used. ``service`` names the cloud or the kind of share, where one is the reason."""
 
     verdict: Literal["accepted", "refused"]
-    reason: Reason
+    reason: RefusalReason
     message: str
     hint: str
     service: str | None = None
-    notices: tuple[Notice, ...] = ()
+    notices: tuple[TargetWarning, ...] = ()
 
     @property
     def accepted(self) -> bool:
@@ -151,7 +151,7 @@ def judge_erasing(facts: TargetFacts) -> Verdict | None:
     return refused
 
 
-def judge_source(source: str, cloud: CloudMatch | None) -> Notice | None:
+def judge_source(source: str, cloud: CloudMatch | None) -> TargetWarning | None:
     """A warning where the files of a source leave the house before any backup does."""
     if cloud is None or cloud.kind == "network":
         return None
@@ -162,7 +162,9 @@ def judge_source(source: str, cloud: CloudMatch | None) -> Notice | None:
         message = _("{service} may synchronise the source {path}: what it synchronises could not be read")
         hint = _("look at the folders listed in the settings of {service}")
     service = _named(cloud.service)
-    return Notice(message.format(service=service, path=source), hint.format(service=service), cloud.service or None)
+    return TargetWarning(
+        message.format(service=service, path=source), hint.format(service=service), cloud.service or None
+    )
 
 
 def judge_restore_destination(facts: TargetFacts) -> Verdict:
@@ -185,12 +187,12 @@ def judge_restore_destination(facts: TargetFacts) -> Verdict:
     notices = _unclear_notices(facts)
     if cloud is not None and cloud.kind == "network":
         message = _("{path} is on another computer ({service})").format(path=facts.path, service=cloud.service)
-        notices = (Notice(message, _("restored files are not encrypted there"), cloud.service), *notices)
+        notices = (TargetWarning(message, _("restored files are not encrypted there"), cloud.service), *notices)
     elif facts.mount_kind == "fuse":
         message = _("where {path} keeps its files cannot be told ({filesystem})").format(
             path=facts.path, filesystem=facts.filesystem
         )
-        notices = (Notice(message, _("make sure that it is no cloud")), *notices)
+        notices = (TargetWarning(message, _("make sure that it is no cloud")), *notices)
     return Verdict("accepted", "accepted", "", "", notices=notices)
 
 
@@ -199,7 +201,7 @@ def is_inside(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
-def _refused(reason: Reason, message: str, hint: str, *, service: str | None = None) -> Verdict:
+def _refused(reason: RefusalReason, message: str, hint: str, *, service: str | None = None) -> Verdict:
     return Verdict("refused", reason, message, hint, service)
 
 
@@ -357,23 +359,23 @@ def _is_left_by_systems(name: str) -> bool:
     return name.lower() in _LEFT_BY_SYSTEMS or name.startswith(".Trash-")
 
 
-def _weak_notices(facts: TargetFacts) -> tuple[Notice, ...]:
+def _weak_notices(facts: TargetFacts) -> tuple[TargetWarning, ...]:
     if facts.filesystem not in _WEAK:
         return ()
     message = _("the file system of {path} ({filesystem}) does not last as well when the drive is pulled out")
     return (
-        Notice(
+        TargetWarning(
             message.format(path=facts.path, filesystem=facts.filesystem),
             _("ext4 is safer: --format prepares the drive anew, which erases it"),
         ),
     )
 
 
-def _unclear_notices(facts: TargetFacts) -> tuple[Notice, ...]:
+def _unclear_notices(facts: TargetFacts) -> tuple[TargetWarning, ...]:
     """One for each service: a person looks once into its settings, not once for each file that was found."""
     services = dict.fromkeys(match.service for match in facts.unclear)
     return tuple(
-        Notice(
+        TargetWarning(
             _("what {service} synchronises could not be read").format(service=_named(service)),
             _("check in its settings that it does not synchronise {path}").format(path=facts.path)
             if service

@@ -18,8 +18,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
-from kinebackup.archive.source import Found, LiveCopy
-from kinebackup.archive.tree import is_text
+from kinebackup.engine import Found, LiveCopy, is_text
 from kinebackup.sources.live_database import DatabaseCopier
 
 _READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY

@@ -13,8 +13,7 @@ import stat
 import tempfile
 from collections.abc import Sequence
 
-from kinebackup.archive.source import LiveCopy
-from kinebackup.archive.tree import Copied
+from kinebackup.engine import Copied, LiveCopy
 
 COMPANION_SUFFIXES = ("-wal", "-shm", "-journal")
 _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}

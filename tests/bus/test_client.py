@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 from dbus_fast import BusType, Message, MessageType
 from dbus_fast.aio import MessageBus
-from private_bus import PrivateBus, private_bus, until
-from recorded_daemon import RecordedDaemon
+from support.bus.private_bus import PrivateBus, private_bus, until
+from support.bus.recorded_daemon import RecordedDaemon
 
-from kinebackup.bus.client import DaemonAbsent, DaemonClient, Hearer
-from kinebackup.bus.once import daemon_is_running, drives_at_a_glance, status_from_daemon, tell_daemon_to_reload
+from kinebackup.bus.client import DaemonAbsent, DaemonClient, DaemonListener
+from kinebackup.bus.query import daemon_is_running, drives_at_a_glance, status_from_daemon, tell_daemon_to_reload
 from kinebackup.bus.values import DriveAtWork
 from kinebackup.daemon.bus_service import BusService
+from kinebackup.daemon.decide.states import Phase
 from kinebackup.daemon.ports import DriveNow
-from kinebackup.daemon.states import Phase
 from kinebackup.errors import KineError
 
 
@@ -29,7 +29,7 @@ def bus() -> Iterator[PrivateBus]:
         yield made
 
 
-class Phases(Hearer):
+class Phases(DaemonListener):
     """Keeps the phases that were told."""
 
     def __init__(self) -> None:

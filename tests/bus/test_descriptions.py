@@ -1,12 +1,12 @@
 """The interface, the policy of the bus and that of polkit say the same as the code."""
 
 import xml.etree.ElementTree as ET
-from pathlib import Path
+
+from support.project import SYSTEMD
 
 from kinebackup.bus import names
 from kinebackup.bus.interface import interface
 
-SYSTEMD = Path(__file__).parents[2] / "systemd"
 LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 
 

@@ -9,7 +9,6 @@ from kinebackup.bus.values import (
     MOST_BYTES,
     DriveAtWork,
     JobEnd,
-    StandingNotice,
     decode_drive,
     decode_job_end,
     decode_notice,
@@ -21,7 +20,7 @@ from kinebackup.bus.values import (
     moment,
 )
 from kinebackup.model import BackupReport, Problem
-from kinebackup.policy.notices import Notice, NoticeKind
+from kinebackup.policy.notices import ActiveNotice, Notice, NoticeKind
 
 SINCE = datetime(2030, 3, 6, 17, 30, tzinfo=UTC)
 
@@ -33,7 +32,7 @@ def report_with(*problems: Problem) -> BackupReport:
 @pytest.mark.parametrize("kind", list(NoticeKind))
 def test_every_notice_comes_back_as_it_was(kind: NoticeKind) -> None:
     notice = Notice(kind, "CABINET", other="DOMICILE", days=9, program="vi", count=3)
-    assert decode_notice(encode_notice(notice, SINCE)) == StandingNotice(notice, SINCE)
+    assert decode_notice(encode_notice(notice, SINCE)) == ActiveNotice(notice, SINCE)
 
 
 def test_a_name_that_is_no_text_is_made_one() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from computer import Computer, make_computer
+from support.cli.computer import Computer, make_computer
 
 
 @pytest.fixture

@@ -4,16 +4,16 @@ import os
 import re
 import shutil
 import subprocess
-from pathlib import Path
 
 import click
 import pytest
-from computer import PROGRAM, Computer
+from support.cli.computer import PROGRAM, Computer
+from support.project import DOCS
 
 from kinebackup.cli.main import command_line
 from kinebackup.errors import ExitCode
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "CLI.md"
+DOCUMENT = DOCS / "CLI.md"
 
 
 def every_command() -> list[tuple[str, click.Command]]:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from computer import PROGRAM, Computer
+from support.cli.computer import PROGRAM, Computer
 
 
 def test_global_options_may_stand_before_or_after_the_command(practice: Computer) -> None:

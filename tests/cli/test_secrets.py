@@ -11,19 +11,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from computer import PASSPHRASE, Computer, Ran
+from support.cli.computer import PASSPHRASE, Computer, Ran
 
-from kinebackup.archive import keyring, recovery_code
-from kinebackup.archive.keyring import MachineKey, Passphrase, RecoveryCode
+from kinebackup.engine.format import keyring, recovery_code
+from kinebackup.engine.format.keyring import MachineKey, Passphrase, RecoveryCode
 from kinebackup.errors import KineError, WrongKey
-from kinebackup.jobs.practice import Practice
+from kinebackup.practice.computer_keys import ComputerKeys
 
 NEW = "phrase de remplacement"
 
 
 def secrets_of(computer: Computer, code: str) -> dict[str, bytes]:
     """Every secret of a practice, as the bytes by which it would be recognised."""
-    practice = Practice.open(computer.state)
+    practice = ComputerKeys.open(computer.state)
     master = practice.master().reveal()
     typed = code.replace("-", "")
     return {

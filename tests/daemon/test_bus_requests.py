@@ -6,14 +6,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from recorded_daemon import NOW, RecordedDaemon
+from support.bus.recorded_daemon import NOW, RecordedDaemon
 
 from kinebackup.daemon.bus_requests import Caller, Refusal, Requests
 from kinebackup.daemon.bus_service import BURST, PENDING_AT_MOST, PENDING_OF_ONE, Gate
-from kinebackup.daemon.events import Acknowledge, AlarmLifted, BackUpNow, Eject, RestoreTestNow, Snooze
-from kinebackup.daemon.ports import DriveNow, ShownNotice
-from kinebackup.daemon.states import Phase
-from kinebackup.policy.notices import Notice, NoticeKind
+from kinebackup.daemon.decide.events import Acknowledge, AlarmLifted, BackUpNow, Eject, RestoreTestNow, Snooze
+from kinebackup.daemon.decide.states import Phase
+from kinebackup.daemon.ports import DriveNow
+from kinebackup.policy.notices import ActiveNotice, Notice, NoticeKind
 
 CABINET = DriveNow("CABINET", Phase.APPEARED)
 DOMICILE = DriveNow("DOMICILE", Phase.ABSENT)
@@ -106,7 +106,7 @@ def test_a_refused_drive_is_not_counted_where_another_is_here() -> None:
 
 def test_before_the_alarm_is_lifted_no_work_is_begun_but_drives_are_let_go() -> None:
     daemon = RecordedDaemon(CABINET)
-    daemon.notices = (ShownNotice(Notice(NoticeKind.ALARM), NOW),)
+    daemon.notices = (ActiveNotice(Notice(NoticeKind.ALARM), NOW),)
     assert refused(daemon, "BackUpNow", "") == "Alarm"
     assert refused(daemon, "TestRestore", "CABINET") == "Alarm"
     ask(daemon, "Eject", "")
@@ -127,7 +127,7 @@ def test_only_a_notice_that_there_can_be_is_answered(kind: str, drive: str, erro
 
 def test_the_notice_of_a_drive_that_was_forgotten_can_still_be_answered() -> None:
     daemon = RecordedDaemon()
-    daemon.notices = (ShownNotice(Notice(NoticeKind.DRIVE_FULL, "OLD"), NOW),)
+    daemon.notices = (ActiveNotice(Notice(NoticeKind.DRIVE_FULL, "OLD"), NOW),)
     ask(daemon, "Acknowledge", "drive-full", "OLD")
     assert daemon.posted == [Acknowledge(NOW, NoticeKind.DRIVE_FULL, "OLD")]
 

@@ -11,20 +11,20 @@ from copy import copy
 import pytest
 from dbus_fast import BusType, Message, NameFlag, RequestNameReply
 from dbus_fast.aio import MessageBus
-from polkit_authority import Check, Ledger, run_authority
-from private_bus import PrivateBus, ask, busctl, private_bus, until
-from real_polkit import polkitd
-from recorded_daemon import NOW, RecordedDaemon
+from support.bus.polkit_authority import Check, Ledger, run_authority
+from support.bus.private_bus import PrivateBus, ask, busctl, private_bus, until
+from support.bus.real_polkit import polkitd
+from support.bus.recorded_daemon import NOW, RecordedDaemon
 
-from kinebackup.bus.client import DaemonClient, Hearer
+from kinebackup.bus.client import DaemonClient, DaemonListener
 from kinebackup.bus.connection import connect, disconnect
-from kinebackup.bus.values import DriveAtWork, JobEnd, JobProgress, StandingNotice
+from kinebackup.bus.values import DriveAtWork, JobEnd, JobProgress
 from kinebackup.daemon.bus_service import BURST, BusService
-from kinebackup.daemon.events import AlarmLifted, BackUpNow, Eject, JobId, RestoreTestNow
-from kinebackup.daemon.ports import DriveNow, Progress, ShownNotice
-from kinebackup.daemon.states import Phase
-from kinebackup.model import BackupReport
-from kinebackup.policy.notices import Notice, NoticeKind
+from kinebackup.daemon.decide.events import AlarmLifted, BackUpNow, Eject, JobId, RestoreTestNow
+from kinebackup.daemon.decide.states import Phase
+from kinebackup.daemon.ports import DriveNow
+from kinebackup.model import BackupReport, Progress
+from kinebackup.policy.notices import ActiveNotice, Notice, NoticeKind
 
 pytestmark = pytest.mark.root
 
@@ -213,7 +213,7 @@ def test_properties_cannot_be_set_nor_other_interfaces_called(bus: PrivateBus) -
 
 def test_everybody_may_read_status_notices_and_drives(bus: PrivateBus) -> None:
     daemon = RecordedDaemon(DriveNow("CABINET", Phase.BACKING_UP, JobId(7), "backup"), DOMICILE)
-    daemon.notices = (ShownNotice(Notice(NoticeKind.STILL_BUSY, "CABINET", program="vi"), NOW),)
+    daemon.notices = (ActiveNotice(Notice(NoticeKind.STILL_BUSY, "CABINET", program="vi"), NOW),)
 
     async def play() -> list[str]:
         async with served(bus, daemon):
@@ -325,13 +325,13 @@ def test_a_flood_of_questions_about_the_interface_does_not_throw_the_daemon_off_
 # --- what is told ---------------------------------------------------------------------------------------------------
 
 
-class Heard(Hearer):
+class Heard(DaemonListener):
     """Keeps what was told."""
 
     def __init__(self) -> None:
         self.told: list[object] = []
 
-    def notice_shown(self, notice: StandingNotice) -> None:
+    def notice_shown(self, notice: ActiveNotice) -> None:
         self.told.append(notice)
 
     def notice_withdrawn(self, kind: NoticeKind, drive: str) -> None:
@@ -367,7 +367,7 @@ def test_what_the_daemon_does_is_heard_by_its_clients(bus: PrivateBus) -> None:
             listener.phase_changed("CABINET", Phase.BACKING_UP)
             listener.progressed("CABINET", "backup", Progress(1, 10, 4096, 2**40))
             listener.job_ended("CABINET", JobId(3), "backup", "with-problems")
-            listener.notice_shown(ShownNotice(Notice(NoticeKind.SAVED_WITH_PROBLEMS, "CABINET", count=2), NOW))
+            listener.notice_shown(ActiveNotice(Notice(NoticeKind.SAVED_WITH_PROBLEMS, "CABINET", count=2), NOW))
             listener.notice_withdrawn(NoticeKind.PLUG_IN, "")
             await until(lambda: len(heard.told) == 5)
             await client.close()
@@ -377,7 +377,7 @@ def test_what_the_daemon_does_is_heard_by_its_clients(bus: PrivateBus) -> None:
         ("CABINET", "backing up"),
         JobProgress("CABINET", "backup", 1, 10, 4096, 2**40),
         JobEnd("CABINET", 3, "backup", "with-problems"),
-        StandingNotice(Notice(NoticeKind.SAVED_WITH_PROBLEMS, "CABINET", count=2), NOW),
+        ActiveNotice(Notice(NoticeKind.SAVED_WITH_PROBLEMS, "CABINET", count=2), NOW),
         (NoticeKind.PLUG_IN, ""),
     ]
 
@@ -390,14 +390,14 @@ def test_a_program_with_a_name_that_is_no_text_does_not_end_the_service(bus: Pri
             client = DaemonClient(heard, address=bus.address)
             await client.connect()
             odd = Notice(NoticeKind.BUSY, "CABINET", program="caf\udce9\0")
-            daemon.notices = (ShownNotice(odd, NOW),)
+            daemon.notices = (ActiveNotice(odd, NOW),)
             daemon.listeners[0].notice_shown(daemon.notices[0])
             await until(lambda: bool(heard.told))
             assert await client.notices() == (heard.told[0],)
             await client.close()
 
     asyncio.run(play())
-    assert heard.told == [StandingNotice(Notice(NoticeKind.BUSY, "CABINET", program="caf??"), NOW)]
+    assert heard.told == [ActiveNotice(Notice(NoticeKind.BUSY, "CABINET", program="caf??"), NOW)]
 
 
 # --- a bus that comes and goes --------------------------------------------------------------------------------------

@@ -12,85 +12,30 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from small_practice import PASSPHRASE, Office, open_office
-from thread_worker import ThreadWorker
+from support.daemon.folder_bay import Awake, BrokenMounter, FolderMounter
+from support.daemon.thread_worker import ThreadWorker
+from support.jobs.small_practice import PASSPHRASE, Office, open_office
 
-from kinebackup.config import BackupOptions, Config, Paths, RotationConfig, SourceConfig
-from kinebackup.config import Practice as PracticeConfig
-from kinebackup.daemon import events as ev
-from kinebackup.daemon.actions import Ending
-from kinebackup.daemon.keeping import Kept
+from kinebackup.config import BackupOptions, Config, Paths, PracticeConfig, RotationConfig, SourceConfig
+from kinebackup.daemon.decide import events as ev
+from kinebackup.daemon.decide.actions import Ending
+from kinebackup.daemon.decide.states import Phase
 from kinebackup.daemon.loop import Loop
-from kinebackup.daemon.ports import NotMountedError, Progress, ShownNotice, StillMountedError
+from kinebackup.daemon.persistence import PersistentState
 from kinebackup.daemon.rules import rules_of
 from kinebackup.daemon.service import Service, read_known
-from kinebackup.daemon.states import Phase
-from kinebackup.daemon.work import Teller, Tools
 from kinebackup.errors import ConfigError
-from kinebackup.jobs.access import PresentDrive, open_to_read
-from kinebackup.jobs.backup_job import BackupWish, run_backup
-from kinebackup.jobs.practice import Practice
-from kinebackup.jobs.restoring import RestoreOrder, restore_files
-from kinebackup.model import BackupReport, CancelToken, SilentMonitor
-from kinebackup.policy.notices import Notice, NoticeKind
+from kinebackup.jobs.backup import BackupJobRequest, run_backup
+from kinebackup.jobs.restore import RestoreJobRequest, restore_files
+from kinebackup.model import BackupReport, CancelToken, Progress, SilentMonitor
+from kinebackup.policy.notices import ActiveNotice, Notice, NoticeKind
 from kinebackup.policy.schedule import JobKind
+from kinebackup.practice.access import PresentDrive, open_to_read
+from kinebackup.practice.computer_keys import ComputerKeys
 from kinebackup.sources.folder import FolderSource
+from kinebackup.worker.run import ProgressThrottle, Tools
 
 MORNING = datetime(2040, 1, 2, 9, tzinfo=UTC)
-
-
-@dataclass
-class FolderBay:
-    """Each device is a folder, by its node. ``mounted``: what is open now; ``busy``: who keeps a drive."""
-
-    mounted: dict[ev.VisitId, ev.Device] = field(default_factory=dict)
-    opened: list[str] = field(default_factory=list)
-    busy: str = ""
-    stuck: str = ""
-    complete: bool = True
-    powered_off: list[str] = field(default_factory=list)
-
-    def folder(self, visit: ev.VisitId) -> str:
-        return self.mounted[visit].node
-
-    async def mount(self, visit: ev.VisitId, device: ev.Device) -> None:
-        if self.busy:
-            raise NotMountedError("busy", self.busy)
-        self.mounted[visit] = device
-        self.opened.append(device.node)
-
-    async def unmount(self, visit: ev.VisitId, device: ev.Device) -> bool:
-        if self.stuck:
-            raise StillMountedError(self.stuck)
-        self.mounted.pop(visit, None)
-        return self.complete
-
-    async def detach(self, visit: ev.VisitId) -> None:
-        pass
-
-    async def power_off(self, device: ev.Device) -> bool:
-        self.powered_off.append(device.node)
-        return False
-
-
-class BrokenBay(FolderBay):
-    """With a defect."""
-
-    async def mount(self, visit: ev.VisitId, device: ev.Device) -> None:
-        raise AssertionError
-
-
-@dataclass
-class Awake:
-    """An inhibitor that remembers."""
-
-    history: list[str] = field(default_factory=list)
-
-    def hold(self) -> None:
-        self.history.append("hold")
-
-    def release(self) -> None:
-        self.history.append("release")
 
 
 @dataclass
@@ -102,7 +47,7 @@ class Heard:
     phases: list[Phase] = field(default_factory=list)
     ended: list[tuple[JobKind, Ending]] = field(default_factory=list)
 
-    def notice_shown(self, shown: ShownNotice) -> None:
+    def notice_shown(self, shown: ActiveNotice) -> None:
         self.notices.append(shown.notice.kind)
 
     def notice_withdrawn(self, kind: NoticeKind, drive: str) -> None:
@@ -123,10 +68,10 @@ class Cabinet:
     """A practice with a daemon. ``config`` may be replaced, or be an error."""
 
     office: Office
-    bay: FolderBay = field(default_factory=FolderBay)
+    mounter: FolderMounter = field(default_factory=FolderMounter)
     awake: Awake = field(default_factory=Awake)
     heard: Heard = field(default_factory=Heard)
-    kept: Kept = field(default_factory=Kept)
+    kept: PersistentState = field(default_factory=PersistentState)
     defects: list[BaseException] = field(default_factory=list)
     config_error: ConfigError | None = None
     before_backup: Callable[[CancelToken], None] = lambda _cancel: None
@@ -155,7 +100,7 @@ class Cabinet:
             rules_of(self.config(), UTC),
             self.kept,
             now=self.office.clock,
-            bay=self.bay,
+            mounter=self.mounter,
             worker=ThreadWorker(tools),
             inhibitor=self.awake,
             keep=self._keep,
@@ -167,14 +112,19 @@ class Cabinet:
         loop.know(known)
         return loop
 
-    def _keep(self, kept: Kept) -> None:
+    def _keep(self, kept: PersistentState) -> None:
         self.kept = kept
 
     def _back_up(
-        self, drive: PresentDrive, practice: Practice, config: Config, cancel: CancelToken, teller: Teller
+        self,
+        drive: PresentDrive,
+        practice: ComputerKeys,
+        config: Config,
+        cancel: CancelToken,
+        teller: ProgressThrottle,
     ) -> BackupReport:
         self.before_backup(cancel)
-        wish = BackupWish([FolderSource(str(source.path)) for source in config.sources], config.backup)
+        wish = BackupJobRequest([FolderSource(str(source.path)) for source in config.sources], config.backup)
         return run_backup(drive, practice, wish, self.office.world, cancel=cancel, monitor=teller)
 
 
@@ -209,7 +159,7 @@ def test_a_drive_that_is_not_ours_is_never_opened(cabinet: Cabinet, tmp_path: Pa
         await loop.quiet()
 
     play(story())
-    assert cabinet.bay.opened == []
+    assert cabinet.mounter.opened == []
     assert cabinet.heard.notices == []
 
 
@@ -230,7 +180,7 @@ def test_a_drive_with_our_identifiers_and_another_header_is_refused_and_not_writ
     play(story())
     assert cabinet.heard.notices == [NoticeKind.IMPOSTOR]
     assert bytes_below(Path(enrolled.folder)) == before
-    assert cabinet.bay.mounted == {}
+    assert cabinet.mounter.mounted == {}
 
 
 def test_a_drive_with_an_empty_filesystem_of_our_uuid_is_refused(cabinet: Cabinet, tmp_path: Path) -> None:
@@ -270,12 +220,12 @@ def test_the_first_plug_in_saves_reads_back_tests_and_lets_go(cabinet: Cabinet, 
     ]
     assert cabinet.heard.notices == [NoticeKind.SAFE]
     assert cabinet.awake.history == ["hold", "release"]
-    assert cabinet.bay.mounted == {}
-    assert cabinet.bay.powered_off == [device.node]
+    assert cabinet.mounter.mounted == {}
+    assert cabinet.mounter.powered_off == [device.node]
     target = tmp_path / "back"
     drive = PresentDrive("A", device.node, None)
     with open_to_read(drive, None, PASSPHRASE) as opened:
-        order = RestoreOrder("latest", (), str(target))
+        order = RestoreJobRequest("latest", (), str(target))
         restore_files(opened, order, cabinet.office.world, cancel=CancelToken(), monitor=SilentMonitor())
     restored = {name.rpartition("Patients/")[2]: digest for name, digest in bytes_below(target).items()}
     assert restored == bytes_below(cabinet.office.patients)
@@ -315,14 +265,14 @@ def test_a_drive_pulled_during_the_backup_ends_the_job_once_and_the_next_plug_in
 
 def test_a_drive_that_somebody_works_on_is_not_taken_from_them(cabinet: Cabinet) -> None:
     device = cabinet.add_drive("A", "1234-ABCD")
-    cabinet.bay.busy = "nautilus"
+    cabinet.mounter.busy = "nautilus"
 
     async def story() -> None:
         loop = cabinet.loop()
         loop.post(ev.DriveAppeared(loop.now(), device))
         await loop.quiet()
         assert [each.notice for each in loop.shown()] == [Notice(NoticeKind.BUSY, "A", program="nautilus")]
-        cabinet.bay.busy = ""
+        cabinet.mounter.busy = ""
         loop.post(ev.BackUpNow(loop.now(), "A"))
         await loop.quiet()
 
@@ -332,14 +282,14 @@ def test_a_drive_that_somebody_works_on_is_not_taken_from_them(cabinet: Cabinet)
 
 def test_a_drive_that_cannot_be_let_go_is_never_called_safe(cabinet: Cabinet) -> None:
     device = cabinet.add_drive("A", "1234-ABCD")
-    cabinet.bay.stuck = "bash"
+    cabinet.mounter.stuck = "bash"
 
     async def story() -> None:
         loop = cabinet.loop()
         loop.post(ev.DriveAppeared(loop.now(), device))
         await loop.quiet()
         assert cabinet.heard.notices == [NoticeKind.STILL_BUSY]
-        cabinet.bay.stuck = ""
+        cabinet.mounter.stuck = ""
         loop.post(ev.Eject(loop.now(), "A"))
         await loop.quiet()
 
@@ -357,7 +307,7 @@ def test_a_configuration_that_cannot_be_read_is_a_failed_backup_that_stays_in_si
         await loop.quiet()
 
     play(story())
-    assert cabinet.bay.mounted == {}
+    assert cabinet.mounter.mounted == {}
     assert cabinet.heard.ended == []
     assert cabinet.heard.notices == [NoticeKind.REFUSED]
 
@@ -377,7 +327,7 @@ def test_a_job_with_a_defect_ends_as_failed_and_the_drive_is_let_go(cabinet: Cab
     play(story())
     assert cabinet.heard.ended == [("backup", "failed")]
     assert cabinet.heard.notices == [NoticeKind.BACKUP_FAILED, NoticeKind.SAFE_NOT_SAVED]
-    assert cabinet.bay.mounted == {}
+    assert cabinet.mounter.mounted == {}
 
 
 def test_a_request_to_end_stops_the_job_and_unmounts(cabinet: Cabinet) -> None:
@@ -402,12 +352,12 @@ def test_a_request_to_end_stops_the_job_and_unmounts(cabinet: Cabinet) -> None:
 
     play(story())
     assert cabinet.heard.ended == [("backup", "cancelled")]
-    assert cabinet.bay.mounted == {}
+    assert cabinet.mounter.mounted == {}
 
 
 def test_what_nobody_has_acknowledged_is_still_there_after_a_restart(cabinet: Cabinet) -> None:
     device = cabinet.add_drive("A", "1234-ABCD")
-    cabinet.bay.stuck = "bash"
+    cabinet.mounter.stuck = "bash"
 
     async def first() -> None:
         loop = cabinet.loop()
@@ -428,7 +378,7 @@ def test_what_nobody_has_acknowledged_is_still_there_after_a_restart(cabinet: Ca
 def test_an_action_that_will_never_be_answered_is_a_defect_that_somebody_hears_of(cabinet: Cabinet) -> None:
     device = cabinet.add_drive("A", "1234-ABCD")
 
-    cabinet.bay = BrokenBay()
+    cabinet.mounter = BrokenMounter()
 
     async def story() -> None:
         loop = cabinet.loop()

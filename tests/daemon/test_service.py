@@ -9,22 +9,21 @@ from datetime import UTC, timedelta
 from pathlib import Path
 
 import pytest
-from small_practice import Office, open_office
-from test_loop import Awake, FolderBay
+from support.daemon.folder_bay import Awake, FolderMounter
+from support.jobs.small_practice import Office, open_office
 
 from kinebackup.config import Config, Paths, SourceConfig
-from kinebackup.daemon import events as ev
-from kinebackup.daemon.keeping import Kept
+from kinebackup.daemon.decide import events as ev
 from kinebackup.daemon.loop import Loop
-from kinebackup.daemon.ports import ShownNotice
+from kinebackup.daemon.persistence import PersistentState
 from kinebackup.daemon.rules import rules_of
 from kinebackup.daemon.service import Service, look_at_sources, read_kept, write_kept
-from kinebackup.daemon.worker import ProcessWorker
+from kinebackup.daemon.spawn import ProcessWorker
 from kinebackup.errors import ConfigError, NotConfigured
-from kinebackup.policy.notices import Notice, NoticeKind
-from kinebackup.policy.targets import Notice as TargetNotice
-from kinebackup.store.records import RunCounts
-from kinebackup.store.state_db import StateDb
+from kinebackup.policy.notices import ActiveNotice, Notice, NoticeKind
+from kinebackup.policy.targets import TargetWarning
+from kinebackup.state.records import RunCounts
+from kinebackup.state.state_db import StateDb
 
 
 @pytest.fixture
@@ -47,9 +46,9 @@ def service(office: Office, config: Config | ConfigError) -> tuple[Service, list
 
     loop = Loop(
         rules_of(config_of(office), UTC),
-        Kept(),
+        PersistentState(),
         now=office.clock,
-        bay=FolderBay(),
+        mounter=FolderMounter(),
         worker=ProcessWorker(["/nowhere"], {}),
         inhibitor=Awake(),
         keep=lambda _kept: None,
@@ -118,14 +117,14 @@ def test_the_status_names_no_folder(office: Office) -> None:
 
 def test_what_is_kept_survives_and_a_memory_of_another_version_is_left_out(office: Office) -> None:
     config = config_of(office)
-    kept = Kept(shown=(ShownNotice(Notice(NoticeKind.PULLED, "A"), office.clock()),), alarm=True)
-    assert read_kept(config) == Kept()
+    kept = PersistentState(shown=(ActiveNotice(Notice(NoticeKind.PULLED, "A"), office.clock()),), alarm=True)
+    assert read_kept(config) == PersistentState()
     write_kept(config, kept)
     assert read_kept(config) == kept
     with StateDb(config.paths.state) as state:
         state.keep("daemon", '{"shown": [{"notice": {"kind": "from-the-future"}}]}')
-    assert read_kept(config) == Kept()
-    assert read_kept(None) == Kept()
+    assert read_kept(config) == PersistentState()
+    assert read_kept(None) == PersistentState()
 
 
 def test_runs_of_more_than_a_year_ago_are_forgotten_but_for_the_last_good_ones(office: Office) -> None:
@@ -143,7 +142,7 @@ def test_runs_of_more_than_a_year_ago_are_forgotten_but_for_the_last_good_ones(o
 def test_a_source_that_is_missing_or_empty_is_suspicious(office: Office, tmp_path: Path) -> None:
     config = config_of(office)
     assert look_at_sources(config, ()) == "sound"
-    assert look_at_sources(config, [TargetNotice("a cloud has this source already", "")]) == "synced"
+    assert look_at_sources(config, [TargetWarning("a cloud has this source already", "")]) == "synced"
     (tmp_path / "empty").mkdir()
     for path in (tmp_path / "empty", tmp_path / "missing"):
         assert look_at_sources(replace(config, sources=(SourceConfig(path),)), ()) == "suspicious"

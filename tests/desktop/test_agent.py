@@ -8,18 +8,18 @@ from typing import Any
 import pytest
 from dbus_fast import BusType, Message
 from dbus_fast.aio import MessageBus
-from noted_server import NAME, PATH, Noted, NotedServer
-from private_bus import until
-from recorded_daemon import NOW
-from session import Practice, agent_in
+from support.bus.private_bus import until
+from support.bus.recorded_daemon import NOW
+from support.desktop.noted_server import NAME, PATH, Noted, NotedServer
+from support.desktop.session import Practice, agent_in
 
-from kinebackup.daemon.events import Acknowledge, BackUpNow, Eject, Snooze
+from kinebackup.daemon.decide.events import Acknowledge, BackUpNow, Eject, Snooze
 from kinebackup.desktop.notifications import AgentRuns, Notifications
 from kinebackup.errors import KineError
 from kinebackup.policy.notices import Notice, NoticeKind
 from tools.desk import SessionBus
 
-pytest_plugins = ["desktop_fixtures"]
+pytest_plugins = ["support.desktop.desktop_fixtures"]
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("french")]
 

@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from noted_server import NotedServer
-from private_bus import until
-from session import Practice
+from support.bus.private_bus import until
+from support.desktop.noted_server import NotedServer
+from support.desktop.session import Practice
+from support.project import ROOT
 
-from kinebackup.cli.agent import session_bus
+from kinebackup.cli.commands.agent import session_bus
 from kinebackup.errors import KineError
 from kinebackup.policy.notices import Notice, NoticeKind
 from tools.desk import SessionBus
 
-pytest_plugins = ["desktop_fixtures"]
+pytest_plugins = ["support.desktop.desktop_fixtures"]
 
-ROOT = Path(__file__).parents[2]
 NOBODY = "65534"
 SAFE = Notice(NoticeKind.SAFE_TAKE_HOME, "MAISON")
 # An ordinary user, who may read the checkout wherever it lies.

@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from private_bus import until
-from recorded_daemon import NOW
-from session import Practice, agent_in
+from support.bus.private_bus import until
+from support.bus.recorded_daemon import NOW
+from support.desktop.session import Practice, agent_in
+from support.project import ROOT
 
-from kinebackup.daemon.events import Acknowledge, Eject, Snooze
+from kinebackup.daemon.decide.events import Acknowledge, Eject, Snooze
 from kinebackup.policy.notices import Notice, NoticeKind
 from tools.desk import Desk, desk, missing_programs
 
-pytest_plugins = ["desktop_fixtures"]
+pytest_plugins = ["support.desktop.desktop_fixtures"]
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("french")]
 
-ROOT = Path(__file__).parents[2]
 READY = Notice(NoticeKind.READY, "CABINET")
 PLUG_IN = Notice(NoticeKind.PLUG_IN, "MAISON", days=2)
 FAILED = Notice(NoticeKind.BACKUP_FAILED, "CABINET")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import click
 import pytest
+from support.project import SYSTEMD
 
-from kinebackup.cli.agent import agent
+from kinebackup.cli.commands.agent import agent
 
-SYSTEMD = Path(__file__).parents[2] / "systemd"
 UNIT = SYSTEMD / "kinebackup-agent.service"
 AUTOSTART = SYSTEMD / "kinebackup-agent.desktop"
 

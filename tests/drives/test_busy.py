@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from own_namespace import own_namespace
+from support.drives.own_namespace import own_namespace
 
 from kinebackup.drives.busy import mounts_anywhere, who_uses
 

@@ -6,7 +6,7 @@ Owns: the ways in which a cloud, a source or the system disk hides behind anothe
 from pathlib import Path
 
 import pytest
-from practice_computer import Computer, practice_computer
+from support.drives.invented_computer import Computer, practice_computer
 
 from kinebackup.drives.examination import examine, examine_restore_destination, examine_source
 from kinebackup.drives.system import System, this_system

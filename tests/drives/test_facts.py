@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from practice_computer import USB_PATH, Computer, practice_computer
+from support.drives.invented_computer import USB_PATH, Computer, practice_computer
 
 from kinebackup.drives.facts import gather, look_around
 from kinebackup.policy.target_facts import CloudMatch, DeviceFacts, TargetFacts

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from own_namespace import own_namespace
+from support.drives.own_namespace import own_namespace
 
 from kinebackup.drives.busy import mounts_anywhere
 from kinebackup.drives.filesystem_state import put_in_order
+from kinebackup.drives.mount_table import read_mounts
 from kinebackup.drives.mounting import NotMounted, StillMounted, drop_mount, mount_drive, unmount_drive
-from kinebackup.drives.mounts import read_mounts
 from kinebackup.drives.system import System
 from kinebackup.errors import DriveFailed
 

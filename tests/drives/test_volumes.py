@@ -6,7 +6,7 @@ Owns: partitions, unlocked and locked containers, disks without a table.
 from pathlib import Path
 
 import pytest
-from practice_computer import USB_PATH, Computer, practice_computer
+from support.drives.invented_computer import USB_PATH, Computer, practice_computer
 
 from kinebackup.drives.facts import gather, look_around
 from kinebackup.drives.volumes import choose, volumes_of

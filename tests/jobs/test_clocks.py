@@ -6,7 +6,7 @@ Owns: backup and prune under clocks set by hand.
 from pathlib import Path
 
 import pytest
-from small_practice import Office, open_office
+from support.jobs.small_practice import Office, open_office
 
 from kinebackup.config import Retention
 from kinebackup.errors import KineError

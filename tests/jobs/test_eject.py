@@ -12,8 +12,8 @@ import pytest
 
 from kinebackup.drives.mounting import StillMounted
 from kinebackup.errors import ConfigError, NotFound
-from kinebackup.jobs.eject_job import run_eject
-from kinebackup.store.records import Drive
+from kinebackup.jobs.eject import run_eject
+from kinebackup.state.records import Drive
 from kinebackup.wiring import make_world
 
 UUID = "6f0a3f3e-7b1c-4e55-9d2e-000000000042"

@@ -1,17 +1,17 @@
 """Key rings on several computers and drives: the newer wins, and nobody is locked out by a change made in two places.
 
-Owns: how rings spread. The slots themselves are proven in tests/archive/test_keyring.py.
+Owns: how rings spread. The slots themselves are proven in tests/engine/format/test_keyring.py.
 """
 
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from small_practice import PASSPHRASE, Clock, Office, make_world, open_office
+from support.jobs.small_practice import PASSPHRASE, Clock, Office, make_world, open_office
 
-from kinebackup.archive.keyring import Passphrase
-from kinebackup.jobs.join_job import JoinWish, join
-from kinebackup.jobs.key_job import add_passphrase, own_slot, remove, slot_to_remove
+from kinebackup.engine.format.keyring import Passphrase
+from kinebackup.jobs.join import JoinRequest, join
+from kinebackup.jobs.keys import add_passphrase, own_slot, remove, slot_to_remove
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def second_computer(office: Office, place: Path, drive: str) -> Office:
     world = replace(make_world(place, Clock(), seed="second"), host="bureau-pc")
     (place / "Patients").mkdir()
     (place / "Patients" / "note.txt").write_text("note", encoding="utf-8")
-    wish = JoinWish(
+    wish = JoinRequest(
         drive=str(office.place / "drives" / drive), secret=PASSPHRASE, label=drive, place="cabinet", sources=[]
     )
     joined = join(place / "state", wish, world)

@@ -7,12 +7,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from small_practice import PASSPHRASE, Office, open_office
+from support.jobs.small_practice import PASSPHRASE, Office, open_office
 
-from kinebackup.archive.repository import HEADER_COPIES
+from kinebackup.engine.repository.repository import HEADER_COPIES
 from kinebackup.errors import CheckFailed, Damaged, NotFound
-from kinebackup.jobs.access import open_to_read
-from kinebackup.jobs.repair_job import Repaired, repair
+from kinebackup.jobs.repair import Repaired, repair
+from kinebackup.practice.access import open_to_read
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ Owns: a drive with several packs, one of them marked. Does not know: how a pack 
 
 from pathlib import Path
 
-from small_practice import Office, open_office
+from support.jobs.small_practice import Office, open_office
 
-from kinebackup.archive.verify import Budget
-from kinebackup.jobs.verify_job import VerifyWish, run_verify
+from kinebackup.engine.check.verify import Budget
+from kinebackup.jobs.verify import VerifyJobRequest, run_verify
 from kinebackup.model import CancelToken, FileName, SilentMonitor, VerifyReport
 
 
@@ -22,7 +22,7 @@ def test_a_part_of_a_verification_begins_with_what_failed_before(tmp_path: Path)
         office.clock.forward(days=1)
 
     def verify(budget: Budget) -> VerifyReport:
-        wish = VerifyWish(budget)
+        wish = VerifyJobRequest(budget)
         drive = office.drive("A")
         return run_verify(drive, office.practice, wish, office.world, cancel=CancelToken(), monitor=SilentMonitor())
 
@@ -47,23 +47,23 @@ def _with_four_days(tmp_path: Path) -> Office:
     return office
 
 
-def _verify(office: Office, wish: VerifyWish) -> VerifyReport:
+def _verify(office: Office, wish: VerifyJobRequest) -> VerifyReport:
     drive = office.drive("A")
     return run_verify(drive, office.practice, wish, office.world, cancel=CancelToken(), monitor=SilentMonitor())
 
 
 def test_reading_back_reads_what_no_run_has_read_and_nothing_else(tmp_path: Path) -> None:
     office = _with_four_days(tmp_path)
-    first = _verify(office, VerifyWish(new_only=True))
+    first = _verify(office, VerifyJobRequest(new_only=True))
     assert (first.result, first.complete, first.packs_checked) == ("ok", True, first.packs_total)
     (office.patients / "Durand" / "nouveau.txt").write_text("Nouveau\n" * 50, encoding="utf-8")
     before = {path.name for path in (tmp_path / "drives" / "A" / "KINEBACKUP" / "packs").glob("??/*")}
     office.back_up("A")
     after = {path.name for path in (tmp_path / "drives" / "A" / "KINEBACKUP" / "packs").glob("??/*")}
-    second = _verify(office, VerifyWish(new_only=True))
+    second = _verify(office, VerifyJobRequest(new_only=True))
     assert (second.result, second.packs_checked) == ("ok", len(after - before))
     assert not second.complete
-    assert _verify(office, VerifyWish(new_only=True)).packs_checked == 0
+    assert _verify(office, VerifyJobRequest(new_only=True)).packs_checked == 0
 
 
 def test_reading_back_finds_that_the_drive_kept_other_bytes(tmp_path: Path) -> None:
@@ -71,16 +71,16 @@ def test_reading_back_finds_that_the_drive_kept_other_bytes(tmp_path: Path) -> N
     pack = max((tmp_path / "drives" / "A" / "KINEBACKUP" / "packs").glob("??/*"), key=lambda path: path.stat().st_size)
     pack.chmod(0o600)
     pack.write_bytes(pack.read_bytes()[:-40] + bytes(40))
-    assert _verify(office, VerifyWish(new_only=True)).result == "failed"
+    assert _verify(office, VerifyJobRequest(new_only=True)).result == "failed"
 
 
 def test_eight_sessions_of_one_part_in_eight_read_the_whole_drive(tmp_path: Path) -> None:
     office = _with_four_days(tmp_path)
-    _verify(office, VerifyWish(new_only=True))
+    _verify(office, VerifyJobRequest(new_only=True))
     before = office.clock()
     for _session in range(8):
         office.clock.forward(days=4)
-        assert not _verify(office, VerifyWish(one_in=8)).complete
+        assert not _verify(office, VerifyJobRequest(one_in=8)).complete
     record = office.practice.state.drive("A")
     root = tmp_path / "drives" / "A" / "KINEBACKUP"
     packs = [FileName(path.name) for path in (root / "packs").glob("??/*")]

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from debian_computer import Computer, make_computer
+from support.packaging.debian_computer import Computer, make_computer
+from support.project import ROOT
 
 from kinebackup import __version__
 from tools import deb, wheels
 
-ROOT = Path(__file__).parents[2]
 COPYRIGHT = ROOT / "packaging" / "copyright"
 SCRIPTS = ("postinst", "prerm", "postrm")
 STATE = "/var/lib/kinebackup/machine.key"

@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from support.project import ROOT
 
-ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "systemd" / "kinebackup.service"
 
 

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kinebackup.i18n import set_language
-from kinebackup.notice_sentences import button_text, notice_text
 from kinebackup.policy.notices import BEHAVIOUR, FAMILY, REMINDERS, Button, Notice, NoticeKind
 from kinebackup.policy.reminders import DriveView, Memory, Occasion, remind, said_as, snooze, spoken_of
 from kinebackup.policy.schedule import PracticeHours, Rules, local_day
+from kinebackup.texts.notices import button_text, notice_text
 
 PARIS = ZoneInfo("Europe/Paris")
 RULES = Rules(PracticeHours(PARIS))

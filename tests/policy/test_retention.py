@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kinebackup.config import Retention
-from kinebackup.policy.retention import Refusal, RetentionPlan, SnapshotFacts, keep
+from kinebackup.policy.retention import Refusal, RetentionPlan, SnapshotFacts, plan_retention
 
 PARIS = ZoneInfo("Europe/Paris")
 NONE = Retention(keep_last=0, daily=0, weekly=0, monthly=0, yearly=0)
@@ -31,7 +31,7 @@ def snapshot(
 
 
 def plan(snapshots: Sequence[SnapshotFacts], rules: Retention, now: datetime = NOW) -> RetentionPlan:
-    return keep(snapshots, rules, now=now)
+    return plan_retention(snapshots, rules, now=now)
 
 
 # --- refusals and wrong calls ---------------------------------------------------------------------------------------
@@ -58,7 +58,7 @@ def test_a_clock_set_ten_years_ahead_removes_nothing_by_itself() -> None:
 
 def test_a_time_without_a_zone_is_a_defect_of_the_caller() -> None:
     with pytest.raises(ValueError, match="without a zone"):
-        keep([], NONE, now=datetime(2026, 6, 1))  # noqa: DTZ001  the mistake itself
+        plan_retention([], NONE, now=datetime(2026, 6, 1))  # noqa: DTZ001  the mistake itself
     with pytest.raises(ValueError, match="without a zone"):
         plan([SnapshotFacts("x", datetime(2026, 6, 1), "h", "m", ())], NONE)  # noqa: DTZ001  the mistake itself
 
@@ -157,15 +157,15 @@ def test_the_day_ends_at_the_midnight_of_the_practice() -> None:
     # 23:30 and 00:30 in Paris, on one UTC day
     snapshots = [snapshot("2026-05-01T21:30:00"), snapshot("2026-05-01T22:30:00")]
     rules = Retention(keep_last=0, daily=9, weekly=0, monthly=0, yearly=0)
-    assert keep(snapshots, rules, now=NOW, zone=UTC).removed == ("2026-05-01T21:30:00",)
-    assert keep(snapshots, rules, now=NOW, zone=PARIS).removed == ()
+    assert plan_retention(snapshots, rules, now=NOW, zone=UTC).removed == ("2026-05-01T21:30:00",)
+    assert plan_retention(snapshots, rules, now=NOW, zone=PARIS).removed == ()
 
 
 def test_the_hour_that_comes_twice_in_autumn_is_one_day_in_the_order_of_time() -> None:
     # 02:30 summer time, then 02:30 winter time
     snapshots = [snapshot("2025-10-26T00:30:00"), snapshot("2025-10-26T01:30:00")]
     rules = Retention(keep_last=0, daily=9, weekly=0, monthly=0, yearly=0)
-    assert keep(snapshots, rules, now=NOW, zone=PARIS).removed == ("2025-10-26T00:30:00",)
+    assert plan_retention(snapshots, rules, now=NOW, zone=PARIS).removed == ("2025-10-26T00:30:00",)
 
 
 def test_a_week_is_not_cut_in_two_at_new_year() -> None:
@@ -203,7 +203,7 @@ def test_after_twenty_years_of_daily_backups_the_defaults_still_hold_each_year()
     for day in range(20 * 365 + 5):
         time = first + timedelta(days=day)
         kept.append(SnapshotFacts(str(day), time, "host", "pc", ("/a",)))
-        removed = set(keep(kept, Retention(), now=time).removed)
+        removed = set(plan_retention(kept, Retention(), now=time).removed)
         kept = [each for each in kept if each.id not in removed]
     assert sorted({each.time.year for each in kept}) == list(range(2026, 2046))
     assert [each.time.strftime("%m-%d") for each in kept[:18]] == ["12-31"] * 18

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kinebackup.config import RotationConfig
 from kinebackup.policy.rotation import DriveFacts, Freshness, Say, Sentence, assess
-from kinebackup.sentences import text_of
+from kinebackup.texts.status import text_of
 
 NOW = datetime(2026, 11, 24, 17, 30, tzinfo=UTC)
 RULES = RotationConfig(fresh_days=7, offsite_days=14, verify_days=30, restore_test_days=30)

@@ -9,7 +9,7 @@ import pytest
 
 from kinebackup.policy.target_facts import CloudMatch, DeviceFacts, MountKind, TargetFacts, Unmounted
 from kinebackup.policy.targets import (
-    Notice,
+    TargetWarning,
     Verdict,
     is_inside,
     judge,
@@ -118,7 +118,7 @@ def test_a_drive_beside_what_could_not_be_read_is_accepted_and_told() -> None:
     verdict = drive(replace(DRIVE, unclear=(INSYNC, INSYNC)))
     assert verdict.accepted
     assert verdict.notices == (
-        Notice(
+        TargetWarning(
             "what Insync synchronises could not be read",
             "check in its settings that it does not synchronise /media/kine/CABINET",
             "Insync",
@@ -130,7 +130,9 @@ def test_the_home_of_another_user_is_told_without_a_service() -> None:
     other = CloudMatch("", "cloud", "/home/remplacante", "permission denied", certain=False)
     verdict = drive(replace(DRIVE, unclear=(other,)))
     assert verdict.notices == (
-        Notice("what another user synchronises could not be read", "run the command as root, which can read it", None),
+        TargetWarning(
+            "what another user synchronises could not be read", "run the command as root, which can read it", None
+        ),
     )
     assert folder(replace(FOLDER, cloud=other)).service is None
 
@@ -347,7 +349,7 @@ def test_a_drive_that_cannot_be_read_is_refused() -> None:
 
 
 def test_a_source_in_a_cloud_is_warned_about() -> None:
-    assert judge_source("/home/kine/Dropbox/patients", DROPBOX) == Notice(
+    assert judge_source("/home/kine/Dropbox/patients", DROPBOX) == TargetWarning(
         "Dropbox synchronises the source /home/kine/Dropbox/patients: these files have already left this computer",
         "keep patient files out of synchronised folders; a host of health data must be HDS-certified",
         "Dropbox",

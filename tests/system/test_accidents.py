@@ -5,13 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-from bench import CABINET, Bench
-from guest_practice import GuestPractice
-from machine import Plug
-from practice_files import FOLDER
+from support.vm.bench import CABINET, Bench
+from support.vm.guest_practice import GuestPractice
+from support.vm.machine import Plug
+from support.vm.practice_files import FOLDER
 
 pytestmark = [pytest.mark.vm, pytest.mark.root]
-pytest_plugins = ["vm_fixtures"]
+pytest_plugins = ["support.vm.vm_fixtures"]
 
 _SLOW = Plug(bytes_per_s=1_500_000)
 _NEW_FILES, _NEW_BYTES_EACH = 60, 300_000  # 18 MB, of which half can be compressed

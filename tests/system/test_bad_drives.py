@@ -5,12 +5,12 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from bench import CABINET, Bench
-from machine import Plug
-from stick import Stick
+from support.vm.bench import CABINET, Bench
+from support.vm.machine import Plug
+from support.vm.stick import Stick
 
 pytestmark = [pytest.mark.vm, pytest.mark.root]
-pytest_plugins = ["vm_fixtures"]
+pytest_plugins = ["support.vm.vm_fixtures"]
 
 
 def test_a_full_drive_is_said_to_be_full_and_keeps_what_it_had(bench: Bench) -> None:

@@ -1,16 +1,15 @@
 """What nobody else gets at, and what the daemon itself cannot do."""
 
-from pathlib import Path
-
 import pytest
-from bench import CABINET, Bench
-from machine import Plug
-from stick import Stick
+from support.project import TESTS
+from support.vm.bench import CABINET, Bench
+from support.vm.machine import Plug
+from support.vm.stick import Stick
 
 pytestmark = [pytest.mark.vm, pytest.mark.root]
-pytest_plugins = ["vm_fixtures"]
+pytest_plugins = ["support.vm.vm_fixtures"]
 
-_PROBE = Path(__file__).parents[1] / "packaging/sandbox_probe.py"
+_PROBE = TESTS / "support/packaging/sandbox_probe.py"
 _DROP_IN = """\
 [Unit]
 StartLimitBurst=0

@@ -3,11 +3,11 @@
 import subprocess
 
 import pytest
-from bench import CABINET, HOME, Bench
-from stick import Stick
+from support.vm.bench import CABINET, HOME, Bench
+from support.vm.stick import Stick
 
 pytestmark = [pytest.mark.vm, pytest.mark.root]
-pytest_plugins = ["vm_fixtures"]
+pytest_plugins = ["support.vm.vm_fixtures"]
 
 
 def test_the_first_plug_in_saves_by_itself_and_ends_with_a_drive_that_may_be_unplugged(new_bench: Bench) -> None:

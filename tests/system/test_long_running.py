@@ -1,11 +1,11 @@
 """A daemon that runs for weeks: stopped and started in the midst of work, its neighbours restarted, idle."""
 
 import pytest
-from bench import CABINET, HOME, Bench
-from machine import Plug
+from support.vm.bench import CABINET, HOME, Bench
+from support.vm.machine import Plug
 
 pytestmark = [pytest.mark.vm, pytest.mark.root]
-pytest_plugins = ["vm_fixtures"]
+pytest_plugins = ["support.vm.vm_fixtures"]
 
 _PROPERTY = "systemctl show --property={} --value kinebackup"
 

@@ -1,12 +1,12 @@
 """Drives that are no plain ext4: a LUKS container that the desktop unlocks, and exFAT; and one prepared by us."""
 
 import pytest
-from bench import Bench
-from guest_practice import GuestPractice
-from stick import Stick
+from support.vm.bench import Bench
+from support.vm.guest_practice import GuestPractice
+from support.vm.stick import Stick
 
 pytestmark = [pytest.mark.vm, pytest.mark.root]
-pytest_plugins = ["vm_fixtures"]
+pytest_plugins = ["support.vm.vm_fixtures"]
 
 _PARTITION = "echo 'label: gpt\n,' | sfdisk --quiet /dev/sda; udevadm settle;"
 # The drive's key in this scenario; cheap to derive, since the processor is emulated.

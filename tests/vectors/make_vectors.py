@@ -9,10 +9,10 @@ import shutil
 import zlib
 from pathlib import Path
 
-from vector_cases import Case, all_cases
-from vector_good import build_good
-from vector_plans import CODE, PASSPHRASE, Plan, build, code_symbols, header_members
-from vector_writer import THIS, Frame, Json, argon2, digest, hkdf
+from vectors.vector_cases import Case, all_cases
+from vectors.vector_good import build_good
+from vectors.vector_plans import CODE, PASSPHRASE, Plan, build, code_symbols, header_members
+from vectors.vector_writer import THIS, Frame, Json, argon2, digest, hkdf
 
 HERE = Path(__file__).parent
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from vector_entries import entry_cases
-from vector_plans import (
+from vectors.vector_entries import entry_cases
+from vectors.vector_plans import (
     CODE,
     OTHER,
     PASSPHRASE,
@@ -22,7 +22,7 @@ from vector_plans import (
     header_files,
     header_members,
 )
-from vector_writer import (
+from vectors.vector_writer import (
     DATA,
     THIS,
     BlobRow,
@@ -37,7 +37,7 @@ from vector_writer import (
     header,
     slot,
 )
-from vector_zstd import zstd_defects
+from vectors.vector_zstd import zstd_defects
 
 WITNESS_PATH, TARGET_PATH = "home/temoin.txt", "home/cible.txt"
 ALL = {WITNESS_PATH: WITNESS, TARGET_PATH: TARGET}

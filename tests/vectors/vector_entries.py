@@ -7,8 +7,8 @@ import base64
 import hashlib
 from collections.abc import Iterator
 
-from vector_plans import OTHER, TARGET, WITNESS, Plan, dir_entry, file_entry, tree_of
-from vector_writer import DATA, LIST, THIS, TREE, Json, Pack, Segment, dumps
+from vectors.vector_plans import OTHER, TARGET, WITNESS, Plan, dir_entry, file_entry, tree_of
+from vectors.vector_writer import DATA, LIST, THIS, TREE, Json, Pack, Segment, dumps
 
 EntryCase = tuple[str, str, Plan, str, dict[str, str]]
 VICTIM = "home/cible.txt"

@@ -9,8 +9,8 @@ import json
 import struct
 from dataclasses import dataclass, field
 
-from vector_plans import MTIME, dir_entry, file_entry, header_files, header_members, snapshot_json, tree_of
-from vector_writer import (
+from vectors.vector_plans import MTIME, dir_entry, file_entry, header_files, header_members, snapshot_json, tree_of
+from vectors.vector_writer import (
     DATA,
     LIST,
     THIS,

@@ -6,7 +6,7 @@ Owns: the content of ``base/`` and the knobs by which a case departs from it. Do
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from vector_writer import (
+from vectors.vector_writer import (
     DATA,
     LIST,
     THIS,

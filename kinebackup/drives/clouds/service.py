@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import Literal
 
 from kinebackup.drives.clouds.home import Home
-from kinebackup.drives.mounts import Mount
+from kinebackup.drives.mount_table import Mount
 from kinebackup.drives.system import System
 
 

@@ -1,0 +1,147 @@
+"""``kinebackup backup`` and ``kinebackup prune``.
+
+Owns: the commands and their words. Does not know: how a backup is made, or which ones stay.
+"""
+
+import click
+
+from kinebackup.cli.private_mount import open_own_drives
+from kinebackup.cli.reading import drive_option
+from kinebackup.cli.session import Session, pass_session
+from kinebackup.cli.terminal.words import duration_text, size_text
+from kinebackup.cli.via_daemon import goes_by_daemon, no_daemon_option, say_ending, work
+from kinebackup.errors import ExitCode
+from kinebackup.i18n import _, ngettext
+from kinebackup.jobs.backup import BackupJobRequest, run_backup
+from kinebackup.jobs.prune import run_prune
+from kinebackup.jobs.status import source_notices
+from kinebackup.model import BackupReport, PruneReport, counting
+from kinebackup.practice.access import find_drive
+from kinebackup.wiring import make_sources
+
+
+@click.command(help=_("Back up the sources to a drive."))
+@drive_option
+@click.option("--dry-run", is_flag=True, help=_("Only say what would be saved; write nothing."))
+@click.option("--accept-shrink", is_flag=True, help=_("Confirm that a source was meant to lose its files."))
+@no_daemon_option
+@pass_session
+def backup(session: Session, /, drive: str | None, dry_run: bool, accept_shrink: bool, no_daemon: bool) -> int:
+    if not (dry_run or accept_shrink or no_daemon) and goes_by_daemon(session, drive):
+        return _by_daemon(session, drive)
+    config, practice, world = session.config, session.practice, session.world
+    wish = BackupJobRequest(
+        sources=make_sources(config, world), options=config.backup, accept_shrink=accept_shrink, dry_run=dry_run
+    )
+    own = open_own_drives(session, practice, drive)
+    found = find_drive(drive, practice, world)
+    for notice in source_notices(config, world):
+        session.output.warn(notice.message, notice.hint)
+    report = run_backup(found, practice, wish, world, cancel=session.cancel, monitor=session.output.monitor())
+    if own:
+        session.closing.close()  # what follows says that it may be unplugged
+    simulated = _is_simulated(found.record)
+    session.output.result(
+        report, lambda: _backup_text(report, found.label, dry_run=dry_run, simulated=simulated, let_go=own)
+    )
+    session.output.problems(report.problems)
+    return ExitCode.PROBLEMS if counting(report.problems) else ExitCode.OK
+
+
+def _by_daemon(session: Session, drive: str | None) -> int:
+    done = work(session, "backup", drive)
+    if done is None:
+        return ExitCode.CANCELLED
+    report = done.report
+    if not isinstance(report, BackupReport):
+        return say_ending(session, done, "backup")
+    session.output.result(
+        report, lambda: _backup_text(report, done.label, dry_run=False, simulated=False, goes_on=True)
+    )
+    session.output.problems(report.problems)
+    return ExitCode.PROBLEMS if counting(report.problems) else ExitCode.OK
+
+
+def _is_simulated(record: object) -> bool:
+    return bool(getattr(record, "simulated", False))
+
+
+def _backup_text(
+    report: BackupReport, label: str, *, dry_run: bool, simulated: bool, goes_on: bool = False, let_go: bool = False
+) -> str:
+    """``goes_on``: the daemon has the drive still, checks what was written, and says when it may be unplugged.
+    ``let_go``: nobody has the drive any more.
+    """
+    if dry_run:
+        first = _("Dry run, nothing was written. To be saved on the drive {label}:")
+    elif report.snapshot is None:
+        first = _("Nothing could be saved on the drive {label}.")
+    elif report.suspicious:
+        first = _("Saved on the drive {label}, but something is wrong with the sources: backup {id}, in {duration}")
+    else:
+        first = _("Saved on the drive {label}: backup {id}, in {duration}")
+    name = _("{label} (simulation)").format(label=label) if simulated else label
+    lines = [first.format(label=name, id=(report.snapshot or "")[:12], duration=duration_text(report.duration_s))]
+    lines.append(
+        _("  files: {new} new, {changed} changed, {unmodified} unchanged, {removed} removed").format(
+            new=report.files_new,
+            changed=report.files_changed,
+            unmodified=report.files_unmodified,
+            removed=report.files_removed,
+        )
+    )
+    lines.append(
+        _("  {read} read, {written} written").format(
+            read=size_text(report.bytes_read), written=size_text(report.bytes_written)
+        )
+    )
+    count = counting(report.problems)
+    if count:
+        lines.append(ngettext("  {count} problem", "  {count} problems", count).format(count=count))
+    if goes_on:
+        lines.append(_("The drive is being checked. Leave it plugged in until KineBackup says that you can unplug it."))
+    elif let_go:
+        lines.append(_("You can unplug the drive {label}.").format(label=label))
+    elif report.snapshot and not simulated:
+        lines.append(_("Everything is on the drive. Eject it in the file manager before you unplug it."))
+    return "\n".join(lines)
+
+
+@click.command(help=_("Remove old backups that need not be kept."))
+@drive_option
+@click.option("--dry-run", is_flag=True, help=_("Only say what would be removed."))
+@pass_session
+def prune(session: Session, /, drive: str | None, dry_run: bool) -> int:
+    open_own_drives(session, session.practice, drive)
+    found = find_drive(drive, session.practice, session.world)
+    report = run_prune(
+        found,
+        session.practice,
+        session.config.retention,
+        session.world,
+        dry_run=dry_run,
+        cancel=session.cancel,
+        monitor=session.output.monitor(),
+    )
+    session.output.result(report, lambda: _prune_text(report, found.label, dry_run=dry_run))
+    session.output.problems(report.problems)
+    return ExitCode.PROBLEMS if counting(report.problems) else ExitCode.OK
+
+
+def _prune_text(report: PruneReport, label: str, *, dry_run: bool) -> str:
+    removed = len(report.snapshots_removed)
+    if dry_run:
+        text = ngettext(
+            "Dry run, nothing was removed. {count} backup of the drive {label} would go, {kept} would stay.",
+            "Dry run, nothing was removed. {count} backups of the drive {label} would go, {kept} would stay.",
+            removed,
+        )
+    else:
+        text = ngettext(
+            "{count} backup of the drive {label} was removed, {kept} stay; {freed} are free again.",
+            "{count} backups of the drive {label} were removed, {kept} stay; {freed} are free again.",
+            removed,
+        )
+    return text.format(
+        count=removed, label=label, kept=report.snapshots_kept, freed=size_text(max(0, report.bytes_freed))
+    )

@@ -1,0 +1,250 @@
+"""``kinebackup snapshots`` and ``ls``: what backups a drive holds, and what is in one.
+
+Owns: their options, tables and JSON documents. Does not know: how directories are read (jobs/browse.py).
+"""
+
+import stat as st
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import tzinfo
+
+import click
+
+from kinebackup.cli.commands.completion import snapshot_names
+from kinebackup.cli.reading import drive_option, opened, readable, secret_options
+from kinebackup.cli.session import Session, pass_session, secret_from
+from kinebackup.cli.terminal.output import on_one_line
+from kinebackup.cli.terminal.tables import columns, moment_of_ns
+from kinebackup.cli.terminal.words import size_text, time_text
+from kinebackup.engine import Entry, NamedSnapshot, Snapshot, Visited, format_time
+from kinebackup.errors import ExitCode
+from kinebackup.i18n import _, ngettext
+from kinebackup.jobs.browse import Browser, Listing
+from kinebackup.model import Problem
+
+SHORT_ID = 12  # digits of a snapshot's id that are shown; any that are unique may be typed
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotItem:
+    """A snapshot in JSON; ``problems`` is their number."""
+
+    id: str
+    time: str
+    drive: str
+    host: str
+    sources: tuple[str, ...]
+    files: int
+    bytes: int
+    problems: int
+    suspicious: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotsDocument:
+    snapshots: tuple[SnapshotItem, ...]
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EntryItem:
+    """An entry in JSON; ``mode`` in octal, ``mtime`` UTC."""
+
+    path: str
+    type: str
+    size: int
+    mode: str
+    owner: str
+    group: str
+    mtime: str | None
+    target: str | None
+    uncertain: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LsDocument:
+    snapshot: str
+    drive: str
+    entries: tuple[EntryItem, ...]
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OnDrive:
+    """The snapshots of one drive, oldest first."""
+
+    label: str
+    known: Sequence[NamedSnapshot]
+
+
+# -- snapshots -------------------------------------------------------------------------------------------------------
+
+
+@click.command(help=_("List the backups of a drive."))
+@drive_option
+@secret_options
+@pass_session
+def snapshots(session: Session, drive: str | None, passphrase_file: str | None, recovery_code_file: str | None) -> int:
+    secret = secret_from(passphrase_file, recovery_code_file)
+    choice = readable(session, drive, secret)
+    listed: list[OnDrive] = []
+    problems: list[Problem] = []
+    for candidate in choice.drives:
+        with choice.open(candidate) as found:
+            known, damaged = found.repository.snapshots()
+            listed.append(OnDrive(candidate.label, known))
+            problems += (*found.problems, *damaged)
+    items = tuple(_snapshot_item(named, on.label) for on in listed for named in on.known)
+    session.output.result(
+        SnapshotsDocument(items, tuple(problems)), lambda: _snapshots_words(listed, session.world.zone)
+    )
+    return ended(session, tuple(problems))
+
+
+def _snapshot_item(named: NamedSnapshot, label: str) -> SnapshotItem:
+    taken = named.snapshot
+    return SnapshotItem(
+        id=named.id,
+        time=taken.time,
+        drive=taken.drive or label,
+        host=taken.host,
+        sources=taken.sources,
+        files=taken.counts.files,
+        bytes=taken.counts.bytes,
+        problems=len(taken.problems),
+        suspicious=taken.suspicious,
+    )
+
+
+def _snapshots_words(listed: Sequence[OnDrive], zone: tzinfo) -> str:
+    empty = [
+        _("The drive {label} holds no backup yet").format(label=on_one_line(on.label)) for on in listed if not on.known
+    ]
+    rows = [_snapshot_row(named, on.label, zone) for on in listed for named in on.known]
+    if not rows:
+        return "\n".join(empty)
+    heads = (_("SNAPSHOT"), _("DRIVE"), _("TIME"), _("COMPUTER"), _("FILES"), _("SIZE"), "")
+    return "\n".join([columns([heads, *rows], right=(4, 5)), *empty])
+
+
+def _snapshot_row(named: NamedSnapshot, label: str, zone: tzinfo) -> Sequence[str]:
+    taken = named.snapshot
+    notes = []
+    if taken.suspicious:
+        notes.append(_("suspicious: files were missing"))
+    if taken.problems:
+        count = len(taken.problems)
+        notes.append(ngettext("{count} problem", "{count} problems", count).format(count=count))
+    return (
+        named.id[:SHORT_ID],
+        on_one_line(taken.drive or label),
+        time_text(taken.taken_at, zone),
+        on_one_line(taken.host),
+        str(taken.counts.files),
+        size_text(taken.counts.bytes),
+        ", ".join(notes),
+    )
+
+
+# -- ls --------------------------------------------------------------------------------------------------------------
+
+
+@click.command(
+    help=_("List what is in a backup: in its sources, or at PATH. SNAPSHOT is an id, its beginning, or “latest”.")
+)
+@click.argument("snapshot", shell_complete=snapshot_names)
+@click.argument("path", required=False)
+@click.option("--long", "-l", "detailed", is_flag=True, help=_("Also rights, owner, size and time."))
+@click.option("--recursive", "-R", is_flag=True, help=_("Also what lies in the folders."))
+@drive_option
+@secret_options
+@pass_session
+def ls(
+    session: Session,
+    snapshot: str,
+    path: str | None,
+    detailed: bool,
+    recursive: bool,
+    drive: str | None,
+    passphrase_file: str | None,
+    recovery_code_file: str | None,
+) -> int:
+    secret = secret_from(passphrase_file, recovery_code_file)
+    with opened(session, drive, secret, snapshot) as found:
+        named = found.repository.find_snapshot(snapshot)
+        browser = Browser(found.repository, session.cancel)
+        listings = browser.contents(named.snapshot, path, recursive=recursive)
+        label = found.drive.label
+        problems = (*found.problems, *browser.problems)
+    items = tuple(_entry_item(v, named.snapshot) for listing in listings for v in listing.entries)
+
+    def words() -> str:
+        zone = session.world.zone if detailed else None
+        return _ls_words(listings, named.snapshot, full_paths=recursive, details_in=zone)
+
+    session.output.result(LsDocument(named.id, label, items, problems), words)
+    return ended(session, problems)
+
+
+def _entry_item(visited: Visited, snapshot: Snapshot) -> EntryItem:
+    entry = visited.entry
+    return EntryItem(
+        path=f"/{visited.path}",
+        type=entry.type,
+        size=entry.size,
+        mode=f"{st.S_IMODE(entry.mode):04o}",
+        owner=snapshot.users.get(str(entry.uid), str(entry.uid)),
+        group=snapshot.groups.get(str(entry.gid), str(entry.gid)),
+        mtime=time_of_ns(entry.mtime),
+        target=entry.path_target if entry.type == "symlink" else None,
+        uncertain=entry.uncertain,
+    )
+
+
+def _ls_words(listings: Sequence[Listing], snapshot: Snapshot, *, full_paths: bool, details_in: tzinfo | None) -> str:
+    blocks = []
+    for listing in listings:
+        names = [f"/{v.path}" if full_paths else v.entry.path_name for v in listing.entries]
+        lines = [_shown_name(name, v.entry) for name, v in zip(names, listing.entries, strict=True)]
+        if details_in:
+            details = [_detail_row(v.entry, snapshot, details_in) for v in listing.entries]
+            lines = columns([(*d, line) for d, line in zip(details, lines, strict=True)], right=(3,)).split("\n")
+        text = "\n".join(lines) or _("(empty)")
+        blocks.append(text if len(listings) == 1 else f"{on_one_line(listing.path)}:\n{text}")
+    return "\n\n".join(blocks)
+
+
+def _shown_name(name: str, entry: Entry) -> str:
+    shown = on_one_line(name)
+    if entry.type == "dir":
+        return f"{shown}/"
+    if entry.type == "symlink":
+        return f"{shown} -> {on_one_line(entry.path_target)}"
+    return shown
+
+
+def _detail_row(entry: Entry, snapshot: Snapshot, zone: tzinfo) -> Sequence[str]:
+    kinds = {"file": st.S_IFREG, "dir": st.S_IFDIR, "symlink": st.S_IFLNK, "fifo": st.S_IFIFO, "char": st.S_IFCHR}
+    moment = moment_of_ns(entry.mtime)
+    return (
+        st.filemode(kinds.get(entry.type, st.S_IFBLK) | st.S_IMODE(entry.mode)),
+        on_one_line(snapshot.users.get(str(entry.uid), str(entry.uid))),
+        on_one_line(snapshot.groups.get(str(entry.gid), str(entry.gid))),
+        size_text(entry.size) if entry.type == "file" else "",
+        time_text(moment, zone),
+    )
+
+
+# -- for the other looking commands too ------------------------------------------------------------------------------
+
+
+def time_of_ns(mtime_ns: int) -> str | None:
+    """A file's time in JSON: UTC, as all times there; None where no calendar reaches."""
+    moment = moment_of_ns(mtime_ns)
+    return format_time(moment) if moment else None
+
+
+def ended(session: Session, problems: tuple[Problem, ...]) -> int:
+    """Tell the problems; the exit code."""
+    session.output.problems(problems)
+    return ExitCode.PROBLEMS if problems else ExitCode.OK

@@ -1,0 +1,200 @@
+"""``kinebackup verify`` and ``kinebackup restore-test``.
+
+Owns: the commands and their words, budgets as people write them. Does not know: how a check is done.
+"""
+
+import os
+import re
+from typing import Any, get_args
+
+import click
+
+from kinebackup.cli.private_mount import open_own_drives
+from kinebackup.cli.reading import drive_option, secret_options
+from kinebackup.cli.session import Session, pass_session, secret_from
+from kinebackup.cli.terminal.words import duration_text, files_text, size_text
+from kinebackup.cli.via_daemon import goes_by_daemon, no_daemon_option, say_ending, work
+from kinebackup.config import Config, default_paths
+from kinebackup.engine import Budget, SlotKind, kind_text
+from kinebackup.errors import ConfigError, ExitCode
+from kinebackup.i18n import _, ngettext
+from kinebackup.jobs.restore_test import USUAL_FILES, RestoreTestJobRequest, run_restore_test
+from kinebackup.jobs.verify import VerifyJobRequest, run_verify
+from kinebackup.model import RestoreTestReport, VerifyReport
+from kinebackup.practice.access import find_drive
+from kinebackup.practice.computer_keys import ComputerKeys
+from kinebackup.wiring import scratch_places
+
+_BUDGET = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|kB|KB|MB|GB|TB|Mo|Go|To)", re.ASCII)
+_SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600}
+_BYTES = {"kB": 10**3, "KB": 10**3, "MB": 10**6, "Mo": 10**6, "GB": 10**9, "Go": 10**9, "TB": 10**12, "To": 10**12}
+
+
+def parse_budget(text: str) -> Budget:
+    """``10m`` is ten minutes, ``5GB`` five gigabytes. Raises ``ConfigError``."""
+    found = _BUDGET.fullmatch(text.strip())
+    if found is None or float(found[1]) == 0:
+        raise ConfigError(
+            _("{text} is neither a time nor a size").format(text=repr(text)),
+            _("write for example --budget 10m, --budget 2h or --budget 5GB"),
+        )
+    number, unit = float(found[1]), found[2]
+    if unit in _SECONDS:
+        return Budget(duration_s=number * _SECONDS[unit])
+    return Budget(size_bytes=int(number * _BYTES[unit]))
+
+
+def _practice_for(session: Session, drive: str | None, *, has_secret: bool) -> ComputerKeys | None:
+    """None on a new computer, where a path and a secret are enough; elsewhere what is missing is said."""
+    practice = session.practice_if_any
+    if practice is None and (drive is None or not has_secret):
+        return session.practice
+    return practice
+
+
+@click.command(help=_("Read and authenticate what is on a drive: what was never read, then what was read longest ago."))
+@drive_option
+@click.option("--full", is_flag=True, help=_("Read everything."))
+@click.option("--budget", metavar="10m|5GB", help=_("Stop after that time or size; the next run goes on from there."))
+@secret_options
+@pass_session
+def verify(session: Session, /, drive: str | None, full: bool, budget: str | None, **files: Any) -> int:
+    if full and budget is not None:
+        raise ConfigError(_("--full reads everything: it has no budget"), _("leave one of the two options out"))
+    limit = parse_budget(budget) if budget is not None else Budget() if full else None
+    secret = secret_from(files["passphrase_file"], files["recovery_code_file"])
+    practice = _practice_for(session, drive, has_secret=secret is not None)
+    open_own_drives(session, practice, drive)
+    report = run_verify(
+        find_drive(drive, practice, session.world),
+        practice,
+        VerifyJobRequest(limit, secret),
+        session.world,
+        cancel=session.cancel,
+        monitor=session.output.monitor(),
+    )
+    session.output.result(report, lambda: _verify_text(report))
+    session.output.problems(report.problems)
+    return ExitCode.OK if report.result == "ok" else ExitCode.CHECK_FAILED
+
+
+def _verify_text(report: VerifyReport) -> str:
+    if report.result == "failed":
+        text = ngettext("DAMAGED: {count} problem.", "DAMAGED: {count} problems.", len(report.problems))
+        lines = [text.format(count=len(report.problems))]
+    elif report.problems and report.complete:
+        lines = [_("Every backup is whole; what is damaged on the drive was saved again, and can be removed.")]
+    elif report.complete:
+        lines = [_("All is well: the whole drive was read, and every byte is what was written.")]
+    else:
+        lines = [_("All is well with what was read; the next run goes on with the rest.")]
+    lines.append(
+        _("  {checked} of {total} packs, {size}, in {duration}").format(
+            checked=report.packs_checked,
+            total=report.packs_total,
+            size=size_text(report.bytes_read),
+            duration=duration_text(report.duration_s),
+        )
+    )
+    if report.result == "failed":
+        lines.append(_("What still exists on this computer is saved again by: kinebackup backup"))
+        lines.append(_("Then remove what is damaged: kinebackup prune. If it happens again, replace the drive."))
+    return "\n".join(lines)
+
+
+@click.command("restore-test", help=_("Prove that the data comes back: restore files to a private place, and compare."))
+@drive_option
+@click.option(
+    "--files",
+    "count",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help=_("How many files (usually {count}).").format(count=USUAL_FILES),
+)
+@click.option("--all", "everything", is_flag=True, help=_("All files of the newest backup."))
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", help=_("Choose the same files as an earlier test."))
+@secret_options
+@no_daemon_option
+@pass_session
+def restore_test(
+    session: Session,
+    /,
+    drive: str | None,
+    count: int | None,
+    everything: bool,
+    seed: int | None,
+    no_daemon: bool,
+    **files: Any,
+) -> int:
+    if everything and count is not None:
+        raise ConfigError(_("--all and --files contradict each other"), _("leave one of the two options out"))
+    as_usual = not (count or everything or no_daemon or any(files.values())) and seed is None
+    if as_usual and goes_by_daemon(session, drive):
+        return _restore_test_by_daemon(session, drive)
+    secret = secret_from(files["passphrase_file"], files["recovery_code_file"])
+    practice = _practice_for(session, drive, has_secret=secret is not None)
+    config = session.config if practice else Config(default_paths(os.environ, session.world.is_root))
+    wish = RestoreTestJobRequest(
+        scratch=scratch_places(config, session.world),
+        files=None if everything else count or USUAL_FILES,
+        seed=seed,
+        secret=secret,
+    )
+    open_own_drives(session, practice, drive)
+    report = run_restore_test(
+        find_drive(drive, practice, session.world),
+        practice,
+        wish,
+        session.world,
+        cancel=session.cancel,
+        monitor=session.output.monitor(),
+    )
+    session.output.result(report, lambda: _restore_test_text(report))
+    session.output.problems(report.problems)
+    return ExitCode.OK if report.result == "ok" else ExitCode.CHECK_FAILED
+
+
+def _restore_test_by_daemon(session: Session, drive: str | None) -> int:
+    done = work(session, "restore-test", drive)
+    if done is None:
+        return ExitCode.CANCELLED
+    report = done.report
+    if not isinstance(report, RestoreTestReport):
+        return say_ending(session, done, "restore-test")
+    session.output.result(report, lambda: _restore_test_text(report))
+    session.output.problems(report.problems)
+    return ExitCode.OK if report.result == "ok" else ExitCode.CHECK_FAILED
+
+
+def _key_text(key_slot: str) -> str:
+    """``passphrase 1f2e3d4c`` as a person calls it."""
+    kind, _space, name = key_slot.partition(" ")
+    found = next((known for known in get_args(SlotKind) if known == kind), None)
+    return " ".join(filter(None, (kind_text(found) if found else kind, name)))
+
+
+def _restore_test_text(report: RestoreTestReport) -> str:
+    if report.result == "ok":
+        first = ngettext(
+            "The data comes back: {files} restored, identical to what was saved.",
+            "The data comes back: {files} restored, all identical to what was saved.",
+            report.files_tested,
+        )
+    elif report.files_tested:
+        first = _("FAILED: {files} came back, but not everything is as it was saved.")
+    else:
+        first = _("FAILED: no file came back, so nothing is proven.")
+    lines = [first.format(files=files_text(report.files_tested))]
+    lines.append(
+        _(
+            "  {size}, in {duration}; compared with this computer: {compared}; key: {key}; "
+            "the same files again: --seed {seed}"
+        ).format(
+            size=size_text(report.bytes_tested),
+            duration=duration_text(report.duration_s),
+            compared=files_text(report.files_compared_with_source),
+            key=_key_text(report.key_slot),
+            seed=report.seed,
+        )
+    )
+    return "\n".join(lines)

@@ -1,0 +1,181 @@
+"""``kinebackup drive``: list, show, rename, repair, forget; enroll.py and eject.py have the other two.
+
+Owns: the commands and their words. Does not know: what is remembered of a drive, or how it is repaired.
+"""
+
+from dataclasses import asdict
+from datetime import tzinfo
+
+import click
+
+from kinebackup.bus.query import drives_at_a_glance, tell_daemon_to_reload
+from kinebackup.cli.commands.completion import drive_labels
+from kinebackup.cli.commands.eject import eject
+from kinebackup.cli.commands.enroll import after_drives_changed, enroll
+from kinebackup.cli.session import Session, is_about_this_computer, pass_session
+from kinebackup.cli.terminal.asking import confirm
+from kinebackup.cli.terminal.overview import drive_rows
+from kinebackup.cli.terminal.tables import columns
+from kinebackup.cli.terminal.words import duration_text, files_text, size_text, time_text
+from kinebackup.i18n import _, ngettext
+from kinebackup.jobs.repair import Repaired
+from kinebackup.jobs.repair import repair as repair_drive
+from kinebackup.jobs.status import DriveDetails, details, overview
+from kinebackup.practice.known_drives import rename as rename_drive
+from kinebackup.state.records import Run
+
+
+@click.group(help=_("Prepare and list the drives."))
+def drive() -> None:
+    pass
+
+
+drive.add_command(enroll)
+
+
+@drive.command("list", help=_("List the drives: place, last backup, last checks."))
+@pass_session
+def list_(session: Session, /) -> None:
+    found = overview(session.config, session.world)
+    document = {"drives": found.drives}
+    session.output.result(
+        document,
+        lambda: drive_rows(found, session.world.zone) or _("No drive is enrolled yet: kinebackup drive enroll"),
+    )
+
+
+@drive.command(help=_("Say what is known of a drive, and how the last jobs on it went."))
+@click.argument("label", shell_complete=drive_labels)
+@pass_session
+def show(session: Session, /, label: str) -> None:
+    at_work = {each.label: each for each in (drives_at_a_glance() if is_about_this_computer(session) else None) or ()}
+    now = at_work.get(label)
+    found = details(label, session.config, session.world, plugged_in=now is not None and now.phase != "absent")
+    document = asdict(found.overview) | {
+        "fs_uuid": found.record.fs_uuid,
+        "part_uuid": found.record.part_uuid,
+        "jobs": [
+            {
+                "kind": run.kind,
+                "started": run.started,
+                "ended": run.ended,
+                "result": run.result,
+                "snapshot": run.snapshot,
+                **asdict(run.counts),
+            }
+            for run in found.runs
+        ],
+    }
+    if now is not None:
+        document |= {"phase": now.phase, "job": now.kind or None}
+    session.output.result(document, lambda: _details_text(found, session.world.zone))
+
+
+def _details_text(found: DriveDetails, zone: tzinfo) -> str:
+    one, record = found.overview, found.record
+    rows = [
+        (_("Kept at"), {"cabinet": _("practice"), "domicile": _("home")}[one.place]),
+        (_("Now"), _("plugged in") if one.present else _("away")),
+        (_("Model"), one.model),
+        (_("Serial number"), one.serial),
+        (_("Folder"), record.folder),
+        (_("File system"), record.fs_uuid),
+        (_("Repository"), one.repository),
+        (_("Enrolled"), time_text(one.enrolled_at, zone)),
+        (_("Last backup"), time_text(one.last_backup, zone)),
+        (_("Last verification"), time_text(one.last_verify, zone)),
+        (_("Last restore test"), time_text(one.last_restore_test, zone)),
+    ]
+    name = _("{label} (simulation)").format(label=one.label) if one.simulated else one.label
+    parts = [name, *(f"  {line}" for line in columns([row for row in rows if row[1]]).splitlines())]
+    if found.runs:
+        parts += [
+            "",
+            _("Last jobs"),
+            *(f"  {line}" for line in columns([_row(run, zone) for run in found.runs]).splitlines()),
+        ]
+    return "\n".join(parts)
+
+
+def _row(run: Run, zone: tzinfo) -> tuple[str, ...]:
+    kinds = {
+        "backup": _("backup"),
+        "verify": _("verification"),
+        "verify-written": _("verification of what was written"),
+        "restore-test": _("restore test"),
+        "prune": _("removal of old backups"),
+    }
+    results = {
+        "ok": _("ok"),
+        "problems": _("finished, with problems"),
+        "suspicious": _("something is wrong with the sources"),
+        "failed": _("FAILED"),
+        "cancelled": _("stopped"),
+        None: _("did not come to its end"),
+    }
+    counts = run.counts
+    amounts = [files_text(counts.files)] if counts.files else []
+    amounts += [size_text(counts.size_bytes)] if counts.size_bytes else []
+    duration = duration_text((run.ended - run.started).total_seconds()) if run.ended else ""
+    return time_text(run.started, zone), kinds[run.kind], results[run.result], duration, ", ".join(amounts)
+
+
+@drive.command(help=_("Call a drive something else. Nothing on the drive itself is changed."))
+@click.argument("old", shell_complete=drive_labels)
+@click.argument("new")
+@pass_session
+def rename(session: Session, /, old: str, new: str) -> None:
+    record = rename_drive(old, new, session.practice)
+    if is_about_this_computer(session):
+        tell_daemon_to_reload()
+    session.output.result(
+        {"label": record.label, "before": old},
+        lambda: "\n".join(
+            (
+                _("The drive {old} is called {new} now.").format(old=old, new=record.label),
+                _("Write {label} on a sticker on the drive.").format(label=record.label),
+            )
+        ),
+    )
+
+
+@drive.command(
+    help=_("Write the header of a drive anew, where it is lost or damaged. Only a computer that knows the drive can.")
+)
+@click.argument("label", shell_complete=drive_labels)
+@pass_session
+def repair(session: Session, /, label: str) -> None:
+    sources = [str(source.path) for source in session.config.sources]
+    made = repair_drive(label, session.practice, session.world, sources=sources)
+    session.output.result(made, lambda: _repaired_text(made))
+
+
+def _repaired_text(made: Repaired) -> str:
+    if not made.written:
+        return _("The header of the drive {label} is sound; nothing was changed.").format(label=made.label)
+    lines = [
+        ngettext(
+            "The drive {label} has its header again; it holds {count} backup.",
+            "The drive {label} has its header again; it holds {count} backups.",
+            made.snapshots,
+        ).format(label=made.label, count=made.snapshots)
+    ]
+    lines.append(_("Next: kinebackup verify --full --drive {label}").format(label=made.label))
+    return "\n".join(lines)
+
+
+@drive.command(help=_("Forget a drive that is lost or broken. Nothing on the drive itself is changed."))
+@click.argument("label", shell_complete=drive_labels)
+@click.option("--yes", is_flag=True, help=_("Do not ask."))
+@pass_session
+def forget(session: Session, /, label: str, yes: bool) -> None:
+    record = session.practice.state.drive(label)
+    confirm(_("Forget the drive {label}? Its backups stay on it.").format(label=record.label), yes=yes)
+    session.practice.state.remove_drive(record.label)
+    after_drives_changed(session, session.practice.state)
+    session.output.result(
+        {"forgotten": record.label}, lambda: _("The drive {label} is forgotten.").format(label=record.label)
+    )
+
+
+drive.add_command(eject)

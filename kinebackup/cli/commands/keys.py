@@ -1,0 +1,136 @@
+"""``kinebackup key``: the passphrases, recovery codes and computers that open the backups.
+
+Owns: the commands and their words. Does not know: how slots are wrapped, or reach the drives.
+"""
+
+import click
+
+from kinebackup.cli.commands.setup import code_text, new_secret_file, shown_code
+from kinebackup.cli.session import Session, first_line, new_passphrase_from, pass_session
+from kinebackup.cli.terminal.asking import ask_new_passphrase, can_ask, confirm
+from kinebackup.cli.terminal.tables import columns
+from kinebackup.cli.terminal.words import time_text
+from kinebackup.engine import Passphrase, Slot, kind_text, parse_time
+from kinebackup.errors import ConfigError
+from kinebackup.i18n import _
+from kinebackup.jobs import keys as key_job
+from kinebackup.jobs.keys import KeyChange
+
+
+@click.group(help=_("Manage passphrases and recovery codes."))
+def key() -> None:
+    pass
+
+
+@key.command("list", help=_("List what opens the backups."))
+@pass_session
+def list_(session: Session, /) -> None:
+    practice = session.practice
+    own = key_job.own_slot(practice)
+    waiting = key_job.waiting_drives(practice)
+    document = {
+        "keys": [
+            {"id": slot.id, "kind": slot.kind, "created": slot.created, "this_computer": slot.id == own.id}
+            for slot in practice.keyring.slots
+        ],
+        "waiting_drives": waiting,
+    }
+
+    def words() -> str:
+        rows = [
+            (slot.id, kind_text(slot.kind), _day(slot, session), _("this computer") if slot.id == own.id else "")
+            for slot in practice.keyring.slots
+        ]
+        table = columns([(_("Key"), _("Kind"), _("Made on"), ""), *rows])
+        return "\n".join([table, *_waiting_text(waiting)])
+
+    session.output.result(document, words)
+
+
+def _day(slot: Slot, session: Session) -> str:
+    return time_text(parse_time(slot.created), session.world.zone)[:10]
+
+
+@key.command(help=_("Add a passphrase, or a new recovery code."))
+@click.option("--passphrase-file", metavar="F", help=_("The new passphrase is the first line of this file."))
+@click.option("--recovery-code", is_flag=True, help=_("Make a new recovery code, and show it once."))
+@click.option("--recovery-code-file", metavar="OUT", help=_("Make a new recovery code, and write it to this new file."))
+@pass_session
+def add(session: Session, /, passphrase_file: str | None, recovery_code: bool, recovery_code_file: str | None) -> None:
+    practice = session.practice
+    wants_code = recovery_code or recovery_code_file is not None
+    if wants_code and passphrase_file:
+        raise ConfigError(
+            _("add a passphrase or a recovery code, not both at once"), _("leave one of the two options out")
+        )
+    if wants_code:
+        with new_secret_file(recovery_code_file) as keep:
+            change = key_job.add_recovery_code(practice, session.world, keep)
+        code = change.code or ""
+        lines = code_text(recovery_code_file, code)
+        _result(session, change, lines, shown_code(recovery_code_file, code), must_show=code)
+        return
+    new = _new_passphrase(session, passphrase_file)
+    change = key_job.add_passphrase(practice, new, session.world)
+    _result(session, change, (_("The passphrase is added, as key {id}.").format(id=change.slot.id),))
+
+
+@key.command(help=_("Remove a key: KEY is its name in “kinebackup key list”, or the beginning of it."))
+@click.argument("key_id", metavar="KEY")
+@click.option("--yes", is_flag=True, help=_("Do not ask."))
+@pass_session
+def remove(session: Session, /, key_id: str, yes: bool) -> None:
+    slot = key_job.slot_to_remove(session.practice, key_id)
+    question = _("Remove the key {id} ({kind}, made on {day})? It will open the backups no more.")
+    confirm(question.format(id=slot.id, kind=kind_text(slot.kind), day=_day(slot, session)), yes=yes)
+    change = key_job.remove(session.practice, slot, session.world)
+    _result(session, change, (_("The key {id} is removed.").format(id=slot.id),))
+
+
+@key.command("change-passphrase", help=_("Put a new passphrase in the place of the old one."))
+@click.argument("key_id", metavar="[KEY]", required=False)
+@click.option("--new-passphrase-file", metavar="F", help=_("The new passphrase is the first line of this file."))
+@click.option("--passphrase-file", metavar="F", help=_("The old one, where there are several and KEY is not given."))
+@pass_session
+def change_passphrase(
+    session: Session, /, key_id: str | None, new_passphrase_file: str | None, passphrase_file: str | None
+) -> None:
+    practice = session.practice
+    if new_passphrase_file is None and not can_ask():
+        raise ConfigError(_("the new passphrase is missing"), _("give it in a file: --new-passphrase-file"))
+    current = Passphrase.of(first_line(passphrase_file)) if passphrase_file else None
+    old = key_job.passphrase_slot(practice, key_id, current)
+    new = _new_passphrase(session, new_passphrase_file)
+    change = key_job.change_passphrase(practice, old, new, session.world)
+    _result(session, change, (_("The passphrase is changed; its key is now {id}.").format(id=change.slot.id),))
+
+
+def _new_passphrase(session: Session, file: str | None) -> Passphrase:
+    return new_passphrase_from(file, session.output) if file else ask_new_passphrase()
+
+
+def _result(
+    session: Session,
+    change: KeyChange,
+    lines: tuple[str, ...],
+    extra: dict[str, object] | None = None,
+    *,
+    must_show: str = "",
+) -> None:
+    document = {
+        "id": change.slot.id,
+        "kind": change.slot.kind,
+        "drives_updated": change.updated,
+        "drives_waiting": change.waiting,
+    }
+    shown = document | (extra or {})
+    if must_show and session.output.quiet and not session.output.as_json and "recovery_code" in shown:
+        click.echo(must_show)  # asked to be quiet, but what is not shown now is lost
+    session.output.result(shown, lambda: "\n".join([*lines, *_waiting_text(change.waiting)]))
+
+
+def _waiting_text(waiting: tuple[str, ...]) -> list[str]:
+    if not waiting:
+        return []
+    text = _("Not yet on: {labels}. Until their next backup, these drives open with the keys that they had.")
+    return [text.format(labels=", ".join(waiting))]

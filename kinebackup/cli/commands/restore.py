@@ -1,0 +1,144 @@
+"""``kinebackup restore``: files back from a backup.
+
+Owns: its options, words and JSON document. Does not know: where files may be restored (jobs/restore.py), or how.
+"""
+
+import os
+from dataclasses import dataclass
+
+import click
+
+from kinebackup.cli.commands.browse import ended
+from kinebackup.cli.commands.completion import snapshot_names
+from kinebackup.cli.reading import drive_option, opened, secret_options
+from kinebackup.cli.session import Session, pass_session, secret_from
+from kinebackup.cli.terminal.output import on_one_line
+from kinebackup.cli.terminal.words import duration_text, size_text, time_text
+from kinebackup.engine import Overwrite
+from kinebackup.i18n import _, ngettext
+from kinebackup.jobs.restore import Restored, RestoreJobRequest, check_destination, restore_files
+from kinebackup.model import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreDocument:
+    """``files_skipped`` were there already and were left alone, as ``--overwrite`` asks."""
+
+    snapshot: str
+    destination: str
+    dry_run: bool
+    files_restored: int
+    files_skipped: int
+    bytes_restored: int
+    duration_s: float
+    problems: tuple[Problem, ...]
+
+
+@click.command(
+    help=_(
+        "Bring files back from a backup: all, or what lies at each PATH, which is absolute or relative to the sources. "
+        "SNAPSHOT is an id, its beginning, or “latest”. Below DIR, every file keeps its full path. After an "
+        "interruption, the same command goes on where it stopped."
+    )
+)
+@click.argument("snapshot", shell_complete=snapshot_names)
+@click.argument("paths", metavar="[PATH]...", nargs=-1)
+@click.option(
+    "--to",
+    "destination",
+    required=True,
+    metavar="DIR",
+    type=click.Path(),
+    help=_("Folder to restore into; it is made if need be."),
+)
+@click.option(
+    "--overwrite",
+    type=click.Choice(["never", "if-changed", "always"]),
+    default="never",
+    show_default=True,
+    help=_("What happens to files that are there already."),
+)
+@click.option("--dry-run", is_flag=True, help=_("Only tell how much would be restored."))
+@click.option(
+    "--allow-cloud-destination", is_flag=True, help=_("Restore even into a folder that a cloud synchronises.")
+)
+@drive_option
+@secret_options
+@pass_session
+def restore(
+    session: Session,
+    snapshot: str,
+    paths: tuple[str, ...],
+    destination: str,
+    overwrite: Overwrite,
+    dry_run: bool,
+    allow_cloud_destination: bool,
+    drive: str | None,
+    passphrase_file: str | None,
+    recovery_code_file: str | None,
+) -> int:
+    secret = secret_from(passphrase_file, recovery_code_file)
+    target = os.path.abspath(destination)
+    order = RestoreJobRequest(snapshot, paths, target, overwrite=overwrite, dry_run=dry_run)
+    for notice in check_destination(target, session.world, allow_cloud=allow_cloud_destination):
+        session.output.warn(notice.message, notice.hint)
+    with opened(session, drive, secret, snapshot) as found:
+        monitor = session.output.monitor()
+        restored = restore_files(found, order, session.world, cancel=session.cancel, monitor=monitor)
+        problems = (*found.problems, *restored.report.problems)
+    session.output.result(_document(order, restored, problems), lambda: _words(session, order, restored))
+    return ended(session, problems)
+
+
+def _document(order: RestoreJobRequest, restored: Restored, problems: tuple[Problem, ...]) -> RestoreDocument:
+    report = restored.report
+    return RestoreDocument(
+        snapshot=restored.named.id,
+        destination=order.destination,
+        dry_run=order.dry_run,
+        files_restored=report.files_restored,
+        files_skipped=report.files_skipped,
+        bytes_restored=report.bytes_restored,
+        duration_s=round(report.duration_s, 3),
+        problems=problems,
+    )
+
+
+def _words(session: Session, order: RestoreJobRequest, restored: Restored) -> str:
+    report, taken = restored.report, restored.named.snapshot.taken_at
+    count = report.files_restored
+    if order.dry_run:
+        text = ngettext(
+            "{count} file ({size}) of the backup of {time} would be restored to {path}",
+            "{count} files ({size}) of the backup of {time} would be restored to {path}",
+            count,
+        )
+    else:
+        text = ngettext(
+            "{count} file ({size}) of the backup of {time} restored to {path} in {duration}",
+            "{count} files ({size}) of the backup of {time} restored to {path} in {duration}",
+            count,
+        )
+    lines = [
+        text.format(
+            count=count,
+            size=size_text(report.bytes_restored),
+            time=time_text(taken, session.world.zone),
+            path=on_one_line(order.destination),
+            duration=duration_text(report.duration_s),
+        )
+    ]
+    if report.files_skipped:
+        lines.append(_skipped_words(order, report.files_skipped))
+    return "\n".join(lines)
+
+
+def _skipped_words(order: RestoreJobRequest, count: int) -> str:
+    text = ngettext(
+        "{count} file was there already and was left alone",
+        "{count} files were there already and were left alone",
+        count,
+    ).format(count=count)
+    if order.overwrite == "never":
+        text += "; " + _("--overwrite if-changed replaces those that differ from the backup")
+    return text

@@ -1,0 +1,204 @@
+"""``kinebackup find`` and ``diff``: one file in all backups, and two backups side by side.
+
+Owns: their options, words and JSON documents. Does not know: how snapshots are searched and compared
+(jobs/browse.py).
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import tzinfo
+
+import click
+
+from kinebackup.cli.commands.browse import SHORT_ID, ended, time_of_ns
+from kinebackup.cli.commands.completion import snapshot_names
+from kinebackup.cli.reading import drive_option, opened, secret_options
+from kinebackup.cli.session import Session, pass_session, secret_from
+from kinebackup.cli.terminal.output import on_one_line, with_detail
+from kinebackup.cli.terminal.words import size_text, time_text
+from kinebackup.i18n import _, ngettext
+from kinebackup.jobs.browse import Browser, Change, ChangeKind, Match
+from kinebackup.model import Problem
+
+_SIGNS: dict[ChangeKind, str] = {"added": "+", "removed": "-", "changed": "~", "metadata": "."}
+
+
+@dataclass(frozen=True, slots=True)
+class VersionItem:
+    """A content of a file in JSON: in these snapshots, taken between ``first`` and ``last``."""
+
+    size: int
+    mtime: str | None
+    first: str
+    last: str
+    snapshots: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MatchItem:
+    path: str
+    type: str
+    first: str
+    last: str
+    versions: tuple[VersionItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FindDocument:
+    pattern: str
+    drive: str
+    snapshots_searched: int
+    files: tuple[MatchItem, ...]
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DiffDocument:
+    """``a`` and ``b`` are snapshot ids; the numbers count ``changes`` by kind."""
+
+    a: str
+    b: str
+    drive: str
+    added: int
+    removed: int
+    changed: int
+    metadata: int
+    changes: tuple[Change, ...]
+    problems: tuple[Problem, ...]
+
+
+# -- find ------------------------------------------------------------------------------------------------------------
+
+
+@click.command(
+    help=_(
+        "Find files and folders by name in all backups. PATTERN is a glob such as 'Dupont*' for names, or '*/radios/*' "
+        "for paths; upper and lower case are alike."
+    )
+)
+@click.argument("pattern")
+@drive_option
+@secret_options
+@pass_session
+def find(
+    session: Session,
+    pattern: str,
+    drive: str | None,
+    passphrase_file: str | None,
+    recovery_code_file: str | None,
+) -> int:
+    secret = secret_from(passphrase_file, recovery_code_file)
+    with opened(session, drive, secret) as found:
+        known, damaged = found.repository.snapshots()
+        browser = Browser(found.repository, session.cancel)
+        matches = list(browser.search(known, pattern))
+        label = found.drive.label
+        problems = (*found.problems, *damaged, *browser.problems)
+    document = FindDocument(pattern, label, len(known), tuple(map(_match_item, matches)), problems)
+    session.output.result(document, lambda: _find_words(matches, pattern, len(known), session.world.zone))
+    return ended(session, problems)
+
+
+def _match_item(match: Match) -> MatchItem:
+    holding = [named for version in match.versions for named in version.snapshots]
+    times = sorted(named.snapshot.time for named in holding)
+    versions = tuple(
+        VersionItem(
+            size=version.size,
+            mtime=time_of_ns(version.mtime_ns),
+            first=version.snapshots[0].snapshot.time,
+            last=version.snapshots[-1].snapshot.time,
+            snapshots=tuple(named.id for named in version.snapshots),
+        )
+        for version in match.versions
+    )
+    return MatchItem(match.path, match.type, times[0], times[-1], versions)
+
+
+def _find_words(matches: Sequence[Match], pattern: str, searched: int, zone: tzinfo) -> str:
+    if not matches:
+        text = ngettext(
+            "Nothing is called {pattern} in {count} backup",
+            "Nothing is called {pattern} in {count} backups",
+            searched,
+        ).format(pattern=pattern, count=searched)
+        if not any(sign in pattern for sign in "*?["):
+            text += "\n" + _("Part of a name is found with stars: '*{pattern}*'").format(pattern=pattern)
+        return text
+    return "\n".join(_match_words(match, zone) for match in matches)
+
+
+def _match_words(match: Match, zone: tzinfo) -> str:
+    lines = [on_one_line(match.path) + ("/" if match.type == "dir" else "")]
+    for version in match.versions:
+        count = len(version.snapshots)
+        where = ngettext("in {count} backup", "in {count} backups", count).format(count=count)
+        first, last = version.snapshots[0], version.snapshots[-1]
+        when = time_text(first.snapshot.taken_at, zone)
+        if count > 1:
+            when = _("{first} to {last}").format(first=when, last=time_text(last.snapshot.taken_at, zone))
+        size = f"{size_text(version.size)}, " if match.type == "file" else ""
+        lines.append(f"    {size}{with_detail(where, when)}  ({last.id[:SHORT_ID]})")
+    return "\n".join(lines)
+
+
+# -- diff ------------------------------------------------------------------------------------------------------------
+
+
+@click.command(help=_("Show what changed from backup A to backup B."))
+@click.argument("a", shell_complete=snapshot_names)
+@click.argument("b", shell_complete=snapshot_names)
+@drive_option
+@secret_options
+@pass_session
+def diff(
+    session: Session,
+    a: str,
+    b: str,
+    drive: str | None,
+    passphrase_file: str | None,
+    recovery_code_file: str | None,
+) -> int:
+    secret = secret_from(passphrase_file, recovery_code_file)
+    with opened(session, drive, secret, a, b) as found:
+        before, after = found.repository.find_snapshot(a), found.repository.find_snapshot(b)
+        browser = Browser(found.repository, session.cancel)
+        changes = tuple(browser.compare(before.snapshot, after.snapshot))
+        label = found.drive.label
+        problems = (*found.problems, *browser.problems)
+    counts = Counter(change.kind for change in changes)
+    document = DiffDocument(
+        a=before.id,
+        b=after.id,
+        drive=label,
+        added=counts["added"],
+        removed=counts["removed"],
+        changed=counts["changed"],
+        metadata=counts["metadata"],
+        changes=changes,
+        problems=problems,
+    )
+    session.output.result(document, lambda: _diff_words(document))
+    return ended(session, problems)
+
+
+def _diff_words(document: DiffDocument) -> str:
+    lines = [_change_words(change) for change in document.changes]
+    summary = _("{added} added, {removed} removed, {changed} changed, {metadata} with other rights or times only")
+    lines.append(
+        summary.format(
+            added=document.added, removed=document.removed, changed=document.changed, metadata=document.metadata
+        )
+    )
+    return "\n".join(lines)
+
+
+def _change_words(change: Change) -> str:
+    line = f"{_SIGNS[change.kind]} {on_one_line(change.path)}" + ("/" if change.type == "dir" else "")
+    before, after = change.size_before, change.size_after
+    if change.kind == "changed" and before is not None and after is not None:
+        line += f"  ({size_text(before)} → {size_text(after)})"
+    elif change.kind == "added" and after is not None:
+        line += f"  ({size_text(after)})"
+    return line

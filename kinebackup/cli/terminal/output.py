@@ -1,0 +1,153 @@
+"""What the program prints: one JSON document, or words and a progress bar.
+
+Owns: stdout, stderr, colours, progress. Does not know: commands.
+
+stdout is for results, stderr for progress, warnings and errors; with ``--json`` stdout holds exactly one document.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, is_dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from kinebackup.errors import KineError
+from kinebackup.i18n import _
+from kinebackup.model import Monitor, Problem, SilentMonitor
+
+if TYPE_CHECKING:  # rich takes longer to import than most commands take to run
+    from kinebackup.cli.terminal.progress import ProgressBar
+
+MAX_PROBLEMS_SHOWN = 10
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_FRENCH_SPACES = "\u00a0\u202f"  # before « : » and in numbers; Python does not count them as printable
+
+
+@dataclass
+class Output:
+    """Where a command's words go."""
+
+    as_json: bool = False
+    quiet: bool = False
+    _bar: "ProgressBar | None" = None
+
+    def result(self, document: object, words: Callable[[], str]) -> None:
+        """The result: a JSON document, or what ``words`` says."""
+        self.end_progress()
+        if self.as_json:
+            sys.stdout.write(json_line(document))
+        elif not self.quiet:
+            text = words()
+            if text:
+                sys.stdout.write(printable(text) + "\n")
+
+    def say(self, text: str) -> None:
+        """Something a person should know that is not the result."""
+        self.end_progress()
+        if not self.quiet and not self.as_json:
+            sys.stderr.write(printable(text) + "\n")
+
+    def warn(self, message: str, hint: str = "") -> None:
+        """Something that may do harm: said on stderr whatever was asked for."""
+        self.end_progress()
+        sys.stderr.write(f"! {printable(with_hint(message, hint))}\n")
+
+    def problems(self, problems: tuple[Problem, ...]) -> None:
+        """Problems, the first few in full."""
+        self.end_progress()
+        if self.as_json:
+            return
+        for problem in problems[:MAX_PROBLEMS_SHOWN]:
+            sys.stderr.write(printable(f"! {_told(problem)}") + "\n")
+        if len(problems) > MAX_PROBLEMS_SHOWN:
+            more = len(problems) - MAX_PROBLEMS_SHOWN
+            sys.stderr.write(_("… and {count} more; --json lists all").format(count=more) + "\n")
+
+    def error(self, error: KineError) -> None:
+        """An error that ended the command."""
+        self.end_progress()
+        if self.as_json:
+            document = {"error": {"code": int(error.exit_code), "message": error.message, "hint": error.hint}}
+            sys.stdout.write(json_line(document))
+        sys.stderr.write(printable(_("kinebackup: error: {message}").format(message=error.message)) + "\n")
+        if error.hint:
+            sys.stderr.write(printable(_("hint: {hint}").format(hint=error.hint)) + "\n")
+
+    def monitor(self) -> Monitor:
+        """A progress bar on a terminal; silence elsewhere."""
+        if self.as_json or self.quiet or not sys.stderr.isatty():
+            return SilentMonitor()
+        from kinebackup.cli.terminal.progress import ProgressBar
+
+        self.end_progress()
+        self._bar = ProgressBar()
+        return self._bar
+
+    def end_progress(self) -> None:
+        """Take the progress bar away, if there is one: what is printed next must not run into it."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def with_hint(message: str, hint: str) -> str:
+    """Both on one line, as French and English put them together."""
+    return _("{message}; {hint}").format(message=message, hint=hint) if hint else message
+
+
+def with_detail(message: str, detail: str) -> str:
+    """``message: detail``, with the space that French puts before a colon."""
+    return _("{message}: {detail}").format(message=message, detail=detail)
+
+
+def _told(problem: Problem) -> str:
+    return with_detail(on_one_line(problem.path), problem.message) + _affected(problem)
+
+
+def _affected(problem: Problem) -> str:
+    if not problem.snapshots:
+        return ""
+    return " (" + _("backups: {ids}").format(ids=", ".join(i[:8] for i in problem.snapshots[:5])) + ")"
+
+
+def printable(text: str) -> str:
+    """Text that a terminal shows and does not obey: names may hold control characters and bytes that are no text."""
+    if text.isascii() and text.replace("\n", "").isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" or c in _FRENCH_SPACES else _escaped(c) for c in text)
+
+
+def on_one_line(name: str) -> str:
+    """A file's name as a terminal shows it: also without the line breaks that a name may hold."""
+    return printable(name).replace("\n", "\\n")
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no UTF-8, as os.fsdecode gives it (PEP 383)
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def json_line(document: object) -> str:
+    """One line of JSON. A byte of a name that is no UTF-8 is a lone surrogate (PEP 383), written as an escape.
+
+    So a Python program gets the name's bytes with ``os.fsencode``, and can give the name back as an argument.
+    """
+    text = json.dumps(to_plain(document), ensure_ascii=False)
+    return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n"
+
+
+def to_plain(value: object) -> Any:
+    """Dataclasses, tuples and mappings as JSON knows them; times as text, UTC."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return to_plain(asdict(value))
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_plain(item) for item in value]
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return value

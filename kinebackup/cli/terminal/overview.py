@@ -1,0 +1,76 @@
+"""The drives in one table.
+
+Owns: its columns and words. Does not know: where the facts come from.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import tzinfo
+
+from kinebackup.cli.terminal.tables import columns
+from kinebackup.cli.terminal.words import time_text
+from kinebackup.i18n import _
+from kinebackup.jobs.status import DriveOverview, Overview
+from kinebackup.policy.rotation import Freshness
+
+
+def drive_rows(found: Overview, zone: tzinfo) -> str:
+    """One line for each drive below a heading; empty where there is none."""
+    return rows_of(found.drives, zone, {})
+
+
+def rows_of(drives: Sequence[DriveOverview], zone: tzinfo, phases: Mapping[str, str]) -> str:
+    """The same, with what the daemon does with each drive: labels and phases (``daemon.states.Phase``)."""
+    if not drives:
+        return ""
+    head = (
+        _("Drive"),
+        _("Kept at"),
+        _("Now"),
+        _("Last backup"),
+        _("Last verification"),
+        _("Last restore test"),
+        "",
+    )
+    return columns([head, *(_row(drive, zone, phases.get(drive.label, "")) for drive in drives)])
+
+
+def _row(drive: DriveOverview, zone: tzinfo, phase: str) -> tuple[str, ...]:
+    return (
+        drive.label,
+        {"cabinet": _("practice"), "domicile": _("home")}[drive.place],
+        _phase_text(phase) or (_("plugged in") if drive.present else _("away")),
+        time_text(drive.last_backup, zone),
+        time_text(drive.last_verify, zone),
+        time_text(drive.last_restore_test, zone),
+        " · ".join(_remarks(drive)),
+    )
+
+
+def _phase_text(phase: str) -> str:
+    """Empty for a phase that says no more than that the drive is here or away."""
+    texts = {
+        "mounting": _("being opened"),
+        "authenticating": _("being opened"),
+        "backing up": _("backup running"),
+        "verifying": _("being checked"),
+        "testing": _("restore test running"),
+        "pruning": _("being tidied up"),
+        "stopping": _("being finished"),
+        "unmounting": _("being finished"),
+        "powering off": _("being finished"),
+        "stuck": _("in use, do not unplug"),
+        "safe to unplug": _("can be unplugged"),
+        "refused": _("refused"),
+    }
+    return texts.get(phase, "")
+
+
+def _remarks(drive: DriveOverview) -> list[str]:
+    remarks = []
+    if drive.simulated:
+        remarks.append(_("simulation"))
+    if drive.failed_check:
+        remarks.append(_("DAMAGED"))
+    if drive.freshness is Freshness.STALE:
+        remarks.append(_("out of date"))
+    return remarks

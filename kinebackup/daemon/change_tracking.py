@@ -1,0 +1,88 @@
+"""The journal of changes in the daemon: it watches the sources, and backups follow it.
+
+Owns: the journal's life, from one configuration to the next, and the way from a drive's label to what it knows of that
+drive. Does not know: how changes are noticed (change_journal/journal.py), or which snapshot it continues from
+(change_journal/cursors.py).
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from kinebackup.change_journal.cursors import JournalCursors, TrackedBackup
+from kinebackup.change_journal.journal import ChangeJournal, JournalStatus
+from kinebackup.config import Config
+from kinebackup.engine import TrackingResult
+from kinebackup.errors import KineError
+from kinebackup.model import BackupReport
+from kinebackup.practice.world import World
+from kinebackup.sources.folder import FolderSource
+from kinebackup.state.state_db import StateDb
+
+log = logging.getLogger("kinebackup.daemon")
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """What is watched now."""
+
+    config: Config
+    journal: ChangeJournal
+    tracking: JournalCursors
+    sources: tuple[FolderSource, ...]
+
+
+class SourceWatch:
+    """Implements ``worker.Following``. ``make`` makes the sources of a configuration, and their journal."""
+
+    def __init__(self, make: Callable[[Config], tuple[tuple[FolderSource, ...], ChangeJournal]], world: World) -> None:
+        self._make = make
+        self._world = world
+        self._use: _Use | None = None
+        self._asked: JournalCursors | None = None  # by the backup that is under way
+
+    def use(self, config: Config) -> None:
+        """Watch the sources of that configuration; where they are those of before, go on."""
+        if self._use is not None and self._use.config.sources == config.sources:
+            self._use = replace(self._use, config=config)
+            return
+        self.stop()
+        if not config.sources:
+            return
+        sources, journal = self._make(config)
+        journal.start()
+        self._use = _Use(config, journal, JournalCursors(journal), sources)
+
+    def stop(self) -> None:
+        """Watch no more."""
+        if self._use is not None:
+            self._use.journal.stop()
+            self._use = None
+
+    def status(self) -> JournalStatus:
+        """For ``status``."""
+        return self._use.journal.status() if self._use is not None else JournalStatus("off")
+
+    def before(self, drive: str) -> TrackedBackup | None:
+        """See ``worker.Following``."""
+        use = self._use
+        if use is None:
+            return None
+        status = use.journal.status()
+        if status.message:
+            log.warning("this backup looks at every file: %s; %s", status.message, status.hint)
+        try:
+            with StateDb(use.config.paths.state) as state:
+                repository = state.drive(drive).repository
+        except KineError:
+            return None  # the job will say why
+        self._asked = use.tracking
+        return use.tracking.begin(repository, use.sources, self._world.now())
+
+    def after(self, tracked: TrackedBackup, report: BackupReport, trail: TrackingResult) -> BackupReport:
+        """See ``worker.Following``."""
+        use = self._use
+        if use is None or use.tracking is not self._asked:
+            return report  # another journal watches by now: it knows nothing of what this backup saw
+        missed = use.tracking.end(tracked, report, trail, self._world.now())
+        return replace(report, problems=(*report.problems, *missed))

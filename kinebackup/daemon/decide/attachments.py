@@ -1,0 +1,160 @@
+"""One stay of a drive: recognised, opened, let go, pulled.
+
+Owns: which device is which enrolled drive, and the answers to mounting, authenticating, unmounting and powering off.
+Does not know: jobs, people or timers.
+"""
+
+from dataclasses import replace
+
+from kinebackup.daemon.decide import events as ev
+from kinebackup.daemon.decide.actions import Detach, Log
+from kinebackup.daemon.decide.phases import fire, next_job, tell_safe
+from kinebackup.daemon.decide.states import DriveState, NoticeKey, Phase, State, Trigger
+from kinebackup.daemon.decide.step import Step
+from kinebackup.policy import schedule
+from kinebackup.policy.notices import Notice, NoticeKind
+
+
+def about_presence(step: Step, event: ev.DriveAppeared | ev.DriveChanged | ev.DriveVanished | ev.DrivesKnown) -> None:
+    match event:
+        case ev.DriveAppeared(device=device):
+            _appeared(step, device)
+        case ev.DriveChanged(device=device):
+            here = _drive_of_device(step.state, device)
+            if here is not None and not _is_same(here, device):
+                _vanished(step, here)
+            _appeared(step, device)
+        case ev.DriveVanished(device=device):
+            here = _drive_of_device(step.state, device)
+            if here is not None:
+                _vanished(step, here)
+        case ev.DrivesKnown():
+            _drives_known(step, event)
+
+
+def _drive_of_device(state: State, device: ev.Device) -> DriveState | None:
+    key = (device.node, device.disk_sequence)
+    return next((d for d in state.drives if d.device and (d.device.node, d.device.disk_sequence) == key), None)
+
+
+def _is_same(drive: DriveState, device: ev.Device) -> bool:
+    """Every identifier that was known when the drive was enrolled must agree; the header is asked later."""
+    known = drive.known
+    recorded = ((known.fs_uuid, device.fs_uuid), (known.part_uuid, device.part_uuid), (known.serial, device.serial))
+    return all(expected in ("", found) for expected, found in recorded)
+
+
+def _appeared(step: Step, device: ev.Device) -> None:
+    if _drive_of_device(step.state, device) is not None:
+        return
+    named = [drive for drive in step.state.drives if device.fs_uuid and drive.known.fs_uuid == device.fs_uuid]
+    mine = [drive for drive in named if _is_same(drive, device)]
+    if not named:
+        step.do(Log("an unknown drive was plugged in; it is left alone"))
+    elif not mine or mine[0].phase is not Phase.ABSENT:
+        # Another disk with our UUID, or a second one beside ours: a copy, which nobody can tell from a trap.
+        step.do(Log("a copy of a drive was plugged in; it is left alone", named[0].known.label))
+        step.tell(Notice(NoticeKind.IMPOSTOR, named[0].known.label))
+    else:
+        _plugged_in(step, mine[0], device)
+
+
+def _plugged_in(step: Step, drive: DriveState, device: ev.Device) -> None:
+    label = drive.known.label
+    step.put(drive, attachment=ev.AttachmentId(step.state.next_attachment), device=device)
+    step.state = replace(step.state, next_attachment=step.state.next_attachment + 1)
+    step.withdraw_all("plugged-in", label)
+    step.withdraw_all("unplugged", label)  # what was said when it was powered off
+    fire(step, label, Trigger.PLUGGED_IN)
+    if step.state.alarm:
+        step.tell(Notice(NoticeKind.ALARM))
+        return
+    here = step.drive(label)
+    plan = schedule.plan(drive.known.history, step.state.rules, step.now)
+    if here is None:
+        return
+    if not plan:
+        step.tell(Notice(NoticeKind.UP_TO_DATE, label))
+    elif step.state.rules.automatic:
+        step.put(here, plan=plan)
+    else:
+        step.tell(Notice(NoticeKind.READY, label))
+
+
+def _vanished(step: Step, drive: DriveState) -> None:
+    label = drive.known.label
+    if drive.phase is Phase.POWERING_OFF:
+        # It was unmounted; that the kernel forgets it is what powering off does. So the person must hear of it now.
+        step.put(drive, powered_off=True)
+        tell_safe(step, drive)
+    fire(step, label, Trigger.PULLED)
+
+
+def _drives_known(step: Step, event: ev.DrivesKnown) -> None:
+    """A drive that was forgotten while it is here stays until it is unplugged."""
+    before = {drive.known.label: drive for drive in step.state.drives}
+    after = {label: drive for label, drive in before.items() if drive.phase is not Phase.ABSENT or drive.orphaned_job}
+    for known in event.drives:
+        after[known.label] = replace(before.get(known.label, DriveState(known)), known=known)
+    step.state = replace(
+        step.state,
+        drives=tuple(after[label] for label in sorted(after)),
+        memory=replace(step.state.memory, last_code_test=event.last_code_test),
+    )
+
+
+def about_opening(step: Step, event: ev.Mounted | ev.MountFailed | ev.Authenticated | ev.Refused) -> None:
+    drive = step.drive(event.drive)
+    expected = Phase.MOUNTING if isinstance(event, ev.Mounted | ev.MountFailed) else Phase.AUTHENTICATING
+    if drive is None or drive.attachment != event.attachment or drive.phase is not expected:
+        step.do(Log("an answer came too late", event.drive))
+        if isinstance(event, ev.Mounted) and (drive is None or drive.attachment != event.attachment):
+            step.do(Detach(event.drive, event.attachment))
+        return
+    match event:
+        case ev.Mounted():
+            step.withdraw(NoticeKey(NoticeKind.NOT_MOUNTED, event.drive))
+            fire(step, event.drive, Trigger.ENOUGH if drive.halted else Trigger.MOUNTED)
+        case ev.MountFailed(reason=reason, program=program):
+            step.put(drive, plan=(), user_requested=False)
+            kind = NoticeKind.BUSY if reason == "busy" else NoticeKind.NOT_MOUNTED
+            step.tell(Notice(kind, event.drive, program=program))
+            fire(step, event.drive, Trigger.NOT_MOUNTED)
+        case ev.Authenticated():
+            next_job(step, event.drive)
+        case ev.Refused(reason=reason):
+            step.put(drive, plan=(), user_requested=False, halted=True, after_unmount="refuse")
+            step.tell(Notice(NoticeKind.IMPOSTOR if reason == "impostor" else NoticeKind.REFUSED, event.drive))
+            fire(step, event.drive, Trigger.NOT_OURS)
+
+
+def about_leaving(step: Step, event: ev.Unmounted | ev.UnmountFailed | ev.PoweredOff | ev.PowerOffRefused) -> None:
+    drive = step.drive(event.drive)
+    expected = Phase.UNMOUNTING if isinstance(event, ev.Unmounted | ev.UnmountFailed) else Phase.POWERING_OFF
+    if drive is None or drive.attachment != event.attachment or drive.phase is not expected:
+        step.do(Log("an answer came too late", event.drive))
+        return
+    match event:
+        case ev.Unmounted(complete=complete):
+            step.withdraw(NoticeKey(NoticeKind.STILL_BUSY, event.drive))
+            if (
+                not complete
+            ):  # the backup is on it, as far as it was read back; the drive cannot be relied on all the same
+                step.tell(Notice(NoticeKind.DRIVE_FAILED, event.drive))
+                step.put(drive, outcome="failed")
+            fire(step, event.drive, _trigger_of_unmounted(drive))
+        case ev.UnmountFailed(program=program):
+            step.tell(Notice(NoticeKind.STILL_BUSY, event.drive, program=program))
+            fire(step, event.drive, Trigger.NOT_UNMOUNTED)
+        case ev.PoweredOff():
+            step.put(drive, powered_off=True, plan=(), user_requested=False)
+            fire(step, event.drive, Trigger.POWERED_OFF)
+        case ev.PowerOffRefused():
+            fire(step, event.drive, Trigger.POWER_OFF_REFUSED)
+
+
+def _trigger_of_unmounted(drive: DriveState) -> Trigger:
+    if drive.after_unmount == "refuse":
+        return Trigger.UNMOUNTED_AS_REFUSED
+    # Paused at the very moment at which the last job ended: there is nothing to wait for.
+    return Trigger.UNMOUNTED_TO_WAIT if drive.after_unmount == "wait" and drive.plan else Trigger.UNMOUNTED

@@ -1,0 +1,119 @@
+"""What the end of a job means: for the drive's history, for the jobs that were to follow, and for the person.
+
+Owns: judging reports and failures. Does not know: phases, or what is done next.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from types import MappingProxyType
+from typing import Final, assert_never
+
+from kinebackup.daemon.decide.actions import Ending
+from kinebackup.daemon.decide.events import JobFinished
+from kinebackup.daemon.decide.states import Outcome
+from kinebackup.model import BackupReport, JobFailure, PruneReport, RestoreTestReport, VerifyReport
+from kinebackup.policy.notices import Notice, NoticeKind
+from kinebackup.policy.schedule import History, JobKind
+
+ALL_JOBS: Final = frozenset[JobKind]({"backup", "verify-written", "verify", "restore-test", "prune"})
+NOTHING: Final = frozenset[JobKind]()
+ONLY_PRUNE: Final = frozenset[JobKind]({"prune"})
+
+SAVING: Final = frozenset[JobKind]({"backup", "verify-written"})
+"""Without these two there is no new backup to rely on; whatever else fails, there is."""
+
+_NOTICE_OF_FAILURE: Final[Mapping[JobFailure, NoticeKind]] = MappingProxyType(
+    {
+        "drive-full": NoticeKind.DRIVE_FULL,
+        "drive-failed": NoticeKind.DRIVE_FAILED,
+        "damaged": NoticeKind.DAMAGE_FOUND,
+        "refused": NoticeKind.REFUSED,
+    }
+)
+_NOTICE_OF_DEFECT: Final[Mapping[JobKind, NoticeKind]] = MappingProxyType(
+    {
+        "backup": NoticeKind.BACKUP_FAILED,
+        "verify-written": NoticeKind.CHECK_NOT_DONE,
+        "verify": NoticeKind.CHECK_NOT_DONE,
+        "restore-test": NoticeKind.CHECK_NOT_DONE,
+        "prune": NoticeKind.PRUNE_FAILED,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """``drops``: jobs of the plan that make no sense any more. ``outcome`` None: this job changes nothing about it."""
+
+    ending: Ending
+    history: History
+    notices: tuple[Notice, ...] = ()
+    drops: frozenset[JobKind] = NOTHING
+    outcome: Outcome | None = None
+
+
+def judge_finished(kind: JobKind, history: History, end: JobFinished) -> Judged:
+    """A job that came to its end may still have found something bad."""
+    match end.report:
+        case BackupReport():
+            return _backup(history, end, end.report)
+        case VerifyReport():
+            return _verification(kind, history, end, end.report)
+        case RestoreTestReport(result="ok"):
+            return Judged("good", replace(history, last_restore_test=end.time))
+        case RestoreTestReport():
+            return _damage(kind, history, Notice(NoticeKind.RESTORE_TEST_FAILED, end.drive))
+        case PruneReport():
+            return Judged("with-problems" if end.problems else "good", replace(history, last_prune=end.time))
+    assert_never(end.report)
+
+
+def judge_failed(kind: JobKind, history: History, drive: str, reason: JobFailure) -> Judged:
+    """After a failure nothing else is tried on this visit. A lock is not worth a notice: the next tick tries again."""
+    if reason == "locked":
+        told: tuple[Notice, ...] = ()
+    elif reason == "source":
+        told = (Notice(NoticeKind.SOURCE_SUSPICIOUS),)
+    else:
+        told = (Notice(_NOTICE_OF_FAILURE.get(reason, _NOTICE_OF_DEFECT[kind]), drive),)
+    if reason == "damaged":
+        history = replace(history, failed_check=True)
+    return Judged("failed", history, told, ALL_JOBS, "failed" if kind in SAVING else None)
+
+
+def judge_cancelled(kind: JobKind, history: History) -> Judged:
+    """What was finished is kept on the drive; as a backup it does not count."""
+    return Judged("cancelled", history, outcome="failed" if kind == "backup" else None)
+
+
+def _backup(history: History, end: JobFinished, report: BackupReport) -> Judged:
+    if report.snapshot is None:
+        return Judged("bad", history, (Notice(NoticeKind.BACKUP_FAILED, end.drive),), ALL_JOBS, "failed")
+    if report.suspicious:
+        # It is kept, and verified; but it must not make older ones go, nor a neglected drive look fresh.
+        return Judged("bad", history, (Notice(NoticeKind.SOURCE_SUSPICIOUS),), ONLY_PRUNE, "failed")
+    done = replace(history, last_backup=end.time, unread=True)
+    if end.problems:
+        told = Notice(NoticeKind.SAVED_WITH_PROBLEMS, end.drive, count=end.problems)
+        return Judged("with-problems", done, (told,), outcome="saved")
+    return Judged("good", done, outcome="saved")
+
+
+def _verification(kind: JobKind, history: History, end: JobFinished, report: VerifyReport) -> Judged:
+    if report.result == "failed":
+        return _damage(kind, history, Notice(NoticeKind.DAMAGE_FOUND, end.drive))
+    if kind != "verify":
+        # What was written a minute ago says nothing about the rest of the drive.
+        return Judged("good", replace(history, unread=False))
+    return Judged("good", _verified(history, end.time, complete=report.complete))
+
+
+def _verified(history: History, at: datetime, *, complete: bool) -> History:
+    return replace(history, last_verify=at, failed_check=history.failed_check and not complete)
+
+
+def _damage(kind: JobKind, history: History, notice: Notice) -> Judged:
+    """Old backups stay: they may be the ones that can still be read."""
+    outcome: Outcome | None = "failed" if kind in SAVING else None
+    return Judged("bad", replace(history, failed_check=True), (notice,), ONLY_PRUNE, outcome)

@@ -1,0 +1,285 @@
+"""Every decision of the daemon: ``step(state, event) -> (state, actions)``.
+
+Owns: what jobs, people, timers and the computer itself mean for the drives. Does not know: clocks, udev, mounts,
+threads or the desktop; time comes with the events.
+
+How to read it: ``step`` gives each event to one function (those about one stay of a drive are in visits.py); that
+function changes what is known and shows signs to drives. Which sign leads to which phase is the table of states.py;
+what is done there is in phases.py, which also starts the next drive that has work. Whatever the order of events,
+``step`` never raises: what makes no sense in a phase changes nothing.
+"""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final, assert_never
+
+from kinebackup.daemon.decide import events as ev
+from kinebackup.daemon.decide.actions import Action, Log, Record
+from kinebackup.daemon.decide.attachments import about_leaving, about_opening, about_presence
+from kinebackup.daemon.decide.job_ends import ALL_JOBS, judge_cancelled, judge_failed, judge_finished
+from kinebackup.daemon.decide.phases import fire, fire_if, next_job, settle
+from kinebackup.daemon.decide.states import AT_WORK, JOB_PHASES, WAITING, DriveState, NoticeKey, Phase, State, Trigger
+from kinebackup.daemon.decide.step import Step
+from kinebackup.policy import reminders, schedule
+from kinebackup.policy.notices import BEHAVIOUR, Notice, NoticeKind
+from kinebackup.policy.schedule import JobKind
+
+LONG: Final = timedelta(minutes=10)
+"""A person is told that work goes on only after this time."""
+
+
+def step(state: State, event: ev.Event) -> tuple[State, tuple[Action, ...]]:
+    """The state after the event, and what is to be done, in this order."""
+    step = Step(state, event.time)
+    _react(step, event)
+    settle(step)
+    return step.state, tuple(step.actions)
+
+
+def _react(step: Step, event: ev.Event) -> None:
+    match event:
+        case ev.DriveAppeared() | ev.DriveChanged() | ev.DriveVanished() | ev.DrivesKnown():
+            about_presence(step, event)
+        case ev.Mounted() | ev.MountFailed() | ev.Authenticated() | ev.Refused():
+            about_opening(step, event)
+        case ev.Unmounted() | ev.UnmountFailed() | ev.PoweredOff() | ev.PowerOffRefused():
+            about_leaving(step, event)
+        case ev.JobProgress():
+            _job_goes_on(step, event)
+        case ev.JobFinished() | ev.JobFailed() | ev.JobCancelled():
+            _job_ended(step, event)
+        case ev.BackUpNow() | ev.RestoreTestNow() | ev.Eject():
+            _asked(step, event)
+        case ev.Snooze() | ev.Acknowledge():
+            _answered(step, event)
+        case ev.Tick():
+            _tick(step, event)
+        case ev.SourcesChecked():
+            _sources_checked(step, event)
+        case _:
+            _about_computer(step, event)
+
+
+def _about_computer(
+    step: Step,
+    event: ev.Suspending
+    | ev.Resumed
+    | ev.ClockJumped
+    | ev.PowerChanged
+    | ev.ShutdownRequested
+    | ev.SettingsRead
+    | ev.MassChange
+    | ev.AlarmLifted,
+) -> None:
+    match event:
+        case ev.Suspending():
+            step.state = replace(step.state, asleep=True)
+            _pause_all(step)
+        case ev.Resumed():
+            step.state = replace(step.state, asleep=False)
+            _look_what_is_due(step)
+        case ev.ClockJumped():
+            step.do(Log("the clock was set"))
+            _look_what_is_due(step)
+        case ev.PowerChanged(on_battery=on_battery):
+            step.state = replace(step.state, on_battery=on_battery)
+            if not on_battery:
+                _look_what_is_due(step)
+            elif step.state.rules.pause_on_battery:
+                _pause_all(step, spare_requested=True)
+        case ev.ShutdownRequested():
+            step.state = replace(step.state, ending=True)
+            _pause_all(step)
+        case ev.SettingsRead(readable=readable):
+            if readable:
+                step.withdraw(NoticeKey(NoticeKind.SETTINGS_UNREADABLE, ""))
+            else:
+                step.tell_once(Notice(NoticeKind.SETTINGS_UNREADABLE))
+        case ev.MassChange():
+            step.state = replace(step.state, alarm=True)
+            for drive in step.state.drives:
+                _let_go(step, drive, only_at_work=True)
+            step.tell(Notice(NoticeKind.ALARM))
+        case ev.AlarmLifted():
+            step.state = replace(step.state, alarm=False)
+            step.withdraw(NoticeKey(NoticeKind.ALARM, ""))
+            _look_what_is_due(step)
+        case _:
+            assert_never(event)
+
+
+def _job_goes_on(step: Step, event: ev.JobProgress) -> None:
+    drive = step.drive(event.drive)
+    if drive is None or drive.job is None or drive.job.id != event.job:
+        return
+    if event.time - drive.job.started >= LONG:
+        step.tell_once(Notice(NoticeKind.WORKING, event.drive))
+
+
+def _job_ended(step: Step, event: ev.JobEnded) -> None:
+    drive = step.drive(event.drive)
+    if drive is not None and drive.orphaned_job == event.job:
+        step.put(drive, orphaned_job=None)  # its end was recorded when the drive was pulled
+        return
+    if drive is None or drive.job is None or drive.job.id != event.job:
+        step.do(Log("a job that nobody waits for has ended", event.drive))
+        return
+    kind, history = drive.job.kind, drive.known.history
+    match event:
+        case ev.JobFinished():
+            judged = judge_finished(kind, history, event)
+        case ev.JobFailed(reason=reason):
+            judged = judge_failed(kind, history, event.drive, reason)
+        case ev.JobCancelled():
+            judged = judge_cancelled(kind, history)
+    plan = tuple(each for each in drive.plan if each not in judged.drops)
+    if isinstance(event, ev.JobCancelled):  # paused, it goes on where it stopped; else nothing else is tried
+        plan = tuple(dict.fromkeys((kind, *plan))) if drive.after_unmount == "wait" else ()
+    step.do(Record(event.drive, event.job, kind, judged.ending))
+    step.put(
+        drive,
+        known=replace(drive.known, history=judged.history),
+        job=None,
+        plan=plan,
+        outcome=judged.outcome or drive.outcome,
+    )
+    for notice in judged.notices:
+        step.tell(notice)
+    next_job(step, event.drive)
+
+
+def _asked(step: Step, event: ev.BackUpNow | ev.RestoreTestNow | ev.Eject) -> None:
+    drive = step.drive(event.drive) if event.drive else _the_one_that_is_here(step.state)
+    if drive is None or drive.phase is Phase.ABSENT:
+        step.do(Log("a person asked for a drive that is not here", event.drive))
+        return
+    match event:
+        case ev.BackUpNow():
+            plan = schedule.plan(drive.known.history, step.state.rules, step.now, wanted=True)
+            _want(step, drive, plan)
+        case ev.RestoreTestNow():
+            _want(step, drive, ("restore-test",))
+        case ev.Eject():
+            _let_go(step, drive)
+
+
+def _the_one_that_is_here(state: State) -> DriveState | None:
+    return next((drive for drive in state.drives if drive.phase not in (Phase.ABSENT, Phase.REFUSED)), None)
+
+
+def _want(step: Step, drive: DriveState, plan: tuple[JobKind, ...]) -> None:
+    """Put these jobs before what is planned already. A drive that is on its way out comes back when it is there."""
+    if step.state.alarm:
+        step.tell(Notice(NoticeKind.ALARM))
+        return
+    running = drive.job.kind if drive.job and drive.phase in JOB_PHASES else None
+    merged = tuple(kind for kind in dict.fromkeys((*plan, *drive.plan)) if kind != running)
+    if drive.phase is Phase.REFUSED or drive.after_unmount == "refuse" or drive.powered_off:
+        step.do(Log("a person asked for a drive that must be plugged in again", drive.known.label))
+        return
+    returns = drive.halted or drive.phase in (Phase.STOPPING, Phase.UNMOUNTING, Phase.STUCK)
+    step.put(drive, plan=merged, user_requested=True, after_unmount="wait" if returns else drive.after_unmount)
+    fire_if(step, drive, Phase.STUCK, Trigger.EJECT)
+
+
+def _let_go(step: Step, drive: DriveState, *, only_at_work: bool = False) -> None:
+    """Stop what runs, unmount, and say so."""
+    if only_at_work and drive.phase not in AT_WORK:
+        step.put(drive, plan=(), user_requested=False)
+        return
+    if drive.phase in (Phase.ABSENT, Phase.REFUSED, Phase.SAFE, Phase.POWERING_OFF):
+        return
+    step.put(
+        drive,
+        plan=(),
+        user_requested=False,
+        halted=True,
+        after_unmount="refuse" if drive.after_unmount == "refuse" else "power-off",
+    )
+    if drive.phase in JOB_PHASES:
+        fire(step, drive.known.label, Trigger.STOP)
+    elif drive.phase in (Phase.APPEARED, Phase.STUCK):
+        fire(step, drive.known.label, Trigger.EJECT)
+
+
+def _pause_all(step: Step, *, spare_requested: bool = False) -> None:
+    """Stop and unmount what is at work, to go on later."""
+    for drive in step.state.drives:
+        if drive.halted or (spare_requested and drive.user_requested):
+            continue
+        if drive.phase in JOB_PHASES | {Phase.MOUNTING, Phase.AUTHENTICATING}:
+            step.put(drive, halted=True, after_unmount="wait")
+            if drive.phase in JOB_PHASES:
+                fire(step, drive.known.label, Trigger.STOP)
+
+
+def _look_what_is_due(step: Step, only: frozenset[JobKind] = ALL_JOBS) -> None:
+    """For drives that are here and idle. What was paused goes on first."""
+    if not step.state.rules.automatic:
+        return
+    for drive in step.state.drives:
+        if drive.phase in WAITING and not drive.powered_off and not drive.plan:
+            due = schedule.plan(drive.known.history, step.state.rules, step.now)
+            step.put(drive, plan=tuple(kind for kind in due if kind in only))
+
+
+def _tick(step: Step, event: ev.Tick) -> None:
+    for drive in step.state.drives:
+        fire_if(step, drive, Phase.STUCK, Trigger.EJECT)
+    match event.what:
+        case "backup-due":
+            _look_what_is_due(step)
+        case "verification-due":
+            _look_what_is_due(step, frozenset({"verify"}))
+        case "restore-test-due":
+            _look_what_is_due(step, frozenset({"restore-test"}))
+        case "reminder-hour" | "rotation-day" | "still-plugged":
+            for drive in step.state.drives:
+                _let_go_if_idle(step, drive)
+            views = [_view(drive) for drive in step.state.drives]
+            for notice in reminders.remind(views, step.state.rules, step.state.memory, event.what, now=event.time):
+                step.tell(notice)
+        case _:
+            assert_never(event.what)
+
+
+def _let_go_if_idle(step: Step, drive: DriveState) -> None:
+    """A drive for which nothing was due. That it may be unplugged is known only once no mount table has it."""
+    if drive.phase is not Phase.APPEARED or drive.plan or drive.since is None:
+        return
+    if step.now - drive.since >= schedule.STILL_PLUGGED_AFTER:
+        _let_go(step, drive)
+
+
+def _view(drive: DriveState) -> reminders.DriveView:
+    return reminders.DriveView(
+        label=drive.known.label,
+        place=drive.known.place,
+        plugged=drive.phase is not Phase.ABSENT,
+        idle_since=drive.since if drive.phase is Phase.SAFE and not drive.plan else None,
+        last_backup=drive.known.history.last_backup,
+    )
+
+
+def _answered(step: Step, event: ev.Snooze | ev.Acknowledge) -> None:
+    """The alarm is lifted by ``AlarmLifted`` only: a button of a notification is pressed too easily."""
+    if BEHAVIOUR[event.kind].ends == "lifted":
+        return
+    if isinstance(event, ev.Snooze):
+        memory = step.state.memory
+        snoozed = reminders.snooze(memory, event.kind, event.drive, event.until, now=event.time)
+        step.state = replace(step.state, memory=replace(memory, snoozed=snoozed))
+    step.withdraw(NoticeKey(event.kind, event.drive))
+
+
+def _sources_checked(step: Step, event: ev.SourcesChecked) -> None:
+    """That all is well again does not take the notice back: somebody must have seen it."""
+    match event.finding:
+        case "suspicious":
+            step.tell_once(Notice(NoticeKind.SOURCE_SUSPICIOUS))
+        case "synced":
+            step.tell_once(Notice(NoticeKind.SOURCE_SYNCED))
+        case "sound":
+            step.do(Log("the sources are as they should be"))
+        case _:
+            assert_never(event.finding)

@@ -1,0 +1,161 @@
+"""From one phase of a drive to the next.
+
+Owns: following the table of states.py, what is done on entering each phase, and which drive begins next. Does not know:
+events; visits.py and machine.py turn them into the signs that are shown here.
+"""
+
+from dataclasses import replace
+from typing import assert_never
+
+from kinebackup.daemon.decide.actions import (
+    Authenticate,
+    CancelJob,
+    Detach,
+    InhibitSleep,
+    Mount,
+    PowerOff,
+    Record,
+    ReleaseSleep,
+    StartJob,
+    Unmount,
+)
+from kinebackup.daemon.decide.events import JobId
+from kinebackup.daemon.decide.states import (
+    AT_WORK,
+    NEEDS_UNMOUNT,
+    TABLE,
+    TRIGGER_OF_JOB,
+    WAITING,
+    DriveState,
+    Job,
+    Phase,
+    State,
+    Trigger,
+)
+from kinebackup.daemon.decide.step import Step
+from kinebackup.policy import schedule
+from kinebackup.policy.notices import Notice, NoticeKind
+
+
+def fire(step: Step, label: str, trigger: Trigger) -> None:
+    """Show a sign to a drive. One that its phase does not list changes nothing."""
+    drive = step.drive(label)
+    if drive is None or trigger not in TABLE[drive.phase]:
+        return
+    _enter(step, step.put(drive, phase=TABLE[drive.phase][trigger]), before=drive)
+
+
+def fire_if(step: Step, drive: DriveState, phase: Phase, trigger: Trigger) -> None:
+    """Show a sign to a drive that is in that phase."""
+    if drive.phase is phase:
+        fire(step, drive.known.label, trigger)
+
+
+def _enter(step: Step, drive: DriveState, *, before: DriveState) -> None:
+    """What a drive does in its new phase."""
+    label, attachment, device = drive.known.label, drive.attachment, drive.device
+    if drive.phase is Phase.ABSENT or device is None:
+        _enter_absent(step, before)
+        return
+    match drive.phase:
+        case Phase.APPEARED | Phase.REFUSED:
+            _rest(step, drive)
+        case Phase.MOUNTING:
+            step.withdraw_all("unplugged", label)
+            step.put(drive, halted=False, after_unmount="power-off", outcome="nothing", since=None)
+            step.do(Mount(label, attachment, device))
+        case Phase.AUTHENTICATING:
+            step.do(Authenticate(label, attachment))
+        case Phase.BACKING_UP | Phase.VERIFYING | Phase.TESTING | Phase.PRUNING:
+            _enter_job(step, drive)
+        case Phase.STOPPING:
+            if drive.job is not None:
+                step.do(CancelJob(label, drive.job.id))
+        case Phase.UNMOUNTING:
+            step.withdraw_all("work-done", label)
+            step.do(Unmount(label, attachment, device))
+        case Phase.STUCK:
+            pass  # said already; the next tick or *Éjecter* tries again
+        case Phase.POWERING_OFF:
+            step.do(PowerOff(label, attachment, device))
+        case Phase.SAFE:
+            _rest(step, drive)
+            if not drive.plan:
+                tell_safe(step, drive)
+        case _:
+            assert_never(drive.phase)
+
+
+def _rest(step: Step, drive: DriveState) -> None:
+    """A person's wish lasts until it has been fulfilled; what is begun afterwards is begun by itself."""
+    requested = drive.user_requested and bool(drive.plan)
+    step.put(drive, halted=False, after_unmount="power-off", user_requested=requested, since=step.now)
+
+
+def _enter_job(step: Step, drive: DriveState) -> None:
+    kind = drive.plan[0]
+    job = Job(JobId(step.state.next_job), kind, step.now)
+    step.state = replace(step.state, next_job=step.state.next_job + 1)
+    step.put(drive, job=job, plan=drive.plan[1:])
+    one_in = schedule.verify_one_in(drive.known.history, step.state.rules, step.now) if kind == "verify" else 1
+    step.do(StartJob(drive.known.label, drive.attachment, job.id, kind, one_in))
+
+
+def _enter_absent(step: Step, before: DriveState) -> None:
+    """Whatever ran is over. The worker may not know yet: until it does, the job is dead, not forgotten."""
+    label = before.known.label
+    dead = before.job
+    # Every field from ``plan`` on is about the visit that has just ended.
+    step.put(DriveState(before.known, orphaned_job=dead.id if dead else before.orphaned_job))
+    if dead is not None:
+        if before.phase is not Phase.STOPPING:
+            step.do(CancelJob(label, dead.id))
+        step.do(Record(label, dead.id, dead.kind, "interrupted"))
+    if before.phase in NEEDS_UNMOUNT | {Phase.MOUNTING}:
+        step.do(Detach(label, before.attachment))
+    step.withdraw_all("work-done", label)
+    if before.phase in NEEDS_UNMOUNT:
+        step.withdraw_all("unplugged", label)
+        step.tell(Notice(NoticeKind.PULLED, label))
+    elif not before.powered_off:
+        step.withdraw_all("unplugged", label)
+
+
+def tell_safe(step: Step, drive: DriveState) -> None:
+    """Said only where ``Unmounted`` came before: POWERING_OFF is entered by nothing else."""
+    fresh = not schedule.backup_due(drive.known.history, step.state.rules, step.now)
+    if not (drive.outcome == "saved" or (drive.outcome == "nothing" and fresh)):
+        kind = NoticeKind.SAFE_NOT_SAVED
+    elif drive.known.place == "domicile":
+        kind = NoticeKind.SAFE_TAKE_HOME
+    else:
+        kind = NoticeKind.SAFE
+    step.tell(Notice(kind, drive.known.label))
+
+
+def settle(step: Step) -> None:
+    """Start the next drive that has work, if one may start; keep the computer awake while one is at work."""
+    state = step.state
+    if not (state.alarm or state.asleep or state.ending or any(d.phase in AT_WORK for d in state.drives)):
+        ready = [drive for drive in state.drives if _may_begin(drive, state)]
+        # Who asked comes first; the label makes the order of the others the same on every run.
+        ready.sort(key=lambda drive: (not drive.user_requested, drive.known.label))
+        if ready:
+            fire(step, ready[0].known.label, Trigger.BEGIN)
+    busy = any(drive.phase in AT_WORK for drive in step.state.drives)
+    if busy != step.state.inhibiting:
+        step.state = replace(step.state, inhibiting=busy)
+        step.do(InhibitSleep() if busy else ReleaseSleep())
+
+
+def _may_begin(drive: DriveState, state: State) -> bool:
+    if drive.phase not in WAITING or drive.powered_off or not drive.plan or drive.orphaned_job is not None:
+        return False
+    return drive.user_requested or not (state.on_battery and state.rules.pause_on_battery)
+
+
+def next_job(step: Step, label: str) -> None:
+    """Go on with the plan, if one may."""
+    drive = step.drive(label)
+    if drive is not None:
+        fire(step, label, Trigger.ENOUGH if drive.halted or not drive.plan else TRIGGER_OF_JOB[drive.plan[0]])

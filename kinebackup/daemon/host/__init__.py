@@ -1,0 +1,1 @@
+"""This computer as the daemon meets it: logind, polkit, systemd, clock, power supply, mounts, threads."""

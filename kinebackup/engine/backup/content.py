@@ -1,0 +1,209 @@
+"""Reading a file into blobs, and noticing that it changes meanwhile.
+
+Owns: the two ways (small files in the caller's thread, large ones in a lane), re-reading, sparse files. Does not
+know: directories.
+"""
+
+import errno
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from kinebackup.engine.backup.chunker import WINDOW_BYTES, Cutter, cutting_for
+from kinebackup.engine.format import tree
+from kinebackup.engine.format.constants import ID_BYTES, Kind
+from kinebackup.engine.format.index import Index
+from kinebackup.engine.format.key_schedule import RepositoryKeys
+from kinebackup.engine.repository.pack_pipeline import Lane, PackPipeline
+from kinebackup.model import BlobId, CancelToken
+
+SMALL_FILE_BYTES = 512 * 2**10
+MAX_INLINE_IDS = 256
+LIST_BLOB_IDS = 1024
+_READINGS = 3
+_HEAD_BYTES = 32
+
+
+@dataclass(slots=True)
+class Content:
+    """What a reading of a file gave. ``steady``: nothing showed that it changed while it was read; ``stat``: after
+    it.
+    """
+
+    size: int
+    steady: bool
+    stat: os.stat_result | None = None
+    bytes_read: int = 0
+    blobs: list[str] = field(default_factory=list)
+    lists: list[str] = field(default_factory=list)
+    extents: list[tuple[int, int]] | None = None
+
+
+def same_file_state(a: os.stat_result, b: os.stat_result) -> bool:
+    """Whether two ``fstat`` of a file show the same content: any write changes mtime and ctime."""
+    return a.st_size == b.st_size and a.st_mtime_ns == b.st_mtime_ns and a.st_ctime_ns == b.st_ctime_ns
+
+
+def read_small(
+    fd: int, before: os.stat_result, *, keys: RepositoryKeys, index: Index, packer: PackPipeline
+) -> Content | None:
+    """Read a file of at most ``SMALL_FILE_BYTES`` straight into a segment. None: it has grown past that."""
+    bytes_read = 0
+    for reading in range(1, _READINGS + 1):
+        size = before.st_size
+        if size > SMALL_FILE_BYTES:
+            return None
+        segment = packer.reserve(Kind.DATA, size + 1)  # one byte more than expected shows that the file grew
+        view = memoryview(segment.buffer)[segment.size : segment.size + size + 1]
+        count = os.preadv(fd, [view], 0)
+        if count < size:
+            count += _fill(fd, view[count:], count)
+        bytes_read += count
+        after = os.fstat(fd)
+        steady = count == size and same_file_state(before, after)
+        if steady or reading == _READINGS:
+            break
+        before = after
+    content = Content(count, steady, after, bytes_read)
+    if count:
+        blob_id = keys.blob_id(Kind.DATA, view[:count])
+        content.blobs = [blob_id.hex()]
+        if index.claim(blob_id):
+            segment.keep(blob_id, count)
+    return content
+
+
+def _fill(fd: int, view: memoryview, offset: int) -> int:
+    done = 0
+    while done < len(view):
+        count = os.preadv(fd, [view[done:]], offset + done)
+        if not count:
+            break
+        done += count
+    return done
+
+
+@dataclass(slots=True)
+class LargeFileReader:
+    """Reads one large file in a lane."""
+
+    name: str
+    keys: RepositoryKeys
+    index: Index
+    cancel: CancelToken
+
+    def read(self, fd: int, lane: Lane) -> Content:
+        """Up to three readings until one is steady. Blobs of an unsteady reading are kept as long as nothing better
+        comes.
+        """
+        bytes_read = 0
+        for reading in range(1, _READINGS + 1):
+            before = os.fstat(fd)
+            wanted = find_extents(fd, before)
+            # One byte more than expected shows that the file grew; a log that grows all the time would never end.
+            stretches = [(0, before.st_size + 1)] if wanted is None else wanted
+            ids, got = self._read_once(fd, before, stretches, lane)
+            bytes_read += sum(length for _, length in got)
+            size, after = _size_of(got, wanted, before), os.fstat(fd)
+            steady = size == before.st_size and same_file_state(before, after)
+            if steady or reading == _READINGS:
+                break
+        content = Content(size, steady, after, bytes_read)
+        content.extents = got if wanted is not None else None
+        self._keep_ids(ids, content, lane)
+        return content
+
+    def _read_once(
+        self, fd: int, before: os.stat_result, wanted: list[tuple[int, int]], lane: Lane
+    ) -> tuple[bytearray, list[tuple[int, int]]]:
+        """The ids of the blobs, joined, and what of the wanted stretches was there: of the last one, perhaps a part."""
+        head = os.pread(fd, _HEAD_BYTES, 0)
+        cutter = Cutter(cutting_for(self.name, head, before.st_size, self.keys.chunker_seed))
+        if not lane.window:
+            lane.window = bytearray(WINDOW_BYTES)
+        window = memoryview(lane.window)
+        ids = bytearray()
+        filled = 0
+        got: list[tuple[int, int]] = []
+        for offset, length in wanted:
+            at = offset
+            while at < offset + length:
+                self.cancel.check()
+                count = _fill(fd, window[filled : filled + min(len(window) - filled, offset + length - at)], at)
+                if not count:
+                    break
+                at += count
+                filled += count
+                if filled == len(window):
+                    filled = self._store(window, filled, cutter, ids, lane, last=False)
+            if at > offset:
+                got.append((offset, at - offset))
+            if at < offset + length:
+                break
+        if filled:
+            self._store(window, filled, cutter, ids, lane, last=True)
+        lane.flush()
+        return ids, got
+
+    def _store(self, window: memoryview, filled: int, cutter: Cutter, ids: bytearray, lane: Lane, *, last: bool) -> int:
+        """Store the certain pieces of the window; moves the rest to its front and returns its length."""
+        end = 0
+        for start, end in cutter.cut(window[:filled], last=last):
+            piece = window[start:end]
+            blob_id = self.keys.blob_id(Kind.DATA, piece)
+            ids += blob_id
+            if self.index.claim(blob_id):
+                lane.put(Kind.DATA, blob_id, piece)
+        rest = filled - end
+        if rest:
+            window[:rest] = bytes(window[end:filled])
+        return rest
+
+    def _keep_ids(self, ids: bytearray, content: Content, lane: Lane) -> None:
+        if len(ids) <= MAX_INLINE_IDS * ID_BYTES:
+            content.blobs = tree.decode_ids(bytes(ids))
+            return
+        step = LIST_BLOB_IDS * ID_BYTES
+        for at in range(0, len(ids), step):
+            part = bytes(ids[at : at + step])
+            blob_id: BlobId = self.keys.blob_id(Kind.LIST, part)
+            content.lists.append(blob_id.hex())
+            if self.index.claim(blob_id):
+                lane.put(Kind.LIST, blob_id, part)
+        lane.flush()
+
+
+def _size_of(got: list[tuple[int, int]], wanted: list[tuple[int, int]] | None, before: os.stat_result) -> int:
+    """The size of the file as it was read: a sparse one that was read to its last stretch may end in a hole."""
+    if wanted is not None and got == wanted:
+        return before.st_size
+    return sum(got[-1]) if got else 0
+
+
+def find_extents(fd: int, stat: os.stat_result) -> list[tuple[int, int]] | None:
+    """(offset, length) of each stretch of data in a file with holes; None for a file without."""
+    if stat.st_blocks * 512 >= stat.st_size:
+        return None
+    try:
+        extents = list(_data_stretches(fd, stat.st_size))
+    except OSError as error:
+        if error.errno in (errno.EINVAL, errno.ENOTSUP):
+            return None  # a file system that cannot tell: its holes are read as zeros
+        raise
+    return None if extents == [(0, stat.st_size)] else extents
+
+
+def _data_stretches(fd: int, size: int) -> Iterator[tuple[int, int]]:
+    at = 0
+    while at < size:
+        try:
+            start = os.lseek(fd, at, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # only a hole is left
+                return
+            raise
+        if start >= size:
+            return
+        end = min(os.lseek(fd, start, os.SEEK_HOLE), size)
+        yield start, end - start
+        at = end

@@ -1,0 +1,376 @@
+"""Saves one file: reads it here or hands it to a lane, and fills its entry.
+
+Owns: what happens to a file that must be read, the counts of a run. Does not know: walking, trees.
+"""
+
+import base64
+import os
+import stat as st
+import threading
+from collections import Counter
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from kinebackup.engine.backup.chunker import SQLITE_MAGIC
+from kinebackup.engine.backup.content import SMALL_FILE_BYTES, Content, LargeFileReader, find_extents, read_small
+from kinebackup.engine.backup.read_ahead import ReadAhead
+from kinebackup.engine.backup.source import Found, LiveCopy, SourceDirectory
+from kinebackup.engine.backup.tree_writer import Node, TreeWriter
+from kinebackup.engine.format import tree
+from kinebackup.engine.format.constants import Kind
+from kinebackup.engine.format.tree import Entry
+from kinebackup.engine.repository.pack_pipeline import Lane, PackPipeline
+from kinebackup.engine.repository.repository import BlobReader, Repository
+from kinebackup.errors import Damaged
+from kinebackup.i18n import _
+from kinebackup.model import CancelToken, Monitor, Problem, ProblemKind
+
+# What SQLite keeps beside a database in use. A copy made by its own means contains what they hold.
+COMPANIONS = ("-wal", "-shm", "-journal")
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of a run; ``files`` and ``bytes`` are of the new snapshot, the others compare it with the parent."""
+
+    files: int = 0
+    dirs: int = 0
+    others: int = 0
+    bytes: int = 0
+    new: int = 0
+    changed: int = 0
+    unmodified: int = 0
+    removed: int = 0
+    bytes_read: int = 0
+    files_by_source: dict[str, int] = field(default_factory=dict)
+    uids: set[int] = field(default_factory=set)
+    gids: set[int] = field(default_factory=set)
+    problems: list[Problem] = field(default_factory=list)
+    dropped: Counter[str] = field(default_factory=Counter)  # by source: files that turned out to be unreadable late
+    always_rescan: set[str] = field(default_factory=set)  # see ``changes.Trail``
+    changed_dirs: set[str] = field(default_factory=set)
+
+
+def encode_xattrs(values: dict[str, bytes]) -> dict[str, str] | None:
+    """As an entry keeps them."""
+    if not values:
+        return None
+    return {name: base64.b64encode(value).decode("ascii") for name, value in sorted(values.items())}
+
+
+@dataclass(slots=True, eq=False)
+class FoundFile:
+    """A regular file that is not simply as before. ``name`` as the system takes it; ``names``: all names beside it."""
+
+    directory: SourceDirectory
+    node: Node
+    name: str
+    path: str
+    entry: Entry
+    old: Entry | None
+    names: Set[str]
+    source: str
+    doubt: str = ""  # why its content may be of no use, though it was read well
+
+
+class Saver(Protocol):
+    """What the walker does with a file that is not simply as before."""
+
+    def lists_are_there(self, entry: Entry) -> bool:
+        """Whether everything that a file with list blobs needs can be counted on."""
+
+    def begin_directory(self, directory: SourceDirectory, coming: Sequence[Found]) -> None:
+        """These names of the directory come next, in this order."""
+
+    def end_directory(self) -> None:
+        """No further name of it comes."""
+
+    def save(self, file: FoundFile) -> None:
+        """Append its entry to the node and see to its content. Raises ``OSError`` where it cannot be opened or read."""
+
+
+class DrySaver:
+    """Counts what would be read, and reads nothing."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+
+    def lists_are_there(self, entry: Entry) -> bool:
+        return True
+
+    def begin_directory(self, directory: SourceDirectory, coming: Sequence[Found]) -> None:
+        pass
+
+    def end_directory(self) -> None:
+        pass
+
+    def save(self, file: FoundFile) -> None:
+        entry, old = file.entry, file.old
+        tally = self._tally
+        file.node.entries.append(entry)
+        tally.files += 1
+        tally.bytes += entry.size
+        if old is None or old.type != "file":
+            tally.new += 1
+        elif (old.ctime, old.mtime, old.size) == (entry.ctime, entry.mtime, entry.size):
+            tally.unmodified += 1
+            return
+        else:
+            tally.changed += 1
+        tally.bytes_read += entry.size
+
+
+class FileSaver:
+    """Reads files that are new or changed. ``save`` is for the walker's thread; what it starts ends in a lane."""
+
+    def __init__(
+        self,
+        *,
+        repository: Repository,
+        reader: BlobReader,
+        packer: PackPipeline,
+        writer: TreeWriter,
+        tally: Tally,
+        trust_before_ns: int,
+        cancel: CancelToken,
+        monitor: Monitor,
+    ) -> None:
+        """``trust_before_ns``: see ``Walker``."""
+        self._trust_before_ns = trust_before_ns
+        self._keys = repository.keys
+        self._index = repository.index
+        self._reader = reader
+        self._packer = packer
+        self._writer = writer
+        self._tally = tally
+        self._cancel = cancel
+        self._monitor = monitor
+        self._lock = threading.Lock()  # for the tally: lanes report to it too
+        self._by_link: dict[str, Entry] = {}
+        self._ahead = ReadAhead()
+
+    def lists_are_there(self, entry: Entry) -> bool:
+        """Whether everything that a file with list blobs needs can be counted on."""
+        try:
+            for text in entry.lists:
+                blob_id = tree.blob_id(text)
+                if not self._index.has(blob_id):
+                    return False
+                ids = tree.decode_ids(bytes(self._reader.read(Kind.LIST, blob_id)))
+                if not all(self._index.has(tree.blob_id(data)) for data in ids):
+                    return False
+        except Damaged:
+            return False
+        return True
+
+    def begin_directory(self, directory: SourceDirectory, coming: Sequence[Found]) -> None:
+        small = [f.name for f in coming if st.S_ISREG(f.stat.st_mode) and f.stat.st_size <= SMALL_FILE_BYTES]
+        self._ahead.begin(directory, small)
+
+    def end_directory(self) -> None:
+        self._ahead.end()
+
+    def save(self, file: FoundFile) -> None:
+        entry, old, node = file.entry, file.old, file.node
+        if node.copied and _belongs_to_copy(node, file.name):
+            return
+        if old is not None and old.copied is not None and self._copy_is_current(file, old):
+            node.entries.append(old)
+            self._note_copy(file)
+            self._count(old, old, bytes_read=0)
+            return
+        if entry.link and self._take_from_twin(file):
+            return
+        ahead = self._ahead.take(file.name)
+        fd = file.directory.open_file(file.name) if ahead is None else ahead
+        try:
+            keep_open = self._save_open(file, fd)
+        except BaseException:
+            os.close(fd)
+            raise
+        if not keep_open:
+            os.close(fd)
+
+    def _take_from_twin(self, file: FoundFile) -> bool:
+        """Another name of an inode that this run has read already."""
+        entry, twin = file.entry, self._by_link.get(file.entry.link)
+        if twin is None or (twin.ctime, twin.mtime, twin.size) != (entry.ctime, entry.mtime, entry.size):
+            return False
+        _fill_entry(entry, _content_of(twin))
+        entry.xattrs = twin.xattrs
+        if twin.uncertain:
+            entry.uncertain = True
+            self._problem("uncertain", file.path, _("this is another name of a file that is uncertain"))
+        self._append(file)
+        self._count(entry, file.old, bytes_read=0)
+        return True
+
+    def _save_open(self, file: FoundFile, fd: int) -> bool:
+        """True: a lane now owns ``fd``."""
+        now = os.fstat(fd)
+        if not st.S_ISREG(now.st_mode):
+            raise FileNotFoundError(file.path)  # replaced by something else since the folder was listed
+        file.entry.xattrs = encode_xattrs(file.directory.xattrs(None, fd))
+        name, names = file.name, file.names
+        if (f"{name}-wal" in names or f"{name}-journal" in names) and _is_database(fd):
+            if live := file.directory.live_copy(name):
+                self._save_copy(file, live)
+                return False
+            file.doubt = _("this database is in use and could not be copied; it is saved as it lies on the disk")
+        if now.st_size <= SMALL_FILE_BYTES and (now.st_blocks * 512 >= now.st_size or find_extents(fd, now) is None):
+            content = read_small(fd, now, keys=self._keys, index=self._index, packer=self._packer)
+            if content is not None:
+                if not content.steady and _is_database(fd) and (live := file.directory.live_copy(name)):
+                    self._save_copy(file, live)
+                    return False
+                self._finish(file, content)
+                self._append(file)
+                return False
+        self._append(file)
+        self._read_in_lane(file, fd, file.directory.duplicate() if _is_database(fd) else None)
+        return True
+
+    def _append(self, file: FoundFile) -> None:
+        file.node.entries.append(file.entry)
+        file.node.reusable = (
+            False  # where all turns out as before, the same tree has the same id and is not stored again
+        )
+
+    def _note_copy(self, file: FoundFile) -> None:
+        """A database in use: its next change may show nowhere before the program closes it."""
+        file.node.copied.add(file.name)
+        self._tally.always_rescan.add(os.path.dirname(file.path))
+
+    def _save_copy(self, file: FoundFile, live: LiveCopy) -> None:
+        """Read a database's copy instead of the file itself. The caller closes the file; the lane closes the copy."""
+        self._note_copy(file)
+        file.entry.copied = live.copied
+        self._append(file)
+        try:
+            self._read_in_lane(file, live.fd, None)
+        except BaseException:
+            os.close(live.fd)
+            raise
+
+    def _read_in_lane(self, file: FoundFile, fd: int, directory: SourceDirectory | None) -> None:
+        """Hand an open file to a lane. ``directory``: its own handle, to copy a database that changes while it is
+        read.
+        """
+        file.node.waiting.add(id(file.entry))
+
+        def close() -> None:
+            os.close(fd)
+            if directory:
+                directory.close()
+
+        def read(lane: Lane) -> None:
+            try:
+                self._read_large(file, fd, directory, lane)
+            except OSError as error:
+                self._problem(
+                    "unreadable", file.path, _("this file cannot be read ({reason})").format(reason=error.strerror)
+                )
+                with self._lock:
+                    self._tally.dropped[file.source] += 1
+                self._writer.arrived(file.node, file.entry, drop=True)
+            else:
+                self._writer.arrived(file.node, file.entry)
+            finally:
+                close()
+
+        try:
+            self._packer.run(read, on_drop=close)
+        except BaseException:
+            if directory:
+                directory.close()
+            raise
+
+    def _read_large(self, file: FoundFile, fd: int, directory: SourceDirectory | None, lane: Lane) -> None:
+        reader = LargeFileReader(file.name, self._keys, self._index, self._cancel)
+        content = reader.read(fd, lane)
+        if not content.steady and directory and (live := directory.live_copy(file.name)):
+            file.entry.copied = live.copied
+            self._tally.always_rescan.add(os.path.dirname(file.path))
+            file.doubt = ""
+            try:
+                content = reader.read(live.fd, lane)
+            finally:
+                os.close(live.fd)
+        self._finish(file, content)
+
+    def _finish(self, file: FoundFile, content: Content) -> None:
+        entry = file.entry
+        _fill_entry(entry, content)
+        if entry.copied is None and content.stat is not None:
+            entry.mtime = tree.bounded_time(content.stat.st_mtime_ns)
+            entry.ctime = tree.bounded_time(content.stat.st_ctime_ns)
+        doubt = (
+            file.doubt
+            if content.steady
+            else _("this file changed each time it was read; it will be read again next time")
+        )
+        if doubt:
+            entry.uncertain = True
+            self._problem("uncertain", file.path, doubt)
+        if entry.link:
+            with self._lock:
+                self._by_link[entry.link] = entry
+        self._count(entry, file.old, bytes_read=content.bytes_read)
+
+    def _count(self, entry: Entry, old: Entry | None, *, bytes_read: int) -> None:
+        with self._lock:
+            tally = self._tally
+            tally.files += 1
+            tally.bytes += entry.size
+            tally.bytes_read += bytes_read
+            if old is None or old.type != "file":
+                tally.new += 1
+            elif entry == old:
+                tally.unmodified += 1
+            else:
+                tally.changed += 1
+        self._monitor.advance(files=1, size_bytes=entry.size)
+
+    def _problem(self, kind: ProblemKind, path: str, message: str) -> None:
+        problem = Problem(kind, path, message)
+        with self._lock:
+            self._tally.problems.append(problem)
+        self._monitor.problem(problem)
+
+    def _copy_is_current(self, file: FoundFile, old: Entry) -> bool:
+        """Whether neither a copied database nor its write-ahead log changed, and the copy's blobs are there."""
+        entry = file.entry
+        assert old.copied is not None
+        if (old.ctime, old.mtime, old.inode, old.copied.size) != (entry.ctime, entry.mtime, entry.inode, entry.size):
+            return False
+        try:
+            wal = os.stat(f"{file.name}-wal", dir_fd=file.directory.fd, follow_symlinks=False)
+            if (wal.st_size, wal.st_mtime_ns) != (old.copied.wal_size, old.copied.wal_mtime):
+                return False
+            if wal.st_mtime_ns >= self._trust_before_ns:
+                return False
+        except OSError:
+            if old.copied.wal_size:
+                return False
+        return self.lists_are_there(old) and all(self._index.has(tree.blob_id(text)) for text in old.blobs)
+
+
+def _is_database(fd: int) -> bool:
+    return os.pread(fd, len(SQLITE_MAGIC), 0) == SQLITE_MAGIC
+
+
+def _belongs_to_copy(node: Node, name: str) -> bool:
+    return any(name.endswith(suffix) and name.removesuffix(suffix) in node.copied for suffix in COMPANIONS)
+
+
+def _fill_entry(entry: Entry, content: Content) -> None:
+    entry.size = content.size
+    entry.blobs = content.blobs
+    entry.lists = content.lists
+    entry.extents = content.extents
+
+
+def _content_of(entry: Entry) -> Content:
+    """The content of another name of the same inode."""
+    return Content(entry.size, steady=True, blobs=entry.blobs, lists=entry.lists, extents=entry.extents)

@@ -1,0 +1,396 @@
+"""Walks the sources beside the parent snapshot's trees, and decides for each name: as before, or to be read.
+
+Owns: the comparison, the counts of a run. Does not know: how bytes are read (``saver``) or trees written
+(``tree_writer``).
+
+This loop runs once for each name of the practice, so it is written for speed: a name that did not change costs one
+``lstat``, one dictionary look-up and a few comparisons.
+"""
+
+import stat as st
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, field
+
+from kinebackup.engine.backup.changes import EVERYTHING, DirtyDir
+from kinebackup.engine.backup.parent_diff import Accounts
+from kinebackup.engine.backup.reuse import Reuse, StartOver
+from kinebackup.engine.backup.saver import FoundFile, Saver, Tally, encode_xattrs
+from kinebackup.engine.backup.source import Found, Source, SourceDirectory
+from kinebackup.engine.backup.tree_writer import Node, TreeWriter
+from kinebackup.engine.format import tree
+from kinebackup.engine.format.tree import Entry
+from kinebackup.engine.metadata import entry_of, same_but_for_tree
+from kinebackup.engine.repository.repository import BlobReader, Repository
+from kinebackup.engine.repository.tree_reader import TreeReader
+from kinebackup.i18n import _
+from kinebackup.model import CancelToken, Monitor, Problem, ProblemKind
+
+
+@dataclass(slots=True, eq=False)
+class _Below:
+    """A subdirectory that is to be entered."""
+
+    found: Found
+    entry: Entry
+    old: Entry | None
+    touched: DirtyDir
+
+
+@dataclass(slots=True, eq=False)
+class _Open:
+    """A directory on the walk's stack."""
+
+    directory: SourceDirectory
+    path: str
+    node: Node
+    old: dict[str, Entry]
+    touched: DirtyDir = EVERYTHING
+    todo: list[_Below] = field(default_factory=list)
+
+
+class Walker:
+    """One walk over all sources. For one thread."""
+
+    def __init__(
+        self,
+        *,
+        repository: Repository,
+        saver: Saver,
+        writer: TreeWriter | None,
+        tally: Tally,
+        trust_before_ns: int,
+        look_up_blobs: bool,
+        reuse: Reuse | None = None,
+        compare: bool = False,
+        cancel: CancelToken,
+        monitor: Monitor,
+    ) -> None:
+        """``writer`` None: a dry run. Files of the parent that changed at ``trust_before_ns`` or later are read again.
+
+        ``look_up_blobs``: an unchanged file is kept only if each of its blobs is found in the index. ``reuse``: take
+        over what the journal says is as before; the walk may then raise ``StartOver``. ``compare``: tell which
+        directories are not as before.
+        """
+        self._index = repository.index
+        self._saver = saver
+        self._writer = writer
+        self._trust_before_ns = trust_before_ns
+        self._look_up_blobs = look_up_blobs
+        self._reuse = reuse
+        self._accounts = Accounts(tally, reuse, compare=compare)
+        self._source = ""
+        self._cancel = cancel
+        self._monitor = monitor
+        self._trees: TreeReader | None = None
+        self._root = _virtual_root()
+        self._ancestors: dict[str, tuple[Node, dict[str, Entry]]] = {"": (self._root, {})}
+        self._found = 0  # files met so far: those that lanes still read are counted too
+        self.tally = tally
+
+    def start_from(self, reader: BlobReader, root: Sequence[str]) -> None:
+        """Compare with the snapshot whose root tree this is. A damaged parent costs time, not correctness."""
+        on_damage = self._reuse.problem if self._reuse else self._accounts.parent_is_damaged
+        self._trees = self._accounts.trees = TreeReader(reader, on_damage)
+        self._ancestors[""] = (self._root, self._old_entries(root, ""))
+
+    def _old_entries(self, ids: Sequence[str], path: str) -> dict[str, Entry]:
+        if self._trees is None or not ids:
+            return {}
+        return {entry.name or entry.path_name: entry for entry in self._trees.entries(ids, path)}
+
+    def problem(self, kind: ProblemKind, path: str, message: str) -> None:
+        """Report something that does not end the run."""
+        found = Problem(kind, path, message)
+        self.tally.problems.append(found)
+        self._monitor.problem(found)
+
+    def add(self, source: Source) -> bool:
+        """Walk a source. False: it is missing or cannot be opened."""
+        try:
+            ancestors = source.ancestors()
+            directory = source.open_root()
+        except OSError:
+            if self._reuse:
+                raise StartOver from None
+            return False
+        before = self._found
+        self._source = source.path
+        if self._reuse:
+            self._reuse.begin_source()
+        is_folder = st.S_ISDIR(ancestors[-1].stat.st_mode)
+        try:
+            here = self._start(source, directory, ancestors, is_folder=is_folder)
+        except BaseException:
+            directory.close()
+            raise
+        if is_folder:
+            self._descend(here)
+        else:
+            self._add_file(here, ancestors[-1])
+        taken_over = self._reuse.files_taken_over(source.path) if self._reuse else 0
+        self.tally.files_by_source[source.path] = self._found - before + taken_over
+        return True
+
+    def _start(
+        self, origin: Source, directory: SourceDirectory, ancestors: Sequence[Found], *, is_folder: bool
+    ) -> _Open:
+        """The source itself or, where it is one file, the directory that it lies in."""
+        node, old, path = self._follow(ancestors[:-1])
+        if not is_folder:
+            return _Open(directory, path, node, old)
+        source = ancestors[-1]
+        path += f"/{source.name}"
+        touched = EVERYTHING
+        if self._reuse:
+            touched = self._reuse.of_root(origin.path, source.stat, old.get(source.name))
+        entry = entry_of(source)
+        entry.xattrs = self._folder_xattrs(directory, path)
+        below = self._node(entry, old.get(source.name))
+        node.entries.append(entry)
+        node.children.append((below, below.old_tree))
+        return _Open(directory, path, below, self._old_entries(below.old_tree, path.strip("/")), touched)
+
+    def _folder_xattrs(self, directory: SourceDirectory, path: str) -> dict[str, str] | None:
+        try:
+            return encode_xattrs(directory.xattrs(None, None))
+        except OSError as error:
+            self.problem(
+                "metadata",
+                path,
+                _("the attributes of this folder cannot be read ({reason})").format(reason=error.strerror),
+            )
+            return None
+
+    def _follow(self, way: Sequence[Found]) -> tuple[Node, dict[str, Entry], str]:
+        """Make, or find, the directories that lead to a source: they are written last, because sources share them."""
+        path = ""
+        node, old = self._ancestors[path]
+        for found in way:
+            path += f"/{found.name}"
+            if path not in self._ancestors:
+                entry, old_entry = entry_of(found), old.get(found.name)
+                below = self._node(entry, old_entry)
+                below.reusable = False
+                node.entries.append(entry)
+                node.children.append((below, below.old_tree))
+                self._ancestors[path] = (below, self._old_entries(below.old_tree, path.strip("/")))
+            node, old = self._ancestors[path]
+        return node, old, path
+
+    def _add_file(self, here: _Open, found: Found) -> None:
+        """A source that is one file. Only that name is looked at, but a database's own files beside it are seen."""
+        try:
+            names = {item.name for item in here.directory.entries()}
+            self._compare(here, [found], names)
+            if self._reuse and (old := here.old.get(found.name)):
+                self._reuse.replace([old])
+        except OSError as error:
+            self.problem(
+                "unreadable",
+                f"{here.path}/{found.name}",
+                _("this file cannot be read ({reason})").format(reason=error.strerror),
+            )
+        finally:
+            here.directory.close()
+
+    def finish(self) -> list[str]:
+        """Write what is left, wait for what is being read, and give the root tree's ids."""
+        for path in sorted(self._ancestors, key=lambda p: -p.count("/") if p else 1):
+            node = self._ancestors[path][0]
+            node.entries.sort(key=tree.name_key)
+            if self._writer:
+                self._writer.close(node)
+        if self._writer:
+            self._writer.finish()
+        self._monitor.advance(files=self._accounts.close().files)
+        return list(self._root.entry.tree)
+
+    @staticmethod
+    def _node(entry: Entry, old: Entry | None) -> Node:
+        if old is None or old.type != "dir":
+            return Node(entry, reusable=False)
+        return Node(entry, old_tree=old.tree)
+
+    def _descend(self, top: _Open) -> None:
+        """Depth first, with a stack of our own: a path of 2,000 directories is legal."""
+        stack = [top]
+        try:
+            self._list(top)
+            while stack:
+                here = stack[-1]
+                if not here.todo:
+                    stack.pop().directory.close()
+                    if self._writer:
+                        self._writer.close(here.node)
+                    continue
+                below = self._enter(here, here.todo.pop())
+                if below is not None:
+                    stack.append(below)
+                    self._list(below)
+        finally:
+            for left in stack:
+                left.directory.close()
+
+    def _list(self, here: _Open) -> None:
+        """Everything in a directory but its subdirectories, which are put on ``todo``."""
+        self._cancel.check()
+        try:
+            found = here.directory.entries()
+        except OSError as error:
+            self.problem(
+                "unreadable", here.path, _("this folder cannot be listed ({reason})").format(reason=error.strerror)
+            )
+            here.node.reusable = False
+            self._accounts.lost(here.node.old_tree, here.path)
+            return
+        here.node.old_count = len(here.old)
+        names = {item.name for item in found}
+        self._compare(here, found, names)
+        here.todo.reverse()
+        self._accounts.removed(here.path, here.old, names)
+
+    def _compare(self, here: _Open, found: Sequence[Found], names: Set[str]) -> None:
+        """Fill the node's entries; the hot loop."""
+        entries, old_entries = here.node.entries, here.old
+        trust_before, sound = self._trust_before_ns, not self._look_up_blobs
+        files = size = 0
+        links: list[str] = []
+        changed: list[tuple[Found, Entry | None]] = []
+        for item in found:
+            stat = item.stat
+            old = old_entries.get(item.name)
+            if (
+                old is not None
+                and old.ctime == stat.st_ctime_ns
+                and old.mtime == stat.st_mtime_ns
+                and old.size == stat.st_size
+                and old.inode == stat.st_ino
+                and old.ctime < trust_before
+                and old.type == "file"
+                and st.S_ISREG(stat.st_mode)
+                and not old.uncertain
+                and old.copied is None
+                and (sound or self._is_there(old))
+            ):
+                entries.append(old)
+                files += 1
+                size += old.size
+                if old.link:
+                    links.append(old.link)
+                continue
+            changed.append((item, old))
+        self._visit_all(here, changed, names)
+        if files and changed:
+            here.node.entries.sort(key=tree.name_key)
+        if links:
+            self._accounts.links(here.path, links)
+        self._found += files
+        tally = self.tally
+        tally.files += files
+        tally.unmodified += files
+        tally.bytes += size
+        if files:
+            self._monitor.advance(files=files)
+
+    def _visit_all(self, here: _Open, changed: Sequence[tuple[Found, Entry | None]], names: Set[str]) -> None:
+        """Every name that is not simply as before, in order."""
+        self._saver.begin_directory(here.directory, [item for item, _old in changed])
+        try:
+            for item, old in changed:
+                self._visit(here, item, old, names)
+        finally:
+            self._saver.end_directory()
+
+    def _is_there(self, old: Entry) -> bool:
+        """Whether every blob of an unchanged file can be counted on."""
+        if old.lists:
+            return self._saver.lists_are_there(old)
+        return all(self._index.has(tree.blob_id(text)) for text in old.blobs)
+
+    def _visit(self, here: _Open, item: Found, old: Entry | None, names: Set[str]) -> None:
+        """A name that is not simply as before."""
+        touched = EVERYTHING
+        if st.S_ISDIR(item.stat.st_mode):
+            if self._reuse and not here.directory.crosses_mount(item.stat):
+                way = self._reuse.of_directory(here.touched, item.name, item.stat, old)
+                if way is None:
+                    assert old is not None
+                    here.node.entries.append(old)
+                    self.tally.dirs += 1
+                    return
+                touched = way
+        elif old is not None and old.type == "dir":
+            self._accounts.removed_tree(old, f"{here.path}/{item.name}")
+        path = f"{here.path}/{item.name}"
+        if st.S_ISSOCK(item.stat.st_mode):
+            self.problem("skipped", path, _("a socket has no content to save"))
+            return
+        entry = entry_of(item)
+        self.tally.uids.add(entry.uid)
+        self.tally.gids.add(entry.gid)
+        if entry.type != "dir":
+            self._accounts.changed(here.path, entry, old, item.stat.st_nlink)
+        try:
+            if entry.type == "file":
+                held = len(here.node.entries)
+                self._saver.save(FoundFile(here.directory, here.node, item.name, path, entry, old, names, self._source))
+                self._found += len(here.node.entries) - held
+                return
+            self._describe(here, item, entry, old)
+        except FileNotFoundError:
+            return  # removed since the folder was listed: as if it had never been there
+        except OSError as error:
+            self.problem("unreadable", path, _("this file cannot be read ({reason})").format(reason=error.strerror))
+            return
+        here.node.entries.append(entry)
+        if entry.type == "dir":
+            self.tally.dirs += 1
+            here.todo.append(_Below(item, entry, old, touched))
+        else:
+            self.tally.others += 1
+            here.node.reusable = here.node.reusable and entry == old
+
+    def _describe(self, here: _Open, item: Found, entry: Entry, old: Entry | None) -> None:
+        """What an entry without content needs besides ``lstat``."""
+        if entry.type == "symlink":
+            entry.target, entry.rawtarget = tree.encode_text(here.directory.read_link(item.name))
+        if old is not None and old.type == entry.type and old.ctime == entry.ctime < self._trust_before_ns:
+            entry.xattrs = old.xattrs  # a change of an attribute changes ctime
+        elif entry.type != "dir":
+            entry.xattrs = encode_xattrs(here.directory.xattrs(item.name, None))
+
+    def _enter(self, here: _Open, below: _Below) -> _Open | None:
+        """Open a subdirectory; None where it is not entered."""
+        item, entry, old = below.found, below.entry, below.old
+        path = f"{here.path}/{item.name}"
+        node = self._node(entry, old)
+        here.node.children.append((node, node.old_tree))
+        if here.directory.crosses_mount(item.stat):
+            self.problem("skipped", path, _("another file system begins here; it is not saved"))
+            here.node.reusable = False  # seldom, and not worth a comparison
+            self._accounts.lost(node.old_tree, path)
+            return None
+        old_below = self._old_entries(node.old_tree, path.strip("/"))  # before anything is open: the drive may fail
+        try:
+            directory = here.directory.open_directory(item.name)
+        except FileNotFoundError:
+            here.node.entries = [known for known in here.node.entries if known is not entry]
+            here.node.reusable = False
+            self.tally.dirs -= 1
+            self._accounts.lost(node.old_tree, path)
+            return None
+        except OSError as error:
+            self.problem("unreadable", path, _("this folder cannot be opened ({reason})").format(reason=error.strerror))
+            here.node.reusable = False
+            self._accounts.lost(node.old_tree, path)
+            return None
+        if old is None or old.ctime != entry.ctime or entry.ctime >= self._trust_before_ns:
+            entry.xattrs = self._folder_xattrs(directory, path)
+        if old is None or not same_but_for_tree(entry, old):
+            here.node.reusable = False
+            self._accounts.differs(path)
+        return _Open(directory, path, node, old_below, below.touched)
+
+
+def _virtual_root() -> Node:
+    return Node(Entry(type="dir", mode=0o755, mtime=0, ctime=0), reusable=False)

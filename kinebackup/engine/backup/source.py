@@ -1,0 +1,78 @@
+"""The port through which the engine sees what it saves. ``kinebackup.sources.folder`` is the real implementation.
+
+Owns: the contract. Does not know: configuration, exclusions, databases' own means.
+"""
+
+import os
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+
+from kinebackup.engine.format.tree import Copied
+
+
+class Found(msgspec.Struct, frozen=True, gc=False):
+    """A name in a directory, and ``lstat`` of it. A struct, because a million of them are made in a run."""
+
+    name: str
+    stat: os.stat_result
+
+
+@dataclass(frozen=True, slots=True)
+class LiveCopy:
+    """A consistent copy of a live database: an open file without a name, and what to remember of the original."""
+
+    fd: int
+    copied: Copied
+
+
+class SourceDirectory(Protocol):
+    """An open directory of a source. Every method raises ``OSError`` as the system does; links are never followed."""
+
+    fd: int
+
+    def entries(self) -> list[Found]:
+        """What lies here, excluded names left out, sorted by the bytes of the names."""
+
+    def open_file(self, name: str) -> int:
+        """A descriptor for reading, without changing the access time where that is possible. Never blocks on a fifo."""
+
+    def open_directory(self, name: str) -> "SourceDirectory": ...
+
+    def duplicate(self) -> "SourceDirectory":
+        """The same directory, to be kept open on its own."""
+
+    def read_link(self, name: str) -> str: ...
+
+    def xattrs(self, name: str | None, fd: int | None) -> dict[str, bytes]:
+        """Extended attributes of an open file, of a name here, or (both None) of the directory itself."""
+
+    def crosses_mount(self, found: os.stat_result) -> bool:
+        """Whether a subdirectory lies on another file system and is therefore not entered."""
+
+    def live_copy(self, name: str) -> LiveCopy | None:
+        """A copy made by the database's own means; None where that is impossible. The caller closes ``fd``."""
+
+    def close(self) -> None: ...
+
+
+class Source(Protocol):
+    """One configured source, or the way to it."""
+
+    path: str
+
+    def open_root(self) -> SourceDirectory:
+        """The folder itself, or the folder of a source that is one file. Raises ``OSError`` where it is missing."""
+
+    def ancestors(self) -> list[Found]:
+        """Each name from the child of ``/`` down to the source itself."""
+
+
+class Names(Protocol):
+    """Owners' names on this computer."""
+
+    def users(self, uids: Collection[int]) -> dict[str, str]: ...
+
+    def groups(self, gids: Collection[int]) -> dict[str, str]: ...

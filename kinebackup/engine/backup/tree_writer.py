@@ -1,0 +1,103 @@
+"""Turns walked directories into tree blobs once all that lies in them is known.
+
+Owns: the queue of directories that wait for a large file still being read elsewhere. Does not know: how files are read.
+
+Directories are closed in post-order: a parent is written after its children, because it holds their ids. A directory
+that waits for a large
+file holds back only those closed after it, and the walk goes on meanwhile, as long as not too much is waiting.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from kinebackup.engine.format import tree
+from kinebackup.engine.format.constants import Kind
+from kinebackup.engine.format.tree import Entry
+from kinebackup.engine.repository.pack_pipeline import PackPipeline
+from kinebackup.engine.repository.repository import Repository
+
+_MAX_WAITING_ENTRIES = 20_000
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """A directory being backed up. ``entry`` is its own entry; ``old_tree``, ``old_count``, ``reusable`` speak of
+    the parent snapshot.
+
+    ``waiting`` and ``dropped`` hold ``id(entry)`` of large files; ``copied`` the names of databases that were copied.
+    """
+
+    entry: Entry
+    entries: list[Entry] = field(default_factory=list)
+    old_tree: Sequence[str] = ()
+    old_count: int = -1
+    reusable: bool = True
+    children: list[tuple["Node", Sequence[str]]] = field(default_factory=list)
+    waiting: set[int] = field(default_factory=set)
+    dropped: set[int] = field(default_factory=set)
+    copied: set[str] = field(default_factory=set)
+
+
+class TreeWriter:
+    """Takes closed directories in post-order. For one thread, but ``arrived`` is called from lanes."""
+
+    def __init__(self, repository: Repository, packer: PackPipeline) -> None:
+        self._repository = repository
+        self._packer = packer
+        self._closed: deque[Node] = deque()
+        self._waiting_entries = 0
+        self._arrival = threading.Condition()
+
+    def arrived(self, node: Node, entry: Entry, *, drop: bool = False) -> None:
+        """The content of a large file is known, or (``drop``) will never be."""
+        with self._arrival:
+            if drop:
+                node.dropped.add(id(entry))
+            node.waiting.discard(id(entry))
+            self._arrival.notify()
+
+    def close(self, node: Node) -> None:
+        """All names of the directory are known; large files in it may still be on their way."""
+        self._closed.append(node)
+        self._waiting_entries += len(node.entries)
+        while self._closed and (not self._closed[0].waiting or self._waiting_entries > _MAX_WAITING_ENTRIES):
+            self._write_first()
+
+    def finish(self) -> None:
+        """Wait for everything and write the rest."""
+        while self._closed:
+            self._write_first()
+
+    def _write_first(self) -> None:
+        node = self._closed.popleft()
+        self._waiting_entries -= len(node.entries)
+        with self._arrival:
+            while node.waiting:
+                self._packer.check()
+                self._arrival.wait(timeout=0.5)
+        if node.dropped:
+            node.entries = [entry for entry in node.entries if id(entry) not in node.dropped]
+        node.entry.tree = self._store(node)
+        node.entries = []
+        node.children = []
+
+    def _store(self, node: Node) -> list[str]:
+        index, keys = self._repository.index, self._repository.keys
+        unchanged = (
+            node.reusable
+            and not node.dropped
+            and node.old_count == len(node.entries)
+            and all(list(child.entry.tree) == list(old) for child, old in node.children)
+            and all(index.has(tree.blob_id(text)) for text in node.old_tree)
+        )
+        if unchanged:
+            return list(node.old_tree)
+        ids: list[str] = []
+        for plain in tree.encode(node.entries):
+            blob_id = keys.blob_id(Kind.TREE, plain)
+            ids.append(blob_id.hex())
+            if index.claim(blob_id):
+                self._packer.put(Kind.TREE, blob_id, plain)
+        return ids

@@ -1,0 +1,243 @@
+"""The restore test: files really restored, then compared with what the backup says of them and with the live source.
+
+Owns: the sample's way through a private directory, and the comparison. Does not know: when a test is due, or where
+RAM is.
+
+Unlike a verification, this goes the whole way that a person would go after losing the PC: unlock, find, read, decrypt,
+write a file with its attributes, and then reads that file again from the outside.
+"""
+
+import os
+import stat as st
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from kinebackup.engine.check.sampling import FileFacts, choose
+from kinebackup.engine.format import tree
+from kinebackup.engine.format.constants import Kind
+from kinebackup.engine.format.snapshot import NamedSnapshot
+from kinebackup.engine.format.tree import Entry
+from kinebackup.engine.repository.repository import BlobReader, Repository
+from kinebackup.engine.repository.tree_reader import TreeReader, Visited, data_ids
+from kinebackup.engine.restore.entry_writer import EntryWriter
+from kinebackup.errors import Damaged
+from kinebackup.i18n import _
+from kinebackup.model import CancelToken, Monitor, Problem, ProblemKind, RestoreTestReport
+
+_COMPARE_BYTES = 2**20
+_NAME = "restored"
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreTestRequest:
+    """``files`` None: every file. ``scratch``: private directories, RAM-backed first; the first with room is used."""
+
+    snapshot: NamedSnapshot
+    files: int | None
+    seed: int
+    scratch: Sequence[str]
+    key_slot: str
+    compare_with_source: bool
+    as_root: bool = False
+    max_bytes: int = 2 * 2**30
+
+
+@dataclass(slots=True)
+class _Counts:
+    tested: int = 0
+    bytes: int = 0
+    compared: int = 0
+    problems: list[Problem] = field(default_factory=list)
+
+
+def restore_test(
+    repository: Repository,
+    request: RestoreTestRequest,
+    elapsed_s: Callable[[], float],
+    *,
+    cancel: CancelToken,
+    monitor: Monitor,
+) -> RestoreTestReport:
+    """Test one snapshot. ``repository.load`` has been called. The scratch directories are empty again afterwards."""
+    began = elapsed_s()
+    test = _Test(repository, request, cancel, monitor)
+    test.run()
+    counts = test.counts
+    if not counts.tested:
+        test.report("missing", "/", _("no file could be tested, so nothing is proven"))
+    return RestoreTestReport(
+        result="failed" if test.failed else "ok",
+        snapshot=request.snapshot.id,
+        files_tested=counts.tested,
+        bytes_tested=counts.bytes,
+        files_compared_with_source=counts.compared,
+        duration_s=elapsed_s() - began,
+        seed=request.seed,
+        key_slot=request.key_slot,
+        problems=tuple(counts.problems),
+    )
+
+
+class _Test:
+    def __init__(
+        self, repository: Repository, request: RestoreTestRequest, cancel: CancelToken, monitor: Monitor
+    ) -> None:
+        self._repository = repository
+        self._request = request
+        self._cancel = cancel
+        self._monitor = monitor
+        self._reader = BlobReader(repository)
+        self._trees = TreeReader(self._reader, self._damaged_folder)
+        self._quiet_trees = TreeReader(self._reader, lambda _: None)
+        self.counts = _Counts()
+        self.failed = False
+
+    def run(self) -> None:
+        request = self._request
+        if request.files is None:
+            self._monitor.phase("restore-test", files=request.snapshot.snapshot.counts.files)
+            wanted: Iterable[Visited] = self._files(self._trees)
+        else:
+            chosen = self._choose(request.files)
+            self._monitor.phase("restore-test", files=len(chosen))
+            wanted = (v for number, v in enumerate(self._files(self._quiet_trees)) if number in chosen)
+        for visited in wanted:
+            self._cancel.check()
+            self._test(visited)
+            self._monitor.advance(files=1, size_bytes=visited.entry.size)
+
+    def _files(self, trees: TreeReader) -> Iterable[Visited]:
+        return (v for v in trees.walk(self._request.snapshot.snapshot.root) if v.entry.type == "file")
+
+    def _choose(self, count: int) -> set[int]:
+        facts = (FileFacts(n, v.entry.size, v.entry.mtime) for n, v in enumerate(self._files(self._trees)))
+        return set(choose(facts, count=count, seed=self._request.seed, max_bytes=self._request.max_bytes))
+
+    def _damaged_folder(self, problem: Problem) -> None:
+        self.report("damaged", problem.path, problem.message)
+
+    def report(self, kind: ProblemKind, path: str, message: str) -> None:
+        """Everything but a note makes the test fail."""
+        self.failed = self.failed or kind != "skipped"
+        problem = Problem(kind, path, message, (self._request.snapshot.id,))
+        self.counts.problems.append(problem)
+        self._monitor.problem(problem)
+
+    def _test(self, visited: Visited) -> None:
+        path, entry = f"/{visited.path}", visited.entry
+        scratch = self._scratch(entry.size)
+        if scratch is None:
+            self.report("skipped", path, _("there is no room to restore this file for a test"))
+            return
+        directory = os.open(scratch, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            writer = EntryWriter(
+                self._reader,
+                cancel=self._cancel,
+                as_root=self._request.as_root,
+                on_metadata=lambda message: self._metadata(path, message),
+            )
+            writer.write(directory, _NAME, entry)
+            self._compare(directory, path, entry)
+            self.counts.tested += 1
+            self.counts.bytes += entry.size
+        except Damaged as error:
+            self.report("damaged", path, error.message)
+        except OSError as error:
+            self.report(
+                "not-restored", path, _("the file could not be restored ({reason})").format(reason=error.strerror)
+            )
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(_NAME, dir_fd=directory)
+            os.close(directory)
+
+    def _metadata(self, path: str, message: str) -> None:
+        # Attributes that the scratch place cannot hold say nothing of the backup.
+        if not message.startswith(("user.", "security.", "system.", "trusted.")):
+            self.report("metadata", path, message)
+
+    def _scratch(self, size: int) -> str | None:
+        for place in self._request.scratch:
+            info = os.statvfs(place)
+            if info.f_bavail * info.f_frsize > size + size // 8 + _COMPARE_BYTES:
+                return place
+        return None
+
+    def _compare(self, directory: int, path: str, entry: Entry) -> None:
+        """The restored file against the manifest, and against the source where that has not changed since."""
+        found = os.stat(_NAME, dir_fd=directory, follow_symlinks=False)
+        for what, have, want in (
+            ("size", found.st_size, entry.size),
+            ("mode", st.S_IMODE(found.st_mode), entry.mode),
+            ("time", found.st_mtime_ns, entry.mtime),
+        ):
+            if have != want:
+                self.report("differs", path, f"the {what} of the restored file is {have} instead of {want}")
+        os.chmod(_NAME, 0o600, dir_fd=directory)  # its own mode has been compared, and may forbid reading
+        fd = os.open(_NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+        try:
+            if not self._content_matches(fd, entry):
+                self.report("differs", path, _("the content of the restored file is not what was saved"))
+            elif self._request.compare_with_source and entry.copied is None and not entry.uncertain:
+                self._compare_with_source(fd, path, entry)
+        finally:
+            os.close(fd)
+
+    def _content_matches(self, fd: int, entry: Entry) -> bool:
+        """Recompute the id of every blob from the restored file itself."""
+        stretches = list(tree.data_extents(entry))
+        position, end = stretches.pop(0) if stretches else (0, 0)
+        end += position
+        for text in data_ids(entry, self._reader):
+            blob_id = tree.blob_id(text)
+            size = self._repository.index.locations(blob_id)[0].size
+            data = bytearray()
+            while len(data) < size:
+                if position == end:
+                    if not stretches:
+                        return False
+                    position, length = stretches.pop(0)
+                    end = position + length
+                part = os.pread(fd, min(size - len(data), end - position), position)
+                if not part:
+                    return False
+                data += part
+                position += len(part)
+            if self._repository.keys.blob_id(Kind.DATA, data) != blob_id:
+                return False
+        return position == end and not stretches
+
+    def _compare_with_source(self, restored: int, path: str, entry: Entry) -> None:
+        try:
+            source = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError:
+            return  # gone or changed since: that is what backups are for
+        try:
+            before = os.fstat(source)
+            if not st.S_ISREG(before.st_mode) or not _is_as_saved(before, entry):
+                return
+            same = _same_bytes(restored, source)
+            if not _is_as_saved(os.fstat(source), entry):
+                return
+            self.counts.compared += 1
+            if not same:
+                self.report("differs", path, _("the restored file is not the same as the one on this computer"))
+        finally:
+            os.close(source)
+
+
+def _is_as_saved(stat: os.stat_result, entry: Entry) -> bool:
+    return (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) == (entry.size, entry.mtime, entry.ctime)
+
+
+def _same_bytes(a: int, b: int) -> bool:
+    at = 0
+    while True:
+        left, right = os.pread(a, _COMPARE_BYTES, at), os.pread(b, _COMPARE_BYTES, at)
+        if left != right:
+            return False
+        if not left:
+            return True
+        at += len(left)

@@ -1,0 +1,239 @@
+"""Packs: sealed segments of blobs, ended by a sealed table (FORMAT.md §6).
+
+Owns: the pack's bytes, its table, its name. Does not know: which blobs are worth keeping, or who asks for them.
+"""
+
+import hashlib
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from kinebackup.engine.format import compression
+from kinebackup.engine.format.constants import (
+    FRAME_BYTES,
+    ID_BYTES,
+    MAX_PACK_BLOBS,
+    MAX_PACK_SEGMENTS,
+    MAX_SEALED_RECORD_BYTES,
+    MAX_SEGMENT_BYTES,
+    PACK,
+    TAG_BYTES,
+    TRAILER_BYTES,
+    Codec,
+    Kind,
+    decode_frame,
+)
+from kinebackup.engine.format.key_schedule import RepositoryKeys
+from kinebackup.engine.format.seal import RecordOpener, RecordSealer
+from kinebackup.engine.repository.store import Buffer, PendingFile, Store
+from kinebackup.errors import Damaged
+from kinebackup.i18n import _
+from kinebackup.model import BlobId, FileName
+
+TARGET_BYTES = 16 * 2**20
+TARGET_BLOBS = 32_768  # of tiny files, a pack of the target size would hold a million: too many to keep in mind
+
+_COUNTS = struct.Struct("<II")
+_SEGMENT = struct.Struct("<IIII")
+_BLOB = struct.Struct("<16sIII")
+_TRAILER = struct.Struct("<II")
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Where a segment lies in its pack and how to open it. Sizes and offset in bytes."""
+
+    record: int
+    offset: int
+    sealed_size: int
+    plain_size: int
+    codec: Codec
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class BlobPlace:
+    """Where a blob lies in the plaintext of a segment."""
+
+    id: BlobId
+    segment: int
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """A committed pack and its table. ``blobs`` keeps the table's 28 bytes for each blob; there may be a million."""
+
+    name: FileName
+    size: int
+    salt: bytes
+    segments: tuple[Segment, ...]
+    blobs: bytes = field(repr=False)
+
+    @property
+    def blob_count(self) -> int:
+        return len(self.blobs) // _BLOB.size
+
+    def places(self) -> Iterator[BlobPlace]:
+        for blob_id, segment, offset, size in _BLOB.iter_unpack(self.blobs):
+            yield BlobPlace(BlobId(blob_id), segment, offset, size)
+
+
+def path_of(name: str) -> str:
+    return f"packs/{name[:2]}/{name}"
+
+
+class PackWriter:
+    """Writes one new pack, segment by segment. Not for several threads."""
+
+    def __init__(self, store: Store, keys: RepositoryKeys, salt: bytes) -> None:
+        """``salt``: 32 random bytes for this pack alone."""
+        self._sealer = RecordSealer(keys, PACK, salt)
+        self._salt = salt
+        self._hash = hashlib.sha256()
+        self._segments: list[Segment] = []
+        self._blobs = bytearray()
+        self.file: PendingFile = store.create()
+        try:
+            self._write(self._sealer.frame)
+        except BaseException:
+            self.file.abandon()
+            raise
+
+    @property
+    def size(self) -> int:
+        return self.file.size
+
+    @property
+    def full(self) -> bool:
+        return (
+            self.file.size >= TARGET_BYTES
+            or len(self._segments) >= MAX_PACK_SEGMENTS - 1
+            or len(self._blobs) >= TARGET_BLOBS * _BLOB.size
+        )
+
+    def _write(self, data: Buffer) -> None:
+        self._hash.update(data)
+        self.file.write(data)
+
+    def add(
+        self,
+        kind: Kind,
+        codec: Codec,
+        body: Buffer,
+        plain_size: int,
+        blobs: Sequence[tuple[BlobId, int, int]],
+        out: bytearray,
+    ) -> None:
+        """Seal ``body`` (``plain_size`` bytes before compression) as the next segment.
+
+        ``blobs``: id, offset and size of each blob in the plaintext. ``out``: room for the sealed record, reused by the
+        caller because fresh megabytes cost more in page faults than their encryption does.
+        """
+        size = len(body) + TAG_BYTES
+        record = self._sealer.next_number
+        sealed = memoryview(out)[:size]
+        offset = self.file.size
+        self._sealer.seal_into(body, sealed)
+        self._write(sealed)
+        self._segments.append(Segment(record, offset, size, plain_size, codec, kind))
+        for blob_id, blob_offset, blob_size in blobs:
+            self._blobs += _BLOB.pack(blob_id, record, blob_offset, blob_size)
+
+    def finish(self) -> Pack:
+        """Write table and trailer. The pack exists once ``file`` is committed to ``path_of(pack.name)``."""
+        table = self._sealer.seal(compression.compress(encode_table(self._segments, self._blobs)), final=True)
+        self._write(table)
+        self._write(_TRAILER.pack(len(table), len(self._segments)))
+        name = FileName(self._hash.hexdigest())
+        return Pack(name, self.file.size, self._salt, tuple(self._segments), bytes(self._blobs))
+
+
+def encode_table(segments: Sequence[Segment], blobs: Buffer) -> bytes:
+    """The table's plaintext."""
+    out = bytearray(_COUNTS.pack(len(segments), len(blobs) // _BLOB.size))
+    for s in segments:
+        out += _SEGMENT.pack(s.sealed_size, s.plain_size, s.codec, s.kind)
+    return bytes(out + blobs)
+
+
+def decode_table(plain: bytes) -> tuple[tuple[Segment, ...], bytes]:
+    """Segments and the 28 bytes of each blob. Raises ``Damaged`` for anything that ``encode_table`` cannot produce."""
+    if len(plain) < _COUNTS.size:
+        raise Damaged("a pack's table is too short")
+    segment_count, blob_count = _COUNTS.unpack_from(plain)
+    if segment_count > MAX_PACK_SEGMENTS or blob_count > MAX_PACK_BLOBS:
+        raise Damaged("a pack's table claims more than a pack may hold")
+    blobs_at = _COUNTS.size + segment_count * _SEGMENT.size
+    if len(plain) != blobs_at + blob_count * _BLOB.size:
+        raise Damaged("a pack's table has another length than its counts say")
+    segments: list[Segment] = []
+    offset = FRAME_BYTES
+    for record, fields in enumerate(_SEGMENT.iter_unpack(plain[_COUNTS.size : blobs_at])):
+        segment = checked_segment(record, offset, *fields)
+        segments.append(segment)
+        offset += segment.sealed_size
+    blobs = plain[blobs_at:]
+    for _id, number, start, size in _BLOB.iter_unpack(blobs):
+        if number >= segment_count:
+            raise Damaged("a blob names a segment that its pack does not have")
+        check_place(segments[number], start, size)
+    return tuple(segments), blobs
+
+
+def checked_segment(record: int, offset: int, sealed_size: int, plain_size: int, codec: int, kind: int) -> Segment:
+    """The segment of these numbers. Raises ``Damaged`` where they are impossible."""
+    if codec not in (0, 1) or kind not in (0, 1, 2):
+        raise Damaged("a segment has an unknown codec or kind")
+    if not 0 < plain_size <= MAX_SEGMENT_BYTES or sealed_size <= TAG_BYTES:
+        raise Damaged("a segment has an impossible size")
+    # Content that does not compress may be a little longer as zstd: its own bound, 1/256 and a frame header.
+    longest = plain_size if codec == Codec.RAW else plain_size + plain_size // 256 + 64
+    if (codec == Codec.RAW and sealed_size < plain_size + TAG_BYTES) or sealed_size > longest + TAG_BYTES:
+        raise Damaged("a segment's sizes do not agree")
+    return Segment(record, offset, sealed_size, plain_size, Codec(codec), Kind(kind))
+
+
+def check_place(segment: Segment, offset: int, size: int) -> None:
+    """Raise ``Damaged`` where a blob does not lie within its segment."""
+    if size == 0 or offset + size > segment.plain_size:
+        raise Damaged("a blob does not lie within its segment")
+
+
+def read_table(store: Store, keys: RepositoryKeys, name: FileName) -> Pack:
+    """The pack of that name by its own table, authenticated; its segments are not read. Raises ``Damaged``."""
+    path = path_of(name)
+    return parse_table(lambda offset, size: store.read(path, offset, size), store.size(path), keys, name)
+
+
+def parse_table(read: Callable[[int, int], bytes], size: int, keys: RepositoryKeys, name: FileName) -> Pack:
+    """Like ``read_table``, from anything that gives ``size`` bytes at an offset."""
+    if size < FRAME_BYTES + TAG_BYTES + TRAILER_BYTES:
+        raise Damaged(_("a pack is too short"))
+    table_size, segment_count = _TRAILER.unpack(read(size - TRAILER_BYTES, TRAILER_BYTES))
+    table_at = size - TRAILER_BYTES - table_size
+    if table_at < FRAME_BYTES or not TAG_BYTES <= table_size <= MAX_SEALED_RECORD_BYTES:
+        raise Damaged(_("a pack's trailer is impossible"))
+    if segment_count > MAX_PACK_SEGMENTS:
+        raise Damaged(_("a pack's trailer is impossible"))
+    salt = decode_frame(read(0, FRAME_BYTES), PACK)
+    opener = RecordOpener(keys, PACK, salt)
+    sealed = read(table_at, table_size)
+    plain = compression.decompress(opener.open(segment_count, sealed, final=True))
+    segments, blobs = decode_table(plain)
+    end = segments[-1].offset + segments[-1].sealed_size if segments else FRAME_BYTES
+    if len(segments) != segment_count or end != table_at:
+        raise Damaged(_("a pack's trailer does not agree with its table"))
+    return Pack(name, size, salt, segments, blobs)
+
+
+def open_segment(opener: RecordOpener, segment: Segment, sealed: Buffer) -> bytes:
+    """The plaintext of a segment. Raises ``Damaged``."""
+    body = opener.open(segment.record, sealed, final=False)
+    if segment.codec is Codec.ZSTD:
+        return compression.decompress(body, limit_bytes=MAX_SEGMENT_BYTES, expected_bytes=segment.plain_size)
+    return body
+
+
+assert _BLOB.size == ID_BYTES + 12

@@ -1,0 +1,242 @@
+"""Directories as blobs: entries, their names, their JSON (FORMAT.md §9).
+
+Owns: the form of an entry and what a reader accepts. Does not know: how entries are gathered or restored.
+"""
+
+import base64
+import json
+import os
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Literal
+
+import msgspec
+
+from kinebackup.engine.format.constants import ID_BYTES
+from kinebackup.errors import Damaged
+from kinebackup.i18n import _
+from kinebackup.model import BlobId
+
+MAX_TREE_ENTRIES = 10_000  # a directory of a million files becomes a hundred blobs, not one of 200 MB
+
+EntryType = Literal["file", "dir", "symlink", "fifo", "char", "block"]
+# What the system calls of a restore can take: an entry with other numbers is refused, not half restored.
+Mode = Annotated[int, msgspec.Meta(ge=0, le=0o7777)]
+Number = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
+Time = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+Size = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Text = Annotated[str, msgspec.Meta(pattern=r"^[^\0]+\Z")]
+Base64 = Annotated[str, msgspec.Meta(pattern=r"^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?\Z")]
+
+
+class Copied(msgspec.Struct, frozen=True):
+    """How a live database was copied, and what the live files looked like then (FORMAT.md §10)."""
+
+    by: Literal["sqlite"]
+    size: int
+    wal_size: int = 0
+    wal_mtime: int = 0
+
+
+class Entry(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
+    """One name in a directory. Times in ns since 1970, sizes in bytes.
+
+    ``str`` values may hold surrogate escapes only in ``path_name`` and ``path_target``.
+    """
+
+    name: str = ""
+    rawname: Base64 = ""
+    type: EntryType
+    mode: Mode
+    uid: Number = 0
+    gid: Number = 0
+    mtime: Time
+    ctime: Time
+    inode: int = 0
+    size: Size = 0
+    blobs: list[str] = []
+    lists: list[str] = []
+    extents: list[tuple[Size, Size]] | None = None
+    tree: list[str] = []
+    target: Text = ""
+    rawtarget: Base64 = ""
+    device: tuple[Number, Number] | None = None
+    link: str = ""
+    xattrs: dict[str, Base64] | None = None
+    uncertain: bool = False
+    copied: Copied | None = None
+
+    @property
+    def path_name(self) -> str:
+        """The name as Python's file functions take it (surrogate escapes for other bytes)."""
+        return self.name or os.fsdecode(base64.b64decode(self.rawname))
+
+    @property
+    def path_target(self) -> str:
+        """Where a symbolic link points, likewise."""
+        return self.target or os.fsdecode(base64.b64decode(self.rawtarget))
+
+
+class Tree(msgspec.Struct):
+    """A tree blob."""
+
+    entries: list[Entry]
+
+
+# RecursionError: nesting without end, which is no tree of ours either.
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Tree)
+
+
+class _RawTree(msgspec.Struct):
+    entries: list[msgspec.Raw]
+
+
+_raw_decoder = msgspec.json.Decoder(_RawTree)
+_entry_decoder = msgspec.json.Decoder(Entry)
+
+
+def encode_text(text: str) -> tuple[str, str]:
+    """``(name, rawname)``: the text itself, or base64 of its bytes where they are not UTF-8."""
+    if is_text(text):
+        return text, ""
+    return "", base64.b64encode(os.fsencode(text)).decode("ascii")
+
+
+def is_text(text: str) -> bool:
+    """Whether Python's text of a name stands for bytes that are UTF-8."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def bounded_time(time_ns: int) -> int:
+    """The nearest time that 64 bits hold: some file systems keep times after 2262, which a reader has to refuse."""
+    return max(-(2**63), min(time_ns, 2**63 - 1))
+
+
+def name_key(entry: Entry) -> bytes:
+    """Entries are sorted by the bytes of their names."""
+    return os.fsencode(entry.path_name)
+
+
+def encode(entries: Sequence[Entry]) -> list[bytes]:
+    """The tree blobs of a directory, of at most ``MAX_TREE_ENTRIES`` entries each; none for an empty directory."""
+    return [
+        _encoder.encode(Tree(list(entries[at : at + MAX_TREE_ENTRIES])))
+        for at in range(0, len(entries), MAX_TREE_ENTRIES)
+    ]
+
+
+def decode(plain: bytes) -> tuple[list[Entry], int]:
+    """The entries of a tree blob that are as FORMAT.md §9 says, and how many are not.
+
+    Raises ``Damaged`` where it is no tree at all.
+    """
+    try:
+        entries = _decoder.decode(plain).entries
+    except _UNREADABLE:
+        return _decode_one_by_one(plain)
+    if _all_plain([entry.name for entry in entries]) and not any(entry.rawname for entry in entries):
+        return entries, 0
+    good = [entry for entry in entries if _name_is_safe(entry)]
+    return good, len(entries) - len(good)
+
+
+def _all_plain(names: list[str]) -> bool:
+    """Whether all names are plainly safe, told at once: a directory is decoded for every directory of a run."""
+    joined = "\0".join(names)
+    return "/" not in joined and joined.count("\0") < max(len(names), 1) and {"", ".", ".."}.isdisjoint(names)
+
+
+def _decode_one_by_one(plain: bytes) -> tuple[list[Entry], int]:
+    raw = _raw_entries(plain)
+    good: list[Entry] = []
+    for item in raw:
+        try:
+            entry = _entry_decoder.decode(item)
+        except _UNREADABLE:
+            continue
+        if _name_is_safe(entry):
+            good.append(entry)
+    return good, len(raw) - len(good)
+
+
+def _raw_entries(plain: bytes) -> Sequence[msgspec.Raw | bytes]:
+    """The JSON of each entry. Raises ``Damaged`` where it is no tree at all."""
+    try:
+        return _raw_decoder.decode(plain).entries
+    except _UNREADABLE:
+        pass
+    try:  # a text that is not Unicode keeps the strict decoder from even seeing where the entry ends
+        items = json.loads(plain.decode("utf-8"))["entries"]
+        if isinstance(items, list):
+            return [json.dumps(item).encode("ascii") for item in items]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        pass
+    raise Damaged(_("a directory's record cannot be read"))
+
+
+def _name_is_safe(entry: Entry) -> bool:
+    """No name may lead out of its directory: an entry comes from a drive that others could have written."""
+    name = entry.name
+    if name and entry.rawname:
+        return False
+    if not name:
+        try:
+            name = entry.path_name
+        except ValueError:  # base64 that passes for such and is none
+            return False
+    return bool(name) and name not in (".", "..") and "/" not in name and "\0" not in name
+
+
+def first_of_each_name(entries: list[Entry]) -> list[Entry]:
+    """Without the entries whose name an earlier one has: the second would be written over, or through, the first."""
+    names = [entry.name or entry.path_name for entry in entries]
+    if len(set(names)) == len(names):
+        return entries
+    first: dict[str, Entry] = {}
+    for name, entry in zip(names, entries, strict=True):
+        first.setdefault(name, entry)
+    return list(first.values())
+
+
+def encode_ids(ids: Sequence[str]) -> bytes:
+    """A list blob."""
+    return bytes.fromhex("".join(ids))
+
+
+def decode_ids(plain: bytes) -> list[str]:
+    """The ids of a list blob. Raises ``Damaged``."""
+    if len(plain) % ID_BYTES:
+        raise Damaged("a list of ids has a broken length")
+    text = plain.hex()
+    return [text[at : at + 2 * ID_BYTES] for at in range(0, len(text), 2 * ID_BYTES)]
+
+
+def blob_id(text: str) -> BlobId:
+    """An id from its hex. Raises ``Damaged``."""
+    try:
+        value = bytes.fromhex(text)
+    except ValueError:
+        raise Damaged("an id is not hexadecimal") from None
+    if len(value) != ID_BYTES:
+        raise Damaged("an id has a wrong length")
+    return BlobId(value)
+
+
+def data_extents(entry: Entry) -> Iterator[tuple[int, int]]:
+    """Where the content of a file lies, as (offset, length). Raises ``Damaged`` for impossible extents."""
+    if entry.extents is None:
+        if entry.size:
+            yield 0, entry.size
+        return
+    end = 0
+    for offset, length in entry.extents:
+        if offset < end or length <= 0 or offset + length > entry.size:
+            raise Damaged("the extents of a sparse file are impossible")
+        end = offset + length
+        yield offset, length

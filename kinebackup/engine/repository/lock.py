@@ -1,0 +1,87 @@
+"""One writer for each repository.
+
+Owns: the ``lock`` file on the drive. Does not know: what the writer does.
+
+The lock itself is the kernel's ``flock``: it ends with the process that holds it, however that ends. The text in the
+file only explains: who holds it, or who left without a good-bye. A drive is in one computer at a time, so text left by
+another computer is always stale.
+"""
+
+import contextlib
+import fcntl
+import os
+from types import TracebackType
+
+import msgspec
+
+from kinebackup.engine.repository.store import drive_errors
+from kinebackup.errors import Locked
+from kinebackup.i18n import _
+
+PATH = "lock"
+_MAX_BYTES = 4096
+
+
+class LockHolder(msgspec.Struct, frozen=True):
+    """Who writes. ``boot`` tells one start of the computer from another."""
+
+    host: str
+    pid: int
+    boot: str
+    since: str
+    work: str
+
+
+class WriterLock:
+    """Held while a run writes; a context manager. ``stale`` is the holder that left without releasing it, if any."""
+
+    def __init__(self, root: str, holder: LockHolder) -> None:
+        """``root``: the KINEBACKUP directory. Raises ``Locked`` while another process of this computer writes there."""
+        with drive_errors(PATH):
+            self._fd = os.open(os.path.join(root, PATH), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            found = _read(self._fd)
+            os.close(self._fd)
+            raise Locked(*_explain(found)) from None
+        self.stale = _read(self._fd)
+        with contextlib.suppress(OSError):  # a full drive has no room for an explanation, and must still be pruned
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, msgspec.json.encode(holder), 0)
+
+    def release(self) -> None:
+        """Give way to others. Never raises: the drive may be gone."""
+        if self._fd < 0:
+            return
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._fd, 0)
+        with contextlib.suppress(OSError):
+            os.close(self._fd)
+        self._fd = -1
+
+    def __enter__(self) -> "WriterLock":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+def _read(fd: int) -> LockHolder | None:
+    with contextlib.suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return msgspec.json.decode(os.pread(fd, _MAX_BYTES, 0), type=LockHolder)
+    return None
+
+
+def _explain(holder: LockHolder | None) -> tuple[str, str]:
+    hint = _("wait until it has finished; if it hangs, end that process and try again")
+    if holder is None:
+        return _("another KineBackup is writing to this drive"), hint
+    return (
+        _("another KineBackup is writing to this drive ({work}, process {pid}, since {since})").format(
+            work=holder.work, pid=holder.pid, since=holder.since
+        ),
+        hint,
+    )

@@ -1,0 +1,187 @@
+"""What snapshots refer to.
+
+Owns: following every snapshot to every blob, once; which snapshots and files need a blob that is lost; what the index
+says of a pack. Does not know: what is done with the answer.
+
+A million blobs are marked in one byte each, by their place in the index.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from kinebackup.engine.format import tree
+from kinebackup.engine.format.constants import Kind
+from kinebackup.engine.format.index import Index
+from kinebackup.engine.format.pack import BlobPlace, Segment
+from kinebackup.engine.format.snapshot import NamedSnapshot
+from kinebackup.engine.format.tree import Entry
+from kinebackup.engine.repository.repository import BlobReader, Repository
+from kinebackup.engine.repository.tree_reader import TreeReader, data_ids
+from kinebackup.errors import Damaged
+from kinebackup.model import BlobId, CancelToken, FileName, Problem
+
+
+class Marks:
+    """Which places of the index are used. A blob with several places is marked at the most reliable one."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        self.by_table = [bytearray(table.count) for table in index.tables]
+
+    def mark(self, blob_id: BlobId) -> bool | None:
+        """True: marked now. False: it was already. None: the blob is nowhere."""
+        doubtful: tuple[int, int] | None = None
+        for number, table in enumerate(self._index.tables):
+            for place in table.places_of(blob_id):
+                if table.usable(place):
+                    return self._set(number, place)
+                doubtful = doubtful or (number, place)
+        return self._set(*doubtful) if doubtful else None
+
+    def _set(self, table: int, place: int) -> bool:
+        if self.by_table[table][place]:
+            return False
+        self.by_table[table][place] = 1
+        return True
+
+
+class ReferenceWalk:
+    """Marks everything that snapshots refer to.
+
+    ``missing``: blobs that are listed nowhere. ``unreadable``: directories and lists that are listed, and do not open:
+    what they refer to is not marked.
+    """
+
+    def __init__(self, repository: Repository, cancel: CancelToken, on_problem: Callable[[Problem], None]) -> None:
+        """``on_problem`` hears of directories that opened and hold what no directory may hold."""
+        self.marks = Marks(repository.index)
+        self.missing: set[BlobId] = set()
+        self.unreadable: set[BlobId] = set()
+        self._reader = BlobReader(repository)
+        self._cancel = cancel
+        self._on_problem = on_problem
+
+    def add(self, named: NamedSnapshot) -> None:
+        """Follow one snapshot. A directory that an earlier one has too is not followed again."""
+
+        def report(path: str, message: str) -> None:
+            self._on_problem(Problem("damaged", f"/{path}", message, (named.id,)))
+
+        stack: list[tuple[str, Sequence[str]]] = [("", named.snapshot.root)]
+        while stack:
+            self._cancel.check()
+            path, ids = stack.pop()
+            for entry in self._entries(path, ids, report):
+                below = f"{path}/{entry.path_name}" if path else entry.path_name
+                if entry.type == "dir":
+                    stack.append((below, entry.tree))
+                else:
+                    self._add_file(entry, below, report)
+
+    def _entries(self, path: str, ids: Sequence[str], report: Callable[[str, str], None]) -> list[Entry]:
+        found: list[Entry] = []
+        for text in ids:
+            try:
+                blob_id = tree.blob_id(text)
+            except Damaged as error:
+                report(path, error.message)
+                continue
+            if not self._mark(blob_id):
+                continue
+            try:
+                entries, rejected = tree.decode(bytes(self._reader.read(Kind.TREE, blob_id)))
+            except Damaged:
+                self.unreadable.add(blob_id)
+                continue
+            if rejected:
+                report(path, f"{rejected} names in this folder were refused")
+            found += entries
+        return found
+
+    def _add_file(self, entry: Entry, path: str, report: Callable[[str, str], None]) -> None:
+        try:
+            ids = list(entry.blobs)
+            for text in entry.lists:
+                blob_id = tree.blob_id(text)
+                if self._mark(blob_id) is None:
+                    continue
+                try:
+                    ids += tree.decode_ids(bytes(self._reader.read(Kind.LIST, blob_id)))
+                except Damaged:
+                    self.unreadable.add(blob_id)
+            for text in ids:
+                self._mark(tree.blob_id(text))
+        except Damaged as error:
+            report(path, error.message)
+
+    def _mark(self, blob_id: BlobId) -> bool | None:
+        marked = self.marks.mark(blob_id)
+        if marked is None:
+            self.missing.add(blob_id)
+        return marked
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Who needs what is lost: snapshots by blob, and snapshots by path."""
+
+    snapshots: dict[BlobId, set[str]] = field(default_factory=dict)
+    paths: dict[str, list[str]] = field(default_factory=dict)
+
+    def affected_by(self, blobs: Collection[BlobId]) -> tuple[str, ...]:
+        """The snapshots that need one of these."""
+        return tuple(sorted({name for blob in blobs for name in self.snapshots.get(blob, ())}))
+
+
+def trace(repository: Repository, snapshots: Sequence[NamedSnapshot], lost: Collection[BlobId]) -> Trace:
+    """Follow every snapshot to what it needs of the lost blobs. Slow: for damage only."""
+    found = Trace()
+    by_hex = {blob_id.hex(): blob_id for blob_id in lost}
+    reader = BlobReader(repository)
+    for named in snapshots if lost else ():
+
+        def note(path: str, needs: Collection[str], snapshot: str = named.id) -> None:
+            hits = by_hex.keys() & needs
+            for text in hits:
+                found.snapshots.setdefault(by_hex[text], set()).add(snapshot)
+            if hits:
+                found.paths.setdefault(path, []).append(snapshot)
+
+        note("/", set(named.snapshot.root))
+        for visited in TreeReader(reader, lambda _: None).walk(named.snapshot.root):
+            note(f"/{visited.path}", _needs(visited.entry, reader))
+    return found
+
+
+def _needs(entry: Entry, reader: BlobReader) -> set[str]:
+    needs = {*entry.tree, *entry.blobs, *entry.lists}
+    if entry.lists:
+        with suppress(Damaged):  # where one of the lists is itself among the lost
+            needs |= set(data_ids(entry, reader))
+    return needs
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What the index says of one pack. ``segments`` by record number; ``places`` in the order of the segments."""
+
+    salt: bytes
+    segments: dict[int, Segment]
+    places: list[BlobPlace]
+
+
+def listing_of(index: Index, pack: FileName) -> Listing | None:
+    """None where no index file lists the pack. Slow: for damage only."""
+    for table in index.tables:
+        for listed in table.packs:
+            if listed.name == pack:
+                segments = {segment.record: segment for segment in table.segments_of([pack])[pack]}
+                places: list[BlobPlace] = []
+                for number in range(table.count):
+                    at = table.location(number)
+                    if at.pack == pack:
+                        places.append(BlobPlace(table.id_at(number), at.segment.record, at.offset, at.size))
+                places.sort(key=lambda place: (place.segment, place.offset))
+                return Listing(listed.salt, segments, places)
+    return None

@@ -1,0 +1,185 @@
+"""Makes one entry of a snapshot real in a directory: content, links, devices, attributes.
+
+Owns: system calls on the destination, always relative to an open directory and never through a link. Does not know:
+trees, or which entries are wanted.
+
+A file appears under its name only when it is whole and has its attributes: it is written under a temporary name and
+renamed. An interrupted restore therefore leaves nothing that could pass for a restored file.
+"""
+
+import base64
+import errno
+import hashlib
+import os
+import stat as st
+from collections.abc import Callable
+from contextlib import suppress
+
+from kinebackup.engine.format import tree
+from kinebackup.engine.format.constants import Kind
+from kinebackup.engine.format.tree import Entry
+from kinebackup.engine.repository.repository import BlobReader
+from kinebackup.engine.repository.tree_reader import data_ids
+from kinebackup.errors import Damaged
+from kinebackup.i18n import _
+from kinebackup.model import CancelToken
+
+TEMPORARY_PREFIX = ".kinebackup-part-"
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_STOPPING = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ENODEV}
+
+
+def stops_restore(error: OSError) -> bool:
+    """Whether an error of the destination will meet every further file too."""
+    return error.errno in _STOPPING
+
+
+def _temporary_name(name: str) -> str:
+    return f"{TEMPORARY_PREFIX}{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}"
+
+
+def replace_by_link(source: int, first: str, directory: int, name: str) -> None:
+    """Make ``name`` a further name of ``first``, which lies in the open directory ``source``; what has the name goes.
+
+    Raises ``OSError``; what had the name is then still there.
+    """
+    temporary = _temporary_name(name)
+    with suppress(FileNotFoundError):
+        os.unlink(temporary, dir_fd=directory)
+    os.link(first, temporary, src_dir_fd=source, dst_dir_fd=directory, follow_symlinks=False)
+    try:
+        os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+    finally:  # where both are one inode already, rename(2) does nothing and leaves both names
+        with suppress(FileNotFoundError):
+            os.unlink(temporary, dir_fd=directory)
+
+
+class EntryWriter:
+    """Writes entries with the blobs of one reader. One for each thread."""
+
+    def __init__(
+        self, reader: BlobReader, *, cancel: CancelToken, as_root: bool, on_metadata: Callable[[str], None]
+    ) -> None:
+        """``as_root``: owners can be set. ``on_metadata`` hears of attributes that could not be set."""
+        self._cancel = cancel
+        self._reader = reader
+        self._as_root = as_root
+        self._on_metadata = on_metadata
+
+    def write(self, directory: int, name: str, entry: Entry) -> int:
+        """Create ``name`` in the open directory, replacing what has that name; returns the bytes of content.
+
+        Raises ``Damaged`` where the content cannot be had whole, ``OSError`` where the destination refuses, or
+        ``Cancelled``, for a large file may take minutes; none leaves a trace.
+        """
+        temporary = _temporary_name(name)
+        with suppress(FileNotFoundError):
+            os.unlink(temporary, dir_fd=directory)
+        try:
+            size = self._create(directory, temporary, entry)
+            os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(temporary, dir_fd=directory)
+            raise
+        return size
+
+    def _create(self, directory: int, name: str, entry: Entry) -> int:
+        match entry.type:
+            case "file":
+                fd = os.open(name, _CREATE, 0o600, dir_fd=directory)
+                try:
+                    size = self._fill(fd, entry)
+                    self.apply(fd, entry)
+                finally:
+                    os.close(fd)
+                return size
+            case "symlink":
+                try:
+                    os.symlink(entry.path_target, name, dir_fd=directory)
+                except ValueError:  # a NUL in the bytes of the target
+                    raise Damaged(_("the link points to an impossible path")) from None
+            case "fifo":
+                os.mkfifo(name, 0o600, dir_fd=directory)
+            case "char" | "block":
+                kind = st.S_IFCHR if entry.type == "char" else st.S_IFBLK
+                os.mknod(name, kind | 0o600, os.makedev(*(entry.device or (0, 0))), dir_fd=directory)
+            case "dir":
+                raise ValueError("directories are made by the restore itself")
+        self._apply_by_name(directory, name, entry)
+        return 0
+
+    def _fill(self, fd: int, entry: Entry) -> int:
+        blobs = data_ids(entry, self._reader)
+        if entry.extents is not None:
+            return self._fill_extents(fd, entry, blobs)
+        done = 0
+        for text in blobs:
+            done += _write_all(fd, self._read(text), done)
+            if done > entry.size:
+                break
+        if done != entry.size:
+            raise Damaged(_("the content is not as long as the backup says"))
+        return done
+
+    def _read(self, text: str) -> bytes | memoryview:
+        self._cancel.check()
+        return self._reader.read(Kind.DATA, tree.blob_id(text))
+
+    def _fill_extents(self, fd: int, entry: Entry, blobs: list[str]) -> int:
+        os.ftruncate(fd, entry.size)
+        extents = tree.data_extents(entry)
+        offset, room = 0, 0
+        for text in blobs:
+            piece = memoryview(self._read(text))
+            while piece:
+                if not room:
+                    offset, room = next(extents, (0, 0))
+                    if not room:
+                        raise Damaged(_("the content is longer than the backup says"))
+                part = piece[:room]
+                _write_all(fd, part, offset)
+                offset, room, piece = offset + len(part), room - len(part), piece[len(part) :]
+        if room or next(extents, None) is not None:
+            raise Damaged(_("the content is not as long as the backup says"))
+        return sum(length for _, length in entry.extents or ())
+
+    def apply(self, fd: int, entry: Entry) -> None:
+        """Owner, attributes, mode, times of an open file or directory: in the order in which none undoes another."""
+        if self._as_root:
+            self._try("owner", lambda: os.fchown(fd, entry.uid, entry.gid))
+        self._set_xattrs(fd, entry)
+        self._try("mode", lambda: os.fchmod(fd, entry.mode))
+        self._try("time", lambda: os.utime(fd, ns=(entry.mtime, entry.mtime)))
+
+    def _apply_by_name(self, directory: int, name: str, entry: Entry) -> None:
+        if self._as_root:
+            self._try("owner", lambda: os.chown(name, entry.uid, entry.gid, dir_fd=directory, follow_symlinks=False))
+        if entry.type != "symlink":
+            self._try("mode", lambda: os.chmod(name, entry.mode, dir_fd=directory))
+        self._set_xattrs(f"/proc/self/fd/{directory}/{name}", entry)
+        times = (entry.mtime, entry.mtime)
+        self._try("time", lambda: os.utime(name, ns=times, dir_fd=directory, follow_symlinks=False))
+
+    def _set_xattrs(self, where: int | str, entry: Entry) -> None:
+        for attribute, text in (entry.xattrs or {}).items():
+            self._try(attribute, lambda a=attribute, t=text: _set_xattr(where, a, t))  # type: ignore[misc] # mypy#15459
+
+    def _try(self, what: str, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except (OSError, OverflowError, ValueError) as error:  # ValueError: bad base64, a NUL in an attribute's name
+            reason = error.strerror if isinstance(error, OSError) else "impossible value"
+            self._on_metadata(f"{what} could not be set ({reason})")
+
+
+def _set_xattr(where: int | str, attribute: str, text: str) -> None:
+    os.setxattr(where, attribute, base64.b64decode(text), follow_symlinks=isinstance(where, int))
+
+
+def _write_all(fd: int, data: bytes | memoryview, offset: int) -> int:
+    view = memoryview(data)
+    done = 0
+    while done < len(view):
+        done += os.pwrite(fd, view[done:], offset + done)
+    return done

@@ -1,0 +1,179 @@
+"""One backup of this computer to one drive, from examining the drive to remembering the result.
+
+Owns: the order of these steps, and which problems count. Does not know: how files are read or written, or who asked.
+"""
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
+
+from kinebackup import __version__
+from kinebackup.config import BackupOptions
+from kinebackup.drives.examination import examine
+from kinebackup.engine import BackupRequest, Environment, Repository, Source, TrackingResult, back_up, forget_lost_files
+from kinebackup.errors import ConfigError, KineError, NotFound, TargetRefused
+from kinebackup.i18n import _
+from kinebackup.model import BackupReport, CancelToken, FileName, Monitor, Problem, counting
+from kinebackup.practice.access import OpenDrive, PresentDrive, open_to_read, open_to_write
+from kinebackup.practice.computer_keys import ComputerKeys
+from kinebackup.practice.drive_files import write_drive_files
+from kinebackup.practice.run_history import recorded
+from kinebackup.practice.world import World
+from kinebackup.state.records import Drive, RunCounts, Seen
+
+if TYPE_CHECKING:  # only the daemon has a journal: a command does not pay for it
+    from kinebackup.change_journal.cursors import TrackedBackup
+
+
+class ChangeTracking(Protocol):
+    """Who knows from which snapshot the journal of changes continues: ``Continuity``, here or in another process."""
+
+    def begin(self, repository: str, sources: Sequence[Source], now: datetime) -> "TrackedBackup | None":
+        """Call it before the walk begins. None: the journal does not watch these sources."""
+
+    def end(
+        self, tracked: "TrackedBackup", report: BackupReport, trail: TrackingResult, now: datetime
+    ) -> list[Problem]:
+        """The snapshot is on the drive. Returns what the journal had missed."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackupJobRequest:
+    """What was asked for."""
+
+    sources: Sequence[Source]
+    options: BackupOptions
+    accept_shrink: bool = False
+    dry_run: bool = False
+    tracking: "ChangeTracking | None" = (
+        None  # where a journal watches the sources: what did not change is not looked at
+    )
+
+
+def environment_of(world: World) -> Environment:
+    """What the engine needs of the world."""
+    return Environment(world.entropy, world.elapsed_s, world.names)
+
+
+def record_of(drive: PresentDrive) -> Drive:
+    """The record of a drive that is to be written to. Raises ``NotFound`` for one that was never enrolled here."""
+    if drive.record is None:
+        raise NotFound(
+            _("the drive at {folder} is not enrolled on this computer").format(folder=drive.folder),
+            _("enroll it first, its backups are kept: kinebackup drive enroll"),
+        )
+    return drive.record
+
+
+def check_target(drive: PresentDrive, sources: Sequence[str], world: World) -> None:
+    """Judge the place again before each run: what was a USB drive may be an empty mount point today.
+
+    Raises ``TargetRefused`` or ``NotFound``.
+    """
+    verdict = examine(
+        drive.folder,
+        sources=sources,
+        enrolled=True,
+        simulated=record_of(drive).simulated,
+        allow_existing_files=True,
+        system=world.system,
+    )
+    if verdict.reason in ("not-found", "not-mounted"):
+        raise NotFound(verdict.message, verdict.hint)
+    if not verdict.accepted:
+        raise TargetRefused(verdict.message, verdict.hint)
+
+
+def remember_snapshots(repository: Repository, practice: ComputerKeys) -> int:
+    """Note in which state the drive is left, so that an older one is recognised; how many backups it holds."""
+    known, _unreadable = repository.snapshots()
+    if known:
+        newest = max(named.snapshot.taken_at for named in known)
+        practice.state.record_seen(repository.id, Seen(newest, len(known)))
+    return len(known)
+
+
+def run_backup(
+    drive: PresentDrive,
+    practice: ComputerKeys,
+    wish: BackupJobRequest,
+    world: World,
+    *,
+    cancel: CancelToken,
+    monitor: Monitor,
+) -> BackupReport:
+    """Back up to that drive. The report holds what the drive itself showed as well.
+
+    Raises ``ConfigError`` without a source, ``NotFound``, ``TargetRefused``, ``Locked``, ``WrongKey``, ``DriveFailed``
+    or ``Cancelled``; what an interrupted run has written is found again by the next one.
+    """
+    if not wish.sources:
+        raise ConfigError(
+            _("no source is configured, so there is nothing to back up"),
+            _("name your folders in the configuration file, one [[sources]] for each"),
+        )
+    check_target(drive, [source.path for source in wish.sources], world)
+    if wish.dry_run:
+        with open_to_read(drive, practice, None) as opened:
+            return _back_up(opened, practice, wish, world, cancel, monitor)
+    with recorded("backup", drive, practice, world) as note:
+        with open_to_write(drive, practice, world, "backup") as opened:
+            report = _back_up(opened, practice, wish, world, cancel, monitor)
+            forget_lost_files(opened.repository, opened.problems, world.entropy)
+            remember_snapshots(opened.repository, practice)
+            with contextlib.suppress(KineError):  # a full drive: the backup is there, which is what counts
+                write_drive_files(drive.root)
+        note.snapshot = FileName(report.snapshot) if report.snapshot else None
+        note.result = "suspicious" if report.suspicious else "problems" if counting(report.problems) else "ok"
+        note.counts = RunCounts(
+            files=report.files_new + report.files_changed + report.files_unmodified,
+            size_bytes=report.bytes_written,
+            problems=counting(report.problems),
+        )
+        return report
+
+
+def _back_up(
+    opened: OpenDrive,
+    practice: ComputerKeys,
+    wish: BackupJobRequest,
+    world: World,
+    cancel: CancelToken,
+    monitor: Monitor,
+) -> BackupReport:
+    noticed = [*opened.problems, *_clock_problems(opened, world)]
+    for problem in noticed:
+        monitor.problem(problem)
+    tracking = None if wish.dry_run else wish.tracking
+    now = world.now()
+    tracked = tracking.begin(opened.repository.id, wish.sources, now) if tracking else None
+    request = BackupRequest(
+        sources=wish.sources,
+        host=world.host,
+        machine=practice.machine,
+        drive=opened.drive.label,
+        program=f"kinebackup {__version__}",
+        started_at=now,
+        accept_shrink=wish.accept_shrink,
+        dry_run=wish.dry_run,
+        read_back=wish.options.read_back,
+        shrink_share=wish.options.shrink_threshold,
+        since=tracked.since if tracked else None,
+        compare=tracked is not None and tracked.known is not None,
+    )
+    outcome = back_up(opened.repository, request, environment_of(world), cancel=cancel, monitor=monitor)
+    missed = tracking.end(tracked, outcome.report, outcome.trail, now) if tracking and tracked else []
+    for problem in missed:
+        monitor.problem(problem)
+    return replace(outcome.report, problems=(*noticed, *outcome.report.problems, *missed))
+
+
+def _clock_problems(opened: OpenDrive, world: World) -> list[Problem]:
+    """A backup is better than none, whatever the date; but retention relies on dates, so a person must know."""
+    known, _unreadable = opened.repository.snapshots()
+    if not known or world.now() >= known[-1].snapshot.taken_at:
+        return []
+    message = _("the clock of this computer is earlier than the newest backup of the drive ({time})")
+    return [Problem("clock", "/", message.format(time=known[-1].snapshot.time))]

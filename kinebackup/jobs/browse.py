@@ -1,0 +1,280 @@
+"""Looking into snapshots: what lies where, in which of them a file is, what differs between two.
+
+Owns: listing, searching, comparing. Does not know: how they are shown, or how the drive was opened.
+
+Equal tree ids mean equal directories, so that twenty years of a practice are searched in little more than the time that
+one snapshot takes: a directory that did not change is read once, and two snapshots are compared where they differ only.
+"""
+
+import fnmatch
+import os
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from kinebackup.engine import BlobReader, Entry, NamedSnapshot, Repository, Snapshot, TreeReader, Visited
+from kinebackup.errors import NotFound
+from kinebackup.model import CancelToken, Problem
+
+ChangeKind = Literal["added", "removed", "changed", "metadata"]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What lies at a path of a snapshot: a folder's entries, or the one file. ``path`` is absolute."""
+
+    path: str
+    entries: tuple[Visited, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One content of a file, and the snapshots that hold it, oldest first. For a folder, all of them."""
+
+    size: int
+    mtime_ns: int
+    snapshots: tuple[NamedSnapshot, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A path that a search found."""
+
+    path: str
+    type: str
+    versions: tuple[Version, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A path that differs between two snapshots. ``metadata``: only rights, owner, attributes or times differ."""
+
+    kind: ChangeKind
+    path: str
+    type: str
+    size_before: int | None
+    size_after: int | None
+
+
+class Browser:
+    """Reads the directories of one repository; what is damaged there is left out, and collected in ``problems``."""
+
+    def __init__(self, repository: Repository, cancel: CancelToken) -> None:
+        self.problems: list[Problem] = []
+        self._cancel = cancel
+        self._trees = TreeReader(BlobReader(repository), self.problems.append)
+
+    # -- one snapshot --------------------------------------------------------------------------------------------
+
+    def resolve(self, snapshot: Snapshot, path: str) -> list[str]:
+        """The absolute paths in the snapshot that a person may mean: as given, or below a source, or from its name on.
+
+        Raises ``NotFound`` that names what lies in the last folder that exists.
+        """
+        candidates = list(dict.fromkeys(_candidates(snapshot.sources, path)))
+        found: list[str] = []
+        failure: NotFound | None = None
+        for candidate in candidates:
+            try:
+                if candidate != "/":
+                    self._trees.find(snapshot.root, candidate)
+            except NotFound as error:
+                failure = failure or error
+            else:
+                found.append(candidate)
+        if not found and failure is not None:
+            raise failure
+        return found
+
+    def contents(self, snapshot: Snapshot, path: str | None, *, recursive: bool = False) -> list[Listing]:
+        """What lies at that path; without one, in each source."""
+        if path is None:
+            paths = [p for source in snapshot.sources for p in self._existing(snapshot, source)]
+        else:
+            paths = self.resolve(snapshot, path)
+        return [self._list_one(snapshot, each, recursive=recursive) for each in paths]
+
+    def _existing(self, snapshot: Snapshot, source: str) -> Sequence[str]:
+        try:
+            return self.resolve(snapshot, source)
+        except NotFound:
+            return ()  # the source was missing on that day; the snapshot's own problems say so
+
+    def _list_one(self, snapshot: Snapshot, path: str, *, recursive: bool) -> Listing:
+        below = path.strip("/")
+        ids: Sequence[str] = snapshot.root
+        if below:
+            found = self._trees.find(snapshot.root, path)
+            if found.entry.type != "dir":
+                return Listing(path, (found,))
+            ids = found.entry.tree
+        if recursive:
+            return Listing(path, tuple(self._walk(ids, below)))
+        return Listing(path, tuple(Visited(_join(below, e.path_name), e) for e in self._trees.entries(ids, below)))
+
+    def _walk(self, ids: Sequence[str], path: str) -> Iterator[Visited]:
+        for visited in self._trees.walk(ids, path):
+            self._cancel.check()
+            yield visited
+
+    # -- all snapshots -------------------------------------------------------------------------------------------
+
+    def search(self, known: Sequence[NamedSnapshot], pattern: str) -> Iterator[Match]:
+        """Every path that the pattern matches, in any of these snapshots; sorted within each folder.
+
+        A set of snapshots is an int, one bit for each: one directory blob often belongs to hundreds of them.
+        """
+        matches = matcher(pattern)
+        stack = [("", _by_blob((named.snapshot.root, 1 << bit) for bit, named in enumerate(known)))]
+        while stack:
+            path, blobs = stack.pop()
+            names: dict[str, list[tuple[Entry, int]]] = {}
+            for text, members in blobs.items():
+                self._cancel.check()
+                for entry in self._entries_of(text, path, known, members):
+                    names.setdefault(entry.path_name, []).append((entry, members))
+            below = []
+            for name in sorted(names):
+                full = _join(path, name)
+                if matches(f"/{full}"):
+                    yield _match(f"/{full}", names[name], known)
+                folders = _by_blob((e.tree, members) for e, members in names[name] if e.type == "dir")
+                if folders:
+                    below.append((full, folders))
+            stack += reversed(below)
+
+    def _entries_of(self, text: str, path: str, known: Sequence[NamedSnapshot], members: int) -> Sequence[Entry]:
+        before = len(self.problems)
+        entries = self._trees.entries([text], path)
+        for at in range(before, len(self.problems)):
+            affected = tuple(named.id for named in _members(known, members))
+            self.problems[at] = replace(self.problems[at], snapshots=affected)
+        return entries
+
+    # -- two snapshots -------------------------------------------------------------------------------------------
+
+    def compare(self, before: Snapshot, after: Snapshot) -> Iterator[Change]:
+        """What differs, a folder's own entries before those below it."""
+        stack: list[tuple[str, Sequence[str], Sequence[str]]] = [("", before.root, after.root)]
+        while stack:
+            self._cancel.check()
+            path, old_ids, new_ids = stack.pop()
+            old = self._named_entries(old_ids, new_ids, path)
+            new = self._named_entries(new_ids, old_ids, path)
+            below = []
+            for name in sorted(old.keys() | new.keys()):
+                full = _join(path, name)
+                was, now = old.get(name), new.get(name)
+                if was and now and was.type == now.type == "dir":
+                    below.append((full, was.tree, now.tree))
+                yield from self._changes(full, was, now)
+            stack += reversed(below)
+
+    def _named_entries(self, ids: Sequence[str], others: Sequence[str], path: str) -> dict[str, Entry]:
+        """The entries in blobs that the other snapshot's folder does not have; what is in both cannot differ."""
+        own = set(ids) - set(others)
+        return {e.path_name: e for e in self._trees.entries([i for i in ids if i in own], path)}
+
+    def _changes(self, path: str, was: Entry | None, now: Entry | None) -> Iterator[Change]:
+        if was and now and (was.type == "dir") == (now.type == "dir"):
+            kind = _difference(was, now)
+            if kind:
+                yield Change(kind, f"/{path}", now.type, _size(was), _size(now))
+            return
+        if was:
+            for gone in self._with_all_below(path, was):
+                yield Change("removed", f"/{gone.path}", gone.entry.type, _size(gone.entry), None)
+        if now:
+            for come in self._with_all_below(path, now):
+                yield Change("added", f"/{come.path}", come.entry.type, None, _size(come.entry))
+
+    def _with_all_below(self, path: str, entry: Entry) -> Iterator[Visited]:
+        yield Visited(path, entry)
+        if entry.type == "dir":
+            yield from self._walk(entry.tree, path)
+
+
+def matcher(pattern: str) -> Callable[[str], bool]:
+    """Whether an absolute path is meant by a glob. Without a slash the glob is for names; case and Unicode's two ways
+    of writing an accent make no difference: the person who searches remembers neither.
+    """
+    whole = pattern if pattern.startswith("/") else f"*/{pattern}"
+    compiled = re.compile(fnmatch.translate(_folded(whole)))
+    if "/" not in pattern:
+        of_name = re.compile(fnmatch.translate(_folded(pattern)))
+        return lambda path: of_name.match(_folded(path.rpartition("/")[2])) is not None
+    return lambda path: compiled.match(_folded(path)) is not None
+
+
+def _folded(text: str) -> str:
+    return text.casefold() if text.isascii() else unicodedata.normalize("NFC", text).casefold()
+
+
+def _candidates(sources: Sequence[str], path: str) -> Iterator[str]:
+    if path.startswith("/"):
+        yield "/" + os.path.normpath(path).strip("/")
+        return
+    for source in sources:
+        yield os.path.normpath(os.path.join(source, path))
+        if path.split("/")[0] == os.path.basename(source):
+            yield os.path.normpath(os.path.join(os.path.dirname(source), path))
+    yield os.path.normpath(f"/{path}")
+
+
+def _by_blob(folders: Iterator[tuple[Sequence[str], int]]) -> dict[str, int]:
+    """Which snapshots each directory blob belongs to."""
+    members: dict[str, int] = {}
+    for ids, bits in folders:
+        for text in ids:
+            members[text] = members.get(text, 0) | bits
+    return members
+
+
+def _members(known: Sequence[NamedSnapshot], bits: int) -> Iterator[NamedSnapshot]:
+    return (named for bit, named in enumerate(known) if bits >> bit & 1)
+
+
+def _match(path: str, found: Sequence[tuple[Entry, int]], known: Sequence[NamedSnapshot]) -> Match:
+    versions: dict[object, tuple[Entry, int]] = {}
+    for entry, bits in found:
+        key = entry.type if entry.type == "dir" else _content(entry)
+        first, so_far = versions.get(key, (entry, 0))
+        versions[key] = (first, so_far | bits)
+    ordered = sorted(versions.values(), key=lambda version: version[1] & -version[1])  # by the oldest snapshot of each
+    return Match(
+        path,
+        ordered[-1][0].type,
+        tuple(Version(entry.size, entry.mtime, tuple(_members(known, bits))) for entry, bits in ordered),
+    )
+
+
+def _content(entry: Entry) -> object:
+    """What a restore would write, as a value that can be compared; a file's ids stand for its bytes."""
+    return (
+        entry.type,
+        entry.size,
+        tuple(entry.blobs),
+        tuple(entry.lists),
+        tuple(map(tuple, entry.extents or ())),
+        entry.target or entry.rawtarget,
+        tuple(entry.device or ()),
+    )
+
+
+def _difference(was: Entry, now: Entry) -> ChangeKind | None:
+    if was.type != "dir" and _content(was) != _content(now):
+        return "changed"
+    rights_before = (was.mode, was.uid, was.gid, was.xattrs or {})
+    rights_after = (now.mode, now.uid, now.gid, now.xattrs or {})
+    same_time = was.type == "dir" or was.mtime == now.mtime  # a folder's time changes with every name in it
+    return None if rights_before == rights_after and same_time else "metadata"
+
+
+def _size(entry: Entry) -> int | None:
+    return entry.size if entry.type == "file" else None
+
+
+def _join(parent: str, name: str) -> str:
+    return f"{parent}/{name}" if parent else name

@@ -1,0 +1,33 @@
+"""Letting a drive go by hand, where no daemon holds it.
+
+Owns: the order: write all, unmount, stop the drive. Does not know: how each is done, or who asked.
+"""
+
+from collections.abc import Callable
+
+from kinebackup.drives.mounting import unmount_drive
+from kinebackup.errors import ConfigError, NotFound
+from kinebackup.i18n import _
+from kinebackup.practice.presence import mounted_device
+from kinebackup.practice.world import World
+from kinebackup.state.records import Drive
+
+
+def run_eject(record: Drive, world: World, *, power_off: Callable[[str], bool]) -> bool:
+    """Returns whether the drive was stopped too; where its case cannot, it may be unplugged all the same.
+
+    Raises ``NotFound`` where it is not mounted, ``ConfigError`` for a simulated drive, ``StillMounted`` where somebody
+    keeps it busy, and ``DriveFailed`` where it did not take what was written.
+    """
+    if record.simulated:
+        raise ConfigError(
+            _("the drive {label} is a folder of this computer: there is nothing to unplug").format(label=record.label)
+        )
+    found = mounted_device(record, world.system)
+    if found is None:
+        raise NotFound(
+            _("the drive {label} is not mounted").format(label=record.label),
+            _("if it is plugged in, you can unplug it"),
+        )
+    unmount_drive(found.device.node, found.device.disk_sequence, None, system=world.system)
+    return power_off(found.device.node)

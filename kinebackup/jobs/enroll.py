@@ -1,0 +1,195 @@
+"""Making a drive one of the practice's: judging it, its repository, what lies beside it, remembering it.
+
+Owns: the order of these steps; a drive that already holds a repository of the practice is taken back. Does not know:
+how the drive came to be mounted (device_job.py), or who asked.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from kinebackup.drives.facts import Surroundings, gather, look_around, source_places
+from kinebackup.engine import (
+    FOLDER,
+    FolderStore,
+    LockHolder,
+    Repository,
+    WriterLock,
+    format_time,
+    header,
+    read_header_copies,
+)
+from kinebackup.errors import NotFound, TargetRefused, WrongKey
+from kinebackup.i18n import _
+from kinebackup.jobs.backup import remember_snapshots
+from kinebackup.model import Place
+from kinebackup.policy.target_facts import TargetFacts
+from kinebackup.policy.targets import TargetWarning, judge
+from kinebackup.practice.access import PresentDrive, open_to_write
+from kinebackup.practice.computer_keys import ComputerKeys
+from kinebackup.practice.drive_files import write_drive_files
+from kinebackup.practice.known_drives import check_label, refuse_taken_label
+from kinebackup.practice.reserve import make_reserve
+from kinebackup.practice.world import World
+from kinebackup.state.records import Drive
+
+REPOSITORY_ID_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class EnrollRequest:
+    """``path``: a block device or where it is mounted; a folder, for a simulated drive."""
+
+    path: str
+    label: str
+    place: Place
+    simulated: bool
+    allow_existing_files: bool
+    sources: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """``adopted``: the drive held a repository of this practice already, with so many backups. ``folder`` is empty
+    where the drive is not mounted any more."""
+
+    drive: Drive
+    folder: str
+    adopted: bool
+    snapshots: int
+    notices: tuple[TargetWarning, ...]
+
+
+def enroll(wish: EnrollRequest, practice: ComputerKeys, world: World, *, mounted_at: str = "") -> Enrolled:
+    """``mounted_at``: where this process has mounted the device of the wish, for itself alone.
+
+    Raises ``TargetRefused``, ``NotFound`` where the drive is not there, ``ConfigError`` for a label that is taken,
+    ``WrongKey`` for a drive of another practice, ``DriveFailed``."""
+    check_label(wish.label)
+    facts, notices = examined(wish, world, mounted_at=mounted_at)
+    if facts.repository == "absent":  # one that has a repository is asked for it later
+        refuse_taken_label(wish.label, practice)
+    _refuse_without_identity(wish, facts)
+    root = os.path.join(facts.path, FOLDER)
+    os.makedirs(root, mode=0o755, exist_ok=True)  # LISEZMOI.txt is for everyone; what is secret is sealed
+    store = FolderStore(root)
+    try:
+        found = _found(store, practice)
+        if found is None:
+            repository = _create(store, practice, world)
+        else:
+            repository = Repository(store, header.unlock(read_header_copies(store), practice.master()))
+        record = remembered(record_of_place(wish, facts, repository, world), practice, wish)
+        write_drive_files(root)
+        make_reserve(store)
+        snapshots = remember_snapshots(repository, practice)
+    finally:
+        store.close()
+    if found is not None:  # its key ring may be older or newer than this computer's
+        with open_to_write(PresentDrive(wish.label, facts.path, record), practice, world, "enroll"):
+            record = practice.state.drive(wish.label)
+    return Enrolled(record, facts.path, adopted=found is not None, snapshots=snapshots, notices=notices)
+
+
+def examined(
+    wish: EnrollRequest, world: World, *, mounted_at: str = "", may_mount: bool = False
+) -> tuple[TargetFacts, tuple[TargetWarning, ...]]:
+    """The facts of a place that may be used. Raises ``TargetRefused``, or ``NotFound`` where there is nothing.
+
+    ``may_mount``: it may be a drive that is not mounted, and is to be examined again once it is.
+    """
+    around: Surroundings = look_around(world.system)
+    facts = gather(mounted_at or wish.path, around=around)
+    verdict = judge(
+        _called(wish.path, facts) if mounted_at else facts,
+        sources=source_places(wish.sources, around),
+        enrolled=False,
+        simulated=wish.simulated,
+        allow_existing_files=wish.allow_existing_files,
+        may_mount=may_mount,
+    )
+    if verdict.reason == "not-mounted":
+        raise NotFound(
+            verdict.message,
+            _("open it in the file manager, which mounts it, or run the command as root; then try again"),
+        )
+    if verdict.reason == "not-found":
+        raise NotFound(verdict.message, verdict.hint)
+    if not facts.exists and not wish.simulated and wish.path.startswith("/dev/"):
+        raise NotFound(_("there is no device {path}").format(path=wish.path), _("plug in the drive, or check the path"))
+    if not verdict.accepted:
+        raise TargetRefused(verdict.message, verdict.hint)
+    return facts, verdict.notices
+
+
+def _called(device: str, facts: TargetFacts) -> TargetFacts:
+    """The facts under the name that the person knows the drive by: our own mount point means nothing to them."""
+    return replace(facts, path=device, mount_point=device, aliases=(facts.path, *facts.aliases))
+
+
+def _refuse_without_identity(wish: EnrollRequest, facts: TargetFacts) -> None:
+    """A drive that nothing tells from another one would never be found again."""
+    if not wish.simulated and (facts.device is None or not facts.device.filesystem_uuid):
+        raise TargetRefused(
+            _("{path} has no identifier by which it could be recognised").format(path=wish.path),
+            _("prepare the drive anew, which erases it: kinebackup drive enroll --format"),
+        )
+
+
+def _found(store: FolderStore, practice: ComputerKeys) -> header.Header | None:
+    """The header of a repository that is there already, or None.
+
+    Raises ``WrongKey`` where it is not this practice's, ``Damaged`` where there are backups without a header.
+    """
+    try:
+        copies = read_header_copies(store)
+    except NotFound:
+        return None
+    known = [found for _data, found in header.candidates(copies)]
+    if all(found.practice != practice.keyring.practice for found in known):
+        raise WrongKey(
+            _("this drive belongs to another practice, or to an earlier setup of this one"),
+            _("take another drive; or, to use that practice's keys on a new computer: kinebackup init --join DRIVE"),
+        )
+    return known[0]
+
+
+def _create(store: FolderStore, practice: ComputerKeys, world: World) -> Repository:
+    holder = LockHolder(host=world.host, pid=world.pid, boot=world.boot, since=format_time(world.now()), work="enroll")
+    with WriterLock(store.root, holder):
+        return Repository.create(
+            store,
+            master=practice.master(),
+            keyring=practice.keyring,
+            repository=world.entropy(REPOSITORY_ID_BYTES).hex(),
+            created=format_time(world.now()),
+        )
+
+
+def record_of_place(wish: EnrollRequest, facts: TargetFacts, repository: Repository, world: World) -> Drive:
+    """What is to be remembered of a drive: by what the kernel knows it, where it has a device of its own."""
+    device = None if wish.simulated else facts.device
+    return Drive(
+        label=wish.label,
+        place=wish.place,
+        simulated=wish.simulated,
+        repository=repository.id,
+        enrolled_at=world.now(),
+        header_generation=repository.header.generation,
+        folder=facts.path if wish.simulated else "",
+        fs_uuid=device.filesystem_uuid if device else "",
+        part_uuid=device.partition_uuid if device else "",
+        serial=device.serial if device else "",
+        model=device.model if device else "",
+    )
+
+
+def remembered(record: Drive, practice: ComputerKeys, wish: EnrollRequest) -> Drive:
+    """Keep the record; of a drive that is known by this label already, what has changed of it."""
+    known = practice.state.drive_of(record.repository)
+    if known is None or known.label != wish.label:
+        practice.state.add_drive(record)
+        return record
+    record = replace(record, enrolled_at=known.enrolled_at, header_generation=known.header_generation)
+    practice.state.update_drive(record)
+    return record

@@ -1,0 +1,83 @@
+"""Making this computer one of a practice that has drives already, by one of them and a passphrase or recovery code.
+
+Owns: the order of these steps. Does not know: how the secret was typed.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from kinebackup.engine import FolderStore, LockHolder, Repository, Secret, WriterLock, format_time, with_keyring
+from kinebackup.errors import TargetRefused
+from kinebackup.jobs.backup import remember_snapshots
+from kinebackup.jobs.enroll import EnrollRequest, examined, record_of_place, remembered
+from kinebackup.model import Place
+from kinebackup.policy.target_facts import TargetFacts
+from kinebackup.practice.access import find_drive
+from kinebackup.practice.computer_keys import ComputerKeys
+from kinebackup.practice.known_drives import check_label
+from kinebackup.practice.world import World
+from kinebackup.state.records import Drive
+
+
+@dataclass(frozen=True, slots=True)
+class JoinRequest:
+    """``drive``: the path where a drive of the practice is mounted. ``label`` empty: as its newest backup calls it."""
+
+    drive: str
+    secret: Secret
+    label: str
+    place: Place
+    sources: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """The practice, as this computer knows it now."""
+
+    practice: ComputerKeys
+    drive: Drive
+    snapshots: int
+
+
+def join(directory: Path, wish: JoinRequest, world: World) -> Joined:
+    """Raises ``KineError`` where this computer is set up already, ``NotFound``, ``WrongKey``, ``TargetRefused`` or
+    ``Locked``."""
+    drive = find_drive(wish.drive, None, world)
+    facts, simulated = _examined(wish, drive.folder, world)
+    store = FolderStore(drive.root)
+    holder = LockHolder(host=world.host, pid=world.pid, boot=world.boot, since=format_time(world.now()), work="join")
+    try:
+        with WriterLock(drive.root, holder):
+            repository = Repository.open(store, wish.secret)
+            known, _unreadable = repository.snapshots()
+            label = wish.label or (known[-1].snapshot.drive if known else "") or drive.label
+            check_label(label)
+            practice = ComputerKeys.join(directory, repository.unlocked.master, repository.header.keyring, world)
+            with_keyring(repository, practice.keyring)
+            enroll_wish = _as_enrolled(replace(wish, label=label), drive.folder, simulated=simulated)
+            record = remembered(record_of_place(enroll_wish, facts, repository, world), practice, enroll_wish)
+            remember_snapshots(repository, practice)
+    finally:
+        store.close()
+    return Joined(practice, record, len(known))
+
+
+def _examined(wish: JoinRequest, folder: str, world: World) -> tuple[TargetFacts, bool]:
+    """A drive that is no USB drive was a simulated one; every other rule holds for both."""
+    try:
+        return examined(_as_enrolled(wish, folder, simulated=False), world)[0], False
+    except TargetRefused:
+        return examined(_as_enrolled(wish, folder, simulated=True), world)[0], True
+
+
+def _as_enrolled(wish: JoinRequest, folder: str, *, simulated: bool) -> EnrollRequest:
+    return EnrollRequest(
+        path=os.path.abspath(folder),
+        label=wish.label,
+        place=wish.place,
+        simulated=simulated,
+        allow_existing_files=True,
+        sources=wish.sources,
+    )

@@ -1,0 +1,45 @@
+"""Whether a backup could go to a place, for who asks without wanting one.
+
+Owns: finding out whether the place is a drive that is known, and judging it as that. Does not know: the rules, or how
+the answer is shown. Nothing is mounted and nothing is written.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kinebackup.drives.facts import gather, look_around, source_places
+from kinebackup.drives.system import System
+from kinebackup.policy.target_facts import TargetFacts
+from kinebackup.policy.targets import Verdict, judge
+from kinebackup.state.records import Drive
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedTarget:
+    """``known`` is the enrolled drive that the place seems to be; only its header would prove it."""
+
+    verdict: Verdict
+    facts: TargetFacts
+    known: Drive | None
+
+
+def check_target(path: str, *, sources: Sequence[str], drives: Sequence[Drive], system: System) -> CheckedTarget:
+    """Judge a folder or a device, which need not be mounted."""
+    around = look_around(system)
+    facts = gather(path, around=around)
+    known = next((drive for drive in drives if _is(drive, facts)), None)
+    verdict = judge(
+        facts,
+        sources=source_places(sources, around),
+        enrolled=known is not None,
+        simulated=known is not None and known.simulated,
+        allow_existing_files=False,
+        may_mount=True,
+    )
+    return CheckedTarget(verdict, facts, known)
+
+
+def _is(drive: Drive, facts: TargetFacts) -> bool:
+    if drive.simulated:
+        return drive.folder == facts.path
+    return facts.device is not None and bool(drive.fs_uuid) and drive.fs_uuid == facts.device.filesystem_uuid

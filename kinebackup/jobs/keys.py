@@ -1,0 +1,135 @@
+"""Changing the practice's key slots, here and on the drives.
+
+Owns: taking in newer slots of present drives first, and handing the change on. Does not know: how a secret was typed
+or is shown.
+
+The master key stays the same: a removed passphrase still opens a drive that has not heard of it, and copies of old
+headers.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kinebackup.engine import Keyring, MasterKey, Passphrase, RecoveryCode, Slot, format_time, recovery_code
+from kinebackup.engine import keyring as rings
+from kinebackup.errors import ConfigError, KineError, NotFound
+from kinebackup.i18n import _
+from kinebackup.practice.access import present_drives, update_keyring
+from kinebackup.practice.computer_keys import ComputerKeys
+from kinebackup.practice.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class KeyChange:
+    """``waiting``: drives that hear of it at their next backup. ``code``: a new recovery code, to be shown once."""
+
+    slot: Slot
+    updated: tuple[str, ...]
+    waiting: tuple[str, ...]
+    code: str | None = None
+
+
+def own_slot(practice: ComputerKeys) -> Slot:
+    """The slot of this computer. Raises ``WrongKey`` where it was removed."""
+    return rings.unlock(practice.keyring, practice.machine_key)[1]
+
+
+def waiting_drives(practice: ComputerKeys) -> tuple[str, ...]:
+    """Labels of the drives whose header has older slots than this computer."""
+    generation = practice.keyring.generation
+    return tuple(drive.label for drive in practice.state.drives() if drive.header_generation < generation)
+
+
+def add_passphrase(practice: ComputerKeys, passphrase: Passphrase, world: World) -> KeyChange:
+    """One more passphrase. Raises ``ConfigError`` where there is no room for it."""
+    master = practice.master()
+    _hear(practice, world)
+    ring, slot = _with_passphrase(practice.keyring, master, passphrase, world)
+    return _tell(practice, ring, slot, world)
+
+
+def add_recovery_code(practice: ComputerKeys, world: World, keep: Callable[[str], None]) -> KeyChange:
+    """A new recovery code beside the others; ``keep`` puts it where it is safe before it counts."""
+    master = practice.master()
+    _hear(practice, world)
+    code = recovery_code.create(world.entropy)
+    ring, slot = rings.with_slot(
+        practice.keyring, master, RecoveryCode.of(code), entropy=world.entropy, created=format_time(world.now())
+    )
+    keep(code)
+    return _tell(practice, ring, slot, world, code)
+
+
+def slot_to_remove(practice: ComputerKeys, name: str) -> Slot:
+    """The slot whose id begins so. Raises ``NotFound``, or ``ConfigError`` for one that must stay."""
+    after = rings.without_slot(practice.keyring, name)
+    slot = next(slot for slot in practice.keyring.slots if slot not in after.slots)
+    if slot == own_slot(practice):
+        raise ConfigError(
+            _("this is the key of this computer, which could then make no backup any more"),
+            _("remove it from another computer of the practice, once this one is given away"),
+        )
+    return slot
+
+
+def remove(practice: ComputerKeys, slot: Slot, world: World) -> KeyChange:
+    """Raises ``ConfigError`` where it is the last one that works without a computer."""
+    practice.master()
+    _hear(practice, world)
+    return _tell(practice, rings.without_slot(practice.keyring, slot.id), slot, world)
+
+
+def passphrase_slot(practice: ComputerKeys, name: str | None, current: Passphrase | None) -> Slot:
+    """Which passphrase is meant: the one of that id, the one that ``current`` opens, or the only one there is.
+
+    Raises ``NotFound``, ``WrongKey``, or ``ConfigError`` where several are possible.
+    """
+    if current is not None:
+        return rings.unlock(practice.keyring, current)[1]
+    slots = [slot for slot in practice.keyring.slots if slot.kind == "passphrase"]
+    found = [slot for slot in slots if slot.id.startswith(name)] if name else slots
+    if len(found) == 1:
+        return found[0]
+    listing = ", ".join(f"{slot.id} ({slot.created[:10]})" for slot in slots)
+    if not slots:
+        raise NotFound(_("there is no passphrase among the keys"), _("add one with: kinebackup key add"))
+    if name:
+        raise NotFound(
+            _("no single passphrase is called {name}").format(name=repr(name)),
+            _("the passphrases are: {listing}").format(listing=listing),
+        )
+    raise ConfigError(
+        _("there are several passphrases: {listing}").format(listing=listing), _("say which one is to be changed")
+    )
+
+
+def change_passphrase(practice: ComputerKeys, old: Slot, passphrase: Passphrase, world: World) -> KeyChange:
+    """Put the new passphrase in the place of the old one, in one generation."""
+    master = practice.master()
+    _hear(practice, world)
+    ring, slot = _with_passphrase(practice.keyring, master, passphrase, world)
+    without = rings.without_slot(ring, old.id)
+    return _tell(practice, without, slot, world)
+
+
+def _with_passphrase(ring: Keyring, master: MasterKey, passphrase: Passphrase, world: World) -> tuple[Keyring, Slot]:
+    return rings.with_slot(
+        ring, master, passphrase, entropy=world.entropy, created=format_time(world.now()), cost=world.cost
+    )
+
+
+def _hear(practice: ComputerKeys, world: World) -> None:
+    """A drive may bring slots that another computer added: the change must build on them, not replace them."""
+    for drive in present_drives(practice, world):
+        try:
+            update_keyring(drive, practice, world)
+        except KineError:
+            continue  # it is told as one that waits
+
+
+def _tell(practice: ComputerKeys, ring: Keyring, slot: Slot, world: World, code: str | None = None) -> KeyChange:
+    practice.save_keyring(ring)
+    _hear(practice, world)
+    waiting = waiting_drives(practice)
+    updated = tuple(drive.label for drive in practice.state.drives() if drive.label not in waiting)
+    return KeyChange(slot, updated, waiting, code)

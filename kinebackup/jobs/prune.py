@@ -1,0 +1,99 @@
+"""One prune of a drive: which backups go, and room for the work on a full drive.
+
+Owns: putting retention, the engine and this computer's memory together. Does not know: the rules, or how packs are
+rewritten.
+"""
+
+from dataclasses import replace
+
+from kinebackup.config import Retention
+from kinebackup.engine import FolderStore, NamedSnapshot, prune_snapshots
+from kinebackup.errors import KineError
+from kinebackup.i18n import _
+from kinebackup.jobs.backup import environment_of, record_of, remember_snapshots
+from kinebackup.model import NOTES, CancelToken, FileName, Monitor, PruneReport, counting
+from kinebackup.policy.retention import SnapshotFacts, plan_retention
+from kinebackup.practice.access import OpenDrive, PresentDrive, open_to_read, open_to_write
+from kinebackup.practice.computer_keys import ComputerKeys
+from kinebackup.practice.reserve import make_reserve, release_reserve
+from kinebackup.practice.run_history import recorded
+from kinebackup.practice.world import World
+from kinebackup.state.records import RunCounts
+
+
+def run_prune(
+    drive: PresentDrive,
+    practice: ComputerKeys,
+    rules: Retention,
+    world: World,
+    *,
+    dry_run: bool,
+    cancel: CancelToken,
+    monitor: Monitor,
+) -> PruneReport:
+    """Thin the backups of that drive.
+
+    Raises ``KineError`` where the clock cannot be trusted, ``CheckFailed`` where damage hides what is needed,
+    ``Locked``, ``NotFound``, ``DriveFailed`` or ``Cancelled``.
+    """
+    record_of(drive)
+    if dry_run:
+        with open_to_read(drive, practice, None) as opened:
+            doomed = _doomed(opened, practice, rules, world)
+            return prune_snapshots(
+                opened.repository, doomed, environment_of(world), dry_run=True, cancel=cancel, monitor=monitor
+            )
+    with (
+        recorded("prune", drive, practice, world) as note,
+        open_to_write(drive, practice, world, "prune") as opened,
+    ):
+        doomed = _doomed(opened, practice, rules, world)
+        store = FolderStore(drive.root)
+        release_reserve(store)
+        try:
+            report = prune_snapshots(
+                opened.repository, doomed, environment_of(world), dry_run=False, cancel=cancel, monitor=monitor
+            )
+        finally:
+            make_reserve(store)
+            store.close()
+        notes = [problem for problem in opened.problems if problem.kind in NOTES]
+        report = replace(report, problems=(*notes, *report.problems))
+        practice.state.forget_snapshots(opened.repository.id, doomed)
+        practice.state.forget_packs_except(opened.repository.id, opened.repository.list_packs())
+        remember_snapshots(opened.repository, practice)
+        note.result = "problems" if counting(report.problems) else "ok"
+        note.counts = RunCounts(
+            size_bytes=max(0, report.bytes_freed),
+            packs=report.packs_removed,
+            snapshots=len(report.snapshots_removed),
+            problems=counting(report.problems),
+        )
+        return report
+
+
+def _doomed(opened: OpenDrive, practice: ComputerKeys, rules: Retention, world: World) -> list[FileName]:
+    """The snapshots that may go, oldest first. Raises ``KineError`` while the clock is earlier than one of them."""
+    known, _unreadable = opened.repository.snapshots()
+    verified = {found.snapshot for found in practice.state.verified_snapshots(opened.repository.id)}
+    facts = [_facts(named, verified=named.id in verified) for named in known]
+    plan = plan_retention(facts, rules, now=world.now(), zone=world.zone)
+    if plan.refused is not None:
+        raise KineError(
+            _("the clock of this computer is earlier than the newest backup, so nothing is removed"),
+            _("set the date and time of this computer, then try again"),
+        )
+    return [FileName(snapshot) for snapshot in plan.removed]
+
+
+def _facts(named: NamedSnapshot, *, verified: bool) -> SnapshotFacts:
+    snapshot = named.snapshot
+    return SnapshotFacts(
+        id=named.id,
+        time=snapshot.taken_at,
+        host=snapshot.host,
+        machine=snapshot.machine,
+        sources=snapshot.sources,
+        suspicious=snapshot.suspicious,
+        verified=verified,
+    )

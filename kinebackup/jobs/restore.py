@@ -1,0 +1,126 @@
+"""Restoring as a job: is the destination fit, what is meant, then the engine.
+
+Owns: what a destination must not be, and the meaning of the paths that a person gives. Does not know: how files are
+written (engine/restore/restore.py), or how the drive was opened.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kinebackup.drives.examination import examine_restore_destination
+from kinebackup.engine import FOLDER, HEADER_COPIES, NamedSnapshot, Overwrite, RestoreRequest, restore_snapshot
+from kinebackup.errors import KineError, TargetRefused
+from kinebackup.i18n import _
+from kinebackup.jobs.browse import Browser
+from kinebackup.model import CancelToken, Monitor, RestoreReport
+from kinebackup.policy.targets import TargetWarning
+from kinebackup.practice.access import OpenDrive
+from kinebackup.practice.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreJobRequest:
+    """What a person asks for. ``paths``: absolute, or relative to the sources; none means everything."""
+
+    snapshot: str
+    paths: Sequence[str]
+    destination: str
+    overwrite: Overwrite = "never"
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """The snapshot that was meant, and what came of it."""
+
+    named: NamedSnapshot
+    report: RestoreReport
+
+
+def check_destination(path: str, world: World, *, allow_cloud: bool) -> tuple[TargetWarning, ...]:
+    """What is to be said about a destination, which need not exist yet.
+
+    Raises ``TargetRefused`` for one that a cloud synchronises, unless allowed, and for one inside a repository.
+    """
+    real = os.path.realpath(path)
+    holder = _repository_around(real)
+    if holder is not None:
+        raise TargetRefused(
+            _("{path} lies inside the backup {folder}").format(path=path, folder=holder),
+            _("choose a folder of this computer"),
+        )
+    verdict = examine_restore_destination(real, system=world.system)
+    if not verdict.accepted and not (allow_cloud and verdict.reason == "cloud"):
+        hint = verdict.hint
+        if verdict.reason == "cloud":
+            hint = _("{hint}; --allow-cloud-destination restores there all the same").format(hint=hint)
+        raise TargetRefused(verdict.message, hint)
+    on_drive = _drive_around(real)
+    if on_drive is None:
+        return verdict.notices
+    unsealed = TargetWarning(
+        _("{path} is on the backup drive").format(path=path),
+        _("restored files are not encrypted there: move them soon"),
+    )
+    return (unsealed, *verdict.notices)
+
+
+def _parents(path: str) -> Sequence[str]:
+    """The path itself and every folder above it."""
+    found = [path]
+    while os.path.dirname(found[-1]) != found[-1]:
+        found.append(os.path.dirname(found[-1]))
+    return found
+
+
+def _is_repository(folder: str) -> bool:
+    return any(os.path.exists(os.path.join(folder, name)) for name in HEADER_COPIES)
+
+
+def _repository_around(path: str) -> str | None:
+    return next((p for p in _parents(path) if os.path.basename(p) == FOLDER and _is_repository(p)), None)
+
+
+def _drive_around(path: str) -> str | None:
+    return next((p for p in _parents(path) if _is_repository(os.path.join(p, FOLDER))), None)
+
+
+def restore_files(
+    opened: OpenDrive, order: RestoreJobRequest, world: World, *, cancel: CancelToken, monitor: Monitor
+) -> Restored:
+    """Bring back what is asked for. ``check_destination`` has been called.
+
+    Raises ``NotFound`` for an unknown snapshot or path, ``KineError`` where the destination cannot be used.
+    """
+    named = opened.repository.find_snapshot(order.snapshot)
+    browser = Browser(opened.repository, cancel)
+    paths = [found for path in order.paths for found in browser.resolve(named.snapshot, path)]
+    if not order.dry_run:
+        _make(order.destination)
+    request = RestoreRequest(
+        snapshot=named,
+        paths=() if "/" in paths else tuple(dict.fromkeys(paths)),
+        destination=order.destination,
+        overwrite=order.overwrite,
+        dry_run=order.dry_run,
+        as_root=world.is_root,
+    )
+    return Restored(
+        named, restore_snapshot(opened.repository, request, world.elapsed_s, cancel=cancel, monitor=monitor)
+    )
+
+
+def _make(destination: str) -> None:
+    """A folder that is made for patient files is closed to others."""
+    try:
+        os.makedirs(destination, mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise KineError(
+            _("the folder {path} cannot be made ({reason})").format(path=destination, reason=error.strerror),
+            _("choose another place with --to"),
+        ) from None
+    if not os.access(destination, os.W_OK | os.X_OK):
+        raise KineError(
+            _("nothing may be written to {path}").format(path=destination), _("choose another place with --to")
+        )

@@ -1,0 +1,164 @@
+"""One restore test of a drive: files really brought back, to a private place that is empty again afterwards.
+
+Owns: which snapshot is tested, the private places, what a success proves. Does not know: how files are restored or
+compared.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from kinebackup.engine import RecoveryCode, RestoreTestRequest, Secret, restore_test
+from kinebackup.errors import NotFound
+from kinebackup.i18n import _
+from kinebackup.model import CancelToken, FileName, Monitor, Problem, RestoreTestReport
+from kinebackup.practice.access import OpenDrive, PresentDrive, open_to_read
+from kinebackup.practice.computer_keys import ComputerKeys
+from kinebackup.practice.run_history import recorded
+from kinebackup.practice.world import World
+from kinebackup.state.records import RunCounts
+
+USUAL_FILES = 50
+_PREFIX = "kinebackup-restore-test-"
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreTestJobRequest:
+    """``files`` None: all of them. ``seed`` None: a random one. ``scratch``: where private directories may be made."""
+
+    scratch: Sequence[str]
+    files: int | None = USUAL_FILES
+    seed: int | None = None
+    secret: Secret | None = None
+
+
+def run_restore_test(
+    drive: PresentDrive,
+    practice: ComputerKeys | None,
+    wish: RestoreTestJobRequest,
+    world: World,
+    *,
+    cancel: CancelToken,
+    monitor: Monitor,
+) -> RestoreTestReport:
+    """Test the newest sound backup of that drive. With a secret, no key and no memory of this computer is used for it.
+
+    Raises ``NotFound``, ``WrongKey``, ``DriveFailed``, ``Cancelled``, or ``Damaged`` where the drive cannot be opened
+    at all.
+    """
+    seed = int.from_bytes(world.entropy(4), "big") if wish.seed is None else wish.seed
+    with recorded("restore-test", drive, practice, world) as note, open_to_read(drive, practice, wish.secret) as opened:
+        if not opened.repository.snapshots()[0]:
+            report = _nothing_to_test(opened, seed)
+        else:
+            with private_places(wish.scratch, world) as places:
+                request = RestoreTestRequest(
+                    snapshot=opened.repository.find_snapshot("latest"),
+                    files=wish.files,
+                    seed=seed,
+                    scratch=places,
+                    key_slot=opened.key_slot,
+                    # Files of this computer only: the same path on another one is another file.
+                    compare_with_source=practice is not None and _is_of(practice, opened),
+                    as_root=world.is_root,
+                )
+                report = restore_test(opened.repository, request, world.elapsed_s, cancel=cancel, monitor=monitor)
+        _remember(opened, practice, wish, report, world)
+        report = _with_doubts(report, opened)
+        note.result = report.result
+        note.snapshot = FileName(report.snapshot) if report.snapshot else None
+        note.counts = RunCounts(
+            files=report.files_tested, size_bytes=report.bytes_tested, problems=len(report.problems)
+        )
+        return report
+
+
+def _is_of(practice: ComputerKeys, opened: OpenDrive) -> bool:
+    return opened.repository.find_snapshot("latest").snapshot.machine == practice.machine
+
+
+def _with_doubts(report: RestoreTestReport, opened: OpenDrive) -> RestoreTestReport:
+    """A newer backup that cannot be read, or is gone, would not come back, however well an older one does.
+
+    Whether an unreadable one is newer, only this computer's memory tells; a verification has named it where it is
+    marked, and then only the memory counts.
+    """
+    _known, unreadable = opened.repository.snapshots()
+    marked = opened.repository.damaged_names
+    doubts = [problem for problem in opened.problems if (problem.kind, problem.path) == ("rolled-back", "snapshots")]
+    doubts += [problem for problem in unreadable if problem.path.rpartition("/")[2] not in marked]
+    if not doubts or not report.snapshot:
+        return report
+    return replace(report, result="failed", problems=(*doubts, *report.problems))
+
+
+def _nothing_to_test(opened: OpenDrive, seed: int) -> RestoreTestReport:
+    """No backup, or none that can be read: nothing would come back."""
+    _known, unreadable = opened.repository.snapshots()
+    problems = tuple(unreadable) or (Problem("missing", "/", _("there is no backup on this drive")),)
+    return RestoreTestReport(
+        result="failed",
+        snapshot="",
+        files_tested=0,
+        bytes_tested=0,
+        files_compared_with_source=0,
+        duration_s=0.0,
+        seed=seed,
+        key_slot=opened.key_slot,
+        problems=problems,
+    )
+
+
+def _remember(
+    opened: OpenDrive,
+    practice: ComputerKeys | None,
+    wish: RestoreTestJobRequest,
+    report: RestoreTestReport,
+    world: World,
+) -> None:
+    if practice is None or opened.drive.record is None or not report.snapshot:
+        return
+    if report.result == "ok" and isinstance(wish.secret, RecoveryCode):
+        practice.state.record_code_test(world.now())
+    snapshot, repository = FileName(report.snapshot), opened.repository.id
+    if report.result == "failed":
+        practice.state.forget_snapshots(repository, [snapshot])
+    elif wish.files is None and not report.problems:
+        practice.state.record_snapshot_verified(repository, snapshot, world.now())
+
+
+@contextlib.contextmanager
+def private_places(places: Sequence[str], world: World) -> Iterator[list[str]]:
+    """A directory that only this user may enter in each of these places; at the end they are gone."""
+    made: list[str] = []
+    try:
+        for place in places:
+            _sweep(place)
+            with contextlib.suppress(OSError):
+                made.append(tempfile.mkdtemp(prefix=f"{_PREFIX}{world.pid}-", dir=place))
+        if not made:
+            raise NotFound(
+                _("there is no private place to restore to for the test"),
+                _("make room in /dev/shm or in the cache folder"),
+            )
+        yield made
+    finally:
+        for path in made:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _sweep(place: str) -> None:
+    """Remove what a test left that was killed: it is plaintext."""
+    with contextlib.suppress(OSError), os.scandir(place) as entries:
+        for entry in entries:
+            found = re.match(rf"{_PREFIX}(\d+)-", entry.name)
+            if found and entry.stat(follow_symlinks=False).st_uid == os.geteuid() and not _runs(int(found[1])):
+                shutil.rmtree(entry.path, ignore_errors=True)
+
+
+def _runs(pid: int) -> bool:
+    return os.path.exists(f"/proc/{pid}")

@@ -1,0 +1,172 @@
+"""How the practice stands, from this computer's memory alone.
+
+Owns: gathering what is known of each drive. Does not know: what follows from it (policy/rotation.py), or how it is
+shown.
+
+No drive is opened and no key is read: the answer must come at once.
+"""
+
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from kinebackup.config import Config
+from kinebackup.drives.examination import examine_source
+from kinebackup.errors import NotFound
+from kinebackup.i18n import _
+from kinebackup.model import Place
+from kinebackup.policy.rotation import Assessment, DriveFacts, Freshness, assess
+from kinebackup.policy.schedule import History
+from kinebackup.policy.targets import TargetWarning
+from kinebackup.practice.presence import folder_of
+from kinebackup.practice.world import World
+from kinebackup.state.records import Drive, Run, RunKind
+from kinebackup.state.state_db import StateDb
+
+CHECKS: tuple[RunKind, ...] = ("verify", "verify-written", "restore-test")
+
+
+@dataclass(frozen=True, slots=True)
+class DriveOverview:
+    """One drive on one line. Times are those of the last good run of their kind, None where there was none."""
+
+    label: str
+    place: Place
+    simulated: bool
+    present: bool
+    folder: str | None
+    freshness: Freshness
+    backup_days: int | None
+    last_backup: datetime | None
+    last_verify: datetime | None
+    last_restore_test: datetime | None
+    failed_check: bool
+    verify_due: bool
+    restore_test_due: bool
+    enrolled_at: datetime
+    serial: str
+    model: str
+    repository: str
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The verdict and the drives, in the order of their labels."""
+
+    assessment: Assessment
+    drives: tuple[DriveOverview, ...]
+
+
+def overview(config: Config, world: World, *, plugged_in: Container[str] = ()) -> Overview:
+    """``plugged_in``: labels of drives that the daemon sees; it mounts them for itself alone.
+
+    Raises ``NotFound`` where this computer is not set up.
+    """
+    with StateDb(config.paths.state) as state:
+        if not state.exists:
+            raise NotFound(
+                _("KineBackup is not set up on this computer"),
+                _("run: kinebackup init; or, with a drive that already has backups: kinebackup init --join DRIVE"),
+            )
+        known = [(record, folder_of(record, world.system), _facts(record, state)) for record in state.drives()]
+    facts = [
+        replace(found, present=folder is not None or record.label in plugged_in) for record, folder, found in known
+    ]
+    assessment = assess(facts, config.rotation, now=world.now())
+    judged = {status.label: status for status in assessment.drives}
+    return Overview(
+        assessment,
+        tuple(
+            DriveOverview(
+                label=record.label,
+                place=record.place,
+                simulated=record.simulated,
+                present=folder is not None or record.label in plugged_in,
+                folder=folder,
+                freshness=judged[record.label].freshness,
+                backup_days=judged[record.label].backup_days,
+                last_backup=found.last_backup,
+                last_verify=found.last_verify,
+                last_restore_test=found.last_restore_test,
+                failed_check=found.failed_check,
+                verify_due=judged[record.label].verify_due,
+                restore_test_due=judged[record.label].restore_test_due,
+                enrolled_at=record.enrolled_at,
+                serial=record.serial,
+                model=record.model,
+                repository=record.repository,
+            )
+            for record, folder, found in known
+        ),
+    )
+
+
+def source_notices(config: Config, world: World) -> Sequence[TargetWarning]:
+    """Sources that a cloud has already."""
+    return [notice for source in config.sources for notice in examine_source(str(source.path), system=world.system)]
+
+
+def _facts(record: Drive, state: StateDb) -> DriveFacts:
+    history = drive_history(record, state)
+    return DriveFacts(
+        label=record.label,
+        place=record.place,
+        simulated=record.simulated,
+        present=False,
+        last_backup=history.last_backup,
+        last_verify=history.last_verify,
+        last_restore_test=history.last_restore_test,
+        failed_check=history.failed_check,
+    )
+
+
+def drive_history(record: Drive, state: StateDb) -> History:
+    """When each thing was last done well on that drive."""
+
+    def last(kind: RunKind) -> datetime | None:
+        run = state.last_run(record.repository, kind)
+        return None if run is None else run.ended or run.started
+
+    return History(
+        last_backup=last("backup"),
+        last_verify=last("verify"),
+        last_restore_test=last("restore-test"),
+        last_prune=last("prune"),
+        failed_check=any(_failed_last(record, kind, state) for kind in CHECKS),
+        unread=_unread(record, state),
+    )
+
+
+def _unread(record: Drive, state: StateDb) -> bool:
+    """A backup by hand was read back too, but only the daemon's reading is a run of its own; once more is cheap."""
+    backup = state.last_run(record.repository, "backup")
+    read = state.last_run(record.repository, "verify-written", results=("ok", "problems", "failed"))
+    return backup is not None and (read is None or read.started < backup.started)
+
+
+def _failed_last(record: Drive, kind: RunKind, state: StateDb) -> bool:
+    last = state.last_run(record.repository, kind, results=("ok", "problems", "failed"))
+    return last is not None and last.result == "failed"
+
+
+RUNS_SHOWN: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class DriveDetails:
+    """``runs``: the latest jobs on it, newest first; those that were cut off have no end."""
+
+    overview: DriveOverview
+    record: Drive
+    runs: tuple[Run, ...]
+
+
+def details(label: str, config: Config, world: World, *, plugged_in: bool) -> DriveDetails:
+    """``plugged_in``: the daemon sees it. Raises ``NotFound`` with the list of the drives that are known."""
+    found = overview(config, world, plugged_in=[label] if plugged_in else [])
+    with StateDb(config.paths.state) as state:
+        record = state.drive(label)
+        runs = state.runs(limit=RUNS_SHOWN, repository=record.repository)
+    one = next(drive for drive in found.drives if drive.repository == record.repository)
+    return DriveDetails(one, record, runs)

@@ -1,0 +1,190 @@
+"""One verification of a drive: what to read first, how much, and what it proves.
+
+Owns: the order, the budget where none is given, what is remembered. Does not know: how a pack is checked.
+"""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from kinebackup.engine import Budget, Repository, Secret, Verification, listing_of, path_of
+from kinebackup.errors import Locked
+from kinebackup.i18n import _
+from kinebackup.model import CancelToken, FileName, Monitor, Problem, VerifyReport, counting
+from kinebackup.practice.access import OpenDrive, PresentDrive, open_to_read
+from kinebackup.practice.computer_keys import ComputerKeys
+from kinebackup.practice.run_history import recorded
+from kinebackup.practice.world import World
+from kinebackup.state.records import RunCounts, RunKind
+from kinebackup.state.state_db import StateDb
+
+AT_LEAST_BYTES = 2 * 10**9  # half a minute on most USB drives: below that, a part is not worth the name
+SHARE_OF_THE_REST = 10
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyJobRequest:
+    """``budget`` None: what was never verified, and a tenth of the rest, so that ten runs go over the whole drive.
+
+    ``one_in``: instead, what was never verified, and a part in so many of the drive. ``new_only``: what was never
+    verified and nothing else, which is how a backup is read back before somebody unplugs the drive.
+    """
+
+    budget: Budget | None = None
+    secret: Secret | None = None
+    one_in: int | None = None
+    new_only: bool = False
+
+
+@dataclass(slots=True)
+class _Checked:
+    good: list[FileName] = field(default_factory=list)
+    bad: list[FileName] = field(default_factory=list)
+
+    def note(self, name: FileName, ok: bool) -> None:
+        (self.good if ok else self.bad).append(name)
+
+
+def run_verify(
+    drive: PresentDrive,
+    practice: ComputerKeys | None,
+    wish: VerifyJobRequest,
+    world: World,
+    *,
+    cancel: CancelToken,
+    monitor: Monitor,
+) -> VerifyReport:
+    """Verify that drive. Without this computer's memory of it, everything is read.
+
+    Raises ``NotFound``, ``WrongKey``, ``DriveFailed``, ``Cancelled``, ``Damaged`` where the drive cannot even be
+    opened, or ``Locked`` where another run removed files meanwhile, so that nothing can be said.
+    """
+    kind: RunKind = "verify-written" if wish.new_only else "verify"
+    with recorded(kind, drive, practice, world) as note, open_to_read(drive, practice, wish.secret) as opened:
+        state = practice.state if practice is not None and drive.record is not None else None
+        repository = opened.repository
+        order = _order(repository, state)
+        checked = _Checked()
+        run = Verification(
+            repository,
+            order[: _never_verified(order, repository, state)] if wish.new_only else order,
+            _budget(wish, repository, state),
+            checked.note,
+            cancel=cancel,
+            monitor=monitor,
+        )
+        before = repository.list_packs().keys()
+        known_before = frozenset(repository.damaged_names)
+        with _remembered(checked, repository, state, world):
+            told = (*opened.problems, *opened.known)
+            report = _without_healed(
+                run.run([p for p in told if not _is_missing_pack(p)], world.elapsed_s), repository, known_before
+            )
+        if report.result == "failed" and before - repository.list_packs().keys():
+            raise Locked(
+                _("another KineBackup removed old backups during the verification, so nothing can be said"),
+                _("wait until it has finished, and verify again"),
+            )
+        report = replace(report, complete=report.packs_checked == len(order), packs_total=len(order))
+        _conclude(opened, report, state, world)
+        note.result = report.result
+        note.counts = RunCounts(size_bytes=report.bytes_read, packs=report.packs_checked, problems=len(report.problems))
+        return report
+
+
+def _order(repository: Repository, state: StateDb | None) -> list[FileName]:
+    """Packs that should be there come first: what their absence means is told like any damage. Then those that failed
+    before: whether that was a loose cable or has been mended is what a person wants to know of a part.
+    """
+    listed = {pack.name for table in repository.index.tables for pack in table.packs}
+    missing = sorted(listed - repository.present.keys())
+    rest = state.oldest_checked_first(repository.id, repository.present) if state else sorted(repository.present)
+    return [*missing, *sorted(rest, key=lambda name: name not in repository.damaged_names)]
+
+
+def _is_missing_pack(problem: Problem) -> bool:
+    """Such a pack is in the order, and reported with what it affects."""
+    return problem.kind == "missing" and problem.path.startswith("packs/")
+
+
+def _without_healed(report: VerifyReport, repository: Repository, known_before: frozenset[str]) -> VerifyReport:
+    """Damage that an earlier verification told of, and a backup has mended since, is a note: nothing would be missing.
+
+    The pack itself stays as it is until a prune removes it.
+    """
+    problems: list[Problem] = []
+    for problem in report.problems:
+        name = FileName(problem.path.rpartition("/")[2])
+        mended = (
+            problem.kind == "damaged"
+            and problem.path == path_of(name)
+            and name in known_before
+            and not problem.snapshots
+            and _is_saved_again(repository, name)
+        )
+        if not mended:
+            problems.append(problem)
+        elif all(told.path != problem.path for told in problems):
+            problems.append(Problem("healed", problem.path, _("damaged, and saved again; kinebackup prune removes it")))
+    return replace(report, result="failed" if counting(problems) else "ok", problems=tuple(problems))
+
+
+def _is_saved_again(repository: Repository, name: FileName) -> bool:
+    """Whether a backup has put anything of that pack elsewhere: since it is marked, no backup relies on it."""
+    listed = listing_of(repository.index, name)
+    if listed is None:
+        return True  # nothing refers to a pack that no index file lists
+    index = repository.index
+    return any(location.pack != name for place in listed.places for location in index.locations(place.id))
+
+
+def _never_verified(order: Sequence[FileName], repository: Repository, state: StateDb | None) -> int:
+    """How many of the first of these are missing, damaged, or were never read to the end."""
+    if state is None:
+        return len(order)
+    urgent = sum(name in repository.damaged_names or name not in repository.present for name in order)
+    sound = [name for name in repository.present if name not in repository.damaged_names]
+    return urgent + state.pack_coverage(repository.id, sound).never_checked
+
+
+def _budget(wish: VerifyJobRequest, repository: Repository, state: StateDb | None) -> Budget:
+    if wish.budget is not None or wish.new_only:
+        return wish.budget or Budget()
+    if state is None:
+        return Budget()
+    sizes = repository.present
+    never_checked = state.pack_coverage(repository.id, sizes).never_checked
+    never = sum(sizes[name] for name in state.oldest_checked_first(repository.id, sizes)[:never_checked])
+    total = sum(sizes.values())
+    if wish.one_in is not None:
+        return Budget(size_bytes=never + -(-total // wish.one_in))
+    return Budget(size_bytes=max(AT_LEAST_BYTES, never + (total - never) // SHARE_OF_THE_REST))
+
+
+@contextlib.contextmanager
+def _remembered(checked: _Checked, repository: Repository, state: StateDb | None, world: World) -> Iterator[None]:
+    """Remember each pack that was read, also where the run is stopped: the next one goes on from there."""
+    try:
+        yield
+    finally:
+        if state is not None:
+            now = world.now()
+            state.record_pack_checks(repository.id, checked.good, now, ok=True)
+            state.record_pack_checks(repository.id, checked.bad, now, ok=False)
+            state.forget_packs_except(repository.id, [*repository.present, *checked.bad])
+
+
+def _conclude(opened: OpenDrive, report: VerifyReport, state: StateDb | None, world: World) -> None:
+    """Snapshots of which every part has been read once are proven, unless a problem touches them."""
+    if state is None:
+        return
+    repository = opened.repository
+    coverage = state.pack_coverage(repository.id, repository.present)
+    touched = {FileName(snapshot) for problem in report.problems for snapshot in problem.snapshots}
+    state.forget_snapshots(repository.id, touched)
+    if coverage.never_checked:
+        return
+    proven_at = world.now() if report.complete else coverage.oldest_check or world.now()
+    for named in repository.snapshots()[0]:
+        if named.id not in touched:
+            state.record_snapshot_verified(repository.id, named.id, proven_at)

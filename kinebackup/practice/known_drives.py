@@ -1,0 +1,46 @@
+"""What can be done with a drive that need not be plugged in: looking it up, renaming it.
+
+Owns: gathering what is remembered of it. Does not know: how it is shown.
+"""
+
+from dataclasses import replace
+
+from kinebackup.errors import ConfigError
+from kinebackup.i18n import _
+from kinebackup.practice.computer_keys import ComputerKeys
+from kinebackup.state.records import Drive
+
+
+def check_label(label: str) -> None:
+    """A label is a word on a sticker: short, and no path. Raises ``ConfigError``."""
+    if not label.strip() or len(label) > 40 or "/" in label or not label.isprintable() or label.startswith("-"):
+        raise ConfigError(
+            _("{label} cannot be the label of a drive").format(label=repr(label)),
+            _("choose a short word to write on a sticker, without /, for example CABINET"),
+        )
+
+
+def refuse_taken_label(label: str, practice: ComputerKeys) -> None:
+    """Raises ``ConfigError`` where another drive has it."""
+    if any(record.label == label for record in practice.state.drives()):
+        raise ConfigError(
+            _('a drive with the label "{label}" is enrolled already').format(label=label),
+            _("choose another label with --label, or forget that drive: kinebackup drive forget {label}").format(
+                label=label
+            ),
+        )
+
+
+def rename(old: str, new: str, practice: ComputerKeys) -> Drive:
+    """Call the drive something else, on this computer; nothing on it changes.
+
+    Raises ``NotFound``, ``ConfigError`` for a label that is taken or is none.
+    """
+    record = practice.state.drive(old)
+    if new == old:
+        return record
+    check_label(new)
+    refuse_taken_label(new, practice)
+    renamed = replace(record, label=new)
+    practice.state.update_drive(renamed)
+    return renamed

@@ -1,0 +1,50 @@
+"""Each run in this computer's memory: when it began, how it ended.
+
+Owns: turning the end of a job, good or bad, into its record. Does not know: what the job does.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from kinebackup.errors import Cancelled, CheckFailed, Damaged, Locked
+from kinebackup.model import FileName
+from kinebackup.practice.access import PresentDrive
+from kinebackup.practice.computer_keys import ComputerKeys
+from kinebackup.practice.world import World
+from kinebackup.state.records import RunCounts, RunKind, RunResult
+
+
+@dataclass(slots=True)
+class RunNote:
+    """What a job fills in before it ends well."""
+
+    result: RunResult = "cancelled"
+    snapshot: FileName | None = None
+    counts: RunCounts = field(default_factory=RunCounts)
+
+
+@contextlib.contextmanager
+def recorded(kind: RunKind, drive: PresentDrive, practice: ComputerKeys | None, world: World) -> Iterator[RunNote]:
+    """Keep the record of one run. A drive that this computer does not know leaves none."""
+    note = RunNote()
+    if practice is None or drive.record is None:
+        yield note
+        return
+    run = practice.state.begin_run(drive.record.repository, kind, world.now())
+    try:
+        yield note
+    except BaseException as error:
+        note.result = _result_of(error, kind)
+        raise
+    finally:
+        practice.state.finish_run(run, world.now(), note.result, snapshot=note.snapshot, counts=note.counts)
+
+
+def _result_of(error: BaseException, kind: RunKind) -> RunResult:
+    """A check that was kept from running has proven nothing, good or bad: only damage makes it a failed one."""
+    if isinstance(error, (Cancelled, Locked, KeyboardInterrupt)):
+        return "cancelled"
+    if kind in ("verify", "verify-written", "restore-test") and not isinstance(error, (Damaged, CheckFailed)):
+        return "cancelled"
+    return "failed"

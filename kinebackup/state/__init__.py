@@ -1,0 +1,1 @@
+"""What this computer remembers between runs, in SQLite."""

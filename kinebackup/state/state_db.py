@@ -1,0 +1,348 @@
+"""What this computer remembers: drives, runs, and what has been checked.
+
+Owns: the meaning of the tables. Does not know: keys, the names of files, or what time it is.
+
+All of it can be lost without losing a backup: the drives hold everything needed to restore.
+"""
+
+# ruff: noqa: S608  the queries are put together from constants of this file and question marks only
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, fields
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from kinebackup.errors import ConfigError, NotFound
+from kinebackup.i18n import _
+from kinebackup.model import FileName
+from kinebackup.state.database import Database, create_database
+from kinebackup.state.records import (
+    GOOD,
+    Drive,
+    PackCoverage,
+    Run,
+    RunCounts,
+    RunId,
+    RunKind,
+    RunResult,
+    Seen,
+    VerifiedSnapshot,
+)
+
+STATE_FILE: Final = "state.db"
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_DRIVE: Final = (
+    "label, place, simulated, repository, enrolled_us, header_generation, folder, fs_uuid, part_uuid, serial, model"
+)
+_RUN: Final = "id, repository, kind, started_us, ended_us, result, snapshot, counts"
+
+
+class StateDb:
+    """The memory in ``directory``. It is opened at the first question, and never made but by ``create``.
+
+    Every method raises ``NotFound`` where the computer is not set up, ``StateDamaged`` where the file is damaged and
+    another ``KineError`` where it cannot be read or written. Times are aware; they come back in UTC.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._database = Database(directory / STATE_FILE)
+
+    @classmethod
+    def create(cls, directory: Path) -> Self:
+        """Begin an empty memory; the directory is made if need be. Raises ``KineError`` where there is one already."""
+        create_database(directory / STATE_FILE)
+        return cls(directory)
+
+    @property
+    def exists(self) -> bool:
+        return self._database.exists()
+
+    def close(self) -> None:
+        """Let go of the file. Using it again opens it again."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # --- drives -----------------------------------------------------------------------------------------------------
+
+    def drives(self) -> tuple[Drive, ...]:
+        """All enrolled drives, in the order of their labels."""
+        with self._database.reading() as connection:
+            rows = connection.execute(f"SELECT {_DRIVE} FROM drives ORDER BY label").fetchall()
+        return tuple(_drive(row) for row in rows)
+
+    def drive(self, label: str) -> Drive:
+        """The drive of this label. Raises ``NotFound`` with the list of those that are known."""
+        known = self.drives()
+        for drive in known:
+            if drive.label == label:
+                return drive
+        raise _unknown_drive(label, known)
+
+    def drive_of(self, repository: str) -> Drive | None:
+        """The drive that holds this repository, if it was enrolled on this computer."""
+        return next((drive for drive in self.drives() if drive.repository == repository), None)
+
+    def add_drive(self, drive: Drive) -> None:
+        """Remember a newly enrolled drive. Raises ``ConfigError`` where its label or repository is known already."""
+        with self._database.writing() as connection:
+            query = "SELECT label FROM drives WHERE label = ? OR repository = ?"
+            if found := connection.execute(query, (drive.label, drive.repository)).fetchone():
+                if found[0] == drive.label:
+                    message = _('a drive with the label "{label}" is enrolled already').format(label=drive.label)
+                    raise ConfigError(message, _("choose another label with --label"))
+                raise ConfigError(
+                    _('this drive is enrolled already, as "{label}"').format(label=found[0]),
+                    _("use that label, or forget it first: kinebackup drive forget {label}").format(label=found[0]),
+                )
+            marks = ", ".join("?" * len(fields(Drive)))
+            connection.execute(f"INSERT INTO drives ({_DRIVE}) VALUES ({marks})", _drive_row(drive))
+
+    def update_drive(self, drive: Drive) -> None:
+        """Replace what is known of the drive with this repository. Raises ``NotFound`` where it is not known."""
+        assignments = ", ".join(f"{column} = ?" for column in _DRIVE.split(", "))
+        with self._database.writing() as connection:
+            changed = connection.execute(
+                f"UPDATE drives SET {assignments} WHERE repository = ?", (*_drive_row(drive), drive.repository)
+            ).rowcount
+        if not changed:
+            raise _unknown_drive(drive.label, self.drives())
+
+    def remove_drive(self, label: str) -> None:
+        """Forget a drive and the checks of its packs; its history of runs stays. Raises ``NotFound``."""
+        repository = self.drive(label).repository
+        with self._database.writing() as connection:
+            for table in ("drives", "pack_checks", "verified_snapshots", "seen"):
+                connection.execute(f"DELETE FROM {table} WHERE repository = ?", (repository,))
+
+    # --- runs -------------------------------------------------------------------------------------------------------
+
+    def begin_run(self, repository: str, kind: RunKind, started: datetime) -> RunId:
+        with self._database.writing() as connection:
+            cursor = connection.execute(
+                "INSERT INTO runs (repository, kind, started_us, counts) VALUES (?, ?, ?, '{}')",
+                (repository, kind, _us(started)),
+            )
+        return RunId(cursor.lastrowid or 0)
+
+    def finish_run(
+        self,
+        run: RunId,
+        ended: datetime,
+        result: RunResult,
+        *,
+        snapshot: FileName | None = None,
+        counts: RunCounts | None = None,
+    ) -> None:
+        written = json.dumps(asdict(counts or RunCounts()))
+        with self._database.writing() as connection:
+            connection.execute(
+                "UPDATE runs SET ended_us = ?, result = ?, snapshot = ?, counts = ? WHERE id = ?",
+                (_us(ended), result, snapshot, written, run),
+            )
+
+    def last_run(self, repository: str, kind: RunKind, *, results: tuple[RunResult, ...] = GOOD) -> Run | None:
+        """The latest run of this kind that ended in one of these ways."""
+        marks = ", ".join("?" * len(results))
+        return self._one_run(
+            f"WHERE repository = ? AND kind = ? AND result IN ({marks}) ORDER BY started_us DESC, id DESC LIMIT 1",
+            (repository, kind, *results),
+        )
+
+    def runs(self, *, limit: int, repository: str | None = None) -> tuple[Run, ...]:
+        """The latest runs of one drive or of all, newest first, unfinished ones included."""
+        where, values = ("", ()) if repository is None else ("WHERE repository = ?", (repository,))
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                f"SELECT {_RUN} FROM runs {where} ORDER BY started_us DESC, id DESC LIMIT ?", (*values, limit)
+            ).fetchall()
+        return tuple(_run(row) for row in rows)
+
+    def forget_runs_before(self, time: datetime) -> int:
+        """Drop old history (CNIL guide de la sécurité, fiche 16: logs are kept 6 to 12 months); says how many.
+
+        The last good run of each kind on each drive stays: its date is a promise that is still shown.
+        """
+        with self._database.writing() as connection:
+            return connection.execute(
+                """DELETE FROM runs WHERE started_us < ? AND id NOT IN (
+                    SELECT id FROM (
+                        SELECT id, max(started_us) FROM runs
+                        WHERE result IN ('ok', 'problems') GROUP BY repository, kind
+                    )
+                )""",
+                (_us(time),),
+            ).rowcount
+
+    def _one_run(self, where: str, values: tuple[object, ...]) -> Run | None:
+        with self._database.reading() as connection:
+            row = connection.execute(f"SELECT {_RUN} FROM runs {where}", values).fetchone()
+        return None if row is None else _run(row)
+
+    # --- what has been checked --------------------------------------------------------------------------------------
+
+    def record_pack_checks(self, repository: str, packs: Iterable[FileName], at: datetime, *, ok: bool) -> None:
+        """All these packs were read to the end and authenticated (or not) at this time. One transaction for all."""
+        at_us = _us(at)
+        with self._database.writing() as connection:
+            connection.executemany(
+                "INSERT OR REPLACE INTO pack_checks (repository, pack, checked_us, ok) VALUES (?, ?, ?, ?)",
+                ((repository, bytes.fromhex(pack), at_us, ok) for pack in packs),
+            )
+
+    def oldest_checked_first(self, repository: str, packs: Iterable[FileName]) -> list[FileName]:
+        """These packs in the order in which to check them: never checked ones, then by the age of their last check."""
+        checks = self._checks(repository)
+        return sorted(packs, key=lambda pack: (checks.get(pack, _NEVER)[0], pack))
+
+    def pack_coverage(self, repository: str, packs: Iterable[FileName]) -> PackCoverage:
+        """How much of these packs has been checked; failures are those of each pack's last check."""
+        checks = self._checks(repository)
+        found = [(pack, *checks.get(pack, _NEVER)) for pack in packs]
+        checked = [at_us for _pack, at_us, _ok in found if at_us != _NEVER[0]]
+        return PackCoverage(
+            total=len(found),
+            never_checked=len(found) - len(checked),
+            failed=tuple(sorted(pack for pack, _at_us, ok in found if not ok)),
+            oldest_check=_time(min(checked)) if checked else None,
+        )
+
+    def forget_packs_except(self, repository: str, present: Iterable[FileName]) -> None:
+        """Drop the checks of packs that are no longer on the drive."""
+        gone = self._checks(repository).keys() - set(present)
+        with self._database.writing() as connection:
+            connection.executemany(
+                "DELETE FROM pack_checks WHERE repository = ? AND pack = ?",
+                ((repository, bytes.fromhex(pack)) for pack in gone),
+            )
+
+    def _checks(self, repository: str) -> dict[FileName, tuple[int, bool]]:
+        # A terabyte is some 30,000 packs: reading all of them takes less time than a query for each.
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                "SELECT pack, checked_us, ok FROM pack_checks WHERE repository = ?", (repository,)
+            ).fetchall()
+        return {FileName(pack.hex()): (at_us, bool(ok)) for pack, at_us, ok in rows}
+
+    def record_snapshot_verified(self, repository: str, snapshot: FileName, at: datetime) -> None:
+        with self._database.writing() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO verified_snapshots (repository, snapshot, verified_us) VALUES (?, ?, ?)",
+                (repository, snapshot, _us(at)),
+            )
+
+    def verified_snapshots(self, repository: str) -> tuple[VerifiedSnapshot, ...]:
+        """The snapshots that have been proven, latest proof first."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                "SELECT snapshot, verified_us FROM verified_snapshots WHERE repository = ? ORDER BY verified_us DESC",
+                (repository,),
+            ).fetchall()
+        return tuple(VerifiedSnapshot(FileName(snapshot), _time(at_us)) for snapshot, at_us in rows)
+
+    def forget_snapshots(self, repository: str, snapshots: Iterable[FileName]) -> None:
+        """Drop what is known of snapshots that were removed from the drive, or that turned out not to be readable."""
+        with self._database.writing() as connection:
+            connection.executemany(
+                "DELETE FROM verified_snapshots WHERE repository = ? AND snapshot = ?",
+                ((repository, snapshot) for snapshot in snapshots),
+            )
+
+    # --- in which state a drive was left ------------------------------------------------------------------------------
+
+    def seen(self, repository: str) -> Seen | None:
+        with self._database.reading() as connection:
+            row = connection.execute(
+                "SELECT newest_us, snapshots FROM seen WHERE repository = ?", (repository,)
+            ).fetchone()
+        return None if row is None else Seen(newest_snapshot_time=_time(row[0]), snapshots=row[1])
+
+    def record_seen(self, repository: str, seen: Seen) -> None:
+        """Remember the state in which a drive is left, after a backup, a prune or an accepted roll-back."""
+        with self._database.writing() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO seen (repository, newest_us, snapshots) VALUES (?, ?, ?)",
+                (repository, _us(seen.newest_snapshot_time), seen.snapshots),
+            )
+
+    # --- what else must outlive a restart -----------------------------------------------------------------------------
+
+    def kept(self, name: str) -> str | None:
+        """The text that was kept under that name."""
+        with self._database.reading() as connection:
+            row = connection.execute("SELECT value FROM kept WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def keep(self, name: str, value: str) -> None:
+        """Keep a text in the place of the one before."""
+        with self._database.writing() as connection:
+            connection.execute("INSERT OR REPLACE INTO kept (name, value) VALUES (?, ?)", (name, value))
+
+    def last_code_test(self) -> datetime | None:
+        """When a drive was last proven to open with the printed recovery code."""
+        value = self.kept(_CODE_TEST)
+        return None if value is None else _time(int(value))
+
+    def record_code_test(self, at: datetime) -> None:
+        self.keep(_CODE_TEST, str(_us(at)))
+
+
+_CODE_TEST: Final = "last-code-test"
+_NEVER: Final = (-(2**63), True)  # before every time that a row can hold
+
+
+def _us(time: datetime) -> int:
+    return (time - _EPOCH) // timedelta(microseconds=1)
+
+
+def _time(us: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=us)
+
+
+def _drive_row(drive: Drive) -> tuple[object, ...]:
+    return (
+        drive.label,
+        drive.place,
+        drive.simulated,
+        drive.repository,
+        _us(drive.enrolled_at),
+        drive.header_generation,
+        drive.folder,
+        drive.fs_uuid,
+        drive.part_uuid,
+        drive.serial,
+        drive.model,
+    )
+
+
+def _drive(row: tuple[Any, ...]) -> Drive:
+    label, place, simulated, repository, enrolled_us, *rest = row
+    return Drive(label, place, bool(simulated), repository, _time(enrolled_us), *rest)
+
+
+def _run(row: tuple[Any, ...]) -> Run:
+    id_, repository, kind, started_us, ended_us, result, snapshot, counts = row
+    ended = None if ended_us is None else _time(ended_us)
+    return Run(id_, repository, kind, _time(started_us), ended, result, snapshot, _counts(json.loads(counts)))
+
+
+def _counts(written: dict[str, int]) -> RunCounts:
+    """What an older or a newer KineBackup has counted, as far as this one knows of it."""
+    return RunCounts(**{each.name: written[each.name] for each in fields(RunCounts) if each.name in written})
+
+
+def _unknown_drive(label: str, known: tuple[Drive, ...]) -> NotFound:
+    message = _('there is no drive with the label "{label}"').format(label=label)
+    if not known:
+        return NotFound(message, _("no drive is enrolled yet; run: kinebackup drive enroll"))
+    return NotFound(message, _("known drives: {labels}").format(labels=", ".join(drive.label for drive in known)))

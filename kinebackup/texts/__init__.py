@@ -1,0 +1,1 @@
+"""The words of the status and of the notices: facts in, sentences out."""

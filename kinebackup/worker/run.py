@@ -1,0 +1,221 @@
+"""The long work of the daemon: one job of the engine on a drive that is mounted already.
+
+Owns: calling each kind of job, what an error means to the machine, and how often progress is told. Does not know: when
+a job runs, in which process, or who waits for it.
+
+The configuration and the keys are read anew for each job: what the person changed counts from the next job on.
+"""
+
+import contextlib
+import logging
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, assert_never
+
+from kinebackup.config import BackupOptions, Config
+from kinebackup.errors import (
+    Cancelled,
+    CheckFailed,
+    ConfigError,
+    Damaged,
+    DriveFailed,
+    DriveFull,
+    KineError,
+    Locked,
+    NotFound,
+    TargetRefused,
+    WrongKey,
+)
+from kinebackup.model import CancelToken, JobFailure, NotOurs, Problem, Progress, Report
+from kinebackup.practice.access import PresentDrive
+from kinebackup.practice.computer_keys import ComputerKeys
+from kinebackup.practice.world import World
+from kinebackup.state.records import Drive
+from kinebackup.worker.protocol import Failure, JobRequest
+
+TOLD_EVERY_S: Final = 0.25
+
+log = logging.getLogger("kinebackup.daemon")
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What jobs need. ``sources`` makes the sources of a configuration; ``scratch``: where plaintext may lie."""
+
+    load_config: Callable[[], Config]
+    world: World
+    scratch: Callable[[Config], Sequence[str]]
+    backup: Callable[[PresentDrive, ComputerKeys, Config, CancelToken, "ProgressThrottle"], Report]
+
+
+class ProgressThrottle:
+    """A ``Monitor`` that adds up what the engine's threads say, and tells it a few times a second."""
+
+    def __init__(self, tell: Callable[[Progress], None], elapsed_s: Callable[[], float]) -> None:
+        self._tell = tell
+        self._elapsed_s = elapsed_s
+        self._lock = threading.Lock()
+        self._progress = Progress()
+        self._told_at = elapsed_s()
+
+    def phase(self, name: str, *, files: int = 0, size_bytes: int = 0) -> None:
+        """See ``Monitor``."""
+        with self._lock:
+            self._progress = Progress(files_total=files, bytes_total=size_bytes)
+            self._told_at = self._elapsed_s()
+            self._tell(self._progress)
+
+    def advance(self, *, files: int = 0, size_bytes: int = 0) -> None:
+        """See ``Monitor``."""
+        with self._lock:
+            done = self._progress
+            self._progress = replace(done, files_done=done.files_done + files, bytes_done=done.bytes_done + size_bytes)
+            now = self._elapsed_s()
+            if now - self._told_at >= TOLD_EVERY_S:
+                self._told_at = now
+                self._tell(self._progress)
+
+    def problem(self, problem: Problem) -> None:
+        """The report has them all; a path has no place in the system's journal."""
+
+
+def run(order: JobRequest, tools: Tools, cancel: CancelToken, monitor: ProgressThrottle) -> Report | Failure:
+    """Run the job to its end. Never raises."""
+    try:
+        config = tools.load_config()
+        practice = ComputerKeys.open(config.paths.state)
+    except KineError as error:
+        # Its message names the configuration's line, or a file of our own: nothing of a patient.
+        log.error("%s cannot begin: %s", order.kind, error.message)  # noqa: TRY400 - a traceback would say no more
+        return Failure("defect")
+    try:
+        with practice.state:
+            drive = PresentDrive(order.drive, order.folder, practice.state.drive(order.drive))
+            return _job(order, drive, practice, config, tools, cancel, monitor)
+    except Cancelled:
+        return Failure(None)
+    except KineError as error:
+        log.warning("drive %s: %s did not end: %s", order.drive, order.kind, type(error).__name__)
+        return Failure(_meaning(error, order))
+    except Exception as defect:  # noqa: BLE001 - one job's defect must not end the daemon, which has to unmount the drive
+        _log_defect(order.kind, defect)
+        return Failure("defect")
+
+
+def _job(
+    order: JobRequest,
+    drive: PresentDrive,
+    practice: ComputerKeys,
+    config: Config,
+    tools: Tools,
+    cancel: CancelToken,
+    monitor: ProgressThrottle,
+) -> Report:
+    world = tools.world
+    match order.kind:
+        case "backup":
+            return tools.backup(drive, practice, config, cancel, monitor)
+        case "verify-written" | "verify":
+            from kinebackup.jobs.verify import VerifyJobRequest, run_verify
+
+            wish = (
+                VerifyJobRequest(new_only=True)
+                if order.kind == "verify-written"
+                else VerifyJobRequest(one_in=order.one_in)
+            )
+            return run_verify(drive, practice, wish, world, cancel=cancel, monitor=monitor)
+        case "restore-test":
+            from kinebackup.jobs.restore_test import RestoreTestJobRequest, run_restore_test
+
+            return run_restore_test(
+                drive, practice, RestoreTestJobRequest(tools.scratch(config)), world, cancel=cancel, monitor=monitor
+            )
+        case "prune":
+            from kinebackup.jobs.prune import run_prune
+
+            return run_prune(drive, practice, config.retention, world, dry_run=False, cancel=cancel, monitor=monitor)
+    assert_never(order.kind)
+
+
+def without_reading_back(options: BackupOptions) -> BackupOptions:
+    """The daemon reads back in a job of its own, "verify-written", which authenticates as well: once is enough."""
+    return replace(options, read_back=False)
+
+
+def _meaning(error: KineError, order: JobRequest) -> JobFailure:
+    match error:
+        case Locked():
+            return "locked"
+        case DriveFull():
+            return "drive-full"
+        case DriveFailed() | NotFound():  # the drive that was there a moment ago
+            return "drive-failed"
+        case Damaged() | CheckFailed():
+            return "damaged"
+        case TargetRefused() | WrongKey():
+            return "refused"
+        case ConfigError():
+            return "source" if order.kind == "backup" else "defect"
+        case _:
+            return "defect"
+
+
+def identify(label: str, folder: str, tools: Tools) -> NotOurs | None:
+    """Whether the drive mounted there is that drive of this practice; None where it is. Never raises."""
+    try:
+        config = tools.load_config()
+        practice = ComputerKeys.open(config.paths.state)
+        with practice.state:
+            record = practice.state.drive(label)
+            return _judge_header(folder, record, practice) or _judge_place(folder, record, config, tools.world)
+    except KineError as error:
+        log.warning("drive %s could not be identified: %s", label, type(error).__name__)
+        return "failed"
+    except Exception as defect:  # noqa: BLE001 - as above: the drive has to be unmounted whatever happened
+        _log_defect("identify", defect)
+        return "failed"
+
+
+def _judge_header(folder: str, record: Drive, practice: ComputerKeys) -> NotOurs | None:
+    """Only who holds the master key can have made a header that authenticates, and it names its repository."""
+    from kinebackup.engine import FOLDER, FolderStore, header, read_header_copies
+
+    try:
+        with contextlib.closing(FolderStore(f"{folder}/{FOLDER}")) as store:
+            found = header.unlock(read_header_copies(store), practice.master()).header
+    except NotFound:
+        return "no-header"
+    except (WrongKey, Damaged):
+        return "impostor"
+    except DriveFailed:
+        return "failed"
+    return None if found.repository == record.repository else "impostor"
+
+
+def _judge_place(folder: str, record: Drive, config: Config, world: World) -> NotOurs | None:
+    from kinebackup.drives.examination import examine
+
+    verdict = examine(
+        folder,
+        sources=[str(source.path) for source in config.sources],
+        enrolled=True,
+        simulated=record.simulated,
+        allow_existing_files=True,
+        system=world.system,
+    )
+    if not verdict.accepted:
+        log.warning("drive %s is refused as a place for backups: %s", record.label, verdict.reason)
+    return None if verdict.accepted else "not-allowed"
+
+
+def _log_defect(what: str, defect: Exception) -> None:
+    """Where it happened, without its message, which may name a file of a patient."""
+    where = [
+        f"{frame.filename.rpartition('kinebackup/')[2]}:{frame.lineno}"
+        for frame in traceback.extract_tb(defect.__traceback__)
+    ]
+    log.error(
+        "%s failed in a way that was not foreseen: %s at %s", what, type(defect).__name__, " < ".join(where[-6:][::-1])
+    )

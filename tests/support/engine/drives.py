@@ -1,0 +1,373 @@
+"""A small practice for the tests of the engine: patient folders, an enrolled drive, and the main jobs on them.
+
+Owns: builders with seeded random bytes and an invented calendar, and how two trees are compared.
+Does not know: what is expected.
+"""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import stat as st
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from kinebackup.engine.backup.backup import BackupRequest, Environment, backup
+from kinebackup.engine.backup.source import Source
+from kinebackup.engine.check.restore_test import RestoreTestRequest, restore_test
+from kinebackup.engine.check.verify import Budget, Verification
+from kinebackup.engine.format import keyring
+from kinebackup.engine.format.key_schedule import MasterKey
+from kinebackup.engine.format.keyring import Argon2Cost, Keyring, MachineKey, Passphrase
+from kinebackup.engine.prune import prune_snapshots
+from kinebackup.engine.repository.index_files import forget_lost_files
+from kinebackup.engine.repository.repository import Repository
+from kinebackup.engine.repository.store import FolderStore, Store
+from kinebackup.engine.restore.restore import Overwrite, RestoreRequest, restore_snapshot
+from kinebackup.model import (
+    BackupReport,
+    CancelToken,
+    FileName,
+    Monitor,
+    PruneReport,
+    RestoreReport,
+    RestoreTestReport,
+    SilentMonitor,
+    VerifyReport,
+)
+from kinebackup.sources.folder import FolderSource, SystemNames
+
+MACHINE_KEY = MachineKey(bytes(range(32)))
+PASSPHRASE = Passphrase.of("exemple de phrase pour les essais")
+CHEAP = Argon2Cost(memory_kib=64, passes=1, lanes=1)
+CREATED = "2030-01-01T00:00:00.000000Z"
+MACHINE = "c0" * 16
+
+
+class Dice:
+    """Random bytes from a seed: the same in each run of a test, never twice within one. For several threads."""
+
+    def __init__(self, seed: str) -> None:
+        self._seed = seed.encode("utf-8")
+        self._thrown = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, size: int) -> bytes:
+        with self._lock:
+            self._thrown += 1
+            return hashlib.shake_256(self._seed + self._thrown.to_bytes(8, "big")).digest(size)
+
+
+class Calendar:
+    """Each look at it is one day later. It begins after all files were made, so that unchanged files can be trusted."""
+
+    def __init__(self) -> None:
+        self._today = datetime(2040, 1, 1, tzinfo=UTC)
+
+    def next_day(self) -> datetime:
+        self._today += timedelta(days=1)
+        return self._today
+
+
+class Stopwatch:
+    """Seconds that pass only when asked for: every look takes one."""
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+
+    def __call__(self) -> float:
+        self._seconds += 1.0
+        return self._seconds
+
+
+@dataclass
+class Drive:
+    """A drive of the practice: ``root`` is its KINEBACKUP directory."""
+
+    root: Path
+    master: MasterKey = field(repr=False)
+    ring: Keyring = field(repr=False)
+    dice: Dice = field(repr=False)
+    calendar: Calendar = field(default_factory=Calendar, repr=False)
+
+    def world(self) -> Environment:
+        return Environment(self.dice, Stopwatch(), SystemNames())
+
+    def files(self, directory: str) -> list[Path]:
+        """Regular files below a directory of the repository, sorted."""
+        return sorted(path for path in (self.root / directory).rglob("*") if path.is_file())
+
+    def copied_to(self, folder: Path) -> "Drive":
+        """The same drive, byte by byte, at another place."""
+        shutil.copytree(self.root, folder / "KINEBACKUP")
+        return replace(self, root=folder / "KINEBACKUP")
+
+
+def enroll(folder: Path, *, seed: str = "drive", practice: Drive | None = None) -> Drive:
+    """An empty repository below the folder; of the same practice as another drive where one is given."""
+    root = folder / "KINEBACKUP"
+    root.mkdir(parents=True)
+    dice = Dice(seed)
+    if practice is None:
+        master, ring = keyring.create([MACHINE_KEY, PASSPHRASE], entropy=dice, created=CREATED, cost=CHEAP)
+    else:
+        master, ring = practice.master, practice.ring
+    with contextlib.closing(FolderStore(str(root))) as store:
+        Repository.create(store, master=master, keyring=ring, repository=dice(16).hex(), created=CREATED)
+    return Drive(root, master, ring, dice)
+
+
+@contextlib.contextmanager
+def opened(drive: Drive, store: Store | None = None) -> Iterator[Repository]:
+    """The unlocked repository, its index not yet loaded; through another ``Store`` where one is given."""
+    with contextlib.closing(FolderStore(str(drive.root))) as folder:
+        yield Repository.open(store or folder, MACHINE_KEY)
+
+
+@contextlib.contextmanager
+def loaded(drive: Drive, store: Store | None = None) -> Iterator[Repository]:
+    """The unlocked repository with its index."""
+    with opened(drive, store) as repository:
+        repository.load()
+        yield repository
+
+
+def back_up(
+    drive: Drive,
+    *sources: Path | Source,
+    store: Store | None = None,
+    cancel: CancelToken | None = None,
+    monitor: Monitor | None = None,
+    started_at: datetime | None = None,
+    accept_shrink: bool = False,
+    dry_run: bool = False,
+    read_back: bool = True,
+    machine: str = MACHINE,
+) -> BackupReport:
+    """One backup of these folders, and the healing of the index that follows it."""
+    request = BackupRequest(
+        sources=[FolderSource(str(s)) if isinstance(s, Path) else s for s in sources],
+        host="cabinet-pc",
+        machine=machine,
+        drive="A",
+        program="kinebackup tests",
+        started_at=started_at or drive.calendar.next_day(),
+        accept_shrink=accept_shrink,
+        dry_run=dry_run,
+        read_back=read_back,
+    )
+    with loaded(drive, store) as repository:
+        report = backup(
+            repository, request, drive.world(), cancel=cancel or CancelToken(), monitor=monitor or SilentMonitor()
+        )
+        if not dry_run:
+            forget_lost_files(repository, repository.load_problems, drive.dice)
+        return report
+
+
+def restored(
+    drive: Drive,
+    into: Path,
+    snapshot: str = "latest",
+    *,
+    paths: Sequence[str] = (),
+    overwrite: Overwrite = "never",
+    store: Store | None = None,
+    cancel: CancelToken | None = None,
+    monitor: Monitor | None = None,
+) -> RestoreReport:
+    """A restore of the snapshot below ``into``, where each source keeps its full path."""
+    with loaded(drive, store) as repository:
+        request = RestoreRequest(
+            snapshot=repository.find_snapshot(snapshot),
+            paths=paths,
+            destination=str(into),
+            overwrite=overwrite,
+            as_root=os.geteuid() == 0,
+        )
+        return restore_snapshot(
+            repository, request, Stopwatch(), cancel=cancel or CancelToken(), monitor=monitor or SilentMonitor()
+        )
+
+
+def verified(drive: Drive, *, store: Store | None = None, cancel: CancelToken | None = None) -> VerifyReport:
+    """A verification of everything, as ``kinebackup verify --full`` does it."""
+    with opened(drive, store) as repository:
+        problems = repository.load()
+        order = sorted(repository.present)
+        check = Verification(
+            repository,
+            order,
+            Budget(),
+            lambda name, ok: None,
+            cancel=cancel or CancelToken(),
+            monitor=SilentMonitor(),
+        )
+        return check.run(problems, Stopwatch())
+
+
+def pruned(
+    drive: Drive,
+    *remove: str,
+    store: Store | None = None,
+    cancel: CancelToken | None = None,
+    dry_run: bool = False,
+) -> PruneReport:
+    """A prune that removes these snapshots."""
+    with loaded(drive, store) as repository:
+        return prune_snapshots(
+            repository,
+            [FileName(name) for name in remove],
+            drive.world(),
+            dry_run=dry_run,
+            cancel=cancel or CancelToken(),
+            monitor=SilentMonitor(),
+        )
+
+
+def proven(
+    drive: Drive,
+    scratch: Path,
+    snapshot: str = "latest",
+    *,
+    files: int | None = None,
+    seed: int = 1,
+    compare_with_source: bool = True,
+) -> RestoreTestReport:
+    """A restore test, of every file where no number is given; ``scratch`` is made."""
+    scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with loaded(drive) as repository:
+        request = RestoreTestRequest(
+            snapshot=repository.find_snapshot(snapshot),
+            files=files,
+            seed=seed,
+            scratch=[str(scratch)],
+            key_slot="machine",
+            compare_with_source=compare_with_source,
+            as_root=os.geteuid() == 0,
+        )
+        return restore_test(repository, request, Stopwatch(), cancel=CancelToken(), monitor=SilentMonitor())
+
+
+@contextlib.contextmanager
+def in_memory(otherwise: Path) -> Iterator[Path]:
+    """A folder where a sync costs nothing, for tests that make hundreds of drives; gone afterwards."""
+    if not os.access("/dev/shm", os.W_OK):
+        yield otherwise
+        return
+    with tempfile.TemporaryDirectory(prefix="kinebackup-tests-", dir="/dev/shm") as folder:
+        yield Path(folder)
+
+
+# -- what is saved -----------------------------------------------------------------------------------------------
+
+
+def noise(seed: str, size: int) -> bytes:
+    """Bytes that do not compress, always the same for a seed."""
+    return hashlib.shake_256(seed.encode("utf-8")).digest(size)
+
+
+def make_patients(folder: Path) -> Path:
+    """Patient folders with one of everything that a backup must bring back; small. Returns the folder."""
+    (folder / "Dupont" / "radios").mkdir(parents=True)
+    (folder / "Durand").mkdir()
+    (folder / "vide").mkdir(mode=0o750)
+    (folder / "Dupont" / "bilan.txt").write_text("Bilan initial : épaule droite\n" * 40, encoding="utf-8")
+    (folder / "Dupont" / "radios" / "image.jpg").write_bytes(noise("image", 90_000))
+    (folder / "Dupont" / "radios" / "film.bin").write_bytes(noise("film", 700_000))
+    (folder / "Durand" / "vide.txt").write_bytes(b"")
+    (folder / "Durand" / "secret.txt").write_text("mode zéro", encoding="utf-8")
+    (folder / "Durand" / "ligne\nsuivante").write_text("a name with a newline", encoding="utf-8")
+    Path(os.fsdecode(os.fsencode(folder / "Durand") + b"/lettre-\xe9.doc")).write_bytes(b"a name in Latin-1")
+    os.link(folder / "Dupont" / "bilan.txt", folder / "Durand" / "même-bilan.txt")
+    (folder / "dernier").symlink_to("Dupont/bilan.txt")
+    (folder / "ailleurs").symlink_to("/nulle/part")
+    os.mkfifo(folder / "tuyau", 0o640)
+    with (folder / "creux.img").open("wb") as sparse:
+        sparse.truncate(3_000_000)
+        sparse.seek(1_000_000)
+        sparse.write(noise("creux", 5000))
+    with contextlib.suppress(OSError):  # a file system without user attributes proves the rest all the same
+        os.setxattr(folder / "Dupont" / "bilan.txt", "user.dossier", b"\x00kin\xe9")
+    os.utime(folder / "Dupont" / "bilan.txt", ns=(0, -86_400_000_000_123))
+    os.utime(folder / "Durand" / "vide.txt", ns=(0, 4_000_000_000_000_000_007))
+    os.chmod(folder / "Durand" / "secret.txt", 0)
+    os.chmod(folder / "Durand", 0o2770)
+    return folder
+
+
+def edit_patients(folder: Path) -> None:
+    """A day's work on ``make_patients``: one file new, one changed, one removed, one renamed, a large one edited."""
+    (folder / "Martin").mkdir()
+    (folder / "Martin" / "séance.txt").write_text("Première séance\n" * 30, encoding="utf-8")
+    (folder / "Durand" / "vide.txt").write_text("plus vide", encoding="utf-8")
+    (folder / "Dupont" / "radios" / "image.jpg").unlink()
+    (folder / "ailleurs").rename(folder / "là-bas")
+    with (folder / "Dupont" / "radios" / "film.bin").open("r+b") as film:
+        film.seek(350_000)
+        film.write(noise("séquence", 1000))
+
+
+# -- comparing ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Everything of one name that a restore must bring back. ``links``: all names of the same inode, when several."""
+
+    type: str
+    mode: int
+    owner: tuple[int, int]
+    mtime_ns: int | None
+    size: int = 0
+    sha256: str = ""
+    target: str = ""
+    xattrs: tuple[tuple[str, bytes], ...] = ()
+    links: tuple[str, ...] = ()
+    device: int = 0
+
+
+def seen(root: Path) -> dict[str, Seen]:
+    """What lies below a folder (and the folder itself as ``.``), by relative path."""
+    paths = [root, *_below(root)]
+    names: dict[tuple[int, int], list[str]] = {}
+    for path in paths:
+        stat = path.lstat()
+        if stat.st_nlink > 1 and not st.S_ISDIR(stat.st_mode):
+            names.setdefault((stat.st_dev, stat.st_ino), []).append(str(path.relative_to(root)))
+    return {str(path.relative_to(root)): _look(path, names) for path in paths}
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.iterdir()):
+        yield path
+        if path.is_dir() and not path.is_symlink():
+            yield from _below(path)
+
+
+def _look(path: Path, names: dict[tuple[int, int], list[str]]) -> Seen:
+    stat = path.lstat()
+    kind = st.S_IFMT(stat.st_mode)
+    is_file, is_link = kind == st.S_IFREG, kind == st.S_IFLNK
+    attributes = os.listxattr(path, follow_symlinks=False)
+    return Seen(
+        type={st.S_IFREG: "file", st.S_IFDIR: "dir", st.S_IFLNK: "symlink"}.get(kind, f"{kind:o}"),
+        mode=st.S_IMODE(stat.st_mode),
+        owner=(stat.st_uid, stat.st_gid),
+        mtime_ns=stat.st_mtime_ns,
+        size=stat.st_size if is_file else 0,
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest() if is_file else "",
+        target=os.readlink(path) if is_link else "",
+        xattrs=tuple((a, os.getxattr(path, a, follow_symlinks=False)) for a in sorted(attributes)),
+        links=tuple(names.get((stat.st_dev, stat.st_ino), [])),
+        device=stat.st_rdev,
+    )
+
+
+def below(into: Path, source: Path) -> Path:
+    """Where a restore into ``into`` puts that source."""
+    return into / str(source).lstrip("/")

@@ -1,0 +1,67 @@
+"""A source that lets a test act at the very moment at which the engine opens something.
+
+Owns: the hook. Does not know: what is done in it, or what is expected.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from kinebackup.engine.backup.source import Found, LiveCopy, SourceDirectory
+from kinebackup.sources.folder import FolderSource
+
+Hook = Callable[[str], None]
+
+
+class HookedDirectory:
+    """A real directory; ``before_open`` hears the name of each file and folder just before it is opened."""
+
+    def __init__(self, inner: SourceDirectory, before_open: Hook) -> None:
+        self._inner = inner
+        self._before_open = before_open
+        self.fd = inner.fd
+
+    def entries(self) -> list[Found]:
+        return self._inner.entries()
+
+    def open_file(self, name: str) -> int:
+        self._before_open(name)
+        return self._inner.open_file(name)
+
+    def open_directory(self, name: str) -> SourceDirectory:
+        self._before_open(name)
+        return HookedDirectory(self._inner.open_directory(name), self._before_open)
+
+    def duplicate(self) -> SourceDirectory:
+        return HookedDirectory(self._inner.duplicate(), self._before_open)
+
+    def read_link(self, name: str) -> str:
+        self._before_open(name)
+        return self._inner.read_link(name)
+
+    def xattrs(self, name: str | None, fd: int | None) -> dict[str, bytes]:
+        return self._inner.xattrs(name, fd)
+
+    def crosses_mount(self, stat: os.stat_result) -> bool:
+        return self._inner.crosses_mount(stat)
+
+    def live_copy(self, name: str) -> LiveCopy | None:
+        return self._inner.live_copy(name)
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+class HookedSource:
+    """A folder whose every opening is announced."""
+
+    def __init__(self, folder: Path, before_open: Hook) -> None:
+        self._inner = FolderSource(str(folder))
+        self._before_open = before_open
+        self.path = self._inner.path
+
+    def open_root(self) -> SourceDirectory:
+        return HookedDirectory(self._inner.open_root(), self._before_open)
+
+    def ancestors(self) -> list[Found]:
+        return self._inner.ancestors()

@@ -1,0 +1,127 @@
+"""A practice on a computer of ours: real files and folders, a clock that is set by hand, cheap Argon2.
+
+Owns: building it. Does not know: what is expected.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from kinebackup.config import BackupOptions, Retention
+from kinebackup.drives.system import System
+from kinebackup.engine.format.keyring import Argon2Cost, Passphrase
+from kinebackup.jobs.backup import BackupJobRequest, run_backup
+from kinebackup.jobs.enroll import Enrolled, EnrollRequest, enroll
+from kinebackup.jobs.prune import run_prune
+from kinebackup.model import BackupReport, CancelToken, Place, PruneReport, SilentMonitor
+from kinebackup.practice.access import PresentDrive, find_drive
+from kinebackup.practice.computer_keys import ComputerKeys
+from kinebackup.practice.world import World
+from kinebackup.sources.folder import FolderSource, SystemNames
+
+PASSPHRASE = Passphrase.of("exemple de phrase pour les essais")
+CHEAP = Argon2Cost(memory_kib=64, passes=1, lanes=1)
+
+
+class Dice:
+    """Random bytes from a seed, never the same twice."""
+
+    def __init__(self, seed: str) -> None:
+        self._seed = seed
+        self._thrown = 0
+
+    def __call__(self, size: int) -> bytes:
+        self._thrown += 1
+        return hashlib.shake_256(f"{self._seed} {self._thrown}".encode()).digest(size)
+
+
+@dataclass
+class Clock:
+    """Stands still until it is set."""
+
+    now: datetime = datetime(2040, 1, 2, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def forward(self, **by: float) -> None:
+        self.now += timedelta(**by)
+
+
+def make_world(place: Path, clock: Clock, *, seed: str = "pc") -> World:
+    """A computer whose scratch place is a folder, and which has no devices."""
+    scratch = place / "scratch"
+    scratch.mkdir(parents=True, exist_ok=True)
+    ticks = iter(range(10**9))
+    return World(
+        now=clock,
+        zone=UTC,
+        elapsed_s=lambda: float(next(ticks)),
+        entropy=Dice(seed),
+        names=SystemNames(),
+        host="cabinet-pc",
+        boot="boot",
+        pid=4242,
+        is_root=False,
+        system=System("/", homes=(str(place),)),
+        scratch=(str(scratch),),
+        cost=CHEAP,
+    )
+
+
+@dataclass
+class Office:
+    """The practice, its computer and its patients' folder."""
+
+    place: Path
+    practice: ComputerKeys
+    world: World
+    clock: Clock
+    code: str = field(repr=False)
+
+    @property
+    def patients(self) -> Path:
+        return self.place / "Patients"
+
+    def enroll(self, label: str, place: Place = "cabinet", *, folder: Path | None = None) -> Enrolled:
+        wish = EnrollRequest(
+            path=str(folder or self.place / "drives" / label),
+            label=label,
+            place=place,
+            simulated=True,
+            allow_existing_files=False,
+            sources=[str(self.patients)],
+        )
+        return enroll(wish, self.practice, self.world)
+
+    def drive(self, label: str) -> PresentDrive:
+        return find_drive(label, self.practice, self.world)
+
+    def back_up(self, label: str, *, accept_shrink: bool = False) -> BackupReport:
+        wish = BackupJobRequest([FolderSource(str(self.patients))], BackupOptions(), accept_shrink=accept_shrink)
+        return run_backup(
+            self.drive(label), self.practice, wish, self.world, cancel=CancelToken(), monitor=SilentMonitor()
+        )
+
+    def prune(self, label: str, rules: Retention) -> PruneReport:
+        return run_prune(
+            self.drive(label),
+            self.practice,
+            rules,
+            self.world,
+            dry_run=False,
+            cancel=CancelToken(),
+            monitor=SilentMonitor(),
+        )
+
+
+def open_office(place: Path, *, seed: str = "pc") -> Office:
+    """A practice that was set up this morning, with two patients."""
+    clock = Clock()
+    world = make_world(place, clock, seed=seed)
+    for name in ("Dupont", "Durand"):
+        (place / "Patients" / name).mkdir(parents=True)
+        (place / "Patients" / name / "bilan.txt").write_text(f"Bilan de {name}\n" * 50, encoding="utf-8")
+    practice, code = ComputerKeys.create(place / "state", PASSPHRASE, world)
+    return Office(place, practice, world, clock, code)
