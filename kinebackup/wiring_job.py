@@ -19,11 +19,11 @@ def make_tools(load_config: Callable[[], Config], world: World, tracking: Relaye
     """What the daemon's jobs work with."""
 
     def back_up(
-        drive: PresentDrive, practice: ComputerKeys, config: Config, cancel: CancelToken, monitor: ProgressThrottle
+        drive: PresentDrive, computer: ComputerKeys, config: Config, cancel: CancelToken, monitor: ProgressThrottle
     ) -> BackupReport:
         from kinebackup.jobs.backup import BackupJobRequest, run_backup
 
-        wish = BackupJobRequest(make_sources(config, world), without_reading_back(config.backup), tracking=tracking)
-        return run_backup(drive, practice, wish, world, cancel=cancel, monitor=monitor)
+        request = BackupJobRequest(make_sources(config, world), without_reading_back(config.backup), tracking=tracking)
+        return run_backup(drive, computer, request, world, cancel=cancel, monitor=monitor)
 
     return Tools(load_config, world, lambda config: scratch_places(config, world), back_up)

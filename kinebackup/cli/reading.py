@@ -59,30 +59,30 @@ class Readable:
     """Drives that may be read, the one with the newest backup first, and what opens them."""
 
     drives: tuple[PresentDrive, ...]
-    practice: ComputerKeys | None
+    computer: ComputerKeys | None
     secret: Secret | None
 
     def open(self, drive: PresentDrive) -> contextlib.AbstractContextManager[OpenDrive]:
-        return open_to_read(drive, self.practice, self.secret)
+        return open_to_read(drive, self.computer, self.secret)
 
 
 def readable(session: Session, drive: str | None, secret: Secret | None) -> Readable:
     """The drive of that name, or all that are present. Raises ``NotFound`` where there is none."""
-    practice = session.practice_if_any
-    if practice is None and drive is None:
-        practice = _explained(session)
-    open_own_drives(session, practice, drive)
-    present = present_drives(practice, session.world) if practice and drive is None else []
+    computer = session.computer_if_any
+    if computer is None and drive is None:
+        computer = _explained(session)
+    open_own_drives(session, computer, drive)
+    present = present_drives(computer, session.world) if computer and drive is None else []
     if len(present) < 2:
-        present = [find_drive(drive, practice, session.world)]
-    if practice is None and secret is None and can_ask() and not session.output.as_json:
+        present = [find_drive(drive, computer, session.world)]
+    if computer is None and secret is None and can_ask() and not session.output.as_json:
         secret = ask_secret()
-    return Readable(tuple(_newest_first(present, practice)), practice, secret)
+    return Readable(tuple(_newest_first(present, computer)), computer, secret)
 
 
-def _newest_first(drives: Sequence[PresentDrive], practice: ComputerKeys | None) -> Sequence[PresentDrive]:
+def _newest_first(drives: Sequence[PresentDrive], computer: ComputerKeys | None) -> Sequence[PresentDrive]:
     def last_backup(drive: PresentDrive) -> datetime:
-        run = practice.state.last_run(drive.record.repository, "backup") if practice and drive.record else None
+        run = computer.state.last_run(drive.record.repository, "backup") if computer and drive.record else None
         return run.started if run else datetime.min.replace(tzinfo=UTC)
 
     return sorted(drives, key=last_backup, reverse=True)
@@ -140,7 +140,7 @@ def _first_with(choice: Readable, snapshots: Sequence[str], session: Session, st
 def _explained(session: Session) -> ComputerKeys:
     """Raises what is missing, the configuration or the setup, and says how to do without both."""
     try:
-        return session.practice
+        return session.computer
     except (NotFound, ConfigError) as error:
         hint = _("{hint}; on a new computer, name the drive instead: --drive PATH --passphrase-file FILE")
         raise type(error)(error.message, hint.format(hint=error.hint)) from None

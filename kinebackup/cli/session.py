@@ -52,24 +52,24 @@ class Session:
         return config
 
     @cached_property
-    def practice(self) -> "ComputerKeys":
+    def computer(self) -> "ComputerKeys":
         """Raises ``NotFound`` where this computer is not set up."""
         from kinebackup.practice.computer_keys import ComputerKeys
 
         return ComputerKeys.open(self.config.paths.state)
 
     @cached_property
-    def practice_if_any(self) -> "ComputerKeys | None":
+    def computer_if_any(self) -> "ComputerKeys | None":
         """For commands that also work on a new or a broken computer: with a drive's path and a passphrase or code.
 
-        They ask for ``practice`` where they cannot do without it, which says what is wrong with it.
+        They ask for ``computer`` where they cannot do without it, which says what is wrong with it.
         """
         try:
-            practice = self.practice
-            practice.state.drives()  # the memory is opened at the first question only
+            computer = self.computer
+            computer.state.drives()  # the memory is opened at the first question only
         except KineError:
             return None
-        return practice
+        return computer
 
 
 def is_about_this_computer(session: Session) -> bool:

@@ -176,8 +176,8 @@ def goes_by_daemon(session: Session, drive: str | None) -> bool:
 
 def _is_real_drive(session: Session, drive: str | None) -> bool:
     """Root's own memory says which drives are simulated; the daemon has nothing to do with those."""
-    practice = session.practice_if_any
-    records = practice.state.drives() if practice else ()
+    computer = session.computer_if_any
+    records = computer.state.drives() if computer else ()
     real = [record.label for record in records if not record.simulated]
     return drive in real if drive else bool(real)
 
@@ -189,9 +189,9 @@ def no_daemon_option(command: Decorated) -> Decorated:
     )(command)
 
 
-def say_ending(session: Session, done: Done, wish: DaemonWork) -> int:
+def say_ending(session: Session, done: Done, kind: DaemonWork) -> int:
     """What a user hears who may not read the report: it names files. Returns the exit code."""
-    document = {"drive": done.label, "job": wish, "ending": done.ending}
+    document = {"drive": done.label, "job": kind, "ending": done.ending}
     texts = {
         ("backup", "good"): _("Saved on the drive {label}."),
         ("backup", "with-problems"): _("Saved on the drive {label}, with problems; root can see them."),
@@ -199,17 +199,17 @@ def say_ending(session: Session, done: Done, wish: DaemonWork) -> int:
         ("restore-test", "good"): _("The data comes back: the restore test of the drive {label} went well."),
     }
     failed = _("FAILED: not everything came back from the drive {label}; please call for help.")
-    text = texts.get((wish, done.ending), failed).format(label=done.label)
+    text = texts.get((kind, done.ending), failed).format(label=done.label)
     session.output.result(document, lambda: text)
     if done.ending == "good":
         return ExitCode.OK
-    return ExitCode.PROBLEMS if wish == "backup" else ExitCode.CHECK_FAILED
+    return ExitCode.PROBLEMS if kind == "backup" else ExitCode.CHECK_FAILED
 
 
 # --- asking and watching --------------------------------------------------------------------------------------------
 
 
-def work(session: Session, wish: DaemonWork, drive: str | None) -> Done | None:
+def work(session: Session, kind: DaemonWork, drive: str | None) -> Done | None:
     """Have the daemon do it, and show how far it is until it ends; None where the person stopped watching.
 
     Raises what the stand-alone command raises, as far as the daemon tells the cause.
@@ -218,13 +218,13 @@ def work(session: Session, wish: DaemonWork, drive: str | None) -> Done | None:
     async def watch(client: DaemonClient, heard: Watch) -> Done:
         before = await _choose(client, heard, drive)
         heard.label = before.label
-        await (client.back_up_now(before.label) if wish == "backup" else client.test_restore(before.label))
+        await (client.back_up_now(before.label) if kind == "backup" else client.test_restore(before.label))
         await _say_if_it_waits(session, client, before.label)
         heard.monitor = session.output.monitor()
-        end = await _until_ended(session, client, heard, wish, before.phase)
+        end = await _until_ended(session, client, heard, kind, before.phase)
         report = None
         if session.world.is_root and end.ending in ("good", "with-problems", "bad"):
-            report = await client.last_report(end.drive, wish)
+            report = await client.last_report(end.drive, kind)
         return _done(end, report, heard)
 
     return _run(session, watch)
@@ -324,11 +324,11 @@ async def _next(session: Session, heard: Watch) -> None:
         )
 
 
-async def _until_ended(session: Session, client: DaemonClient, heard: Watch, wish: DaemonWork, phase: str) -> JobEnd:
+async def _until_ended(session: Session, client: DaemonClient, heard: Watch, kind: DaemonWork, phase: str) -> JobEnd:
     """The end of the job; one without a kind where the drive came to rest and no such job had run."""
     begun = phase in _WORKING
     over = False
-    while not over and not heard.end_of(wish):
+    while not over and not heard.end_of(kind):
         await _next(session, heard)
         for following in heard.take_phases():
             # A drive that was on its way out comes back first: it appears, or is safe, before the work begins.
@@ -337,7 +337,7 @@ async def _until_ended(session: Session, client: DaemonClient, heard: Watch, wis
             begun = begun or following in _WORKING
             phase = following
     await client.drives()  # what was told together with the end has been heard when this is answered
-    return heard.end_of(wish) or JobEnd(heard.label, 0, "", "")
+    return heard.end_of(kind) or JobEnd(heard.label, 0, "", "")
 
 
 def _done(end: JobEnd, report: Report | None, heard: Watch) -> Done:
@@ -364,7 +364,7 @@ def _done(end: JobEnd, report: Report | None, heard: Watch) -> Done:
 
 
 def _ejected(label: str, phases: list[str], heard: Watch) -> str:
-    """``phases``: since the order, the last one last."""
+    """``phases``: since the request, the last one last."""
     told = [each.notice for each in heard.notices if each.notice.drive == label]
     if phases[-1] == STUCK:
         words = notice_text(next((each for each in reversed(told) if each.kind is NoticeKind.STILL_BUSY), _busy(label)))

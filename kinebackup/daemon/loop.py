@@ -268,8 +268,8 @@ class Loop:
 
     async def _run_job(self, action: act.StartJob) -> None:
         drive, job, kind = action.drive, action.job, action.kind
-        order = JobRequest(drive, self._mounter.folder(action.attachment), kind, action.one_in)
-        result = await self._worker.run(order, self._cancels[job], lambda progress: self._go_on(action, progress))
+        request = JobRequest(drive, self._mounter.folder(action.attachment), kind, action.one_in)
+        result = await self._worker.run(request, self._cancels[job], lambda progress: self._go_on(action, progress))
         del self._cancels[job], self._progress[job], self._pulses[job]
         now = self.now()
         if not isinstance(result, Failure):

@@ -123,7 +123,7 @@ class Worker(Protocol):
         """Whether the drive mounted there is that drive of this practice; None where it is."""
 
     async def run(
-        self, order: JobRequest, cancel: CancelToken, progress: Callable[[Progress], None]
+        self, request: JobRequest, cancel: CancelToken, progress: Callable[[Progress], None]
     ) -> Report | Failure:
         """Run the job to its end. ``progress`` is called in the caller's event loop."""
 

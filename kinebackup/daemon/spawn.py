@@ -39,7 +39,7 @@ class ChangeTracker(Protocol):
 
 
 class ProcessWorker:
-    """Implements ``ports.Worker``. ``command`` starts a process that reads an order; ``environ`` is all it has."""
+    """Implements ``ports.Worker``. ``command`` starts a process that reads a request; ``environ`` is all it has."""
 
     def __init__(
         self, command: Sequence[str], environ: Mapping[str, str], following: ChangeTracker | None = None
@@ -54,20 +54,20 @@ class ProcessWorker:
         return answer.reason if isinstance(answer, protocol.IdentityMessage) else "failed"
 
     async def run(
-        self, order: JobRequest, cancel: CancelToken, progress: Callable[[Progress], None]
+        self, request: JobRequest, cancel: CancelToken, progress: Callable[[Progress], None]
     ) -> Report | Failure:
         """See ``ports.Worker``."""
         following, tracked = self._following, None
-        if following is not None and order.kind == "backup":
-            tracked = await in_thread("journal", lambda: following.before(order.drive))
+        if following is not None and request.kind == "backup":
+            tracked = await in_thread("journal", lambda: following.before(request.drive))
         followed = protocol.encode_tracking(tracked) if tracked else None
-        answer = await self._ask(protocol.JobMessage(job=order, followed=followed), cancel, progress)
+        answer = await self._ask(protocol.JobMessage(job=request, followed=followed), cancel, progress)
         if answer is None:
             return Failure(None if cancel.cancelled else "defect")
         try:
             result = protocol.decode_answer(answer)
         except ValueError as error:
-            log.error("the process of a job (%s) answered nonsense: %s", order.kind, error)  # noqa: TRY400 - its only trace
+            log.error("the process of a job (%s) answered nonsense: %s", request.kind, error)  # noqa: TRY400 - its only trace
             return Failure("defect")
         left = answer.left if isinstance(answer, protocol.ReportMessage) else None
         if following is None or tracked is None or left is None or not isinstance(result, BackupReport):
@@ -76,7 +76,7 @@ class ProcessWorker:
         return await in_thread("journal", lambda: following.after(tracked, report, trail))
 
     async def _ask(
-        self, order: protocol.JobMessage, cancel: CancelToken, progress: Callable[[Progress], None]
+        self, request: protocol.JobMessage, cancel: CancelToken, progress: Callable[[Progress], None]
     ) -> protocol.Message | None:
         """The answer; None where the process ended without one."""
         try:
@@ -92,7 +92,7 @@ class ProcessWorker:
             return None
         stopper = asyncio.get_running_loop().create_task(_stop_when_asked(process, cancel))
         try:
-            answer = await _converse(process, order, progress)
+            answer = await _converse(process, request, progress)
             code = await process.wait()
         except asyncio.CancelledError:
             # The daemon ends, and hardly waits: a process that writes to a slow drive cannot end before that is done.
@@ -108,12 +108,12 @@ class ProcessWorker:
 
 
 async def _converse(
-    process: asyncio.subprocess.Process, order: protocol.JobMessage, progress: Callable[[Progress], None]
+    process: asyncio.subprocess.Process, request: protocol.JobMessage, progress: Callable[[Progress], None]
 ) -> protocol.Message | None:
     answer: protocol.Message | None = None
     with suppress(OSError, ValueError):  # it died: its exit code is told
         if process.stdin is not None:
-            process.stdin.write(protocol.encode(order))
+            process.stdin.write(protocol.encode(request))
             await process.stdin.drain()
         while process.stdout is not None and (data := await process.stdout.readline()):
             word = protocol.decode(data)

@@ -86,19 +86,19 @@ def check_target(drive: PresentDrive, sources: Sequence[str], world: World) -> N
         raise TargetRefused(verdict.message, verdict.hint)
 
 
-def remember_snapshots(repository: Repository, practice: ComputerKeys) -> int:
+def remember_snapshots(repository: Repository, computer: ComputerKeys) -> int:
     """Note in which state the drive is left, so that an older one is recognised; how many backups it holds."""
     known, _unreadable = repository.snapshots()
     if known:
         newest = max(named.snapshot.taken_at for named in known)
-        practice.state.record_seen(repository.id, Seen(newest, len(known)))
+        computer.state.record_seen(repository.id, Seen(newest, len(known)))
     return len(known)
 
 
 def run_backup(
     drive: PresentDrive,
-    practice: ComputerKeys,
-    wish: BackupJobRequest,
+    computer: ComputerKeys,
+    request: BackupJobRequest,
     world: World,
     *,
     cancel: CancelToken,
@@ -109,20 +109,20 @@ def run_backup(
     Raises ``ConfigError`` without a source, ``NotFound``, ``TargetRefused``, ``Locked``, ``WrongKey``, ``DriveFailed``
     or ``Cancelled``; what an interrupted run has written is found again by the next one.
     """
-    if not wish.sources:
+    if not request.sources:
         raise ConfigError(
             _("no source is configured, so there is nothing to back up"),
             _("name your folders in the configuration file, one [[sources]] for each"),
         )
-    check_target(drive, [source.path for source in wish.sources], world)
-    if wish.dry_run:
-        with open_to_read(drive, practice, None) as opened:
-            return _back_up(opened, practice, wish, world, cancel, monitor)
-    with recorded("backup", drive, practice, world) as note:
-        with open_to_write(drive, practice, world, "backup") as opened:
-            report = _back_up(opened, practice, wish, world, cancel, monitor)
+    check_target(drive, [source.path for source in request.sources], world)
+    if request.dry_run:
+        with open_to_read(drive, computer, None) as opened:
+            return _back_up(opened, computer, request, world, cancel, monitor)
+    with recorded("backup", drive, computer, world) as note:
+        with open_to_write(drive, computer, world, "backup") as opened:
+            report = _back_up(opened, computer, request, world, cancel, monitor)
             forget_lost_files(opened.repository, opened.problems, world.entropy)
-            remember_snapshots(opened.repository, practice)
+            remember_snapshots(opened.repository, computer)
             with contextlib.suppress(KineError):  # a full drive: the backup is there, which is what counts
                 write_drive_files(drive.root)
         note.snapshot = FileName(report.snapshot) if report.snapshot else None
@@ -137,8 +137,8 @@ def run_backup(
 
 def _back_up(
     opened: OpenDrive,
-    practice: ComputerKeys,
-    wish: BackupJobRequest,
+    computer: ComputerKeys,
+    request: BackupJobRequest,
     world: World,
     cancel: CancelToken,
     monitor: Monitor,
@@ -146,24 +146,24 @@ def _back_up(
     noticed = [*opened.problems, *_clock_problems(opened, world)]
     for problem in noticed:
         monitor.problem(problem)
-    tracking = None if wish.dry_run else wish.tracking
+    tracking = None if request.dry_run else request.tracking
     now = world.now()
-    tracked = tracking.begin(opened.repository.id, wish.sources, now) if tracking else None
-    request = BackupRequest(
-        sources=wish.sources,
+    tracked = tracking.begin(opened.repository.id, request.sources, now) if tracking else None
+    plan = BackupRequest(
+        sources=request.sources,
         host=world.host,
-        machine=practice.machine,
+        machine=computer.machine,
         drive=opened.drive.label,
         program=f"kinebackup {__version__}",
         started_at=now,
-        accept_shrink=wish.accept_shrink,
-        dry_run=wish.dry_run,
-        read_back=wish.options.read_back,
-        shrink_share=wish.options.shrink_threshold,
+        accept_shrink=request.accept_shrink,
+        dry_run=request.dry_run,
+        read_back=request.options.read_back,
+        shrink_share=request.options.shrink_threshold,
         since=tracked.since if tracked else None,
         compare=tracked is not None and tracked.known is not None,
     )
-    outcome = back_up(opened.repository, request, environment_of(world), cancel=cancel, monitor=monitor)
+    outcome = back_up(opened.repository, plan, environment_of(world), cancel=cancel, monitor=monitor)
     missed = tracking.end(tracked, outcome.report, outcome.trail, now) if tracking and tracked else []
     for problem in missed:
         monitor.problem(problem)

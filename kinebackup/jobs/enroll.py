@@ -60,52 +60,52 @@ class Enrolled:
     notices: tuple[TargetWarning, ...]
 
 
-def enroll(wish: EnrollRequest, practice: ComputerKeys, world: World, *, mounted_at: str = "") -> Enrolled:
-    """``mounted_at``: where this process has mounted the device of the wish, for itself alone.
+def enroll(request: EnrollRequest, computer: ComputerKeys, world: World, *, mounted_at: str = "") -> Enrolled:
+    """``mounted_at``: where this process has mounted the device that is asked for, for itself alone.
 
     Raises ``TargetRefused``, ``NotFound`` where the drive is not there, ``ConfigError`` for a label that is taken,
     ``WrongKey`` for a drive of another practice, ``DriveFailed``."""
-    check_label(wish.label)
-    facts, notices = examined(wish, world, mounted_at=mounted_at)
+    check_label(request.label)
+    facts, notices = examined(request, world, mounted_at=mounted_at)
     if facts.repository == "absent":  # one that has a repository is asked for it later
-        refuse_taken_label(wish.label, practice)
-    _refuse_without_identity(wish, facts)
+        refuse_taken_label(request.label, computer)
+    _refuse_without_identity(request, facts)
     root = os.path.join(facts.path, FOLDER)
     os.makedirs(root, mode=0o755, exist_ok=True)  # LISEZMOI.txt is for everyone; what is secret is sealed
     store = FolderStore(root)
     try:
-        found = _found(store, practice)
+        found = _found(store, computer)
         if found is None:
-            repository = _create(store, practice, world)
+            repository = _create(store, computer, world)
         else:
-            repository = Repository(store, header.unlock(read_header_copies(store), practice.master()))
-        record = remembered(record_of_place(wish, facts, repository, world), practice, wish)
+            repository = Repository(store, header.unlock(read_header_copies(store), computer.master()))
+        record = remembered(record_of_place(request, facts, repository, world), computer, request)
         write_drive_files(root)
         make_reserve(store)
-        snapshots = remember_snapshots(repository, practice)
+        snapshots = remember_snapshots(repository, computer)
     finally:
         store.close()
     if found is not None:  # its key ring may be older or newer than this computer's
-        with open_to_write(PresentDrive(wish.label, facts.path, record), practice, world, "enroll"):
-            record = practice.state.drive(wish.label)
+        with open_to_write(PresentDrive(request.label, facts.path, record), computer, world, "enroll"):
+            record = computer.state.drive(request.label)
     return Enrolled(record, facts.path, adopted=found is not None, snapshots=snapshots, notices=notices)
 
 
 def examined(
-    wish: EnrollRequest, world: World, *, mounted_at: str = "", may_mount: bool = False
+    request: EnrollRequest, world: World, *, mounted_at: str = "", may_mount: bool = False
 ) -> tuple[TargetFacts, tuple[TargetWarning, ...]]:
     """The facts of a place that may be used. Raises ``TargetRefused``, or ``NotFound`` where there is nothing.
 
     ``may_mount``: it may be a drive that is not mounted, and is to be examined again once it is.
     """
     around: Surroundings = look_around(world.system)
-    facts = gather(mounted_at or wish.path, around=around)
+    facts = gather(mounted_at or request.path, around=around)
     verdict = judge(
-        _called(wish.path, facts) if mounted_at else facts,
-        sources=source_places(wish.sources, around),
+        _called(request.path, facts) if mounted_at else facts,
+        sources=source_places(request.sources, around),
         enrolled=False,
-        simulated=wish.simulated,
-        allow_existing_files=wish.allow_existing_files,
+        simulated=request.simulated,
+        allow_existing_files=request.allow_existing_files,
         may_mount=may_mount,
     )
     if verdict.reason == "not-mounted":
@@ -115,8 +115,10 @@ def examined(
         )
     if verdict.reason == "not-found":
         raise NotFound(verdict.message, verdict.hint)
-    if not facts.exists and not wish.simulated and wish.path.startswith("/dev/"):
-        raise NotFound(_("there is no device {path}").format(path=wish.path), _("plug in the drive, or check the path"))
+    if not facts.exists and not request.simulated and request.path.startswith("/dev/"):
+        raise NotFound(
+            _("there is no device {path}").format(path=request.path), _("plug in the drive, or check the path")
+        )
     if not verdict.accepted:
         raise TargetRefused(verdict.message, verdict.hint)
     return facts, verdict.notices
@@ -127,16 +129,16 @@ def _called(device: str, facts: TargetFacts) -> TargetFacts:
     return replace(facts, path=device, mount_point=device, aliases=(facts.path, *facts.aliases))
 
 
-def _refuse_without_identity(wish: EnrollRequest, facts: TargetFacts) -> None:
+def _refuse_without_identity(request: EnrollRequest, facts: TargetFacts) -> None:
     """A drive that nothing tells from another one would never be found again."""
-    if not wish.simulated and (facts.device is None or not facts.device.filesystem_uuid):
+    if not request.simulated and (facts.device is None or not facts.device.filesystem_uuid):
         raise TargetRefused(
-            _("{path} has no identifier by which it could be recognised").format(path=wish.path),
+            _("{path} has no identifier by which it could be recognised").format(path=request.path),
             _("prepare the drive anew, which erases it: kinebackup drive enroll --format"),
         )
 
 
-def _found(store: FolderStore, practice: ComputerKeys) -> header.Header | None:
+def _found(store: FolderStore, computer: ComputerKeys) -> header.Header | None:
     """The header of a repository that is there already, or None.
 
     Raises ``WrongKey`` where it is not this practice's, ``Damaged`` where there are backups without a header.
@@ -146,7 +148,7 @@ def _found(store: FolderStore, practice: ComputerKeys) -> header.Header | None:
     except NotFound:
         return None
     known = [found for _data, found in header.candidates(copies)]
-    if all(found.practice != practice.keyring.practice for found in known):
+    if all(found.practice != computer.keyring.practice for found in known):
         raise WrongKey(
             _("this drive belongs to another practice, or to an earlier setup of this one"),
             _("take another drive; or, to use that practice's keys on a new computer: kinebackup init --join DRIVE"),
@@ -154,29 +156,29 @@ def _found(store: FolderStore, practice: ComputerKeys) -> header.Header | None:
     return known[0]
 
 
-def _create(store: FolderStore, practice: ComputerKeys, world: World) -> Repository:
+def _create(store: FolderStore, computer: ComputerKeys, world: World) -> Repository:
     holder = LockHolder(host=world.host, pid=world.pid, boot=world.boot, since=format_time(world.now()), work="enroll")
     with WriterLock(store.root, holder):
         return Repository.create(
             store,
-            master=practice.master(),
-            keyring=practice.keyring,
+            master=computer.master(),
+            keyring=computer.keyring,
             repository=world.entropy(REPOSITORY_ID_BYTES).hex(),
             created=format_time(world.now()),
         )
 
 
-def record_of_place(wish: EnrollRequest, facts: TargetFacts, repository: Repository, world: World) -> Drive:
+def record_of_place(request: EnrollRequest, facts: TargetFacts, repository: Repository, world: World) -> Drive:
     """What is to be remembered of a drive: by what the kernel knows it, where it has a device of its own."""
-    device = None if wish.simulated else facts.device
+    device = None if request.simulated else facts.device
     return Drive(
-        label=wish.label,
-        place=wish.place,
-        simulated=wish.simulated,
+        label=request.label,
+        place=request.place,
+        simulated=request.simulated,
         repository=repository.id,
         enrolled_at=world.now(),
         header_generation=repository.header.generation,
-        folder=facts.path if wish.simulated else "",
+        folder=facts.path if request.simulated else "",
         fs_uuid=device.filesystem_uuid if device else "",
         part_uuid=device.partition_uuid if device else "",
         serial=device.serial if device else "",
@@ -184,12 +186,12 @@ def record_of_place(wish: EnrollRequest, facts: TargetFacts, repository: Reposit
     )
 
 
-def remembered(record: Drive, practice: ComputerKeys, wish: EnrollRequest) -> Drive:
+def remembered(record: Drive, computer: ComputerKeys, request: EnrollRequest) -> Drive:
     """Keep the record; of a drive that is known by this label already, what has changed of it."""
-    known = practice.state.drive_of(record.repository)
-    if known is None or known.label != wish.label:
-        practice.state.add_drive(record)
+    known = computer.state.drive_of(record.repository)
+    if known is None or known.label != request.label:
+        computer.state.add_drive(record)
         return record
     record = replace(record, enrolled_at=known.enrolled_at, header_generation=known.header_generation)
-    practice.state.update_drive(record)
+    computer.state.update_drive(record)
     return record

@@ -73,22 +73,22 @@ def refresh_rule(state: StateDb, tools: DeviceTools, *, also: Sequence[str] = ()
 # --- a drive as it is -------------------------------------------------------------------------------------------------
 
 
-def enroll_device(wish: EnrollRequest, practice: ComputerKeys, world: World, tools: DeviceTools) -> Enrolled:
+def enroll_device(request: EnrollRequest, computer: ComputerKeys, world: World, tools: DeviceTools) -> Enrolled:
     """As ``enroll``, for a drive that need not be mounted. Raises ``NotMounted`` as well.
 
     A drive that was named by its device is unmounted in the end, so that the daemon can take it.
     """
-    check_label(wish.label)
-    facts, _notices = examined(wish, world, may_mount=world.is_root)
+    check_label(request.label)
+    facts, _notices = examined(request, world, may_mount=world.is_root)
     device = facts.device
     if facts.mount_point or device is None:
-        made = _with_rule(enroll(wish, practice, world), practice, tools)
-        if device is None or not wish.path.startswith("/dev/") or not world.is_root:
+        made = _with_rule(enroll(request, computer, world), computer, tools)
+        if device is None or not request.path.startswith("/dev/") or not world.is_root:
             return made
         return _let_go(made, device, None, world)
     with _mounted(device, world, tools) as where:
-        made = enroll(replace(wish, path=device.node), practice, world, mounted_at=where)
-    made = _with_rule(made, practice, tools)
+        made = enroll(replace(request, path=device.node), computer, world, mounted_at=where)
+    made = _with_rule(made, computer, tools)
     return _let_go(made, device, where, world)
 
 
@@ -114,10 +114,10 @@ def _mounted(device: DeviceFacts, world: World, tools: DeviceTools) -> Iterator[
         raise
 
 
-def _with_rule(made: Enrolled, practice: ComputerKeys, tools: DeviceTools) -> Enrolled:
+def _with_rule(made: Enrolled, computer: ComputerKeys, tools: DeviceTools) -> Enrolled:
     """The drive is enrolled, with a rule for the desktop or without."""
     try:
-        refresh_rule(practice.state, tools)
+        refresh_rule(computer.state, tools)
     except KineError as error:
         return replace(made, notices=(*made.notices, TargetWarning(error.message, error.hint)))
     return made
@@ -135,31 +135,35 @@ def _let_go(made: Enrolled, device: DeviceFacts, where: str | None, world: World
 # --- a fresh drive ----------------------------------------------------------------------------------------------------
 
 
-def plan_erasing(wish: EnrollRequest, practice: ComputerKeys, world: World) -> ToErase:
+def plan_erasing(request: EnrollRequest, computer: ComputerKeys, world: World) -> ToErase:
     """The disk that would be erased. Nothing is changed.
 
     Raises ``NotFound``, ``TargetRefused`` for a disk that must not be erased, ``ConfigError`` for a label that is
     taken, ``KineError`` where this user cannot do it.
     """
-    check_label(wish.label)
-    refuse_taken_label(wish.label, practice)
+    check_label(request.label)
+    refuse_taken_label(request.label, computer)
     if not world.is_root:
         raise KineError(_("only root may erase a disk"), _("run the command as root"))
     programs()
     around = look_around(world.system)
-    facts = gather(wish.path, around=around)
+    facts = gather(request.path, around=around)
     if not facts.exists or facts.device is None:
-        raise NotFound(_("there is no device {path}").format(path=wish.path), _("plug in the drive, or check the path"))
+        raise NotFound(
+            _("there is no device {path}").format(path=request.path), _("plug in the drive, or check the path")
+        )
     refused = judge_erasing(facts)
     if refused is not None:
         raise TargetRefused(refused.message, refused.hint)
     number = number_of_node(world.system, f"/dev/{facts.device.disks[0]}")
     disk = disk_of(world.system, number) if number is not None else None
     if number is None or disk is None:
-        raise NotFound(_("there is no device {path}").format(path=wish.path), _("plug in the drive, or check the path"))
-    _refuse_disk_of_a_source(wish, disk, around)
+        raise NotFound(
+            _("there is no device {path}").format(path=request.path), _("plug in the drive, or check the path")
+        )
+    _refuse_disk_of_a_source(request, disk, around)
     found = ToErase(disk, volumes_of(world.system, number))
-    for record in practice.state.drives():
+    for record in computer.state.drives():
         if any(_may_be(record, volume, disk) for volume in found.volumes):
             raise TargetRefused(
                 _("the drive {label} of the practice is on {node}, with its backups").format(
@@ -174,8 +178,8 @@ def plan_erasing(wish: EnrollRequest, practice: ComputerKeys, world: World) -> T
 
 def enroll_erased(
     plan: ToErase,
-    wish: EnrollRequest,
-    practice: ComputerKeys,
+    request: EnrollRequest,
+    computer: ComputerKeys,
     world: World,
     tools: DeviceTools,
     *,
@@ -185,18 +189,18 @@ def enroll_erased(
 
     Raises ``DiskInUse`` or ``DiskChanged`` before anything is written, ``FormatFailed``, and what ``enroll`` does.
     """
-    names = Identifiers(_new_uuid(world), _new_uuid(world), filesystem_label(wish.label))
+    names = Identifiers(_new_uuid(world), _new_uuid(world), filesystem_label(request.label))
     _free(plan, world)
     # First the rule: the desktop would open the new filesystem in the moment in which it appears.
     with contextlib.suppress(KineError):  # that it cannot be written is told in the end
-        refresh_rule(practice.state, tools, also=[names.filesystem_uuid])
+        refresh_rule(computer.state, tools, also=[names.filesystem_uuid])
     try:
         partition = format_disk(plan.disk, names, system=world.system, tell=tell)
         _await_identity(partition, names, world)
-        return enroll_device(replace(wish, path=partition), practice, world, tools)
+        return enroll_device(replace(request, path=partition), computer, world, tools)
     except BaseException:
         with contextlib.suppress(KineError):
-            refresh_rule(practice.state, tools)
+            refresh_rule(computer.state, tools)
         raise
 
 
@@ -225,8 +229,8 @@ def _free(plan: ToErase, world: World) -> None:
             raise DiskInUse(error.message, error.hint) from error
 
 
-def _refuse_disk_of_a_source(wish: EnrollRequest, disk: Disk, around: Surroundings) -> None:
-    for source in wish.sources:
+def _refuse_disk_of_a_source(request: EnrollRequest, disk: Disk, around: Surroundings) -> None:
+    for source in request.sources:
         if _lies_on(gather(source, around=around), disk):
             raise TargetRefused(
                 _("the source {source} lies on {node}").format(source=source, node=disk.node),

@@ -36,48 +36,48 @@ class JoinRequest:
 class Joined:
     """The practice, as this computer knows it now."""
 
-    practice: ComputerKeys
+    computer: ComputerKeys
     drive: Drive
     snapshots: int
 
 
-def join(directory: Path, wish: JoinRequest, world: World) -> Joined:
+def join(directory: Path, request: JoinRequest, world: World) -> Joined:
     """Raises ``KineError`` where this computer is set up already, ``NotFound``, ``WrongKey``, ``TargetRefused`` or
     ``Locked``."""
-    drive = find_drive(wish.drive, None, world)
-    facts, simulated = _examined(wish, drive.folder, world)
+    drive = find_drive(request.drive, None, world)
+    facts, simulated = _examined(request, drive.folder, world)
     store = FolderStore(drive.root)
     holder = LockHolder(host=world.host, pid=world.pid, boot=world.boot, since=format_time(world.now()), work="join")
     try:
         with WriterLock(drive.root, holder):
-            repository = Repository.open(store, wish.secret)
+            repository = Repository.open(store, request.secret)
             known, _unreadable = repository.snapshots()
-            label = wish.label or (known[-1].snapshot.drive if known else "") or drive.label
+            label = request.label or (known[-1].snapshot.drive if known else "") or drive.label
             check_label(label)
-            practice = ComputerKeys.join(directory, repository.unlocked.master, repository.header.keyring, world)
-            with_keyring(repository, practice.keyring)
-            enroll_wish = _as_enrolled(replace(wish, label=label), drive.folder, simulated=simulated)
-            record = remembered(record_of_place(enroll_wish, facts, repository, world), practice, enroll_wish)
-            remember_snapshots(repository, practice)
+            computer = ComputerKeys.join(directory, repository.unlocked.master, repository.header.keyring, world)
+            with_keyring(repository, computer.keyring)
+            enroll_request = _as_enrolled(replace(request, label=label), drive.folder, simulated=simulated)
+            record = remembered(record_of_place(enroll_request, facts, repository, world), computer, enroll_request)
+            remember_snapshots(repository, computer)
     finally:
         store.close()
-    return Joined(practice, record, len(known))
+    return Joined(computer, record, len(known))
 
 
-def _examined(wish: JoinRequest, folder: str, world: World) -> tuple[TargetFacts, bool]:
+def _examined(request: JoinRequest, folder: str, world: World) -> tuple[TargetFacts, bool]:
     """A drive that is no USB drive was a simulated one; every other rule holds for both."""
     try:
-        return examined(_as_enrolled(wish, folder, simulated=False), world)[0], False
+        return examined(_as_enrolled(request, folder, simulated=False), world)[0], False
     except TargetRefused:
-        return examined(_as_enrolled(wish, folder, simulated=True), world)[0], True
+        return examined(_as_enrolled(request, folder, simulated=True), world)[0], True
 
 
-def _as_enrolled(wish: JoinRequest, folder: str, *, simulated: bool) -> EnrollRequest:
+def _as_enrolled(request: JoinRequest, folder: str, *, simulated: bool) -> EnrollRequest:
     return EnrollRequest(
         path=os.path.abspath(folder),
-        label=wish.label,
-        place=wish.place,
+        label=request.label,
+        place=request.place,
         simulated=simulated,
         allow_existing_files=True,
-        sources=wish.sources,
+        sources=request.sources,
     )

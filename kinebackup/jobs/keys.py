@@ -29,42 +29,42 @@ class KeyChange:
     code: str | None = None
 
 
-def own_slot(practice: ComputerKeys) -> Slot:
+def own_slot(computer: ComputerKeys) -> Slot:
     """The slot of this computer. Raises ``WrongKey`` where it was removed."""
-    return rings.unlock(practice.keyring, practice.machine_key)[1]
+    return rings.unlock(computer.keyring, computer.machine_key)[1]
 
 
-def waiting_drives(practice: ComputerKeys) -> tuple[str, ...]:
+def waiting_drives(computer: ComputerKeys) -> tuple[str, ...]:
     """Labels of the drives whose header has older slots than this computer."""
-    generation = practice.keyring.generation
-    return tuple(drive.label for drive in practice.state.drives() if drive.header_generation < generation)
+    generation = computer.keyring.generation
+    return tuple(drive.label for drive in computer.state.drives() if drive.header_generation < generation)
 
 
-def add_passphrase(practice: ComputerKeys, passphrase: Passphrase, world: World) -> KeyChange:
+def add_passphrase(computer: ComputerKeys, passphrase: Passphrase, world: World) -> KeyChange:
     """One more passphrase. Raises ``ConfigError`` where there is no room for it."""
-    master = practice.master()
-    _hear(practice, world)
-    ring, slot = _with_passphrase(practice.keyring, master, passphrase, world)
-    return _tell(practice, ring, slot, world)
+    master = computer.master()
+    _sync_present_drives(computer, world)
+    ring, slot = _with_passphrase(computer.keyring, master, passphrase, world)
+    return _save_and_sync(computer, ring, slot, world)
 
 
-def add_recovery_code(practice: ComputerKeys, world: World, keep: Callable[[str], None]) -> KeyChange:
+def add_recovery_code(computer: ComputerKeys, world: World, keep: Callable[[str], None]) -> KeyChange:
     """A new recovery code beside the others; ``keep`` puts it where it is safe before it counts."""
-    master = practice.master()
-    _hear(practice, world)
+    master = computer.master()
+    _sync_present_drives(computer, world)
     code = recovery_code.create(world.entropy)
     ring, slot = rings.with_slot(
-        practice.keyring, master, RecoveryCode.of(code), entropy=world.entropy, created=format_time(world.now())
+        computer.keyring, master, RecoveryCode.of(code), entropy=world.entropy, created=format_time(world.now())
     )
     keep(code)
-    return _tell(practice, ring, slot, world, code)
+    return _save_and_sync(computer, ring, slot, world, code)
 
 
-def slot_to_remove(practice: ComputerKeys, name: str) -> Slot:
+def slot_to_remove(computer: ComputerKeys, name: str) -> Slot:
     """The slot whose id begins so. Raises ``NotFound``, or ``ConfigError`` for one that must stay."""
-    after = rings.without_slot(practice.keyring, name)
-    slot = next(slot for slot in practice.keyring.slots if slot not in after.slots)
-    if slot == own_slot(practice):
+    after = rings.without_slot(computer.keyring, name)
+    slot = next(slot for slot in computer.keyring.slots if slot not in after.slots)
+    if slot == own_slot(computer):
         raise ConfigError(
             _("this is the key of this computer, which could then make no backup any more"),
             _("remove it from another computer of the practice, once this one is given away"),
@@ -72,21 +72,21 @@ def slot_to_remove(practice: ComputerKeys, name: str) -> Slot:
     return slot
 
 
-def remove(practice: ComputerKeys, slot: Slot, world: World) -> KeyChange:
+def remove(computer: ComputerKeys, slot: Slot, world: World) -> KeyChange:
     """Raises ``ConfigError`` where it is the last one that works without a computer."""
-    practice.master()
-    _hear(practice, world)
-    return _tell(practice, rings.without_slot(practice.keyring, slot.id), slot, world)
+    computer.master()
+    _sync_present_drives(computer, world)
+    return _save_and_sync(computer, rings.without_slot(computer.keyring, slot.id), slot, world)
 
 
-def passphrase_slot(practice: ComputerKeys, name: str | None, current: Passphrase | None) -> Slot:
+def passphrase_slot(computer: ComputerKeys, name: str | None, current: Passphrase | None) -> Slot:
     """Which passphrase is meant: the one of that id, the one that ``current`` opens, or the only one there is.
 
     Raises ``NotFound``, ``WrongKey``, or ``ConfigError`` where several are possible.
     """
     if current is not None:
-        return rings.unlock(practice.keyring, current)[1]
-    slots = [slot for slot in practice.keyring.slots if slot.kind == "passphrase"]
+        return rings.unlock(computer.keyring, current)[1]
+    slots = [slot for slot in computer.keyring.slots if slot.kind == "passphrase"]
     found = [slot for slot in slots if slot.id.startswith(name)] if name else slots
     if len(found) == 1:
         return found[0]
@@ -103,13 +103,13 @@ def passphrase_slot(practice: ComputerKeys, name: str | None, current: Passphras
     )
 
 
-def change_passphrase(practice: ComputerKeys, old: Slot, passphrase: Passphrase, world: World) -> KeyChange:
+def change_passphrase(computer: ComputerKeys, old: Slot, passphrase: Passphrase, world: World) -> KeyChange:
     """Put the new passphrase in the place of the old one, in one generation."""
-    master = practice.master()
-    _hear(practice, world)
-    ring, slot = _with_passphrase(practice.keyring, master, passphrase, world)
+    master = computer.master()
+    _sync_present_drives(computer, world)
+    ring, slot = _with_passphrase(computer.keyring, master, passphrase, world)
     without = rings.without_slot(ring, old.id)
-    return _tell(practice, without, slot, world)
+    return _save_and_sync(computer, without, slot, world)
 
 
 def _with_passphrase(ring: Keyring, master: MasterKey, passphrase: Passphrase, world: World) -> tuple[Keyring, Slot]:
@@ -118,18 +118,20 @@ def _with_passphrase(ring: Keyring, master: MasterKey, passphrase: Passphrase, w
     )
 
 
-def _hear(practice: ComputerKeys, world: World) -> None:
+def _sync_present_drives(computer: ComputerKeys, world: World) -> None:
     """A drive may bring slots that another computer added: the change must build on them, not replace them."""
-    for drive in present_drives(practice, world):
+    for drive in present_drives(computer, world):
         try:
-            update_keyring(drive, practice, world)
+            update_keyring(drive, computer, world)
         except KineError:
             continue  # it is told as one that waits
 
 
-def _tell(practice: ComputerKeys, ring: Keyring, slot: Slot, world: World, code: str | None = None) -> KeyChange:
-    practice.save_keyring(ring)
-    _hear(practice, world)
-    waiting = waiting_drives(practice)
-    updated = tuple(drive.label for drive in practice.state.drives() if drive.label not in waiting)
+def _save_and_sync(
+    computer: ComputerKeys, ring: Keyring, slot: Slot, world: World, code: str | None = None
+) -> KeyChange:
+    computer.save_keyring(ring)
+    _sync_present_drives(computer, world)
+    waiting = waiting_drives(computer)
+    updated = tuple(drive.label for drive in computer.state.drives() if drive.label not in waiting)
     return KeyChange(slot, updated, waiting, code)

@@ -23,7 +23,7 @@ from kinebackup.state.records import RunCounts
 
 def run_prune(
     drive: PresentDrive,
-    practice: ComputerKeys,
+    computer: ComputerKeys,
     rules: Retention,
     world: World,
     *,
@@ -38,16 +38,16 @@ def run_prune(
     """
     record_of(drive)
     if dry_run:
-        with open_to_read(drive, practice, None) as opened:
-            doomed = _doomed(opened, practice, rules, world)
+        with open_to_read(drive, computer, None) as opened:
+            doomed = _doomed(opened, computer, rules, world)
             return prune_snapshots(
                 opened.repository, doomed, environment_of(world), dry_run=True, cancel=cancel, monitor=monitor
             )
     with (
-        recorded("prune", drive, practice, world) as note,
-        open_to_write(drive, practice, world, "prune") as opened,
+        recorded("prune", drive, computer, world) as note,
+        open_to_write(drive, computer, world, "prune") as opened,
     ):
-        doomed = _doomed(opened, practice, rules, world)
+        doomed = _doomed(opened, computer, rules, world)
         store = FolderStore(drive.root)
         release_reserve(store)
         try:
@@ -59,9 +59,9 @@ def run_prune(
             store.close()
         notes = [problem for problem in opened.problems if problem.kind in NOTES]
         report = replace(report, problems=(*notes, *report.problems))
-        practice.state.forget_snapshots(opened.repository.id, doomed)
-        practice.state.forget_packs_except(opened.repository.id, opened.repository.list_packs())
-        remember_snapshots(opened.repository, practice)
+        computer.state.forget_snapshots(opened.repository.id, doomed)
+        computer.state.forget_packs_except(opened.repository.id, opened.repository.list_packs())
+        remember_snapshots(opened.repository, computer)
         note.result = "problems" if counting(report.problems) else "ok"
         note.counts = RunCounts(
             size_bytes=max(0, report.bytes_freed),
@@ -72,10 +72,10 @@ def run_prune(
         return report
 
 
-def _doomed(opened: OpenDrive, practice: ComputerKeys, rules: Retention, world: World) -> list[FileName]:
+def _doomed(opened: OpenDrive, computer: ComputerKeys, rules: Retention, world: World) -> list[FileName]:
     """The snapshots that may go, oldest first. Raises ``KineError`` while the clock is earlier than one of them."""
     known, _unreadable = opened.repository.snapshots()
-    verified = {found.snapshot for found in practice.state.verified_snapshots(opened.repository.id)}
+    verified = {found.snapshot for found in computer.state.verified_snapshots(opened.repository.id)}
     facts = [_facts(named, verified=named.id in verified) for named in known]
     plan = plan_retention(facts, rules, now=world.now(), zone=world.zone)
     if plan.refused is not None:

@@ -47,29 +47,29 @@ class Repaired:
     snapshots: int
 
 
-def repair(label: str, practice: ComputerKeys, world: World, *, sources: Sequence[str]) -> Repaired:
+def repair(label: str, computer: ComputerKeys, world: World, *, sources: Sequence[str]) -> Repaired:
     """Give the drive of that label its header back.
 
     Raises ``CheckFailed`` where nothing on the drive proves that it is the one remembered, ``NotFound``, ``Locked``,
     ``TargetRefused``, ``WrongKey`` or ``DriveFailed``.
     """
-    drive = find_drive(label, practice, world)
+    drive = find_drive(label, computer, world)
     record = record_of(drive)
     check_target(drive, sources, world)
     holder = LockHolder(host=world.host, pid=world.pid, boot=world.boot, since=format_time(world.now()), work="repair")
     store = FolderStore(drive.root)
     try:
         with WriterLock(drive.root, holder):
-            master = practice.master()
+            master = computer.master()
             repository = _opened(store, master, record)
             if repository is not None:
                 written = tuple(problem.path for problem in heal_header(repository))
             else:
-                repository = _proven(store, master, practice, record, world)
+                repository = _proven(store, master, computer, record, world)
                 write_header(store, repository.header, repository.keys)
                 written = HEADER_COPIES
             snapshots = len(repository.list_names("snapshots"))
-            practice.state.update_drive(replace(record, header_generation=repository.header.generation))
+            computer.state.update_drive(replace(record, header_generation=repository.header.generation))
     finally:
         store.close()
     write_drive_files(drive.root)
@@ -85,9 +85,9 @@ def _opened(store: Store, master: MasterKey, record: Drive) -> Repository | None
     return None
 
 
-def _proven(store: Store, master: MasterKey, practice: ComputerKeys, record: Drive, world: World) -> Repository:
+def _proven(store: Store, master: MasterKey, computer: ComputerKeys, record: Drive, world: World) -> Repository:
     """The repository as this computer remembers it, once a pack has shown that its keys are those of the drive."""
-    made = header.make(practice.keyring, repository=record.repository, created=format_time(world.now()))
+    made = header.make(computer.keyring, repository=record.repository, created=format_time(world.now()))
     keys = RepositoryKeys.derive(master, bytes.fromhex(record.repository))
     repository = Repository(store, UnlockedHeader(header=made, master=master, keys=keys, slot=None))
     for name in repository.list_packs():

@@ -87,28 +87,26 @@ def _drive_around(path: str) -> str | None:
 
 
 def restore_files(
-    opened: OpenDrive, order: RestoreJobRequest, world: World, *, cancel: CancelToken, monitor: Monitor
+    opened: OpenDrive, request: RestoreJobRequest, world: World, *, cancel: CancelToken, monitor: Monitor
 ) -> Restored:
     """Bring back what is asked for. ``check_destination`` has been called.
 
     Raises ``NotFound`` for an unknown snapshot or path, ``KineError`` where the destination cannot be used.
     """
-    named = opened.repository.find_snapshot(order.snapshot)
+    named = opened.repository.find_snapshot(request.snapshot)
     browser = Browser(opened.repository, cancel)
-    paths = [found for path in order.paths for found in browser.resolve(named.snapshot, path)]
-    if not order.dry_run:
-        _make(order.destination)
-    request = RestoreRequest(
+    paths = [found for path in request.paths for found in browser.resolve(named.snapshot, path)]
+    if not request.dry_run:
+        _make(request.destination)
+    plan = RestoreRequest(
         snapshot=named,
         paths=() if "/" in paths else tuple(dict.fromkeys(paths)),
-        destination=order.destination,
-        overwrite=order.overwrite,
-        dry_run=order.dry_run,
+        destination=request.destination,
+        overwrite=request.overwrite,
+        dry_run=request.dry_run,
         as_root=world.is_root,
     )
-    return Restored(
-        named, restore_snapshot(opened.repository, request, world.elapsed_s, cancel=cancel, monitor=monitor)
-    )
+    return Restored(named, restore_snapshot(opened.repository, plan, world.elapsed_s, cancel=cancel, monitor=monitor))
 
 
 def _make(destination: str) -> None:

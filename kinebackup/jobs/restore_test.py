@@ -38,8 +38,8 @@ class RestoreTestJobRequest:
 
 def run_restore_test(
     drive: PresentDrive,
-    practice: ComputerKeys | None,
-    wish: RestoreTestJobRequest,
+    computer: ComputerKeys | None,
+    request: RestoreTestJobRequest,
     world: World,
     *,
     cancel: CancelToken,
@@ -50,24 +50,27 @@ def run_restore_test(
     Raises ``NotFound``, ``WrongKey``, ``DriveFailed``, ``Cancelled``, or ``Damaged`` where the drive cannot be opened
     at all.
     """
-    seed = int.from_bytes(world.entropy(4), "big") if wish.seed is None else wish.seed
-    with recorded("restore-test", drive, practice, world) as note, open_to_read(drive, practice, wish.secret) as opened:
+    seed = int.from_bytes(world.entropy(4), "big") if request.seed is None else request.seed
+    with (
+        recorded("restore-test", drive, computer, world) as note,
+        open_to_read(drive, computer, request.secret) as opened,
+    ):
         if not opened.repository.snapshots()[0]:
             report = _nothing_to_test(opened, seed)
         else:
-            with private_places(wish.scratch, world) as places:
-                request = RestoreTestRequest(
+            with private_places(request.scratch, world) as places:
+                plan = RestoreTestRequest(
                     snapshot=opened.repository.find_snapshot("latest"),
-                    files=wish.files,
+                    files=request.files,
                     seed=seed,
                     scratch=places,
                     key_slot=opened.key_slot,
                     # Files of this computer only: the same path on another one is another file.
-                    compare_with_source=practice is not None and _is_of(practice, opened),
+                    compare_with_source=computer is not None and _is_of(computer, opened),
                     as_root=world.is_root,
                 )
-                report = restore_test(opened.repository, request, world.elapsed_s, cancel=cancel, monitor=monitor)
-        _remember(opened, practice, wish, report, world)
+                report = restore_test(opened.repository, plan, world.elapsed_s, cancel=cancel, monitor=monitor)
+        _remember(opened, computer, request, report, world)
         report = _with_doubts(report, opened)
         note.result = report.result
         note.snapshot = FileName(report.snapshot) if report.snapshot else None
@@ -77,8 +80,8 @@ def run_restore_test(
         return report
 
 
-def _is_of(practice: ComputerKeys, opened: OpenDrive) -> bool:
-    return opened.repository.find_snapshot("latest").snapshot.machine == practice.machine
+def _is_of(computer: ComputerKeys, opened: OpenDrive) -> bool:
+    return opened.repository.find_snapshot("latest").snapshot.machine == computer.machine
 
 
 def _with_doubts(report: RestoreTestReport, opened: OpenDrive) -> RestoreTestReport:
@@ -115,20 +118,20 @@ def _nothing_to_test(opened: OpenDrive, seed: int) -> RestoreTestReport:
 
 def _remember(
     opened: OpenDrive,
-    practice: ComputerKeys | None,
-    wish: RestoreTestJobRequest,
+    computer: ComputerKeys | None,
+    request: RestoreTestJobRequest,
     report: RestoreTestReport,
     world: World,
 ) -> None:
-    if practice is None or opened.drive.record is None or not report.snapshot:
+    if computer is None or opened.drive.record is None or not report.snapshot:
         return
-    if report.result == "ok" and isinstance(wish.secret, RecoveryCode):
-        practice.state.record_code_test(world.now())
+    if report.result == "ok" and isinstance(request.secret, RecoveryCode):
+        computer.state.record_code_test(world.now())
     snapshot, repository = FileName(report.snapshot), opened.repository.id
     if report.result == "failed":
-        practice.state.forget_snapshots(repository, [snapshot])
-    elif wish.files is None and not report.problems:
-        practice.state.record_snapshot_verified(repository, snapshot, world.now())
+        computer.state.forget_snapshots(repository, [snapshot])
+    elif request.files is None and not report.problems:
+        computer.state.record_snapshot_verified(repository, snapshot, world.now())
 
 
 @contextlib.contextmanager

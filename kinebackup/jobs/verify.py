@@ -47,8 +47,8 @@ class _Checked:
 
 def run_verify(
     drive: PresentDrive,
-    practice: ComputerKeys | None,
-    wish: VerifyJobRequest,
+    computer: ComputerKeys | None,
+    request: VerifyJobRequest,
     world: World,
     *,
     cancel: CancelToken,
@@ -59,16 +59,16 @@ def run_verify(
     Raises ``NotFound``, ``WrongKey``, ``DriveFailed``, ``Cancelled``, ``Damaged`` where the drive cannot even be
     opened, or ``Locked`` where another run removed files meanwhile, so that nothing can be said.
     """
-    kind: RunKind = "verify-written" if wish.new_only else "verify"
-    with recorded(kind, drive, practice, world) as note, open_to_read(drive, practice, wish.secret) as opened:
-        state = practice.state if practice is not None and drive.record is not None else None
+    kind: RunKind = "verify-written" if request.new_only else "verify"
+    with recorded(kind, drive, computer, world) as note, open_to_read(drive, computer, request.secret) as opened:
+        state = computer.state if computer is not None and drive.record is not None else None
         repository = opened.repository
         order = _order(repository, state)
         checked = _Checked()
         run = Verification(
             repository,
-            order[: _never_verified(order, repository, state)] if wish.new_only else order,
-            _budget(wish, repository, state),
+            order[: _never_verified(order, repository, state)] if request.new_only else order,
+            _budget(request, repository, state),
             checked.note,
             cancel=cancel,
             monitor=monitor,
@@ -147,17 +147,17 @@ def _never_verified(order: Sequence[FileName], repository: Repository, state: St
     return urgent + state.pack_coverage(repository.id, sound).never_checked
 
 
-def _budget(wish: VerifyJobRequest, repository: Repository, state: StateDb | None) -> Budget:
-    if wish.budget is not None or wish.new_only:
-        return wish.budget or Budget()
+def _budget(request: VerifyJobRequest, repository: Repository, state: StateDb | None) -> Budget:
+    if request.budget is not None or request.new_only:
+        return request.budget or Budget()
     if state is None:
         return Budget()
     sizes = repository.present
     never_checked = state.pack_coverage(repository.id, sizes).never_checked
     never = sum(sizes[name] for name in state.oldest_checked_first(repository.id, sizes)[:never_checked])
     total = sum(sizes.values())
-    if wish.one_in is not None:
-        return Budget(size_bytes=never + -(-total // wish.one_in))
+    if request.one_in is not None:
+        return Budget(size_bytes=never + -(-total // request.one_in))
     return Budget(size_bytes=max(AT_LEAST_BYTES, never + (total - never) // SHARE_OF_THE_REST))
 
 

@@ -61,20 +61,20 @@ class OpenDrive:
     known: Sequence[Problem] = ()
 
 
-def present_drives(practice: ComputerKeys, world: World) -> list[PresentDrive]:
+def present_drives(computer: ComputerKeys, world: World) -> list[PresentDrive]:
     """Every enrolled drive that is here now."""
-    found = ((record, folder_of(record, world.system)) for record in practice.state.drives())
+    found = ((record, folder_of(record, world.system)) for record in computer.state.drives())
     return [PresentDrive(record.label, folder, record) for record, folder in found if folder is not None]
 
 
-def find_drive(name: str | None, practice: ComputerKeys | None, world: World) -> PresentDrive:
+def find_drive(name: str | None, computer: ComputerKeys | None, world: World) -> PresentDrive:
     """The drive of that label or path; without a name, the only one that is here.
 
     Raises ``NotFound`` that says which drives are known, ``ConfigError`` where the choice is the person's.
     """
     if name is None:
-        return _only_present(practice, world)
-    records = practice.state.drives() if practice else ()
+        return _only_present(computer, world)
+    records = computer.state.drives() if computer else ()
     for record in records:
         if record.label == name:
             folder = folder_of(record, world.system)
@@ -107,8 +107,8 @@ def _record_at(folder: str, records: Sequence[Drive], world: World) -> Drive | N
     return None
 
 
-def _only_present(practice: ComputerKeys | None, world: World) -> PresentDrive:
-    present = present_drives(practice, world) if practice else []
+def _only_present(computer: ComputerKeys | None, world: World) -> PresentDrive:
+    present = present_drives(computer, world) if computer else []
     if len(present) == 1:
         return present[0]
     if present:
@@ -116,38 +116,38 @@ def _only_present(practice: ComputerKeys | None, world: World) -> PresentDrive:
         raise ConfigError(
             _("several drives are plugged in: {labels}").format(labels=labels), _("say which one: --drive LABEL")
         )
-    known = ", ".join(record.label for record in practice.state.drives()) if practice else ""
+    known = ", ".join(record.label for record in computer.state.drives()) if computer else ""
     if known:
         raise NotFound(_("no drive is plugged in"), _("plug in one of: {labels}").format(labels=known))
     raise NotFound(_("no drive has been enrolled yet"), _("prepare one with: kinebackup drive enroll"))
 
 
 @contextlib.contextmanager
-def open_to_read(drive: PresentDrive, practice: ComputerKeys | None, secret: Secret | None) -> Iterator[OpenDrive]:
+def open_to_read(drive: PresentDrive, computer: ComputerKeys | None, secret: Secret | None) -> Iterator[OpenDrive]:
     """Open a drive without changing anything on it. With a secret, nothing of this computer's is used."""
     store = FolderStore(drive.root)
     try:
-        repository, key_slot = _unlock(store, practice, secret)
+        repository, key_slot = _unlock(store, computer, secret)
         opened = _loaded(drive, repository, key_slot)
-        if practice is not None and secret is None:
-            _compare_with_memory(opened, practice)
+        if computer is not None and secret is None:
+            _compare_with_memory(opened, computer)
         yield opened
     finally:
         store.close()
 
 
 @contextlib.contextmanager
-def open_to_write(drive: PresentDrive, practice: ComputerKeys, world: World, work: str) -> Iterator[OpenDrive]:
+def open_to_write(drive: PresentDrive, computer: ComputerKeys, world: World, work: str) -> Iterator[OpenDrive]:
     """Open a drive as its only writer, and bring its key ring up to date. Raises ``Locked``."""
     store = FolderStore(drive.root)
     try:
         with WriterLock(drive.root, _holder(world, work)) as lock:
-            repository, key_slot = _unlock(store, practice, None)
+            repository, key_slot = _unlock(store, computer, None)
             opened = _loaded(drive, repository, key_slot)
             if lock.stale is not None:
                 opened.problems.append(_taken_over(lock.stale))
-            _compare_with_memory(opened, practice)
-            _share_keyring(opened, practice)
+            _compare_with_memory(opened, computer)
+            _share_keyring(opened, computer)
             yield opened
     finally:
         store.close()
@@ -173,13 +173,13 @@ def _is_known(problem: Problem, repository: Repository) -> bool:
     return is_damaged_pack and problem.path.rpartition("/")[2] in repository.damaged_names
 
 
-def update_keyring(drive: PresentDrive, practice: ComputerKeys, world: World) -> None:
+def update_keyring(drive: PresentDrive, computer: ComputerKeys, world: World) -> None:
     """Bring key slots of the drive and of this computer in step, and nothing else. Raises ``Locked`` and others."""
     store = FolderStore(drive.root)
     try:
         with WriterLock(drive.root, _holder(world, "key")):
-            repository, key_slot = _unlock(store, practice, None)
-            _share_keyring(OpenDrive(drive, repository, [], key_slot), practice)
+            repository, key_slot = _unlock(store, computer, None)
+            _share_keyring(OpenDrive(drive, repository, [], key_slot), computer)
     finally:
         store.close()
 
@@ -188,26 +188,26 @@ def _holder(world: World, work: str) -> LockHolder:
     return LockHolder(host=world.host, pid=world.pid, boot=world.boot, since=format_time(world.now()), work=work)
 
 
-def _unlock(store: FolderStore, practice: ComputerKeys | None, secret: Secret | None) -> tuple[Repository, str]:
+def _unlock(store: FolderStore, computer: ComputerKeys | None, secret: Secret | None) -> tuple[Repository, str]:
     if secret is not None:
         repository = Repository.open(store, secret)
         slot = repository.unlocked.slot
         return repository, f"{slot.kind} {slot.id}" if slot else ""
-    if practice is None:
+    if computer is None:
         raise NotFound(
             _("KineBackup is not set up on this computer, so it has no key of its own"),
             _("give --passphrase-file or --recovery-code-file"),
         )
     copies = header.candidates(read_header_copies(store))
-    if all(found.practice != practice.keyring.practice for _data, found in copies):
+    if all(found.practice != computer.keyring.practice for _data, found in copies):
         raise WrongKey(
             _("this drive belongs to another practice"),
             _("open it with the passphrase or recovery code of that practice, or take another drive"),
         )
-    return Repository.open(store, practice.master()), "machine"
+    return Repository.open(store, computer.master()), "machine"
 
 
-def _compare_with_memory(opened: OpenDrive, practice: ComputerKeys) -> None:
+def _compare_with_memory(opened: OpenDrive, computer: ComputerKeys) -> None:
     """A drive that shows an older state than it had was copied back, by accident or by somebody."""
     repository, record = opened.repository, opened.drive.record
     if record is not None and record.repository != repository.id:
@@ -217,7 +217,7 @@ def _compare_with_memory(opened: OpenDrive, practice: ComputerKeys) -> None:
         )
     if record is not None and repository.header.generation < record.header_generation:
         opened.problems.append(Problem("rolled-back", "header", _("the drive shows older key slots than it had")))
-    seen = practice.state.seen(repository.id)
+    seen = computer.state.seen(repository.id)
     if seen is None:
         return
     known, _unreadable = repository.snapshots()
@@ -227,28 +227,28 @@ def _compare_with_memory(opened: OpenDrive, practice: ComputerKeys) -> None:
         )
 
 
-def _put_together(opened: OpenDrive, practice: ComputerKeys) -> None:
+def _put_together(opened: OpenDrive, computer: ComputerKeys) -> None:
     """Two computers changed the keys while they could not see each other's drive. Nobody is locked out by that."""
-    slots = {slot.id: slot for slot in (*practice.keyring.slots, *opened.repository.header.slots)}
+    slots = {slot.id: slot for slot in (*computer.keyring.slots, *opened.repository.header.slots)}
     both = msgspec.structs.replace(
-        practice.keyring, generation=practice.keyring.generation + 1, slots=tuple(slots.values())
+        computer.keyring, generation=computer.keyring.generation + 1, slots=tuple(slots.values())
     )
     keyring.check(both)
-    practice.save_keyring(both)
+    computer.save_keyring(both)
     with_keyring(opened.repository, both)
     message = _("the keys were changed on two computers at once; all of them are kept, see: kinebackup key list")
     opened.problems.append(Problem("healed", "header", message))
 
 
-def _share_keyring(opened: OpenDrive, practice: ComputerKeys) -> None:
+def _share_keyring(opened: OpenDrive, computer: ComputerKeys) -> None:
     """The newer of the two key rings goes to the other side; both are authenticated by the master key."""
     repository = opened.repository
-    if repository.header.generation < practice.keyring.generation:
-        with_keyring(repository, practice.keyring)
-    elif repository.header.generation > practice.keyring.generation:
-        practice.save_keyring(repository.header.keyring)
-    elif repository.header.slots != practice.keyring.slots:
-        _put_together(opened, practice)
+    if repository.header.generation < computer.keyring.generation:
+        with_keyring(repository, computer.keyring)
+    elif repository.header.generation > computer.keyring.generation:
+        computer.save_keyring(repository.header.keyring)
+    elif repository.header.slots != computer.keyring.slots:
+        _put_together(opened, computer)
     record = opened.drive.record
     if record is not None and record.header_generation != repository.header.generation:
-        practice.state.update_drive(replace(record, header_generation=repository.header.generation))
+        computer.state.update_drive(replace(record, header_generation=repository.header.generation))

@@ -93,9 +93,9 @@ class ComputerKeys:
         _write_private(directory / MACHINE_ID, machine.encode("ascii") + b"\n")
         if not StateDb(directory).exists:  # there is one where an earlier attempt was interrupted
             StateDb.create(directory)
-        practice = cls(directory, keyring, machine_key, machine)
-        practice.save_keyring(keyring)  # last: its presence is what makes the practice exist
-        return practice
+        computer = cls(directory, keyring, machine_key, machine)
+        computer.save_keyring(keyring)  # last: its presence is what makes the practice exist
+        return computer
 
     def save_keyring(self, keyring: Keyring) -> None:
         """Keep another generation of the key ring."""

@@ -20,9 +20,9 @@ def check_label(label: str) -> None:
         )
 
 
-def refuse_taken_label(label: str, practice: ComputerKeys) -> None:
+def refuse_taken_label(label: str, computer: ComputerKeys) -> None:
     """Raises ``ConfigError`` where another drive has it."""
-    if any(record.label == label for record in practice.state.drives()):
+    if any(record.label == label for record in computer.state.drives()):
         raise ConfigError(
             _('a drive with the label "{label}" is enrolled already').format(label=label),
             _("choose another label with --label, or forget that drive: kinebackup drive forget {label}").format(
@@ -31,16 +31,16 @@ def refuse_taken_label(label: str, practice: ComputerKeys) -> None:
         )
 
 
-def rename(old: str, new: str, practice: ComputerKeys) -> Drive:
+def rename(old: str, new: str, computer: ComputerKeys) -> Drive:
     """Call the drive something else, on this computer; nothing on it changes.
 
     Raises ``NotFound``, ``ConfigError`` for a label that is taken or is none.
     """
-    record = practice.state.drive(old)
+    record = computer.state.drive(old)
     if new == old:
         return record
     check_label(new)
-    refuse_taken_label(new, practice)
+    refuse_taken_label(new, computer)
     renamed = replace(record, label=new)
-    practice.state.update_drive(renamed)
+    computer.state.update_drive(renamed)
     return renamed

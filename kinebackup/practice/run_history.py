@@ -25,20 +25,20 @@ class RunNote:
 
 
 @contextlib.contextmanager
-def recorded(kind: RunKind, drive: PresentDrive, practice: ComputerKeys | None, world: World) -> Iterator[RunNote]:
+def recorded(kind: RunKind, drive: PresentDrive, computer: ComputerKeys | None, world: World) -> Iterator[RunNote]:
     """Keep the record of one run. A drive that this computer does not know leaves none."""
     note = RunNote()
-    if practice is None or drive.record is None:
+    if computer is None or drive.record is None:
         yield note
         return
-    run = practice.state.begin_run(drive.record.repository, kind, world.now())
+    run = computer.state.begin_run(drive.record.repository, kind, world.now())
     try:
         yield note
     except BaseException as error:
         note.result = _result_of(error, kind)
         raise
     finally:
-        practice.state.finish_run(run, world.now(), note.result, snapshot=note.snapshot, counts=note.counts)
+        computer.state.finish_run(run, world.now(), note.result, snapshot=note.snapshot, counts=note.counts)
 
 
 def _result_of(error: BaseException, kind: RunKind) -> RunResult:

@@ -1,6 +1,6 @@
 """The process of one job of the daemon.
 
-Owns: reading the order, running it, saying how it went. Does not know: when a job is due.
+Owns: reading the request, running it, saying how it went. Does not know: when a job is due.
 
 Its input stays open while the job is wanted. The daemon closes it to stop the job; if the daemon dies, the kernel does,
 so no job writes to a drive that nobody watches.

@@ -81,7 +81,7 @@ class ProgressMessage(msgspec.Struct, frozen=True, tag="made"):
 
 
 class IdentityMessage(msgspec.Struct, frozen=True, tag="identified"):
-    """The answer to an order without a job."""
+    """The answer to a request without a job."""
 
     reason: NotOurs | None
 
@@ -117,11 +117,11 @@ def decode(data: bytes) -> Message:
     return word
 
 
-def encode_answer(result: Report | Failure, order: JobRequest, left: ResultMessage | None = None) -> Message:
+def encode_answer(result: Report | Failure, request: JobRequest, left: ResultMessage | None = None) -> Message:
     """How a job ended, to be sent."""
     if isinstance(result, Failure):
         return FailureMessage(result.cause)
-    return ReportMessage(order.kind, encode_report(result), left)
+    return ReportMessage(request.kind, encode_report(result), left)
 
 
 def encode_tracking(tracked: TrackedBackup) -> TrackedSince:

@@ -81,62 +81,62 @@ class ProgressThrottle:
         """The report has them all; a path has no place in the system's journal."""
 
 
-def run(order: JobRequest, tools: Tools, cancel: CancelToken, monitor: ProgressThrottle) -> Report | Failure:
+def run(request: JobRequest, tools: Tools, cancel: CancelToken, monitor: ProgressThrottle) -> Report | Failure:
     """Run the job to its end. Never raises."""
     try:
         config = tools.load_config()
-        practice = ComputerKeys.open(config.paths.state)
+        computer = ComputerKeys.open(config.paths.state)
     except KineError as error:
         # Its message names the configuration's line, or a file of our own: nothing of a patient.
-        log.error("%s cannot begin: %s", order.kind, error.message)  # noqa: TRY400 - a traceback would say no more
+        log.error("%s cannot begin: %s", request.kind, error.message)  # noqa: TRY400 - a traceback would say no more
         return Failure("defect")
     try:
-        with practice.state:
-            drive = PresentDrive(order.drive, order.folder, practice.state.drive(order.drive))
-            return _job(order, drive, practice, config, tools, cancel, monitor)
+        with computer.state:
+            drive = PresentDrive(request.drive, request.folder, computer.state.drive(request.drive))
+            return _job(request, drive, computer, config, tools, cancel, monitor)
     except Cancelled:
         return Failure(None)
     except KineError as error:
-        log.warning("drive %s: %s did not end: %s", order.drive, order.kind, type(error).__name__)
-        return Failure(_meaning(error, order))
+        log.warning("drive %s: %s did not end: %s", request.drive, request.kind, type(error).__name__)
+        return Failure(_meaning(error, request))
     except Exception as defect:  # noqa: BLE001 - one job's defect must not end the daemon, which has to unmount the drive
-        _log_defect(order.kind, defect)
+        _log_defect(request.kind, defect)
         return Failure("defect")
 
 
 def _job(
-    order: JobRequest,
+    request: JobRequest,
     drive: PresentDrive,
-    practice: ComputerKeys,
+    computer: ComputerKeys,
     config: Config,
     tools: Tools,
     cancel: CancelToken,
     monitor: ProgressThrottle,
 ) -> Report:
     world = tools.world
-    match order.kind:
+    match request.kind:
         case "backup":
-            return tools.backup(drive, practice, config, cancel, monitor)
+            return tools.backup(drive, computer, config, cancel, monitor)
         case "verify-written" | "verify":
             from kinebackup.jobs.verify import VerifyJobRequest, run_verify
 
-            wish = (
+            verify_request = (
                 VerifyJobRequest(new_only=True)
-                if order.kind == "verify-written"
-                else VerifyJobRequest(one_in=order.one_in)
+                if request.kind == "verify-written"
+                else VerifyJobRequest(one_in=request.one_in)
             )
-            return run_verify(drive, practice, wish, world, cancel=cancel, monitor=monitor)
+            return run_verify(drive, computer, verify_request, world, cancel=cancel, monitor=monitor)
         case "restore-test":
             from kinebackup.jobs.restore_test import RestoreTestJobRequest, run_restore_test
 
             return run_restore_test(
-                drive, practice, RestoreTestJobRequest(tools.scratch(config)), world, cancel=cancel, monitor=monitor
+                drive, computer, RestoreTestJobRequest(tools.scratch(config)), world, cancel=cancel, monitor=monitor
             )
         case "prune":
             from kinebackup.jobs.prune import run_prune
 
-            return run_prune(drive, practice, config.retention, world, dry_run=False, cancel=cancel, monitor=monitor)
-    assert_never(order.kind)
+            return run_prune(drive, computer, config.retention, world, dry_run=False, cancel=cancel, monitor=monitor)
+    assert_never(request.kind)
 
 
 def without_reading_back(options: BackupOptions) -> BackupOptions:
@@ -144,7 +144,7 @@ def without_reading_back(options: BackupOptions) -> BackupOptions:
     return replace(options, read_back=False)
 
 
-def _meaning(error: KineError, order: JobRequest) -> JobFailure:
+def _meaning(error: KineError, request: JobRequest) -> JobFailure:
     match error:
         case Locked():
             return "locked"
@@ -157,7 +157,7 @@ def _meaning(error: KineError, order: JobRequest) -> JobFailure:
         case TargetRefused() | WrongKey():
             return "refused"
         case ConfigError():
-            return "source" if order.kind == "backup" else "defect"
+            return "source" if request.kind == "backup" else "defect"
         case _:
             return "defect"
 
@@ -166,10 +166,10 @@ def identify(label: str, folder: str, tools: Tools) -> NotOurs | None:
     """Whether the drive mounted there is that drive of this practice; None where it is. Never raises."""
     try:
         config = tools.load_config()
-        practice = ComputerKeys.open(config.paths.state)
-        with practice.state:
-            record = practice.state.drive(label)
-            return _judge_header(folder, record, practice) or _judge_place(folder, record, config, tools.world)
+        computer = ComputerKeys.open(config.paths.state)
+        with computer.state:
+            record = computer.state.drive(label)
+            return _judge_header(folder, record, computer) or _judge_place(folder, record, config, tools.world)
     except KineError as error:
         log.warning("drive %s could not be identified: %s", label, type(error).__name__)
         return "failed"
@@ -178,13 +178,13 @@ def identify(label: str, folder: str, tools: Tools) -> NotOurs | None:
         return "failed"
 
 
-def _judge_header(folder: str, record: Drive, practice: ComputerKeys) -> NotOurs | None:
+def _judge_header(folder: str, record: Drive, computer: ComputerKeys) -> NotOurs | None:
     """Only who holds the master key can have made a header that authenticates, and it names its repository."""
     from kinebackup.engine import FOLDER, FolderStore, header, read_header_copies
 
     try:
         with contextlib.closing(FolderStore(f"{folder}/{FOLDER}")) as store:
-            found = header.unlock(read_header_copies(store), practice.master()).header
+            found = header.unlock(read_header_copies(store), computer.master()).header
     except NotFound:
         return "no-header"
     except (WrongKey, Damaged):

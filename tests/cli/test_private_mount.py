@@ -41,8 +41,8 @@ def office(tmp_path: Path) -> Iterator[Office]:
         enrolled = office.enroll("A", folder=mounted / "simulated")
         office.back_up("A")
         (mounted / "simulated" / "KINEBACKUP").rename(mounted / "KINEBACKUP")
-        office.practice.state.update_drive(replace(enrolled.drive, simulated=False, folder="", fs_uuid=UUID))
-        office.practice.state.close()
+        office.computer.state.update_drive(replace(enrolled.drive, simulated=False, folder="", fs_uuid=UUID))
+        office.computer.state.close()
         run("umount", str(mounted))
         (tmp_path / "config.toml").write_text(
             f'[practice]\nlanguage = "en"\n[paths]\nstate = "{tmp_path}/state"\ncache = "{tmp_path}/cache"\n'

@@ -89,7 +89,7 @@ class Cabinet:
 
     def add_drive(self, label: str, uuid: str) -> ev.Device:
         enrolled = self.office.enroll(label)
-        self.office.practice.state.update_drive(replace(enrolled.drive, fs_uuid=uuid, serial="SERIE-" + label))
+        self.office.computer.state.update_drive(replace(enrolled.drive, fs_uuid=uuid, serial="SERIE-" + label))
         return ev.Device(enrolled.folder, uuid, "", "SERIE-" + label, 1)
 
     def loop(self) -> Loop:
@@ -118,14 +118,14 @@ class Cabinet:
     def _back_up(
         self,
         drive: PresentDrive,
-        practice: ComputerKeys,
+        computer: ComputerKeys,
         config: Config,
         cancel: CancelToken,
         teller: ProgressThrottle,
     ) -> BackupReport:
         self.before_backup(cancel)
-        wish = BackupJobRequest([FolderSource(str(source.path)) for source in config.sources], config.backup)
-        return run_backup(drive, practice, wish, self.office.world, cancel=cancel, monitor=teller)
+        request = BackupJobRequest([FolderSource(str(source.path)) for source in config.sources], config.backup)
+        return run_backup(drive, computer, request, self.office.world, cancel=cancel, monitor=teller)
 
 
 @pytest.fixture

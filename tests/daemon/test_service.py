@@ -67,7 +67,7 @@ def test_a_computer_that_is_not_set_up_has_no_drives_and_waits(office: Office, t
 
 def test_a_configuration_that_became_unreadable_leaves_what_was_known(office: Office) -> None:
     enrolled = office.enroll("A")
-    office.practice.state.update_drive(replace(enrolled.drive, simulated=False, fs_uuid="1234-ABCD"))
+    office.computer.state.update_drive(replace(enrolled.drive, simulated=False, fs_uuid="1234-ABCD"))
     made, read = service(office, config_of(office))
     made.reload()
     assert [drive.label for drive in made.drives()] == ["A"]
@@ -102,7 +102,7 @@ def test_a_simulated_drive_is_none_of_the_daemon_s(office: Office) -> None:
 
 def test_the_status_names_no_folder(office: Office) -> None:
     enrolled = office.enroll("A")
-    office.practice.state.update_drive(replace(enrolled.drive, simulated=False, folder="", fs_uuid="1234-ABCD"))
+    office.computer.state.update_drive(replace(enrolled.drive, simulated=False, folder="", fs_uuid="1234-ABCD"))
     made, _read = service(office, config_of(office))
     made.reload()
 
@@ -129,7 +129,7 @@ def test_what_is_kept_survives_and_a_memory_of_another_version_is_left_out(offic
 
 def test_runs_of_more_than_a_year_ago_are_forgotten_but_for_the_last_good_ones(office: Office) -> None:
     enrolled = office.enroll("A")
-    state = office.practice.state
+    state = office.computer.state
     for days in (800, 500, 30):
         run = state.begin_run(enrolled.drive.repository, "backup", office.clock() - timedelta(days=days))
         state.finish_run(run, office.clock() - timedelta(days=days), "ok", counts=RunCounts())

@@ -101,7 +101,7 @@ def test_a_job_that_is_cancelled_stops_and_says_so(office: Office) -> None:
         assert answer == Failure(None)
 
     play(story())
-    assert office.practice.state.runs(limit=1)[0].result == "cancelled"
+    assert office.computer.state.runs(limit=1)[0].result == "cancelled"
 
 
 def test_a_daemon_that_ends_does_not_wait_for_a_job_that_cannot_stop(office: Office) -> None:

@@ -51,7 +51,7 @@ def test_nothing_is_removed_while_the_clock_is_behind_the_newest_backup(office: 
     assert caught.value.exit_code == 1
     assert caught.value.hint == "set the date and time of this computer, then try again"
     assert len(list((office.place / "drives/A/KINEBACKUP/snapshots").iterdir())) == 3
-    assert [run.result for run in office.practice.state.runs(limit=9) if run.kind == "prune"] == ["failed"]
+    assert [run.result for run in office.computer.state.runs(limit=9) if run.kind == "prune"] == ["failed"]
 
 
 def test_twenty_years_of_yearly_backups_keep_one_of_each_year(office: Office) -> None:

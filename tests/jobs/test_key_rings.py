@@ -27,15 +27,15 @@ def second_computer(office: Office, place: Path, drive: str) -> Office:
     world = replace(make_world(place, Clock(), seed="second"), host="bureau-pc")
     (place / "Patients").mkdir()
     (place / "Patients" / "note.txt").write_text("note", encoding="utf-8")
-    wish = JoinRequest(
+    request = JoinRequest(
         drive=str(office.place / "drives" / drive), secret=PASSPHRASE, label=drive, place="cabinet", sources=[]
     )
-    joined = join(place / "state", wish, world)
-    return Office(place, joined.practice, world, office.clock, "")
+    joined = join(place / "state", request, world)
+    return Office(place, joined.computer, world, office.clock, "")
 
 
 def kinds(office: Office) -> list[str]:
-    return sorted(slot.kind for slot in office.practice.keyring.slots)
+    return sorted(slot.kind for slot in office.computer.keyring.slots)
 
 
 def test_a_second_computer_is_known_to_the_first_after_its_next_look_at_the_drive(
@@ -47,20 +47,20 @@ def test_a_second_computer_is_known_to_the_first_after_its_next_look_at_the_driv
     office.back_up("A")
     assert kinds(office) == ["machine", "machine", "passphrase", "recovery"]
     office.back_up("B")
-    assert office.practice.state.drive("B").header_generation == office.practice.keyring.generation == 2
+    assert office.computer.state.drive("B").header_generation == office.computer.keyring.generation == 2
 
 
 def test_two_changes_at_once_are_put_together(office: Office, tmp_path: Path) -> None:
     drive_a = office.place / "drives" / "A"
     away = drive_a.rename(office.place / "drives" / "away")
-    add_passphrase(office.practice, Passphrase.of("une deuxième phrase secrète"), office.world)
+    add_passphrase(office.computer, Passphrase.of("une deuxième phrase secrète"), office.world)
     away.rename(drive_a)
     second = second_computer(office, tmp_path / "second", "A")
-    assert office.practice.keyring.generation == second.practice.keyring.generation == 2
+    assert office.computer.keyring.generation == second.computer.keyring.generation == 2
     report = office.back_up("A")
     assert [(problem.kind, problem.path) for problem in report.problems] == [("healed", "header")]
     assert kinds(office) == ["machine", "machine", "passphrase", "passphrase", "recovery"]
-    assert office.practice.keyring.generation == 3
+    assert office.computer.keyring.generation == 3
     second.back_up("A")
     assert kinds(second) == kinds(office)
     assert office.back_up("A").problems == ()
@@ -69,8 +69,8 @@ def test_two_changes_at_once_are_put_together(office: Office, tmp_path: Path) ->
 def test_a_key_that_was_removed_is_gone_from_the_other_computer_too(office: Office, tmp_path: Path) -> None:
     second = second_computer(office, tmp_path / "second", "A")
     office.back_up("A")
-    recovery = next(slot for slot in office.practice.keyring.slots if slot.kind == "recovery")
-    remove(office.practice, slot_to_remove(office.practice, recovery.id), office.world)
+    recovery = next(slot for slot in office.computer.keyring.slots if slot.kind == "recovery")
+    remove(office.computer, slot_to_remove(office.computer, recovery.id), office.world)
     second.back_up("A")
     assert kinds(second) == ["machine", "machine", "passphrase"]
-    assert own_slot(second.practice).kind == "machine"
+    assert own_slot(second.computer).kind == "machine"

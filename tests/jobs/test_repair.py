@@ -28,7 +28,7 @@ def root(office: Office, label: str = "A") -> Path:
 
 
 def repaired(office: Office, label: str = "A") -> Repaired:
-    return repair(label, office.practice, office.world, sources=[str(office.patients)])
+    return repair(label, office.computer, office.world, sources=[str(office.patients)])
 
 
 def snapshots_by_passphrase(office: Office) -> int:

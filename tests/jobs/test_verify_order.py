@@ -22,9 +22,9 @@ def test_a_part_of_a_verification_begins_with_what_failed_before(tmp_path: Path)
         office.clock.forward(days=1)
 
     def verify(budget: Budget) -> VerifyReport:
-        wish = VerifyJobRequest(budget)
+        request = VerifyJobRequest(budget)
         drive = office.drive("A")
-        return run_verify(drive, office.practice, wish, office.world, cancel=CancelToken(), monitor=SilentMonitor())
+        return run_verify(drive, office.computer, request, office.world, cancel=CancelToken(), monitor=SilentMonitor())
 
     root = tmp_path / "drives" / "A" / "KINEBACKUP"
     packs = sorted(path.name for path in (root / "packs").glob("??/*"))
@@ -47,9 +47,9 @@ def _with_four_days(tmp_path: Path) -> Office:
     return office
 
 
-def _verify(office: Office, wish: VerifyJobRequest) -> VerifyReport:
+def _verify(office: Office, request: VerifyJobRequest) -> VerifyReport:
     drive = office.drive("A")
-    return run_verify(drive, office.practice, wish, office.world, cancel=CancelToken(), monitor=SilentMonitor())
+    return run_verify(drive, office.computer, request, office.world, cancel=CancelToken(), monitor=SilentMonitor())
 
 
 def test_reading_back_reads_what_no_run_has_read_and_nothing_else(tmp_path: Path) -> None:
@@ -81,9 +81,9 @@ def test_eight_sessions_of_one_part_in_eight_read_the_whole_drive(tmp_path: Path
     for _session in range(8):
         office.clock.forward(days=4)
         assert not _verify(office, VerifyJobRequest(one_in=8)).complete
-    record = office.practice.state.drive("A")
+    record = office.computer.state.drive("A")
     root = tmp_path / "drives" / "A" / "KINEBACKUP"
     packs = [FileName(path.name) for path in (root / "packs").glob("??/*")]
-    oldest = office.practice.state.pack_coverage(record.repository, packs).oldest_check
+    oldest = office.computer.state.pack_coverage(record.repository, packs).oldest_check
     assert oldest is not None
     assert oldest > before

@@ -33,7 +33,7 @@ def office(tmp_path: Path) -> Office:
 def verify(office: Office, secret: Passphrase | None = None) -> VerifyReport:
     return run_verify(
         office.drive("A"),
-        office.practice,
+        office.computer,
         VerifyJobRequest(Budget(), secret),
         office.world,
         cancel=CancelToken(),
@@ -42,15 +42,15 @@ def verify(office: Office, secret: Passphrase | None = None) -> VerifyReport:
 
 
 def restore_test(office: Office, *, files: int | None = None, secret: Passphrase | None = None) -> RestoreTestReport:
-    wish = RestoreTestJobRequest(scratch=office.world.scratch, files=files, seed=1, secret=secret)
+    request = RestoreTestJobRequest(scratch=office.world.scratch, files=files, seed=1, secret=secret)
     return run_restore_test(
-        office.drive("A"), office.practice, wish, office.world, cancel=CancelToken(), monitor=SilentMonitor()
+        office.drive("A"), office.computer, request, office.world, cancel=CancelToken(), monitor=SilentMonitor()
     )
 
 
 def results(office: Office) -> list[tuple[str, RunResult | None]]:
     """Kind and result of every run, oldest first."""
-    return [(run.kind, run.result) for run in reversed(office.practice.state.runs(limit=100))]
+    return [(run.kind, run.result) for run in reversed(office.computer.state.runs(limit=100))]
 
 
 def headers(office: Office) -> list[Path]:
@@ -62,7 +62,7 @@ def test_good_runs_leave_their_kind_result_and_counts(office: Office) -> None:
     assert verify(office).result == "ok"
     assert restore_test(office).result == "ok"
     assert results(office) == [("backup", "ok"), ("verify", "ok"), ("restore-test", "ok")]
-    tested, verified, saved = office.practice.state.runs(limit=3)
+    tested, verified, saved = office.computer.state.runs(limit=3)
     assert (saved.snapshot, saved.counts.files) == (report.snapshot, 2)
     assert verified.counts.packs == 2
     assert (tested.snapshot, tested.counts.files) == (report.snapshot, 2)
@@ -73,8 +73,8 @@ def test_a_source_that_is_gone_leaves_a_suspicious_run_that_does_not_count_as_go
     shutil.move(office.patients, office.place / "moved")
     assert office.back_up("A").suspicious
     assert results(office) == [("backup", "ok"), ("backup", "suspicious")]
-    repository = office.practice.state.drive("A").repository
-    last = office.practice.state.last_run(repository, "backup")
+    repository = office.computer.state.drive("A").repository
+    last = office.computer.state.last_run(repository, "backup")
     assert last is not None
     assert last.result == "ok"
 
@@ -82,15 +82,15 @@ def test_a_source_that_is_gone_leaves_a_suspicious_run_that_does_not_count_as_go
 def test_a_stopped_run_is_remembered_as_such(office: Office) -> None:
     stopped = CancelToken()
     stopped.cancel()
-    wish = BackupJobRequest([FolderSource(str(office.patients))], BackupOptions())
+    request = BackupJobRequest([FolderSource(str(office.patients))], BackupOptions())
     with pytest.raises(Cancelled):
-        run_backup(office.drive("A"), office.practice, wish, office.world, cancel=stopped, monitor=SilentMonitor())
+        run_backup(office.drive("A"), office.computer, request, office.world, cancel=stopped, monitor=SilentMonitor())
     assert results(office) == [("backup", "cancelled")]
 
 
 def test_a_dry_run_is_no_run(office: Office) -> None:
-    wish = BackupJobRequest([FolderSource(str(office.patients))], BackupOptions(), dry_run=True)
-    run_backup(office.drive("A"), office.practice, wish, office.world, cancel=CancelToken(), monitor=SilentMonitor())
+    request = BackupJobRequest([FolderSource(str(office.patients))], BackupOptions(), dry_run=True)
+    run_backup(office.drive("A"), office.computer, request, office.world, cancel=CancelToken(), monitor=SilentMonitor())
     assert results(office) == []
 
 
@@ -121,17 +121,17 @@ def test_a_busy_drive_leaves_no_failed_backup(office: Office) -> None:
 def test_a_complete_verification_proves_every_backup(office: Office) -> None:
     snapshots = {office.back_up("A").snapshot, office.back_up("A").snapshot}
     verify(office)
-    repository = office.practice.state.drive("A").repository
-    assert {found.snapshot for found in office.practice.state.verified_snapshots(repository)} == snapshots
+    repository = office.computer.state.drive("A").repository
+    assert {found.snapshot for found in office.computer.state.verified_snapshots(repository)} == snapshots
 
 
 def test_a_test_of_a_sample_proves_no_backup_and_one_of_all_files_does(office: Office) -> None:
     snapshot = office.back_up("A").snapshot
-    repository = office.practice.state.drive("A").repository
+    repository = office.computer.state.drive("A").repository
     restore_test(office, files=1)
-    assert office.practice.state.verified_snapshots(repository) == ()
+    assert office.computer.state.verified_snapshots(repository) == ()
     restore_test(office, secret=PASSPHRASE)
-    assert [found.snapshot for found in office.practice.state.verified_snapshots(repository)] == [snapshot]
+    assert [found.snapshot for found in office.computer.state.verified_snapshots(repository)] == [snapshot]
 
 
 def test_a_backup_found_damaged_is_proven_no_more(office: Office) -> None:
@@ -142,8 +142,8 @@ def test_a_backup_found_damaged_is_proven_no_more(office: Office) -> None:
     data[100] ^= 1
     pack.write_bytes(data)
     assert verify(office).result == "failed"
-    repository = office.practice.state.drive("A").repository
-    assert office.practice.state.verified_snapshots(repository) == ()
+    repository = office.computer.state.drive("A").repository
+    assert office.computer.state.verified_snapshots(repository) == ()
 
 
 def test_the_places_of_a_restore_test_are_private_and_gone_afterwards(office: Office) -> None:
@@ -154,10 +154,10 @@ def test_the_places_of_a_restore_test_are_private_and_gone_afterwards(office: Of
 
 def test_without_a_private_place_no_test_is_made(office: Office) -> None:
     office.back_up("A")
-    wish = RestoreTestJobRequest(scratch=[str(office.place / "absent")], seed=1)
-    with pytest.raises(NotFound, match="no private place"), contextlib.closing(office.practice.state):
+    request = RestoreTestJobRequest(scratch=[str(office.place / "absent")], seed=1)
+    with pytest.raises(NotFound, match="no private place"), contextlib.closing(office.computer.state):
         run_restore_test(
-            office.drive("A"), office.practice, wish, office.world, cancel=CancelToken(), monitor=SilentMonitor()
+            office.drive("A"), office.computer, request, office.world, cancel=CancelToken(), monitor=SilentMonitor()
         )
 
 

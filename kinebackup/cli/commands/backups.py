@@ -29,15 +29,15 @@ from kinebackup.wiring import make_sources
 def backup(session: Session, /, drive: str | None, dry_run: bool, accept_shrink: bool, no_daemon: bool) -> int:
     if not (dry_run or accept_shrink or no_daemon) and goes_by_daemon(session, drive):
         return _by_daemon(session, drive)
-    config, practice, world = session.config, session.practice, session.world
-    wish = BackupJobRequest(
+    config, computer, world = session.config, session.computer, session.world
+    request = BackupJobRequest(
         sources=make_sources(config, world), options=config.backup, accept_shrink=accept_shrink, dry_run=dry_run
     )
-    own = open_own_drives(session, practice, drive)
-    found = find_drive(drive, practice, world)
+    own = open_own_drives(session, computer, drive)
+    found = find_drive(drive, computer, world)
     for notice in source_notices(config, world):
         session.output.warn(notice.message, notice.hint)
-    report = run_backup(found, practice, wish, world, cancel=session.cancel, monitor=session.output.monitor())
+    report = run_backup(found, computer, request, world, cancel=session.cancel, monitor=session.output.monitor())
     if own:
         session.closing.close()  # what follows says that it may be unplugged
     simulated = _is_simulated(found.record)
@@ -112,11 +112,11 @@ def _backup_text(
 @click.option("--dry-run", is_flag=True, help=_("Only say what would be removed."))
 @pass_session
 def prune(session: Session, /, drive: str | None, dry_run: bool) -> int:
-    open_own_drives(session, session.practice, drive)
-    found = find_drive(drive, session.practice, session.world)
+    open_own_drives(session, session.computer, drive)
+    found = find_drive(drive, session.computer, session.world)
     report = run_prune(
         found,
-        session.practice,
+        session.computer,
         session.config.retention,
         session.world,
         dry_run=dry_run,

@@ -44,12 +44,12 @@ def parse_budget(text: str) -> Budget:
     return Budget(size_bytes=int(number * _BYTES[unit]))
 
 
-def _practice_for(session: Session, drive: str | None, *, has_secret: bool) -> ComputerKeys | None:
+def _computer_for(session: Session, drive: str | None, *, has_secret: bool) -> ComputerKeys | None:
     """None on a new computer, where a path and a secret are enough; elsewhere what is missing is said."""
-    practice = session.practice_if_any
-    if practice is None and (drive is None or not has_secret):
-        return session.practice
-    return practice
+    computer = session.computer_if_any
+    if computer is None and (drive is None or not has_secret):
+        return session.computer
+    return computer
 
 
 @click.command(help=_("Read and authenticate what is on a drive: what was never read, then what was read longest ago."))
@@ -63,11 +63,11 @@ def verify(session: Session, /, drive: str | None, full: bool, budget: str | Non
         raise ConfigError(_("--full reads everything: it has no budget"), _("leave one of the two options out"))
     limit = parse_budget(budget) if budget is not None else Budget() if full else None
     secret = secret_from(files["passphrase_file"], files["recovery_code_file"])
-    practice = _practice_for(session, drive, has_secret=secret is not None)
-    open_own_drives(session, practice, drive)
+    computer = _computer_for(session, drive, has_secret=secret is not None)
+    open_own_drives(session, computer, drive)
     report = run_verify(
-        find_drive(drive, practice, session.world),
-        practice,
+        find_drive(drive, computer, session.world),
+        computer,
         VerifyJobRequest(limit, secret),
         session.world,
         cancel=session.cancel,
@@ -132,19 +132,19 @@ def restore_test(
     if as_usual and goes_by_daemon(session, drive):
         return _restore_test_by_daemon(session, drive)
     secret = secret_from(files["passphrase_file"], files["recovery_code_file"])
-    practice = _practice_for(session, drive, has_secret=secret is not None)
-    config = session.config if practice else Config(default_paths(os.environ, session.world.is_root))
-    wish = RestoreTestJobRequest(
+    computer = _computer_for(session, drive, has_secret=secret is not None)
+    config = session.config if computer else Config(default_paths(os.environ, session.world.is_root))
+    request = RestoreTestJobRequest(
         scratch=scratch_places(config, session.world),
         files=None if everything else count or USUAL_FILES,
         seed=seed,
         secret=secret,
     )
-    open_own_drives(session, practice, drive)
+    open_own_drives(session, computer, drive)
     report = run_restore_test(
-        find_drive(drive, practice, session.world),
-        practice,
-        wish,
+        find_drive(drive, computer, session.world),
+        computer,
+        request,
         session.world,
         cancel=session.cancel,
         monitor=session.output.monitor(),

@@ -33,8 +33,8 @@ def drive_labels(ctx: click.Context, _parameter: click.Parameter, begun: str) ->
         return []
     session.config_path = ctx.find_root().params.get("config")
     try:
-        practice = session.practice_if_any
-        drives = practice.state.drives() if practice else ()
+        computer = session.computer_if_any
+        drives = computer.state.drives() if computer else ()
     except KineError:
         return []  # a completion has no place for an error message
     found = [CompletionItem(drive.label) for drive in drives if drive.label.startswith(begun)]

@@ -125,7 +125,7 @@ def _row(run: Run, zone: tzinfo) -> tuple[str, ...]:
 @click.argument("new")
 @pass_session
 def rename(session: Session, /, old: str, new: str) -> None:
-    record = rename_drive(old, new, session.practice)
+    record = rename_drive(old, new, session.computer)
     if is_about_this_computer(session):
         tell_daemon_to_reload()
     session.output.result(
@@ -146,7 +146,7 @@ def rename(session: Session, /, old: str, new: str) -> None:
 @pass_session
 def repair(session: Session, /, label: str) -> None:
     sources = [str(source.path) for source in session.config.sources]
-    made = repair_drive(label, session.practice, session.world, sources=sources)
+    made = repair_drive(label, session.computer, session.world, sources=sources)
     session.output.result(made, lambda: _repaired_text(made))
 
 
@@ -169,10 +169,10 @@ def _repaired_text(made: Repaired) -> str:
 @click.option("--yes", is_flag=True, help=_("Do not ask."))
 @pass_session
 def forget(session: Session, /, label: str, yes: bool) -> None:
-    record = session.practice.state.drive(label)
+    record = session.computer.state.drive(label)
     confirm(_("Forget the drive {label}? Its backups stay on it.").format(label=record.label), yes=yes)
-    session.practice.state.remove_drive(record.label)
-    after_drives_changed(session, session.practice.state)
+    session.computer.state.remove_drive(record.label)
+    after_drives_changed(session, session.computer.state)
     session.output.result(
         {"forgotten": record.label}, lambda: _("The drive {label} is forgotten.").format(label=record.label)
     )

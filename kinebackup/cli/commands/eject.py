@@ -42,7 +42,7 @@ def _by_hand(session: Session, label: str | None) -> str:
     from kinebackup.jobs.eject import run_eject
     from kinebackup.practice.access import find_drive
 
-    state = session.practice.state
-    name = label or find_drive(None, session.practice, session.world).label
+    state = session.computer.state
+    name = label or find_drive(None, session.computer, session.world).label
     run_eject(state.drive(name), session.world, power_off=lambda node: asyncio.run(power_off(node)))
     return name

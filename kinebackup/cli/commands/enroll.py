@@ -62,7 +62,7 @@ class EnrollOptions:
 def enroll(session: Session, /, **typed: Any) -> None:
     options = EnrollOptions(**typed)
     _refuse_contradictions(options)
-    wish = EnrollRequest(
+    request = EnrollRequest(
         path=options.device or options.folder or "",
         label=options.label,
         place=options.place,
@@ -70,7 +70,7 @@ def enroll(session: Session, /, **typed: Any) -> None:
         allow_existing_files=options.allow_existing_files,
         sources=[str(source.path) for source in session.config.sources],
     )
-    made = _made(session, wish, options)
+    made = _made(session, request, options)
     if is_about_this_computer(session):
         tell_daemon_to_reload()
     for notice in made.notices:
@@ -100,19 +100,19 @@ def _refuse_contradictions(options: EnrollOptions) -> None:
         raise ConfigError(_("--yes-erase goes with --format"), _("leave it out, or add --format"))
 
 
-def _made(session: Session, wish: EnrollRequest, options: EnrollOptions) -> Enrolled:
-    practice = session.practice
-    if wish.simulated:
-        return enroll_folder(wish, practice, session.world)
+def _made(session: Session, request: EnrollRequest, options: EnrollOptions) -> Enrolled:
+    computer = session.computer
+    if request.simulated:
+        return enroll_folder(request, computer, session.world)
     from kinebackup.jobs.erase import enroll_device, enroll_erased, plan_erasing
 
     tools = device_tools(session)
     if not options.format:
-        return enroll_device(wish, practice, session.world, tools)
-    plan = plan_erasing(wish, practice, session.world)
+        return enroll_device(request, computer, session.world, tools)
+    plan = plan_erasing(request, computer, session.world)
     _agree(session, plan, options.yes_erase)
     session.output.say(_("Preparing the drive; a large or slow one takes some minutes. Leave it plugged in."))
-    return enroll_erased(plan, wish, practice, session.world, tools)
+    return enroll_erased(plan, request, computer, session.world, tools)
 
 
 def device_tools(session: Session) -> "DeviceTools":

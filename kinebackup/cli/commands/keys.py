@@ -25,13 +25,13 @@ def key() -> None:
 @key.command("list", help=_("List what opens the backups."))
 @pass_session
 def list_(session: Session, /) -> None:
-    practice = session.practice
-    own = key_job.own_slot(practice)
-    waiting = key_job.waiting_drives(practice)
+    computer = session.computer
+    own = key_job.own_slot(computer)
+    waiting = key_job.waiting_drives(computer)
     document = {
         "keys": [
             {"id": slot.id, "kind": slot.kind, "created": slot.created, "this_computer": slot.id == own.id}
-            for slot in practice.keyring.slots
+            for slot in computer.keyring.slots
         ],
         "waiting_drives": waiting,
     }
@@ -39,7 +39,7 @@ def list_(session: Session, /) -> None:
     def words() -> str:
         rows = [
             (slot.id, kind_text(slot.kind), _day(slot, session), _("this computer") if slot.id == own.id else "")
-            for slot in practice.keyring.slots
+            for slot in computer.keyring.slots
         ]
         table = columns([(_("Key"), _("Kind"), _("Made on"), ""), *rows])
         return "\n".join([table, *_waiting_text(waiting)])
@@ -57,7 +57,7 @@ def _day(slot: Slot, session: Session) -> str:
 @click.option("--recovery-code-file", metavar="OUT", help=_("Make a new recovery code, and write it to this new file."))
 @pass_session
 def add(session: Session, /, passphrase_file: str | None, recovery_code: bool, recovery_code_file: str | None) -> None:
-    practice = session.practice
+    computer = session.computer
     wants_code = recovery_code or recovery_code_file is not None
     if wants_code and passphrase_file:
         raise ConfigError(
@@ -65,13 +65,13 @@ def add(session: Session, /, passphrase_file: str | None, recovery_code: bool, r
         )
     if wants_code:
         with new_secret_file(recovery_code_file) as keep:
-            change = key_job.add_recovery_code(practice, session.world, keep)
+            change = key_job.add_recovery_code(computer, session.world, keep)
         code = change.code or ""
         lines = code_text(recovery_code_file, code)
         _result(session, change, lines, shown_code(recovery_code_file, code), must_show=code)
         return
     new = _new_passphrase(session, passphrase_file)
-    change = key_job.add_passphrase(practice, new, session.world)
+    change = key_job.add_passphrase(computer, new, session.world)
     _result(session, change, (_("The passphrase is added, as key {id}.").format(id=change.slot.id),))
 
 
@@ -80,10 +80,10 @@ def add(session: Session, /, passphrase_file: str | None, recovery_code: bool, r
 @click.option("--yes", is_flag=True, help=_("Do not ask."))
 @pass_session
 def remove(session: Session, /, key_id: str, yes: bool) -> None:
-    slot = key_job.slot_to_remove(session.practice, key_id)
+    slot = key_job.slot_to_remove(session.computer, key_id)
     question = _("Remove the key {id} ({kind}, made on {day})? It will open the backups no more.")
     confirm(question.format(id=slot.id, kind=kind_text(slot.kind), day=_day(slot, session)), yes=yes)
-    change = key_job.remove(session.practice, slot, session.world)
+    change = key_job.remove(session.computer, slot, session.world)
     _result(session, change, (_("The key {id} is removed.").format(id=slot.id),))
 
 
@@ -95,13 +95,13 @@ def remove(session: Session, /, key_id: str, yes: bool) -> None:
 def change_passphrase(
     session: Session, /, key_id: str | None, new_passphrase_file: str | None, passphrase_file: str | None
 ) -> None:
-    practice = session.practice
+    computer = session.computer
     if new_passphrase_file is None and not can_ask():
         raise ConfigError(_("the new passphrase is missing"), _("give it in a file: --new-passphrase-file"))
     current = Passphrase.of(first_line(passphrase_file)) if passphrase_file else None
-    old = key_job.passphrase_slot(practice, key_id, current)
+    old = key_job.passphrase_slot(computer, key_id, current)
     new = _new_passphrase(session, new_passphrase_file)
-    change = key_job.change_passphrase(practice, old, new, session.world)
+    change = key_job.change_passphrase(computer, old, new, session.world)
     _result(session, change, (_("The passphrase is changed; its key is now {id}.").format(id=change.slot.id),))
 
 

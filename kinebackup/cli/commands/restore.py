@@ -79,23 +79,23 @@ def restore(
 ) -> int:
     secret = secret_from(passphrase_file, recovery_code_file)
     target = os.path.abspath(destination)
-    order = RestoreJobRequest(snapshot, paths, target, overwrite=overwrite, dry_run=dry_run)
+    request = RestoreJobRequest(snapshot, paths, target, overwrite=overwrite, dry_run=dry_run)
     for notice in check_destination(target, session.world, allow_cloud=allow_cloud_destination):
         session.output.warn(notice.message, notice.hint)
     with opened(session, drive, secret, snapshot) as found:
         monitor = session.output.monitor()
-        restored = restore_files(found, order, session.world, cancel=session.cancel, monitor=monitor)
+        restored = restore_files(found, request, session.world, cancel=session.cancel, monitor=monitor)
         problems = (*found.problems, *restored.report.problems)
-    session.output.result(_document(order, restored, problems), lambda: _words(session, order, restored))
+    session.output.result(_document(request, restored, problems), lambda: _words(session, request, restored))
     return ended(session, problems)
 
 
-def _document(order: RestoreJobRequest, restored: Restored, problems: tuple[Problem, ...]) -> RestoreDocument:
+def _document(request: RestoreJobRequest, restored: Restored, problems: tuple[Problem, ...]) -> RestoreDocument:
     report = restored.report
     return RestoreDocument(
         snapshot=restored.named.id,
-        destination=order.destination,
-        dry_run=order.dry_run,
+        destination=request.destination,
+        dry_run=request.dry_run,
         files_restored=report.files_restored,
         files_skipped=report.files_skipped,
         bytes_restored=report.bytes_restored,
@@ -104,10 +104,10 @@ def _document(order: RestoreJobRequest, restored: Restored, problems: tuple[Prob
     )
 
 
-def _words(session: Session, order: RestoreJobRequest, restored: Restored) -> str:
+def _words(session: Session, request: RestoreJobRequest, restored: Restored) -> str:
     report, taken = restored.report, restored.named.snapshot.taken_at
     count = report.files_restored
-    if order.dry_run:
+    if request.dry_run:
         text = ngettext(
             "{count} file ({size}) of the backup of {time} would be restored to {path}",
             "{count} files ({size}) of the backup of {time} would be restored to {path}",
@@ -124,21 +124,21 @@ def _words(session: Session, order: RestoreJobRequest, restored: Restored) -> st
             count=count,
             size=size_text(report.bytes_restored),
             time=time_text(taken, session.world.zone),
-            path=on_one_line(order.destination),
+            path=on_one_line(request.destination),
             duration=duration_text(report.duration_s),
         )
     ]
     if report.files_skipped:
-        lines.append(_skipped_words(order, report.files_skipped))
+        lines.append(_skipped_words(request, report.files_skipped))
     return "\n".join(lines)
 
 
-def _skipped_words(order: RestoreJobRequest, count: int) -> str:
+def _skipped_words(request: RestoreJobRequest, count: int) -> str:
     text = ngettext(
         "{count} file was there already and was left alone",
         "{count} files were there already and were left alone",
         count,
     ).format(count=count)
-    if order.overwrite == "never":
+    if request.overwrite == "never":
         text += "; " + _("--overwrite if-changed replaces those that differ from the backup")
     return text

@@ -68,20 +68,20 @@ def _create(session: Session, options: InitOptions) -> None:
             passphrase = new_passphrase_from(options.passphrase_file, session.output)
         else:
             passphrase = ask_new_passphrase()
-        practice, code = ComputerKeys.create(session.config.paths.state, passphrase, session.world)
+        computer, code = ComputerKeys.create(session.config.paths.state, passphrase, session.world)
         write_code(code)
     tell_daemon_to_reload()
-    document: dict[str, object] = {"practice": practice.keyring.practice, "state": str(practice.directory)}
+    document: dict[str, object] = {"practice": computer.keyring.practice, "state": str(computer.directory)}
     document |= shown_code(options.recovery_code_file, code)
     if session.output.quiet and not options.recovery_code_file and not session.output.as_json:
         sys.stdout.write(code + "\n")  # asked to be quiet, but what is not shown now is lost
-    session.output.result(document, lambda: _created_text(practice, options.recovery_code_file, code))
+    session.output.result(document, lambda: _created_text(computer, options.recovery_code_file, code))
 
 
-def _created_text(practice: ComputerKeys, file: str | None, code: str) -> str:
+def _created_text(computer: ComputerKeys, file: str | None, code: str) -> str:
     return "\n".join(
         (
-            _("The practice's keys are made; this computer's own key is in {state}.").format(state=practice.directory),
+            _("The practice's keys are made; this computer's own key is in {state}.").format(state=computer.directory),
             "",
             *code_text(file, code),
             "",
@@ -176,10 +176,10 @@ def _join(session: Session, options: InitOptions, drive: str) -> None:
         ),
         session.world,
     )
-    after_drives_changed(session, joined.practice.state)
+    after_drives_changed(session, joined.computer.state)
     document = {
-        "practice": joined.practice.keyring.practice,
-        "state": str(joined.practice.directory),
+        "practice": joined.computer.keyring.practice,
+        "state": str(joined.computer.directory),
         "drive": {"label": joined.drive.label, "place": joined.drive.place, "simulated": joined.drive.simulated},
         "snapshots": joined.snapshots,
     }

@@ -364,12 +364,12 @@ def test_the_late_authentication_of_an_earlier_visit_does_not_let_this_one_be_wr
 
 
 def test_a_wish_or_an_ejection_does_not_make_a_refused_drive_a_good_one() -> None:
-    for wish in (ev.BackUpNow(TUESDAY, "CABINET"), ev.Eject(TUESDAY, "CABINET")):
+    for request in (ev.BackUpNow(TUESDAY, "CABINET"), ev.Eject(TUESDAY, "CABINET")):
         it = computer()
         it.plug_in(CABINET)
         it.answer(it.requests[0])
         it.answer(it.requests[0], well=False)
-        it.send(wish)
+        it.send(request)
         it.answer_all()
         assert (phase(it), it.started) == (Phase.REFUSED, {})
 

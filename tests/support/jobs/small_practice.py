@@ -75,7 +75,7 @@ class Office:
     """The practice, its computer and its patients' folder."""
 
     place: Path
-    practice: ComputerKeys
+    computer: ComputerKeys
     world: World
     clock: Clock
     code: str = field(repr=False)
@@ -85,7 +85,7 @@ class Office:
         return self.place / "Patients"
 
     def enroll(self, label: str, place: Place = "cabinet", *, folder: Path | None = None) -> Enrolled:
-        wish = EnrollRequest(
+        request = EnrollRequest(
             path=str(folder or self.place / "drives" / label),
             label=label,
             place=place,
@@ -93,21 +93,21 @@ class Office:
             allow_existing_files=False,
             sources=[str(self.patients)],
         )
-        return enroll(wish, self.practice, self.world)
+        return enroll(request, self.computer, self.world)
 
     def drive(self, label: str) -> PresentDrive:
-        return find_drive(label, self.practice, self.world)
+        return find_drive(label, self.computer, self.world)
 
     def back_up(self, label: str, *, accept_shrink: bool = False) -> BackupReport:
-        wish = BackupJobRequest([FolderSource(str(self.patients))], BackupOptions(), accept_shrink=accept_shrink)
+        request = BackupJobRequest([FolderSource(str(self.patients))], BackupOptions(), accept_shrink=accept_shrink)
         return run_backup(
-            self.drive(label), self.practice, wish, self.world, cancel=CancelToken(), monitor=SilentMonitor()
+            self.drive(label), self.computer, request, self.world, cancel=CancelToken(), monitor=SilentMonitor()
         )
 
     def prune(self, label: str, rules: Retention) -> PruneReport:
         return run_prune(
             self.drive(label),
-            self.practice,
+            self.computer,
             rules,
             self.world,
             dry_run=False,
@@ -123,5 +123,5 @@ def open_office(place: Path, *, seed: str = "pc") -> Office:
     for name in ("Dupont", "Durand"):
         (place / "Patients" / name).mkdir(parents=True)
         (place / "Patients" / name / "bilan.txt").write_text(f"Bilan de {name}\n" * 50, encoding="utf-8")
-    practice, code = ComputerKeys.create(place / "state", PASSPHRASE, world)
-    return Office(place, practice, world, clock, code)
+    computer, code = ComputerKeys.create(place / "state", PASSPHRASE, world)
+    return Office(place, computer, world, clock, code)
