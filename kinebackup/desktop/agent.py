@@ -1,9 +1,9 @@
-"""The agent: shows what the daemon has to say, and tells it which button was pressed.
+"""The agent: shows the daemon's notices on the desktop, and sends the pressed buttons back.
 
-Owns: one thing after the other, in the order in which it was heard. Does not know: which notices there are (board.py),
-how they look (appearance.py), or how either bus works.
+Owns: the queue that handles one event after the other, and the timer. Does not know: which notices are active
+(board.py), how they look (appearance.py), or how either bus works.
 
-It has no key, reads no configuration and opens no drive: what it knows is on the screen.
+It has no key, reads no configuration and opens no drive: all it knows is on the screen.
 """
 
 import asyncio
@@ -15,17 +15,17 @@ from datetime import datetime
 from typing import Final, assert_never
 
 from kinebackup.desktop.appearance import Capabilities, appearance_of, refusal_of
-from kinebackup.desktop.board import Board, Close, Effect, Show, Tell
+from kinebackup.desktop.board import Answer, Board, Close, Effect, Show
 from kinebackup.desktop.events import (
+    ActiveNotices,
     AgentEvent,
-    Closed,
-    NotObeyed,
-    Pressed,
-    Replayed,
-    Said,
-    ServerCame,
-    TakenBack,
-    TimeToLook,
+    AnswerFailed,
+    ButtonPressed,
+    NoticeShown,
+    NoticeWithdrawn,
+    NotificationClosed,
+    ServerAppeared,
+    TimerFired,
 )
 from kinebackup.desktop.link import DaemonLink
 from kinebackup.desktop.notifications import Notifications, ServerAbsent
@@ -49,8 +49,8 @@ class Agent:
         self._server = ""
         self._can = Capabilities()
         self._refusal_id = 0
-        self._alarm: asyncio.TimerHandle | None = None
-        self._telling: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._answering: set[asyncio.Task[None]] = set()
         self._stop = asyncio.Event()
 
     def stop(self) -> None:
@@ -70,9 +70,9 @@ class Agent:
             for task in done & parts:
                 await task  # neither ends by itself: what it raised is a defect
         finally:
-            for task in parts | ends | self._telling:
+            for task in parts | ends | self._answering:
                 task.cancel()
-            await asyncio.gather(*parts, *ends, *self._telling, return_exceptions=True)
+            await asyncio.gather(*parts, *ends, *self._answering, return_exceptions=True)
             await self._leave()
 
     async def _leave(self) -> None:
@@ -80,8 +80,8 @@ class Agent:
 
         The daemon lives on and keeps its notices; the next agent shows them.
         """
-        if self._alarm is not None:
-            self._alarm.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FAREWELL_S):
                 await self._do(self._board.clear())
@@ -89,32 +89,32 @@ class Agent:
 
     async def _work(self) -> None:
         while True:
-            heard = await self._queue.get()
-            await self._do(await self._judge(heard))
-            self._set_alarm()
+            on_event = await self._queue.get()
+            await self._do(await self._judge(on_event))
+            self._set_timer()
 
-    async def _judge(self, heard: AgentEvent) -> list[Effect]:
+    async def _judge(self, on_event: AgentEvent) -> list[Effect]:
         board, now_s = self._board, asyncio.get_running_loop().time()
-        match heard:
-            case Replayed(notices):
+        match on_event:
+            case ActiveNotices(notices):
                 return board.replay(notices)
-            case Said(notice):
-                return board.stand(notice)
-            case TakenBack(key):
+            case NoticeShown(notice):
+                return board.activate(notice)
+            case NoticeWithdrawn(key):
                 return board.withdraw(key)
-            case Pressed(shown_id, button_key):
+            case ButtonPressed(shown_id, button_key):
                 return board.is_pressed(shown_id, button_key, now_s)
-            case Closed(shown_id, reason):
+            case NotificationClosed(shown_id, reason):
                 return board.is_closed(shown_id, reason, now_s, has_buttons=self._can.buttons)
-            case ServerCame(owner):
+            case ServerAppeared(owner):
                 return self._from_now_on(owner)
-            case NotObeyed(key, message, hint):
+            case AnswerFailed(key, message, hint):
                 await self._refuse(message, hint)
-                return board.not_obeyed(key)
-            case TimeToLook():
-                self._alarm = None  # it has rung, perhaps a moment early
-                return board.is_late(now_s)
-        assert_never(heard)
+                return board.answer_failed(key)
+            case TimerFired():
+                self._timer = None  # it has rung, perhaps a moment early
+                return board.show_due(now_s)
+        assert_never(on_event)
 
     async def _do(self, effects: Iterable[Effect]) -> None:
         waiting = deque(effects)
@@ -125,8 +125,8 @@ class Agent:
                     waiting.extend(await self._show(effect))
                 case Close(shown_id):
                     await self._notifications.take_away(shown_id)
-                case Tell():
-                    self._tell(effect)
+                case Answer():
+                    self._send_answer(effect)
                 case _:
                     assert_never(effect)
 
@@ -141,10 +141,10 @@ class Agent:
             placed = await self._notifications.show(appearance_of(wanted.notice, self._can), replaces=wanted.replaces)
         except ServerAbsent as error:
             log.info("%s cannot be shown now (%s)", wanted.notice.kind.value, error)
-            if asked and asked == self._notifications.server:  # else another one comes, which is heard
+            if asked and asked == self._notifications.server:  # else another one comes, with an event of its own
                 self._board.is_not_shown(what.key, asyncio.get_running_loop().time())
             return []
-        # The call itself may have started that server, whose coming is heard only after this.
+        # The call itself may have started that server, whose appearing reaches us only after this.
         return self._from_now_on(placed.server) + self._board.is_shown(what.key, placed.shown_id)
 
     def _from_now_on(self, server: str) -> list[Effect]:
@@ -156,34 +156,34 @@ class Agent:
         return self._board.server_is_new()
 
     async def _refuse(self, message: str, hint: str) -> None:
-        """It is shown once: what it is about comes back beside it."""
+        """Shown once; the notice that it is about comes back beside it."""
         try:
             looks = refusal_of(message, hint, await self._notifications.capabilities())
             self._refusal_id = (await self._notifications.show(looks, replaces=self._refusal_id)).shown_id
         except ServerAbsent as error:
             log.info("a refusal cannot be shown now (%s)", error)
 
-    def _tell(self, what: Tell) -> None:
-        """Beside all else, since the daemon may ask the person for a password first."""
-        task = asyncio.create_task(self._really_tell(what))
-        self._telling.add(task)
-        task.add_done_callback(self._telling.discard)
+    def _send_answer(self, what: Answer) -> None:
+        """In a task of its own: the daemon may ask the person for a password first."""
+        task = asyncio.create_task(self._answer(what))
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
 
-    async def _really_tell(self, what: Tell) -> None:
+    async def _answer(self, what: Answer) -> None:
         try:
-            await self._daemon.tell(what, now=self._now())
+            await self._daemon.answer(what, now=self._now())
         except KineError as error:
             log.warning("%s of %s was not obeyed: %s", what.button.value, what.key.kind.value, error.message)
-            self._queue.put_nowait(NotObeyed(what.key, error.message, error.hint))
+            self._queue.put_nowait(AnswerFailed(what.key, error.message, error.hint))
 
-    def _set_alarm(self) -> None:
+    def _set_timer(self) -> None:
         """One timer, for the next notice that comes back; none where none does."""
         loop = asyncio.get_running_loop()
-        next_s = self._board.next_s()
-        if self._alarm is not None:
-            if self._alarm.when() == next_s and not self._alarm.cancelled():
+        next_due_s = self._board.next_due_s()
+        if self._timer is not None:
+            if self._timer.when() == next_due_s and not self._timer.cancelled():
                 return
-            self._alarm.cancel()
-            self._alarm = None
-        if next_s is not None:
-            self._alarm = loop.call_at(next_s, self._queue.put_nowait, TimeToLook())
+            self._timer.cancel()
+            self._timer = None
+        if next_due_s is not None:
+            self._timer = loop.call_at(next_due_s, self._queue.put_nowait, TimerFired())

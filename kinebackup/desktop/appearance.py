@@ -1,7 +1,7 @@
 """How a notice looks on this desktop: words, urgency, category, buttons.
 
 Owns: the mapping from a notice to what org.freedesktop.Notifications takes, given what the server can do. Does not
-know: connections, or which notices stand.
+know: connections, or which notices are active.
 
 Source: Desktop Notifications Specification 1.2, "Categories", "Urgency Levels", "Markup" and "Hints".
 """

@@ -1,53 +1,52 @@
-"""What the agent hears, from the daemon, from the desktop and from its clock, as values.
+"""What happens to the agent: events from the daemon, from the desktop and from its clock.
 
-Owns: the closed union ``AgentEvent``. Does not know: who says it, or what follows.
+Owns: the closed union ``AgentEvent``. Does not know: what follows from each.
 """
 
 from dataclasses import dataclass
 
-from kinebackup.desktop.board import Key
-from kinebackup.policy.notices import Notice
+from kinebackup.policy.notices import Notice, NoticeKey
 
 
 @dataclass(frozen=True, slots=True)
-class Replayed:
-    """The daemon: these notices stand, oldest first, and no others."""
+class ActiveNotices:
+    """The daemon: these notices are active, the oldest first, and no others."""
 
     notices: tuple[Notice, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """The daemon: a notice, new or said again."""
+class NoticeShown:
+    """The daemon: a notice, new or sent again."""
 
     notice: Notice
 
 
 @dataclass(frozen=True, slots=True)
-class TakenBack:
+class NoticeWithdrawn:
     """The daemon: that notice is obsolete."""
 
-    key: Key
+    key: NoticeKey
 
 
 @dataclass(frozen=True, slots=True)
-class NotObeyed:
+class AnswerFailed:
     """The daemon could not do what a button said; the texts of the ``KineError``."""
 
-    key: Key
+    key: NoticeKey
     message: str
     hint: str
 
 
 @dataclass(frozen=True, slots=True)
-class ServerCame:
+class ServerAppeared:
     """The desktop: something shows notifications now, under that unique name of the bus."""
 
     owner: str
 
 
 @dataclass(frozen=True, slots=True)
-class Pressed:
+class ButtonPressed:
     """The desktop: a button of that notification was pressed."""
 
     shown_id: int
@@ -55,7 +54,7 @@ class Pressed:
 
 
 @dataclass(frozen=True, slots=True)
-class Closed:
+class NotificationClosed:
     """The desktop: that notification is not on the screen any more. ``reason`` as the specification numbers them."""
 
     shown_id: int
@@ -63,8 +62,17 @@ class Closed:
 
 
 @dataclass(frozen=True, slots=True)
-class TimeToLook:
+class TimerFired:
     """The clock: something may have been closed for long enough."""
 
 
-AgentEvent = Replayed | Said | TakenBack | NotObeyed | ServerCame | Pressed | Closed | TimeToLook
+AgentEvent = (
+    ActiveNotices
+    | NoticeShown
+    | NoticeWithdrawn
+    | AnswerFailed
+    | ServerAppeared
+    | ButtonPressed
+    | NotificationClosed
+    | TimerFired
+)

@@ -1,9 +1,9 @@
-"""The agent's link to the daemon: always there again, and never asking in vain.
+"""The agent's connection to the daemon.
 
-Owns: connecting anew, asking for what stands whenever that may have changed unheard, passing answers on. Does not know:
+Owns: reconnecting, fetching the active notices whenever a change may have been missed, sending answers. Does not know:
 what is shown.
 
-Without a daemon nothing is asked: the bus tells when it comes. Only a bus that is gone itself, or a daemon that answers
+There is no polling: the bus says when a daemon appears. Only a bus that is gone itself, or a daemon that answers
 with an error, is tried again, less and less often.
 """
 
@@ -14,10 +14,10 @@ from datetime import datetime
 from typing import Final, assert_never
 
 from kinebackup.bus.client import DaemonAbsent, DaemonClient, DaemonListener
-from kinebackup.desktop.board import LATER, Key, Tell
-from kinebackup.desktop.events import AgentEvent, Replayed, Said, TakenBack
+from kinebackup.desktop.board import LATER, Answer
+from kinebackup.desktop.events import ActiveNotices, AgentEvent, NoticeShown, NoticeWithdrawn
 from kinebackup.errors import KineError
-from kinebackup.policy.notices import ActiveNotice, Button, NoticeKind
+from kinebackup.policy.notices import ActiveNotice, Button, NoticeKey, NoticeKind
 
 _FIRST_RETRY_S: Final = 1.0
 _LAST_RETRY_S: Final = 300.0
@@ -26,11 +26,11 @@ log = logging.getLogger("kinebackup.agent")
 
 
 class DaemonLink(DaemonListener):
-    """``heard`` is called in the event loop with ``Replayed``, ``Said`` and ``TakenBack``; it returns at once."""
+    """``on_event`` gets ``ActiveNotices``, ``NoticeShown`` and ``NoticeWithdrawn``, in the event loop."""
 
-    def __init__(self, heard: Callable[[AgentEvent], None], *, address: str | None = None) -> None:
+    def __init__(self, on_event: Callable[[AgentEvent], None], *, address: str | None = None) -> None:
         """Without an address: the system bus, or ``DBUS_SYSTEM_BUS_ADDRESS``."""
-        self._heard = heard
+        self._on_event = on_event
         self._address = address
         self._client = DaemonClient(self, address=address)
         self._news = asyncio.Event()
@@ -54,7 +54,7 @@ class DaemonLink(DaemonListener):
                 await self._client.close()
             self._client = DaemonClient(self, address=self._address)
 
-    async def tell(self, what: Tell, *, now: datetime) -> None:
+    async def answer(self, what: Answer, *, now: datetime) -> None:
         """Pass a button on. Raises ``KineError``; somebody may have to type a password first."""
         key = what.key
         match what.button:
@@ -81,33 +81,33 @@ class DaemonLink(DaemonListener):
                 continue
 
     async def _replay(self) -> bool:
-        """Ask what stands; False where that must be tried again.
+        """Fetch the active notices; False where that must be tried again.
 
-        What the daemon says while it is asked may be newer than its answer, so then it is asked once more.
+        A signal that comes meanwhile may be newer than the answer: then they are fetched once more.
         """
         while self._client.running:
             self._changed = False
             try:
-                standing = await self._client.notices()
+                active = await self._client.notices()
             except KineError as error:
-                log.warning("the daemon does not say what stands: %s", error.message)
+                log.warning("the daemon does not give its notices: %s", error.message)
                 return not self._client.running
             if not self._changed:
-                self._heard(Replayed(tuple(each.notice for each in standing)))
+                self._on_event(ActiveNotices(tuple(each.notice for each in active)))
                 return True
         return True
 
-    # --- what the client hears ----------------------------------------------------------------------------------------
+    # --- DaemonListener ---------------------------------------------------------------------------------------------
 
     def notice_shown(self, notice: ActiveNotice) -> None:
         """See ``DaemonListener``."""
         self._changed = True
-        self._heard(Said(notice.notice))
+        self._on_event(NoticeShown(notice.notice))
 
     def notice_withdrawn(self, kind: NoticeKind, drive: str) -> None:
         """See ``DaemonListener``."""
         self._changed = True
-        self._heard(TakenBack(Key(kind, drive)))
+        self._on_event(NoticeWithdrawn(NoticeKey(kind, drive)))
 
     def daemon_came(self) -> None:
         """See ``DaemonListener``."""

@@ -17,7 +17,7 @@ from dbus_fast.aio import MessageBus
 
 from kinebackup.bus.connection import CONNECTION_ERRORS, PATIENCE_S, connect, disconnect, until_disconnected
 from kinebackup.desktop.appearance import Appearance, Capabilities
-from kinebackup.desktop.events import AgentEvent, Closed, Pressed, ServerCame
+from kinebackup.desktop.events import AgentEvent, ButtonPressed, NotificationClosed, ServerAppeared
 from kinebackup.errors import KineError, Locked
 from kinebackup.i18n import _
 
@@ -36,7 +36,7 @@ class AgentRuns(Locked):
 
 
 class ServerAbsent(Exception):
-    """Nothing shows notifications now, or it does not answer; ``ServerCame`` is heard when that changes."""
+    """Nothing shows notifications now, or it does not answer; ``ServerAppeared`` follows when that changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +48,11 @@ class Placed:
 
 
 class Notifications:
-    """``heard`` is called in the event loop with ``ServerCame``, ``Pressed`` and ``Closed``; it returns at once."""
+    """``on_event`` gets ``ServerAppeared``, ``ButtonPressed`` and ``NotificationClosed``, in the event loop."""
 
-    def __init__(self, address: str, heard: Callable[[AgentEvent], None]) -> None:
+    def __init__(self, address: str, on_event: Callable[[AgentEvent], None]) -> None:
         self._address = address
-        self._heard = heard
+        self._on_event = on_event
         self._bus: MessageBus | None = None
         self._server = ""
         self._can: Capabilities | None = None
@@ -173,8 +173,8 @@ class Notifications:
             case "NameOwnerChanged", [name, _old, new] if message.sender == _BUS and name == _SERVER:
                 self._server, self._can = new, None
                 if new:
-                    self._heard(ServerCame(new))
+                    self._on_event(ServerAppeared(new))
             case "ActionInvoked", [int(shown_id), str(button_key)] if message.sender == self._server:
-                self._heard(Pressed(shown_id, button_key))
+                self._on_event(ButtonPressed(shown_id, button_key))
             case "NotificationClosed", [int(shown_id), int(reason)] if message.sender == self._server:
-                self._heard(Closed(shown_id, reason))
+                self._on_event(NotificationClosed(shown_id, reason))

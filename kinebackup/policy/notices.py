@@ -145,6 +145,14 @@ FAMILY: Final[Mapping[NoticeKind, NoticeKind]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class NoticeKey:
+    """What makes two notices the same: of each kind and drive, at most one is active."""
+
+    kind: NoticeKind
+    drive: str
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """One notice, without its words. What does not apply to its kind is empty or 0."""
 
@@ -154,6 +162,11 @@ class Notice:
     days: int = 0
     program: str = ""
     count: int = 0
+
+    @property
+    def key(self) -> NoticeKey:
+        """Which notice it is, whatever else it says."""
+        return NoticeKey(self.kind, self.drive)
 
     @property
     def behaviour(self) -> Behaviour:

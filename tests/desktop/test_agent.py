@@ -296,7 +296,7 @@ def test_a_session_has_one_agent(session: SessionBus, practice: Practice) -> Non
         async with practice.open(), agent_in(session.address, practice):
             await settle()
             with pytest.raises(AgentRuns):
-                await Notifications(session.address, lambda _heard: None).open()
+                await Notifications(session.address, lambda _event: None).open()
 
     play(story())
 
@@ -314,6 +314,6 @@ def test_the_agent_ends_with_its_session(session: SessionBus, practice: Practice
 def test_without_a_session_the_agent_says_so(practice: Practice) -> None:
     async def story() -> None:
         with pytest.raises(KineError, match="session de bureau"):
-            await Notifications("unix:path=/nowhere/bus", lambda _heard: None).open()
+            await Notifications("unix:path=/nowhere/bus", lambda _event: None).open()
 
     play(story())

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from kinebackup.daemon.decide.events import AttachmentId, Device, JobId, KnownDrive
-from kinebackup.policy.notices import NoticeKind
+from kinebackup.policy.notices import NoticeKey as NoticeKey
 from kinebackup.policy.reminders import Memory
 from kinebackup.policy.schedule import JobKind, Rules
 
@@ -170,14 +170,6 @@ class DriveState:
     outcome: Outcome = "nothing"
     since: datetime | None = None
     powered_off: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class NoticeKey:
-    """A notice that the desktop shows, or will show at the next login."""
-
-    kind: NoticeKind
-    drive: str
 
 
 @dataclass(frozen=True, slots=True)
