@@ -140,10 +140,10 @@ def make_journal(sources: Sequence[FolderSource], world: World) -> "ChangeJourna
 
 def mount_context_of(path: str, system: System) -> "MountContext":
     """On which mounts a source lies, now."""
-    from kinebackup.change_journal.mount_context import MountContext, MountedAt
+    from kinebackup.change_journal.mount_context import MountContext, MountIdentity
 
-    def seen(mount: Mount) -> MountedAt:
-        return MountedAt(f"{mount.mount_id} {mount.device} {mount.root}", mount.mount_point, mount.filesystem)
+    def seen(mount: Mount) -> MountIdentity:
+        return MountIdentity(f"{mount.mount_id} {mount.device} {mount.root}", mount.mount_point, mount.filesystem)
 
     table = read_mounts(system)
     on = table.of_path(path)

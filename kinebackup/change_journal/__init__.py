@@ -1,1 +1,1 @@
-"""What changed in the sources since a moment, as the kernel tells it, and since which snapshot of a drive."""
+"""Which directories of the sources changed since a moment, recorded by inotify, and the cursor kept for each drive."""

@@ -54,7 +54,7 @@ class JournalCursors:
         """Call it before the walk begins. None: the journal does not watch these sources."""
         if not all(self._journal.watches(source) for source in sources):
             return None
-        mark = self._journal.mark()
+        mark = self._journal.cursor()
         kept = self._kept.get(repository)
         known = self._changes(kept) if kept is not None else None
         if kept is None or known is None:
@@ -63,7 +63,7 @@ class JournalCursors:
         return TrackedBackup(repository, mark, kept, None if is_due else ChangesSince(kept.snapshot, known), known)
 
     def _changes(self, kept: _KnownSnapshot) -> Changes | None:
-        known = self._journal.since(kept.mark)
+        known = self._journal.changes_since(kept.mark)
         if known is not None:
             for path in kept.always_rescan:
                 known.touch(path)
@@ -74,7 +74,7 @@ class JournalCursors:
         missed = self._missed(tracked, trail)
         if missed:
             log.error("the journal missed changes in %d directories; it is not used any more", len(missed))
-            self._journal.distrust(_("the change journal missed a change: each backup looks at all files again"))
+            self._journal.disable(_("the change journal missed a change: each backup looks at all files again"))
             self._kept.clear()
             return [Problem("journal", path, _missed_text()) for path in missed[:_MOST_TOLD]]
         self._keep(tracked, report, trail, now)

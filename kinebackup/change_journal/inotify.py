@@ -1,9 +1,9 @@
-"""The kernel's own record of changes, through watchdog's binding of inotify(7).
+"""inotify(7), through watchdog's binding of the C library.
 
-Owns: one inotify instance, which events are asked for, how they are read. Does not know: what is watched, or why.
+Owns: one inotify instance, the events that are requested, and their decoding. Does not know: what is watched, or why.
 
-watchdog's ``Observer`` is not used: it asks for every opening and closing as well, so that its own look at the folders
-fills the kernel's queue, and it makes an object of each event (docs/decisions/0011-the-journal.md has the figures).
+watchdog's ``Observer`` is not used: it also subscribes to opening and closing, so that its own scan of the folders
+fills the queue, and it allocates an object for each event (docs/decisions/0011-the-journal.md has the figures).
 """
 
 import ctypes
@@ -29,7 +29,7 @@ IGNORED: Final = 0x8000
 ISDIR: Final = 0x40000000
 _ONLYDIR: Final = 0x01000000
 _DONT_FOLLOW: Final = 0x02000000
-_NO_WATCH: Final = -1  # of events that concern the whole queue
+_NO_WATCH: Final = -1  # the watch of events about the whole queue
 
 _MASK: Final = (
     MODIFY
@@ -50,35 +50,35 @@ _HEADER: Final = struct.Struct("iIII")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the kernel grants each user."""
+    """The kernel's limits for each user."""
 
     watches: int
     instances: int
 
 
-class Kernel(Protocol):
-    """One queue of events."""
+class InotifyQueue(Protocol):
+    """One inotify instance."""
 
     def fileno(self) -> int:
-        """Readable while events wait."""
+        """Readable while events are waiting."""
 
     def add(self, path: bytes) -> int:
-        """Watch a directory, and give its number: the same for each path that leads to it. Raises ``OSError``."""
+        """Watch a directory; returns the watch descriptor, the same for each path to it. Raises ``OSError``."""
 
     def remove(self, number: int) -> None:
-        """Watch it no more. Never raises: it may be gone already."""
+        """Remove a watch. Never raises: it may be gone already."""
 
     def read(self) -> bytes:
-        """Some of the events that wait, none where none does; never blocks."""
+        """Some of the waiting events, or nothing; never blocks."""
 
     def close(self) -> None: ...
 
 
 class Inotify:
-    """The real ``Kernel``."""
+    """The kernel's own ``InotifyQueue``."""
 
     def __init__(self) -> None:
-        """Raises ``OSError``: ``EMFILE`` where this user may have no more of them."""
+        """Raises ``OSError``: ``EMFILE`` where this user's limit of instances is reached."""
         from watchdog.observers import inotify_c
 
         self._add, self._remove = inotify_c.inotify_add_watch, inotify_c.inotify_rm_watch
@@ -116,7 +116,7 @@ def _error() -> OSError:
 
 
 def events(data: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """(number of the watch, mask, name) of each event; the name is empty where it concerns the directory itself."""
+    """(watch descriptor, mask, name) of each event; the name is empty for the watched directory itself."""
     at = 0
     unpack, size = _HEADER.unpack_from, _HEADER.size
     while at < len(data):

@@ -1,11 +1,11 @@
-"""The change journal: in which directories of the sources something happened since a given moment.
+"""The change journal: which directories of the sources have changed since a given moment.
 
-Owns: the thread that listens, whether it has listened without a gap, and why not. Does not know: drives, snapshots, or
-what is made of the answers.
+Owns: the thread that reads events, whether the record is complete, and why it is not. Does not know: drives, snapshots,
+or how a backup uses the answers.
 
-A gap never leads to a wrong answer, only to none: then everything has to be looked at. There is one after the start of
-the program, when the kernel's queue overflowed, when a source or a mount below it was moved, mounted or unmounted, and
-when the kernel grants no more watches.
+After a gap the journal gives no answer, never a wrong one: the backup then has to scan everything. There is a gap after
+a start of the program, when the kernel's queue overflows, when a source or a mount below it is moved, mounted or
+unmounted, and when the kernel's limit of watches is reached.
 """
 
 import errno
@@ -20,21 +20,21 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from kinebackup.change_journal.inotify import Inotify, Kernel, Limits, read_limits
+from kinebackup.change_journal.inotify import Inotify, InotifyQueue, Limits, read_limits
 from kinebackup.change_journal.mount_context import MountContext
 from kinebackup.change_journal.open_files import files_open_for_writing
-from kinebackup.change_journal.watched_tree import Loss, Lost, WatchedTree
+from kinebackup.change_journal.watched_tree import GapReason, JournalGap, WatchedTree
 from kinebackup.engine import Changes, Source
 from kinebackup.i18n import _
 from kinebackup.sources.folder import FolderSource
 
-_SLICE: Final = 200  # directories that are watched before somebody else may ask
-_BREATH_S: Final = 0.001
-_GATHER_S: Final = 0.02  # events come in storms: they are read a few times a second, well before the queue is full
-_SETTLE_S: Final = 2.0
-_FIRST_PAUSE_S: Final = 1.0
-_LONGEST_PAUSE_S: Final = 300.0
-_CALM_S: Final = 600.0
+_BATCH: Final = 200  # directories to watch before the lock is released
+_YIELD_S: Final = 0.001
+_COALESCE_S: Final = 0.02  # events come in bursts; this is short enough for the queue not to overflow meanwhile
+_DRAIN_TIMEOUT_S: Final = 2.0
+_FIRST_BACKOFF_S: Final = 1.0
+_LONGEST_BACKOFF_S: Final = 300.0
+_QUIET_S: Final = 600.0
 _WATCHES_WANTED: Final = 524_288
 _INSTANCES_WANTED: Final = 512
 _SETTINGS: Final = "/etc/sysctl.d/60-kinebackup.conf"
@@ -48,7 +48,7 @@ def _restart_hint() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A moment. ``epoch`` 0: one from which nothing can be told."""
+    """A moment on the journal's logical clock. With ``epoch`` 0 no changes can be told from it."""
 
     epoch: int
     moment: int
@@ -56,7 +56,7 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class JournalStatus:
-    """How the journal stands; ``message`` and ``hint`` say why it is of no use, or not of all use, and what to do."""
+    """``message`` and ``hint`` say why the journal cannot be used, or not for all sources, and what to do."""
 
     state: Literal["off", "starting", "watching"]
     message: str = ""
@@ -72,15 +72,15 @@ class ChangeJournal:
         sources: Sequence[FolderSource],
         mount_context: Callable[[str], MountContext],
         *,
-        kernel: Callable[[], Kernel] = Inotify,
+        open_queue: Callable[[], InotifyQueue] = Inotify,
         limits: Callable[[], Limits] = read_limits,
         open_files: Callable[[Sequence[str]], frozenset[str]] = files_open_for_writing,
         elapsed_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``mount_context``: what a path lies on, read anew each time."""
+        """``mount_context``: the mounts around a path, read again at each call."""
         self._sources = tuple(sources)
         self._mount_context = mount_context
-        self._make_kernel = kernel
+        self._open_queue = open_queue
         self._limits = limits
         self._open_files = open_files
         self._elapsed_s = elapsed_s
@@ -88,32 +88,32 @@ class ChangeJournal:
         self._thread: threading.Thread | None = None
         self._stopping = False
         self._wake_read = self._wake_write = -1
-        self._kernel: Kernel | None = None
+        self._queue: InotifyQueue | None = None
         self._tree: WatchedTree | None = None
         self._mount_contexts: dict[str, MountContext] = {}
         self._absent: frozenset[str] = frozenset()
-        self._epoch = 0  # of the present state; 0 while there is a gap
+        self._epoch = 0  # of the current record; 0 while there is a gap
         self._epochs = 0
         self._moment = 0
-        self._pause_s = _FIRST_PAUSE_S
-        self._whole_since = 0.0
+        self._backoff_s = _FIRST_BACKOFF_S
+        self._complete_since = 0.0
         self._status = JournalStatus("off")
-        self._decided = threading.Event()  # it watches, or it is off
+        self._settled = threading.Event()  # "watching" or "off", no longer "starting"
 
-    # -- its life --------------------------------------------------------------------------------------------------
+    # -- start and stop ----------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin to watch, in a thread of its own; returns at once."""
+        """Start watching in a background thread; returns at once."""
         with self._lock:
             if self._thread is not None:
                 return
             self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-            self._stand(JournalStatus("starting"))
+            self._set_status(JournalStatus("starting"))
             self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
-        """Watch no more. A later ``start`` begins anew."""
+        """Stop watching. It can be started again, with an empty record."""
         with self._lock:
             thread = self._thread
             if thread is None:
@@ -126,46 +126,46 @@ class ChangeJournal:
             self._stopping = False
             os.close(self._wake_read)
             os.close(self._wake_write)
-            self._stand(JournalStatus("off"))
+            self._set_status(JournalStatus("off"))
 
     def wait(self, timeout_s: float) -> bool:
-        """Until it watches everything, or never will; False where that takes longer."""
-        return self._decided.wait(timeout_s)
+        """Wait until it watches everything or is off. False on timeout."""
+        return self._settled.wait(timeout_s)
 
-    def distrust(self, message: str) -> None:
-        """It was found to be wrong: it gives no more answers until it is started anew."""
+    def disable(self, message: str) -> None:
+        """Give no more answers until the next start, because the journal was found to be wrong."""
         with self._lock:
             self._give_up(message, _restart_hint())
 
-    # -- questions -------------------------------------------------------------------------------------------------
+    # -- queries -----------------------------------------------------------------------------------------------------
 
     def status(self) -> JournalStatus:
-        """For ``status``."""
+        """The state that ``status`` shows."""
         with self._lock:
             size = self._tree.size if self._tree is not None else 0
             return replace(self._status, directories=size)
 
     def watches(self, source: Source) -> bool:
-        """Whether that is one of its sources, with the same exclusions."""
+        """Whether this is one of its sources, with the same exclusions."""
         return isinstance(source, FolderSource) and any(source.scope == own.scope for own in self._sources)
 
-    def mark(self) -> Cursor:
-        """This moment: what happens from now on is told by ``since``."""
+    def cursor(self) -> Cursor:
+        """Now: a later ``changes_since`` of it tells every change from here on."""
         with self._lock:
             self._moment += 1
             if self._tree is not None:
                 self._tree.now = self._moment
             return Cursor(self._epoch, self._moment)
 
-    def since(self, mark: Cursor) -> Changes | None:
-        """In which directories something may have happened since then; None where that cannot be told."""
+    def changes_since(self, cursor: Cursor) -> Changes | None:
+        """The directories that may have changed since then; None after a gap."""
         with self._lock:
-            if not self._is_whole(mark) or not self._settle() or not self._is_whole(mark):
+            if not self._covers(cursor) or not self._drain() or not self._covers(cursor):
                 return None
             tree = self._tree
             assert tree is not None
             changes = Changes(source.path for source in self._sources)
-            tree.collect(mark.moment, changes)
+            tree.collect(cursor.moment, changes)
             watched = [root.source.path for root in tree.roots if root.is_there]
         for source in self._sources:
             if source.path not in watched:
@@ -174,24 +174,24 @@ class ChangeJournal:
             changes.touch(os.path.dirname(path))
         return changes
 
-    def _is_whole(self, mark: Cursor) -> bool:
-        return bool(mark.epoch) and mark.epoch == self._epoch
+    def _covers(self, cursor: Cursor) -> bool:
+        return bool(cursor.epoch) and cursor.epoch == self._epoch
 
-    def _settle(self) -> bool:
-        """Take in all that has happened before now. False: that takes too long, or something was lost."""
-        until = self._elapsed_s() + _SETTLE_S
+    def _drain(self) -> bool:
+        """Process all events up to now. False: that took too long, or there is a gap."""
+        until = self._elapsed_s() + _DRAIN_TIMEOUT_S
         try:
-            while self._work():
+            while self._process_some():
                 if self._elapsed_s() > until:
                     return False
             self._check_mounts()
-        except Lost as lost:
-            self._lose(lost.loss)
+        except JournalGap as gap:
+            self._on_gap(gap.reason)
             return False
         return True
 
     def _check_mounts(self) -> None:
-        """Mounts, and moves further up, are no events. Raises ``Lost``."""
+        """inotify reports neither mounts nor moves of a parent directory. Raises ``JournalGap``."""
         assert self._tree is not None
         for root in self._tree.roots:
             try:
@@ -200,13 +200,13 @@ class ChangeJournal:
             except OSError:
                 here = (-1, -1)
             if root.is_there and here != (root.device, root.inode):
-                raise Lost("moved")
+                raise JournalGap("moved")
         for path, mount_context in self._mount_contexts.items():
             if self._mount_context(path) != mount_context:
-                raise Lost("unmounted")
-        gone = {root.source.path for root in self._tree.roots if not root.is_there and not root.top.blind}
+                raise JournalGap("unmounted")
+        gone = {root.source.path for root in self._tree.roots if not root.is_there and not root.top.unwatchable}
         if any(os.path.isdir(path) for path in self._absent | gone):
-            raise Lost("moved")
+            raise JournalGap("moved")
 
     # -- the thread ------------------------------------------------------------------------------------------------
 
@@ -224,40 +224,40 @@ class ChangeJournal:
             self._close()
 
     def _listen(self) -> bool:
-        """Wait for events and take them in. False: it is over."""
+        """Wait for events and process them. False: the thread is to end."""
         with self._lock:
             if self._status.state == "off":
                 return False
             try:
-                busy = self._work()
-            except Lost as lost:
-                self._lose(lost.loss)
+                busy = self._process_some()
+            except JournalGap as gap:
+                self._on_gap(gap.reason)
                 busy = False
-            kernel = self._kernel
-        if kernel is None:  # put right after a while: in a storm, at once would be in vain
-            self._wait(0)  # what woke it for this gap
+            queue = self._queue
+        if queue is None:  # start over after a pause: in a burst of events, the next overflow would follow at once
+            self._wait(0)  # clear the wake-up of this gap
             if not self._stopping:
-                self._wait(self._pause_s)
+                self._wait(self._backoff_s)
             if not self._stopping:
                 self._begin()
         elif busy:
-            self._wait(_BREATH_S)  # somebody may be waiting for an answer
+            self._wait(_YIELD_S)  # let a waiting caller have the lock
         else:
             poll = select.poll()
-            poll.register(kernel.fileno(), select.POLLIN)
+            poll.register(queue.fileno(), select.POLLIN)
             poll.register(self._wake_read, select.POLLIN)
             poll.poll()
-            self._wait(_GATHER_S)
+            self._wait(_COALESCE_S)
         return not self._stopping
 
     def _wait(self, seconds: float) -> None:
-        """Until then, or until ``_wake``."""
+        """Sleep, at most until ``_wake``."""
         if select.select([self._wake_read], [], [], seconds)[0]:
             os.read(self._wake_read, 1000)
 
     def _wake(self) -> None:
-        """The thread waits for events, of a queue that may be closed by now."""
-        with suppress(BlockingIOError):  # so many that it wakes in any case
+        """Wake the thread: it may be waiting for events of a queue that was closed."""
+        with suppress(BlockingIOError):  # the pipe is full, so the thread wakes in any case
             os.write(self._wake_write, b"x")
 
     def _begin(self) -> None:
@@ -271,67 +271,69 @@ class ChangeJournal:
             if self._status.state == "off":
                 return
             try:
-                self._kernel = self._make_kernel()
+                self._queue = self._open_queue()
             except OSError as error:
                 self._give_up(*_about_instances(error, self._limits()))
                 return
-            self._tree = WatchedTree(self._kernel, watched)
+            self._tree = WatchedTree(self._queue, watched)
             self._tree.now = self._moment
             self._mount_contexts = {source.path: mount_contexts[source.path] for source in watched}
             self._absent = frozenset(
                 path for path, unreliable_reason in unreliable.items() if path not in present and not unreliable_reason
             )
-            self._stand(JournalStatus("starting", "; ".join(sorted(set(unreliable.values()) - {""}))))
+            self._set_status(JournalStatus("starting", "; ".join(sorted(set(unreliable.values()) - {""}))))
 
-    def _work(self) -> bool:
-        """Take in some of what waits. False: nothing does. Raises ``Lost``."""
-        kernel, tree = self._kernel, self._tree
-        if kernel is None or tree is None:
+    def _process_some(self) -> bool:
+        """Process one batch of events and pending directories. False: nothing was waiting. Raises ``JournalGap``."""
+        queue, tree = self._queue, self._tree
+        if queue is None or tree is None:
             return False
-        data = kernel.read()
+        data = queue.read()
         if data:
             tree.handle(data)
-        for _number in range(min(_SLICE, len(tree.pending))):
+        for _number in range(min(_BATCH, len(tree.pending))):
             tree.watch_next()
         if data or tree.pending:
             return True
         if not self._epoch:
             self._epochs += 1
             self._epoch = self._epochs
-            self._whole_since = self._elapsed_s()
-            self._stand(replace(self._status, state="watching"))
+            self._complete_since = self._elapsed_s()
+            self._set_status(replace(self._status, state="watching"))
             log.info("the journal watches %d directories", tree.size)
         return False
 
-    def _lose(self, loss: Loss) -> None:
-        log.warning("the journal has a gap (%s): the next backup looks at everything", loss)
-        if loss == "limit":
+    def _on_gap(self, reason: GapReason) -> None:
+        log.warning("the journal has a gap (%s): the next backup scans everything", reason)
+        if reason == "limit":
             self._give_up(*_about_watches(self._limits()))
             return
-        calm = self._epoch and self._elapsed_s() - self._whole_since > _CALM_S
-        self._pause_s = _FIRST_PAUSE_S if calm or loss != "overflow" else min(2 * self._pause_s, _LONGEST_PAUSE_S)
+        was_quiet = self._epoch and self._elapsed_s() - self._complete_since > _QUIET_S
+        self._backoff_s = (
+            _FIRST_BACKOFF_S if was_quiet or reason != "overflow" else min(2 * self._backoff_s, _LONGEST_BACKOFF_S)
+        )
         self._close()
-        self._stand(JournalStatus("starting", _("changes were missed; the next backup looks at everything")))
+        self._set_status(JournalStatus("starting", _("changes were missed; the next backup looks at everything")))
         self._wake()
 
-    def _stand(self, status: JournalStatus) -> None:
+    def _set_status(self, status: JournalStatus) -> None:
         self._status = status
         if status.state == "starting":
-            self._decided.clear()
+            self._settled.clear()
         else:
-            self._decided.set()
+            self._settled.set()
 
     def _give_up(self, message: str, hint: str) -> None:
         self._close()
-        self._stand(JournalStatus("off", message, hint))
+        self._set_status(JournalStatus("off", message, hint))
         self._wake()
 
     def _close(self) -> None:
         self._epoch = 0
         self._tree = None
-        if self._kernel is not None:
-            self._kernel.close()
-            self._kernel = None
+        if self._queue is not None:
+            self._queue.close()
+            self._queue = None
 
 
 def _about_watches(limits: Limits) -> tuple[str, str]:

@@ -1,6 +1,6 @@
-"""What a source lies on, and whether changes there are always heard of.
+"""The mounts around a source, and whether inotify reports every change there.
 
-Owns: the file systems whose every change passes through this kernel. Does not know: how mounts are read.
+Owns: the list of file systems that only this kernel can change. Does not know: how mounts are read.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from kinebackup.i18n import _
 # On others, other computers or programs can change files behind this kernel's back: network and FUSE file systems; the
 # layers below an overlay.
 # fmt: off
-_HEARD: Final = frozenset({
+_RELIABLE: Final = frozenset({
     "bcachefs", "btrfs", "exfat", "ext2", "ext3", "ext4", "f2fs", "jfs", "ntfs3", "reiserfs", "tmpfs", "vfat", "xfs",
     "zfs",
 })
@@ -20,8 +20,8 @@ _HEARD: Final = frozenset({
 
 
 @dataclass(frozen=True, slots=True)
-class MountedAt:
-    """A mount at, above or below a source. ``identity`` is another one after each new mount."""
+class MountIdentity:
+    """A mount at, above or below a source. ``identity`` differs after each mount(2)."""
 
     identity: str
     mount_point: str
@@ -30,22 +30,22 @@ class MountedAt:
 
 @dataclass(frozen=True, slots=True)
 class MountContext:
-    """The mount on which a source lies, and those below it. Equal grounds: nothing was mounted or unmounted."""
+    """The mount that holds a source, and those below it. If equal, nothing was mounted or unmounted."""
 
-    mount: MountedAt | None
-    below: frozenset[MountedAt] = frozenset()
+    mount: MountIdentity | None
+    below: frozenset[MountIdentity] = frozenset()
 
     @classmethod
-    def of(cls, path: str, mount: MountedAt | None, mounts: Iterable[MountedAt]) -> "MountContext":
+    def of(cls, path: str, mount: MountIdentity | None, mounts: Iterable[MountIdentity]) -> "MountContext":
         """``mount``: the one that holds the path itself; ``mounts``: all there are."""
         return cls(mount, frozenset(other for other in mounts if other.mount_point.startswith(f"{path}/")))
 
     def unreliable_reason(self, *, one_file_system: bool) -> str:
-        """Why changes can escape us there, or an empty text."""
+        """Why changes can be missed there; empty where they cannot."""
         if self.mount is None:
             return _("it cannot be told on which file system a source lies")
         for mount in (self.mount, *(() if one_file_system else self.below)):
-            if mount.filesystem not in _HEARD:
+            if mount.filesystem not in _RELIABLE:
                 return _("changes on a file system of type {kind} are not always announced").format(
                     kind=mount.filesystem
                 )

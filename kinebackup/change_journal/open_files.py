@@ -1,10 +1,10 @@
 """Files that programs hold open for writing.
 
-Owns: looking through /proc, as proc(5) describes it. Does not know: what becomes of the files.
+Owns: searching /proc, as proc(5) describes it. Does not know: what the answer is used for.
 
-A write through a memory map, or one that the kernel does by itself, is announced to nobody before the file is closed.
-So what is open for writing now is to be looked at, whatever the journal has heard. To see the files of other users'
-programs takes root and ``CAP_SYS_PTRACE``; without, such a change is seen when the file is closed.
+inotify reports a write through a memory map, or by the kernel itself (loop devices), only when the file is closed. So
+files that are open for writing count as changed, whatever the journal recorded. Seeing the files of other users'
+programs needs root and ``CAP_SYS_PTRACE``; without them such a change is noticed when the file is closed.
 """
 
 import os

@@ -50,8 +50,8 @@ def office(shelf: Path, patients: Path) -> Iterator[Office]:
 class DeafJournal(ChangeJournal):
     """It believes that nothing ever happens."""
 
-    def since(self, mark: Cursor) -> Changes | None:
-        changes = super().since(mark)
+    def changes_since(self, cursor: Cursor) -> Changes | None:
+        changes = super().changes_since(cursor)
         return None if changes is None else Changes(source.path for source in self._sources)
 
 

@@ -15,9 +15,9 @@ import msgspec
 from support.engine.drives import MACHINE, Drive, enroll, loaded
 
 from kinebackup.change_journal.cursors import JournalCursors
-from kinebackup.change_journal.inotify import Inotify, Kernel
+from kinebackup.change_journal.inotify import Inotify, InotifyQueue
 from kinebackup.change_journal.journal import ChangeJournal
-from kinebackup.change_journal.mount_context import MountContext, MountedAt
+from kinebackup.change_journal.mount_context import MountContext, MountIdentity
 from kinebackup.engine.backup.backup import BackupOutcome, BackupRequest, back_up
 from kinebackup.engine.backup.source import Source
 from kinebackup.engine.format import tree
@@ -28,18 +28,18 @@ from kinebackup.engine.repository.tree_reader import TreeReader, data_ids
 from kinebackup.model import CancelToken, Problem, SilentMonitor
 from kinebackup.sources.folder import FolderSource
 
-STEADY = MountContext(MountedAt("1", "/", "ext4"))
+STEADY = MountContext(MountIdentity("1", "/", "ext4"))
 
 
 @contextlib.contextmanager
 def listening(
     *sources: FolderSource,
     ground: Callable[[str], MountContext] = lambda _: STEADY,
-    kernel: Callable[[], Kernel] = Inotify,
+    open_queue: Callable[[], InotifyQueue] = Inotify,
     journal: type[ChangeJournal] = ChangeJournal,
 ) -> Iterator[ChangeJournal]:
     """A journal that watches all of them."""
-    made = journal(sources, ground, kernel=kernel)
+    made = journal(sources, ground, open_queue=open_queue)
     made.start()
     try:
         assert made.wait(30)
