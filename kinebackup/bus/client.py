@@ -3,7 +3,7 @@
 Owns: one connection to the system bus, and the daemon's answers as values and errors. Does not know: the daemon itself,
 what is done with its answers, or how they are shown.
 
-For who listens, in an event loop; a command that asks once finds what it needs in once.py. The library of the bus is
+For who listens, in an event loop; a command that asks once finds what it needs in query.py. The library of the bus is
 imported when there is a bus only: most commands need none.
 """
 
@@ -17,7 +17,6 @@ from kinebackup.bus.values import (
     DriveAtWork,
     JobEnd,
     JobProgress,
-    Report,
     decode_drive,
     decode_job_end,
     decode_notice,
@@ -27,8 +26,9 @@ from kinebackup.bus.values import (
 )
 from kinebackup.errors import ConfigError, KineError, NotFound
 from kinebackup.i18n import _
+from kinebackup.model import Report
+from kinebackup.policy.job_kinds import JobKind
 from kinebackup.policy.notices import ActiveNotice, NoticeKind
-from kinebackup.policy.schedule import JobKind
 
 if TYPE_CHECKING:
     from dbus_fast import Message

@@ -8,26 +8,17 @@ What comes from the bus is not trusted: what does not have its shape raises ``Va
 import json
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 import msgspec
 
-from kinebackup.model import BackupReport, PruneReport, RestoreTestReport, VerifyReport
+from kinebackup.model import Report
+from kinebackup.policy.job_kinds import JOB_KINDS, JobKind
 from kinebackup.policy.notices import ActiveNotice, Notice, NoticeKind
-from kinebackup.policy.schedule import JobKind
-
-Report = BackupReport | VerifyReport | RestoreTestReport | PruneReport
 
 MOST_BYTES: Final = 8 * 1024 * 1024
 """A longer report leaves out its last problems: a system bus refuses messages of 32 MiB, and closes the connection."""
 
-_REPORTS: Final[dict[JobKind, type[Report]]] = {
-    "backup": BackupReport,
-    "verify-written": VerifyReport,
-    "verify": VerifyReport,
-    "restore-test": RestoreTestReport,
-    "prune": PruneReport,
-}
 _FARTHEST: Final = 253_402_300_799  # 9999-12-31T23:59:59Z, the last second that ``datetime`` knows
 
 
@@ -66,15 +57,6 @@ class JobEnd:
 def notice_kind(text: str) -> NoticeKind:
     """Raises ``ValueError`` for a kind that this KineBackup does not know."""
     return NoticeKind(text)
-
-
-def job_kind(text: str) -> JobKind:
-    """Raises ``ValueError`` for a kind that there is not."""
-    for kind in get_args(JobKind):
-        if text == kind:
-            known: JobKind = kind
-            return known
-    raise ValueError(f"no kind of job: {text!r}")
 
 
 def encode_notice(notice: Notice, since: datetime) -> list[Any]:
@@ -129,7 +111,7 @@ def encode_report(report: Report) -> str:
 def decode_report(kind: JobKind, text: str) -> Report:
     """The other direction."""
     try:
-        return msgspec.convert(json.loads(text), type=_REPORTS[kind])
+        return msgspec.convert(json.loads(text), type=JOB_KINDS[kind].report)
     except msgspec.ValidationError as error:
         raise ValueError(str(error)) from error
 

@@ -14,7 +14,7 @@ import click
 
 from kinebackup.bus.client import DaemonAbsent, DaemonClient, DaemonListener
 from kinebackup.bus.query import daemon_is_running
-from kinebackup.bus.values import DriveAtWork, JobEnd, JobProgress, Report
+from kinebackup.bus.values import DriveAtWork, JobEnd, JobProgress
 from kinebackup.cli.session import Session, is_about_this_computer
 from kinebackup.errors import (
     Cancelled,
@@ -27,7 +27,8 @@ from kinebackup.errors import (
     TargetRefused,
 )
 from kinebackup.i18n import _
-from kinebackup.model import Monitor
+from kinebackup.model import Monitor, Report
+from kinebackup.policy.job_kinds import JOB_KINDS
 from kinebackup.policy.notices import ActiveNotice, Notice, NoticeKind
 from kinebackup.texts.notices import notice_text
 
@@ -41,16 +42,9 @@ SAFE: Final = "safe to unplug"
 STUCK: Final = "stuck"
 REFUSED: Final = "refused"
 _RESTING: Final = frozenset({APPEARED, SAFE})
-_WORKING: Final = frozenset({"mounting", "authenticating", "backing up", "verifying", "testing", "pruning"})
+_WORKING: Final = frozenset({"mounting", "authenticating"} | {traits.phase for traits in JOB_KINDS.values()})
 _BUSY: Final = _WORKING | {"stopping", "unmounting"}
 
-_BAR: Final = {
-    "backup": "backup",
-    "verify-written": "verify",
-    "verify": "verify",
-    "restore-test": "restore-test",
-    "prune": "mark",
-}
 _LOOK_S: Final = 0.2
 """How soon a Ctrl-C is seen."""
 
@@ -151,13 +145,17 @@ class Watch(DaemonListener):
             or progress.files_done < before.files_done
             or progress.bytes_done < before.bytes_done
         ):
-            name = _BAR.get(progress.kind, progress.kind)
-            self.monitor.phase(name, files=progress.files_total, size_bytes=progress.bytes_total)
+            self.monitor.phase(_bar_of(progress.kind), files=progress.files_total, size_bytes=progress.bytes_total)
             before = JobProgress(progress.drive, progress.kind, 0, 0, 0, 0)
         self.monitor.advance(
             files=progress.files_done - before.files_done, size_bytes=progress.bytes_done - before.bytes_done
         )
         self._drawn = progress
+
+
+def _bar_of(kind: str) -> str:
+    """What the bar of a job is called; a newer daemon may have kinds that are not known here."""
+    return next((traits.progress_phase for known, traits in JOB_KINDS.items() if known == kind), kind)
 
 
 class WatchingStopped(Exception):

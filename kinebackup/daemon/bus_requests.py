@@ -15,10 +15,11 @@ from typing import Any, Final
 import msgspec
 
 from kinebackup.bus import names
-from kinebackup.bus.values import encode_notice, encode_report, job_kind, moment, notice_kind
+from kinebackup.bus.values import encode_notice, encode_report, moment, notice_kind
 from kinebackup.daemon.decide.events import Acknowledge, AlarmLifted, BackUpNow, Eject, RestoreTestNow, Snooze
 from kinebackup.daemon.decide.states import Phase
 from kinebackup.daemon.ports import Daemon, DriveNow
+from kinebackup.policy.job_kinds import job_kind
 from kinebackup.policy.notices import NoticeKind
 
 _SNOOZE_AT_MOST: Final = timedelta(days=31)

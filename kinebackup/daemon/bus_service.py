@@ -34,8 +34,8 @@ from kinebackup.daemon.host import polkit
 from kinebackup.daemon.ports import Daemon
 from kinebackup.errors import KineError
 from kinebackup.model import Progress
+from kinebackup.policy.job_kinds import JobKind
 from kinebackup.policy.notices import ActiveNotice, NoticeKind
-from kinebackup.policy.schedule import JobKind
 
 _FIRST_RETRY_S: Final = 1.0
 _LAST_RETRY_S: Final = 300.0

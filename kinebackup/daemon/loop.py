@@ -31,8 +31,9 @@ from kinebackup.daemon.ports import (
     Worker,
 )
 from kinebackup.model import CancelToken, Progress, Report, counting
+from kinebackup.policy.job_kinds import JobKind
 from kinebackup.policy.notices import ActiveNotice, NoticeKind
-from kinebackup.policy.schedule import JobKind, Rules
+from kinebackup.policy.schedule import Rules
 from kinebackup.worker.protocol import Failure, JobRequest
 
 _PULSE: Final = timedelta(minutes=1)

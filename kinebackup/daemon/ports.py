@@ -14,8 +14,8 @@ from kinebackup.daemon.decide.events import AttachmentId, Device, Event, JobId, 
 from kinebackup.daemon.decide.states import Phase
 from kinebackup.errors import KineError
 from kinebackup.model import CancelToken, NotOurs, Progress, Report
+from kinebackup.policy.job_kinds import JobKind
 from kinebackup.policy.notices import ActiveNotice, NoticeKind
-from kinebackup.policy.schedule import JobKind
 from kinebackup.worker.protocol import Failure, JobRequest
 
 

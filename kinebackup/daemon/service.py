@@ -26,8 +26,8 @@ from kinebackup.errors import KineError, NotConfigured
 from kinebackup.i18n import _, set_language
 from kinebackup.jobs.status import DriveOverview, drive_history, overview, source_notices
 from kinebackup.model import Report
+from kinebackup.policy.job_kinds import JobKind
 from kinebackup.policy.notices import ActiveNotice
-from kinebackup.policy.schedule import JobKind
 from kinebackup.policy.targets import TargetWarning
 from kinebackup.practice.world import World
 from kinebackup.state.state_db import StateDb

@@ -16,15 +16,14 @@ from kinebackup.drives.examination import examine_source
 from kinebackup.errors import NotFound
 from kinebackup.i18n import _
 from kinebackup.model import Place
+from kinebackup.policy.job_kinds import JOB_KINDS, JobKind
 from kinebackup.policy.rotation import Assessment, DriveFacts, Freshness, assess
 from kinebackup.policy.schedule import History
 from kinebackup.policy.targets import TargetWarning
 from kinebackup.practice.presence import folder_of
 from kinebackup.practice.world import World
-from kinebackup.state.records import Drive, Run, RunKind
+from kinebackup.state.records import Drive, Run
 from kinebackup.state.state_db import StateDb
-
-CHECKS: tuple[RunKind, ...] = ("verify", "verify-written", "restore-test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +123,7 @@ def _facts(record: Drive, state: StateDb) -> DriveFacts:
 def drive_history(record: Drive, state: StateDb) -> History:
     """When each thing was last done well on that drive."""
 
-    def last(kind: RunKind) -> datetime | None:
+    def last(kind: JobKind) -> datetime | None:
         run = state.last_run(record.repository, kind)
         return None if run is None else run.ended or run.started
 
@@ -133,7 +132,7 @@ def drive_history(record: Drive, state: StateDb) -> History:
         last_verify=last("verify"),
         last_restore_test=last("restore-test"),
         last_prune=last("prune"),
-        failed_check=any(_failed_last(record, kind, state) for kind in CHECKS),
+        failed_check=any(_failed_last(record, kind, state) for kind, traits in JOB_KINDS.items() if traits.is_check),
         unread=_unread(record, state),
     )
 
@@ -145,7 +144,7 @@ def _unread(record: Drive, state: StateDb) -> bool:
     return backup is not None and (read is None or read.started < backup.started)
 
 
-def _failed_last(record: Drive, kind: RunKind, state: StateDb) -> bool:
+def _failed_last(record: Drive, kind: JobKind, state: StateDb) -> bool:
     last = state.last_run(record.repository, kind, results=("ok", "problems", "failed"))
     return last is not None and last.result == "failed"
 

@@ -11,11 +11,12 @@ from kinebackup.engine import Budget, Repository, Secret, Verification, listing_
 from kinebackup.errors import Locked
 from kinebackup.i18n import _
 from kinebackup.model import CancelToken, FileName, Monitor, Problem, VerifyReport, counting
+from kinebackup.policy.job_kinds import JobKind
 from kinebackup.practice.access import OpenDrive, PresentDrive, open_to_read
 from kinebackup.practice.computer_keys import ComputerKeys
 from kinebackup.practice.run_history import recorded
 from kinebackup.practice.world import World
-from kinebackup.state.records import RunCounts, RunKind
+from kinebackup.state.records import RunCounts
 from kinebackup.state.state_db import StateDb
 
 AT_LEAST_BYTES = 2 * 10**9  # half a minute on most USB drives: below that, a part is not worth the name
@@ -59,7 +60,7 @@ def run_verify(
     Raises ``NotFound``, ``WrongKey``, ``DriveFailed``, ``Cancelled``, ``Damaged`` where the drive cannot even be
     opened, or ``Locked`` where another run removed files meanwhile, so that nothing can be said.
     """
-    kind: RunKind = "verify-written" if request.new_only else "verify"
+    kind: JobKind = "verify-written" if request.new_only else "verify"
     with recorded(kind, drive, computer, world) as note, open_to_read(drive, computer, request.secret) as opened:
         state = computer.state if computer is not None and drive.record is not None else None
         repository = opened.repository

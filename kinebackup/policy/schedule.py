@@ -15,6 +15,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Final, Literal
 
 from kinebackup.config import RotationConfig
+from kinebackup.policy.job_kinds import JobKind
 
 VERIFY_SESSIONS: Final = 8
 """A whole drive has been read after this many sessions at the latest."""
@@ -25,8 +26,6 @@ VERIFY_AT_MOST: Final = 2
 CODE_TEST_DAYS: Final = 91  # a quarter
 
 STILL_PLUGGED_AFTER: Final = timedelta(minutes=15)
-
-JobKind = Literal["backup", "verify-written", "verify", "restore-test", "prune"]
 
 TickKind = Literal[
     "backup-due", "verification-due", "restore-test-due", "reminder-hour", "rotation-day", "still-plugged"

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 
 from kinebackup.errors import Cancelled, CheckFailed, Damaged, Locked
 from kinebackup.model import FileName
+from kinebackup.policy.job_kinds import JOB_KINDS, JobKind
 from kinebackup.practice.access import PresentDrive
 from kinebackup.practice.computer_keys import ComputerKeys
 from kinebackup.practice.world import World
-from kinebackup.state.records import RunCounts, RunKind, RunResult
+from kinebackup.state.records import RunCounts, RunResult
 
 
 @dataclass(slots=True)
@@ -25,7 +26,7 @@ class RunNote:
 
 
 @contextlib.contextmanager
-def recorded(kind: RunKind, drive: PresentDrive, computer: ComputerKeys | None, world: World) -> Iterator[RunNote]:
+def recorded(kind: JobKind, drive: PresentDrive, computer: ComputerKeys | None, world: World) -> Iterator[RunNote]:
     """Keep the record of one run. A drive that this computer does not know leaves none."""
     note = RunNote()
     if computer is None or drive.record is None:
@@ -41,10 +42,10 @@ def recorded(kind: RunKind, drive: PresentDrive, computer: ComputerKeys | None, 
         computer.state.finish_run(run, world.now(), note.result, snapshot=note.snapshot, counts=note.counts)
 
 
-def _result_of(error: BaseException, kind: RunKind) -> RunResult:
+def _result_of(error: BaseException, kind: JobKind) -> RunResult:
     """A check that was kept from running has proven nothing, good or bad: only damage makes it a failed one."""
     if isinstance(error, (Cancelled, Locked, KeyboardInterrupt)):
         return "cancelled"
-    if kind in ("verify", "verify-written", "restore-test") and not isinstance(error, (Damaged, CheckFailed)):
+    if JOB_KINDS[kind].is_check and not isinstance(error, (Damaged, CheckFailed)):
         return "cancelled"
     return "failed"

@@ -10,16 +10,9 @@ from datetime import datetime
 from typing import Final, Literal, NewType
 
 from kinebackup.model import FileName, Place
+from kinebackup.policy.job_kinds import JobKind
 
 RunId = NewType("RunId", int)
-
-RunKind = Literal[
-    "backup",
-    "verify",
-    "verify-written",  # only what the backups before it wrote: says nothing about the rest of the drive
-    "restore-test",
-    "prune",
-]
 
 RunResult = Literal[
     "ok",
@@ -70,7 +63,7 @@ class Run:
 
     id: RunId
     repository: str
-    kind: RunKind
+    kind: JobKind
     started: datetime
     ended: datetime | None
     result: RunResult | None

@@ -18,6 +18,7 @@ from typing import Any, Final, Self
 from kinebackup.errors import ConfigError, NotFound
 from kinebackup.i18n import _
 from kinebackup.model import FileName
+from kinebackup.policy.job_kinds import JobKind
 from kinebackup.state.database import Database, create_database
 from kinebackup.state.records import (
     GOOD,
@@ -26,7 +27,6 @@ from kinebackup.state.records import (
     Run,
     RunCounts,
     RunId,
-    RunKind,
     RunResult,
     Seen,
     VerifiedSnapshot,
@@ -127,7 +127,7 @@ class StateDb:
 
     # --- runs -------------------------------------------------------------------------------------------------------
 
-    def begin_run(self, repository: str, kind: RunKind, started: datetime) -> RunId:
+    def begin_run(self, repository: str, kind: JobKind, started: datetime) -> RunId:
         with self._database.writing() as connection:
             cursor = connection.execute(
                 "INSERT INTO runs (repository, kind, started_us, counts) VALUES (?, ?, ?, '{}')",
@@ -151,7 +151,7 @@ class StateDb:
                 (_us(ended), result, snapshot, written, run),
             )
 
-    def last_run(self, repository: str, kind: RunKind, *, results: tuple[RunResult, ...] = GOOD) -> Run | None:
+    def last_run(self, repository: str, kind: JobKind, *, results: tuple[RunResult, ...] = GOOD) -> Run | None:
         """The latest run of this kind that ended in one of these ways."""
         marks = ", ".join("?" * len(results))
         return self._one_run(

@@ -12,12 +12,12 @@ from typing import Final
 
 import msgspec
 
-from kinebackup.bus.values import decode_report, encode_report, job_kind
+from kinebackup.bus.values import decode_report, encode_report
 from kinebackup.change_journal.cursors import TrackedBackup
 from kinebackup.change_journal.journal import Cursor
 from kinebackup.engine import Changes, ChangesSince, TrackingResult
 from kinebackup.model import JobFailure, NotOurs, Progress, Report
-from kinebackup.policy.schedule import JobKind
+from kinebackup.policy.job_kinds import JobKind, job_kind
 
 MAX_LINE_BYTES: Final = 64 * 1024 * 1024
 """A report may name many files."""

@@ -16,10 +16,10 @@ from kinebackup.bus.values import (
     decode_report,
     encode_notice,
     encode_report,
-    job_kind,
     moment,
 )
 from kinebackup.model import BackupReport, Problem
+from kinebackup.policy.job_kinds import job_kind
 from kinebackup.policy.notices import ActiveNotice, Notice, NoticeKind
 
 SINCE = datetime(2030, 3, 6, 17, 30, tzinfo=UTC)

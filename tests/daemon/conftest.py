@@ -1,13 +1,23 @@
 """A practice whose jobs run in processes of their own.
 
-Owns: the fixture. Does not know: what is expected.
+Owns: the fixtures. Does not know: what is expected.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.jobs.small_practice import Office, open_office
+
+from kinebackup.i18n import set_language
+
+
+@pytest.fixture(autouse=True)
+def language_stays() -> Iterator[None]:
+    """The daemon speaks its configuration's language, in the whole process: the tests after it must not."""
+    yield
+    set_language("en")
 
 
 @pytest.fixture

@@ -28,8 +28,8 @@ from kinebackup.errors import ConfigError
 from kinebackup.jobs.backup import BackupJobRequest, run_backup
 from kinebackup.jobs.restore import RestoreJobRequest, restore_files
 from kinebackup.model import BackupReport, CancelToken, Progress, SilentMonitor
+from kinebackup.policy.job_kinds import JobKind
 from kinebackup.policy.notices import ActiveNotice, Notice, NoticeKind
-from kinebackup.policy.schedule import JobKind
 from kinebackup.practice.access import PresentDrive, open_to_read
 from kinebackup.practice.computer_keys import ComputerKeys
 from kinebackup.sources.folder import FolderSource

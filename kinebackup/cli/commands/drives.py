@@ -5,6 +5,7 @@ Owns: the commands and their words. Does not know: what is remembered of a drive
 
 from dataclasses import asdict
 from datetime import tzinfo
+from typing import assert_never
 
 import click
 
@@ -21,6 +22,7 @@ from kinebackup.i18n import _, ngettext
 from kinebackup.jobs.repair import Repaired
 from kinebackup.jobs.repair import repair as repair_drive
 from kinebackup.jobs.status import DriveDetails, details, overview
+from kinebackup.policy.job_kinds import JobKind
 from kinebackup.practice.known_drives import rename as rename_drive
 from kinebackup.state.records import Run
 
@@ -97,14 +99,23 @@ def _details_text(found: DriveDetails, zone: tzinfo) -> str:
     return "\n".join(parts)
 
 
+def kind_text(kind: JobKind) -> str:
+    """What a kind of job is called in the history of a drive."""
+    match kind:
+        case "backup":
+            return _("backup")
+        case "verify":
+            return _("verification")
+        case "verify-written":
+            return _("verification of what was written")
+        case "restore-test":
+            return _("restore test")
+        case "prune":
+            return _("removal of old backups")
+    assert_never(kind)
+
+
 def _row(run: Run, zone: tzinfo) -> tuple[str, ...]:
-    kinds = {
-        "backup": _("backup"),
-        "verify": _("verification"),
-        "verify-written": _("verification of what was written"),
-        "restore-test": _("restore test"),
-        "prune": _("removal of old backups"),
-    }
     results = {
         "ok": _("ok"),
         "problems": _("finished, with problems"),
@@ -117,7 +128,7 @@ def _row(run: Run, zone: tzinfo) -> tuple[str, ...]:
     amounts = [files_text(counts.files)] if counts.files else []
     amounts += [size_text(counts.size_bytes)] if counts.size_bytes else []
     duration = duration_text((run.ended - run.started).total_seconds()) if run.ended else ""
-    return time_text(run.started, zone), kinds[run.kind], results[run.result], duration, ", ".join(amounts)
+    return time_text(run.started, zone), kind_text(run.kind), results[run.result], duration, ", ".join(amounts)
 
 
 @drive.command(help=_("Call a drive something else. Nothing on the drive itself is changed."))

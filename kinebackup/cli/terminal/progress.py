@@ -15,7 +15,8 @@ from kinebackup.model import Problem
 _SURE_AFTER_S = 2.0  # a rate that was measured for less time says little about the time left
 
 
-def _phase_text(name: str) -> str:
+def phase_text(name: str) -> str:
+    """What a phase of a ``Monitor`` is called; its own name where it has no words."""
     texts = {
         "backup": _("Backing up"),
         "commit": _("Finishing"),
@@ -49,7 +50,7 @@ class ProgressBar:
             self._progress.remove_task(self._task)
         self._files, self._bytes, self._files_total, self._bytes_total = 0, 0, files, size_bytes
         self._began = time.monotonic()
-        self._task = self._progress.add_task(_phase_text(name), total=size_bytes or files or None, told="")
+        self._task = self._progress.add_task(phase_text(name), total=size_bytes or files or None, told="")
         self._progress.start()
 
     def advance(self, *, files: int = 0, size_bytes: int = 0) -> None:

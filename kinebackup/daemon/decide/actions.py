@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kinebackup.daemon.decide.events import AttachmentId, Device, JobId
+from kinebackup.policy.job_kinds import JobKind
 from kinebackup.policy.notices import Notice, NoticeKind
-from kinebackup.policy.schedule import JobKind
 
 Ending = Literal["good", "with-problems", "bad", "failed", "cancelled", "interrupted"]
 """*bad*: it came to its end and found or did what must not be. *interrupted*: the drive was pulled."""

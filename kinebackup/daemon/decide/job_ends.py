@@ -13,15 +13,13 @@ from kinebackup.daemon.decide.actions import Ending
 from kinebackup.daemon.decide.events import JobFinished
 from kinebackup.daemon.decide.states import Outcome
 from kinebackup.model import BackupReport, JobFailure, PruneReport, RestoreTestReport, VerifyReport
+from kinebackup.policy.job_kinds import JOB_KINDS, JobKind
 from kinebackup.policy.notices import Notice, NoticeKind
-from kinebackup.policy.schedule import History, JobKind
+from kinebackup.policy.schedule import History
 
-ALL_JOBS: Final = frozenset[JobKind]({"backup", "verify-written", "verify", "restore-test", "prune"})
+ALL_JOBS: Final = frozenset[JobKind](JOB_KINDS)
 NOTHING: Final = frozenset[JobKind]()
 ONLY_PRUNE: Final = frozenset[JobKind]({"prune"})
-
-SAVING: Final = frozenset[JobKind]({"backup", "verify-written"})
-"""Without these two there is no new backup to rely on; whatever else fails, there is."""
 
 _NOTICE_OF_FAILURE: Final[Mapping[JobFailure, NoticeKind]] = MappingProxyType(
     {
@@ -29,15 +27,6 @@ _NOTICE_OF_FAILURE: Final[Mapping[JobFailure, NoticeKind]] = MappingProxyType(
         "drive-failed": NoticeKind.DRIVE_FAILED,
         "damaged": NoticeKind.DAMAGE_FOUND,
         "refused": NoticeKind.REFUSED,
-    }
-)
-_NOTICE_OF_DEFECT: Final[Mapping[JobKind, NoticeKind]] = MappingProxyType(
-    {
-        "backup": NoticeKind.BACKUP_FAILED,
-        "verify-written": NoticeKind.CHECK_NOT_DONE,
-        "verify": NoticeKind.CHECK_NOT_DONE,
-        "restore-test": NoticeKind.CHECK_NOT_DONE,
-        "prune": NoticeKind.PRUNE_FAILED,
     }
 )
 
@@ -76,10 +65,10 @@ def judge_failed(kind: JobKind, history: History, drive: str, reason: JobFailure
     elif reason == "source":
         told = (Notice(NoticeKind.SOURCE_SUSPICIOUS),)
     else:
-        told = (Notice(_NOTICE_OF_FAILURE.get(reason, _NOTICE_OF_DEFECT[kind]), drive),)
+        told = (Notice(_NOTICE_OF_FAILURE.get(reason, JOB_KINDS[kind].notice_of_defect), drive),)
     if reason == "damaged":
         history = replace(history, failed_check=True)
-    return Judged("failed", history, told, ALL_JOBS, "failed" if kind in SAVING else None)
+    return Judged("failed", history, told, ALL_JOBS, "failed" if JOB_KINDS[kind].saves else None)
 
 
 def judge_cancelled(kind: JobKind, history: History) -> Judged:
@@ -115,5 +104,5 @@ def _verified(history: History, at: datetime, *, complete: bool) -> History:
 
 def _damage(kind: JobKind, history: History, notice: Notice) -> Judged:
     """Old backups stay: they may be the ones that can still be read."""
-    outcome: Outcome | None = "failed" if kind in SAVING else None
+    outcome: Outcome | None = "failed" if JOB_KINDS[kind].saves else None
     return Judged("bad", replace(history, failed_check=True), (notice,), ONLY_PRUNE, outcome)

@@ -21,8 +21,8 @@ from kinebackup.daemon.decide.phases import fire, fire_if, next_job, settle
 from kinebackup.daemon.decide.states import AT_WORK, JOB_PHASES, WAITING, DriveState, NoticeKey, Phase, State, Trigger
 from kinebackup.daemon.decide.step import Step
 from kinebackup.policy import reminders, schedule
+from kinebackup.policy.job_kinds import JobKind
 from kinebackup.policy.notices import BEHAVIOUR, Notice, NoticeKind
-from kinebackup.policy.schedule import JobKind
 
 LONG: Final = timedelta(minutes=10)
 """A person is told that work goes on only after this time."""

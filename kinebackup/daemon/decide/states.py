@@ -14,9 +14,10 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from kinebackup.daemon.decide.events import AttachmentId, Device, JobId, KnownDrive
+from kinebackup.policy.job_kinds import JOB_KINDS, JobKind
 from kinebackup.policy.notices import NoticeKey as NoticeKey
 from kinebackup.policy.reminders import Memory
-from kinebackup.policy.schedule import JobKind, Rules
+from kinebackup.policy.schedule import Rules
 
 
 class Phase(StrEnum):
@@ -62,11 +63,13 @@ class Trigger(StrEnum):
     POWER_OFF_REFUSED = "power-off refused"
 
 
+TRIGGER_OF_JOB: Final[Mapping[JobKind, Trigger]] = MappingProxyType(
+    {kind: Trigger(traits.trigger) for kind, traits in JOB_KINDS.items()}
+)
+JOB_PHASES: Final = frozenset(Phase(traits.phase) for traits in JOB_KINDS.values())
+
 _NEXT_JOB: Final[dict[Trigger, Phase]] = {
-    Trigger.BACKUP_NEXT: Phase.BACKING_UP,
-    Trigger.VERIFY_NEXT: Phase.VERIFYING,
-    Trigger.TEST_NEXT: Phase.TESTING,
-    Trigger.PRUNE_NEXT: Phase.PRUNING,
+    **{Trigger(traits.trigger): Phase(traits.phase) for traits in JOB_KINDS.values()},
     Trigger.ENOUGH: Phase.UNMOUNTING,
     Trigger.PULLED: Phase.ABSENT,
 }
@@ -110,7 +113,6 @@ TABLE: Final[Mapping[Phase, Mapping[Trigger, Phase]]] = MappingProxyType(
     }
 )
 
-JOB_PHASES: Final = frozenset({Phase.BACKING_UP, Phase.VERIFYING, Phase.TESTING, Phase.PRUNING})
 HAS_JOB: Final = JOB_PHASES | {Phase.STOPPING}
 AT_WORK: Final = HAS_JOB | {Phase.MOUNTING, Phase.AUTHENTICATING, Phase.UNMOUNTING}
 """One drive at a time is at work: there is one worker, and the sources are read once."""
@@ -120,16 +122,6 @@ WAITING: Final = frozenset({Phase.APPEARED, Phase.SAFE})
 
 NEEDS_UNMOUNT: Final = HAS_JOB | {Phase.AUTHENTICATING, Phase.UNMOUNTING, Phase.STUCK}
 """Pulled now, something may be lost that had not reached the drive."""
-
-TRIGGER_OF_JOB: Final[Mapping[JobKind, Trigger]] = MappingProxyType(
-    {
-        "backup": Trigger.BACKUP_NEXT,
-        "verify-written": Trigger.VERIFY_NEXT,
-        "verify": Trigger.VERIFY_NEXT,
-        "restore-test": Trigger.TEST_NEXT,
-        "prune": Trigger.PRUNE_NEXT,
-    }
-)
 
 NO_ATTACHMENT: Final = AttachmentId(0)
 NO_MEMORY: Final = Memory()

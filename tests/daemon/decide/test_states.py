@@ -13,7 +13,7 @@ from kinebackup.daemon.decide.states import (
     Phase,
     Trigger,
 )
-from kinebackup.policy.schedule import JobKind
+from kinebackup.policy.job_kinds import JobKind
 
 
 def test_the_picture_in_the_documents_is_that_of_the_table() -> None:

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from kinebackup.daemon.decide.events import Event
 from kinebackup.daemon.ports import DriveNow, Listener
 from kinebackup.model import Report
+from kinebackup.policy.job_kinds import JobKind
 from kinebackup.policy.notices import ActiveNotice
-from kinebackup.policy.schedule import JobKind
 
 NOW = datetime(2030, 3, 6, 17, 30, tzinfo=UTC)
 

@@ -24,8 +24,8 @@ from kinebackup.daemon.decide.events import Event, JobId
 from kinebackup.daemon.decide.states import Phase
 from kinebackup.daemon.ports import DriveNow
 from kinebackup.model import Progress, Report
+from kinebackup.policy.job_kinds import JobKind
 from kinebackup.policy.notices import ActiveNotice, Notice
-from kinebackup.policy.schedule import JobKind
 
 PROGRAM = Path(sys.executable).with_name("kinebackup")
 

@@ -14,9 +14,10 @@ from kinebackup.daemon.decide import events as ev
 from kinebackup.daemon.decide.machine import step
 from kinebackup.daemon.decide.states import State
 from kinebackup.model import BackupReport, PruneReport, Report, RestoreTestReport, VerifyReport
+from kinebackup.policy.job_kinds import JobKind
 from kinebackup.policy.notices import REMINDERS, NoticeKind
 from kinebackup.policy.reminders import said_as
-from kinebackup.policy.schedule import History, JobKind, PracticeHours, Rules, TickKind, next_ticks
+from kinebackup.policy.schedule import History, PracticeHours, Rules, TickKind, next_ticks
 
 PARIS = ZoneInfo("Europe/Paris")
 MONDAY = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)  # half past nine in Paris
