@@ -13,8 +13,8 @@ from itertools import islice
 from typing import Final, Literal
 
 from kinebackup.drives.block_device import backing_files, disk_names, number_of_node, read_device
-from kinebackup.drives.cloud_detection import cloud_of, find_clouds, is_remote, service_of
-from kinebackup.drives.clouds.service import SyncedFolder
+from kinebackup.drives.clouds.description import SyncedFolder
+from kinebackup.drives.clouds.detection import cloud_of, find_clouds, is_remote, service_of
 from kinebackup.drives.mount_table import Mount, MountTable, read_mounts
 from kinebackup.drives.system import System
 from kinebackup.drives.volumes import Chosen, choose

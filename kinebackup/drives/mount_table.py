@@ -54,7 +54,7 @@ class Mount:
 
     @property
     def kind(self) -> MountKind:
-        """What sort of filesystem it is, by its type alone; a network filesystem is recognised by cloud.py."""
+        """What sort of filesystem it is, by its type alone; a network filesystem is recognised by clouds/."""
         kind = self.filesystem
         if kind in _MEMORY:
             return "memory"

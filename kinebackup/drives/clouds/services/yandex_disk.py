@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from kinebackup.drives.clouds.description import CloudService, SyncedFolder
 from kinebackup.drives.clouds.home import Home
-from kinebackup.drives.clouds.service import CloudService, SyncedFolder
 
 _DIR: Final = re.compile(r'^\s*dir\s*=\s*"?(.+?)"?\s*$', re.MULTILINE)
 

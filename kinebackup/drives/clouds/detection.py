@@ -1,7 +1,7 @@
 """Whether the files of a place leave this computer.
 
 Owns: the search for synchronised folders in every home, and the check of one path. Does not know: any service in
-particular (clouds/ does), nor what follows from a match (policy/targets.py).
+particular (services/ does), nor what follows from a match (policy/targets.py).
 """
 
 import os
@@ -9,9 +9,9 @@ import stat
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from kinebackup.drives.clouds import all_services
+from kinebackup.drives.clouds.description import CloudService, Marker, SyncedFolder
 from kinebackup.drives.clouds.home import Home, open_home
-from kinebackup.drives.clouds.service import CloudService, Marker, SyncedFolder
+from kinebackup.drives.clouds.services import all_services
 from kinebackup.drives.mount_table import Mount, MountTable, read_mounts
 from kinebackup.drives.system import System
 from kinebackup.policy.target_facts import CloudMatch

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from kinebackup.drives.clouds.description import CloudService, SyncedFolder
 from kinebackup.drives.clouds.home import Home, column
-from kinebackup.drives.clouds.service import CloudService, SyncedFolder
 
 
 def _in_home(home: Home) -> Iterator[SyncedFolder]:

@@ -6,7 +6,7 @@ Owns: where these are. Does not know: which server is behind one, except Google 
 import re
 from typing import Final
 
-from kinebackup.drives.clouds.service import CloudService
+from kinebackup.drives.clouds.description import CloudService
 
 SERVICES: Final = (
     CloudService(

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Iterator
 from typing import Final
 
-from kinebackup.drives.clouds.service import CloudService, SyncedFolder
+from kinebackup.drives.clouds.description import CloudService, SyncedFolder
 from kinebackup.drives.system import System
 
 _SECRETS: Final = "/etc/davfs2/secrets"

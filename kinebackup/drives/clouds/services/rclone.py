@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import unquote
 
+from kinebackup.drives.clouds.description import CloudService, Marker, SyncedFolder
 from kinebackup.drives.clouds.home import Home
-from kinebackup.drives.clouds.service import CloudService, Marker, SyncedFolder
 
 _REMOTE: Final = re.compile(r"^\[(.+)\]\s*$", re.MULTILINE)
 # rclone bisync keeps a listing for each pair: home_kine_Docs..remote_Docs.path1.lst

@@ -6,8 +6,8 @@ Owns: their traces. Does not know: other services.
 from collections.abc import Iterator
 from typing import Final
 
+from kinebackup.drives.clouds.description import CloudService, SyncedFolder
 from kinebackup.drives.clouds.home import Home
-from kinebackup.drives.clouds.service import CloudService, SyncedFolder
 
 
 def _synology(home: Home) -> Iterator[SyncedFolder]:

@@ -6,8 +6,8 @@ Owns: its config.xml and markers. Does not know: other services.
 from collections.abc import Iterator
 from typing import Final
 
+from kinebackup.drives.clouds.description import CloudService, Marker, SyncedFolder
 from kinebackup.drives.clouds.home import Home, not_understood
-from kinebackup.drives.clouds.service import CloudService, Marker, SyncedFolder
 
 
 def _in_home(home: Home) -> Iterator[SyncedFolder]:

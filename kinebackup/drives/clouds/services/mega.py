@@ -8,8 +8,8 @@ The client encrypts the values of its configuration, so its folders cannot be to
 from collections.abc import Iterator
 from typing import Final
 
+from kinebackup.drives.clouds.description import CloudService, Marker, SyncedFolder
 from kinebackup.drives.clouds.home import Home
-from kinebackup.drives.clouds.service import CloudService, Marker, SyncedFolder
 
 _DEFAULT_FOLDERS: Final = ("MEGA", "MEGAsync", "MEGAsync Uploads", "MEGAsync Downloads")
 

@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from kinebackup.drives.clouds.description import CloudService, Marker, SyncedFolder
 from kinebackup.drives.clouds.home import Home, qt_value
-from kinebackup.drives.clouds.service import CloudService, Marker, SyncedFolder
 
 # 0\Folders\1\localPath=… ; "FoldersWithPlaceholders" and "Multifolders" are written for newer clients only.
 _LOCAL_PATH: Final = re.compile(r"^(?:\d+[\\/])?\w*[Ff]olders\w*[\\/][^=\n]*?localPath=(.*)$", re.MULTILINE)

@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from kinebackup.drives.clouds.description import CloudService, Marker, SyncedFolder
 from kinebackup.drives.clouds.home import Home, not_understood
-from kinebackup.drives.clouds.service import CloudService, Marker, SyncedFolder
 
 _MAESTRAL_PATH: Final = re.compile(r"^path\s*=\s*(.+?)\s*$", re.MULTILINE)
 

@@ -5,7 +5,7 @@ Owns: how they are mounted. Does not know: other services.
 
 from typing import Final
 
-from kinebackup.drives.clouds.service import CloudService
+from kinebackup.drives.clouds.description import CloudService
 
 SERVICES: Final = (
     CloudService("Amazon S3 (s3fs)", filesystems=frozenset({"fuse.s3fs"})),

@@ -6,8 +6,8 @@ Owns: their files. Does not know: other services.
 from collections.abc import Iterator
 from typing import Final
 
+from kinebackup.drives.clouds.description import CloudService, SyncedFolder
 from kinebackup.drives.clouds.home import Home, column
-from kinebackup.drives.clouds.service import CloudService, SyncedFolder
 
 _WORKTREES: Final = "SELECT value FROM RepoProperty WHERE key = 'worktree'"
 

@@ -6,7 +6,7 @@ Owns: how they are mounted. Does not know: who runs the other computer.
 import re
 from typing import Final
 
-from kinebackup.drives.clouds.service import CloudService
+from kinebackup.drives.clouds.description import CloudService
 
 SERVICES: Final = (
     CloudService("sshfs", "network", frozenset({"fuse.sshfs"})),

@@ -8,8 +8,8 @@ Its databases are its own business and change with its versions: the folders can
 from collections.abc import Iterator
 from typing import Final
 
+from kinebackup.drives.clouds.description import CloudService, SyncedFolder
 from kinebackup.drives.clouds.home import Home
-from kinebackup.drives.clouds.service import CloudService, SyncedFolder
 
 
 def _in_home(home: Home) -> Iterator[SyncedFolder]:

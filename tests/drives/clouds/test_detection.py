@@ -3,6 +3,7 @@
 Owns: one example of each client's own format. Does not know: verdicts.
 """
 
+import importlib
 import os
 import sqlite3
 from contextlib import closing
@@ -11,9 +12,9 @@ from pathlib import Path
 import pytest
 from support.drives.invented_computer import Computer, practice_computer
 
-from kinebackup.drives.cloud_detection import cloud_of, find_clouds
-from kinebackup.drives.clouds import all_services
-from kinebackup.drives.clouds.service import SyncedFolder
+from kinebackup.drives.clouds import services
+from kinebackup.drives.clouds.description import SyncedFolder
+from kinebackup.drives.clouds.detection import cloud_of, find_clouds
 from kinebackup.drives.mount_table import parse_mountinfo
 from kinebackup.drives.system import System
 from kinebackup.policy.target_facts import CloudMatch
@@ -45,8 +46,22 @@ def database(computer: Computer, path: str, *statements: str) -> None:
         connection.commit()
 
 
+def test_one_file_is_all_that_a_new_service_takes() -> None:
+    """Whatever describes a service is a module of services/, and each module there is registered with what it has."""
+    folder = Path(services.__file__).parent
+    product = folder.parents[2]
+    describing = [path for path in product.rglob("*.py") if "CloudService(" in path.read_text("utf-8")]
+    assert len(describing) >= 18
+    assert {path.parent for path in describing} == {folder}
+    for path in folder.glob("*.py"):
+        if path.name != "__init__.py":
+            described = importlib.import_module(f"{services.__name__}.{path.stem}").SERVICES
+            assert described, path.name
+            assert set(described) <= set(services.all_services()), path.name
+
+
 def test_the_services_are_these() -> None:
-    assert sorted({service.name for service in all_services()}) == [
+    assert sorted({service.name for service in services.all_services()}) == [
         "9p",
         "AFP",
         "AFS",

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from kinebackup.drives.clouds.description import CloudService, Marker, SyncedFolder
 from kinebackup.drives.clouds.home import Home
-from kinebackup.drives.clouds.service import CloudService, Marker, SyncedFolder
 from kinebackup.drives.system import System
 
 _SYNC_DIR: Final = re.compile(r"""^\s*sync_dir\s*=\s*["'](.*?)["']\s*(?:#.*)?$""", re.MULTILINE)
