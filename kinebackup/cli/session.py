@@ -71,6 +71,19 @@ class Session:
             return None
         return computer
 
+    def mount_privately(self, computer: "ComputerKeys | None", drive: str | None) -> bool:
+        """Mount that enrolled drive, or all that are plugged in, for this command alone, as only root can.
+
+        They are let go when ``closing`` is closed, at the end of the command at the latest. Says whether there is any.
+        Raises ``NotMounted`` where one is plugged in and cannot be mounted: the daemon may be at work on it.
+        """
+        if computer is None or not self.world.is_root:
+            return False
+        from kinebackup.practice.private_mount import mounted_here
+
+        records = [record for record in computer.state.drives() if drive in (None, record.label)]
+        return self.closing.enter_context(mounted_here(records, self.world, self.config.paths.runtime)) > 0
+
 
 def is_about_this_computer(session: Session) -> bool:
     """Whether the practice that the daemon knows is meant, and not one that this user has made for themselves."""

@@ -30,6 +30,7 @@ from kinebackup.i18n import _
 from kinebackup.model import Monitor, Report
 from kinebackup.policy.job_kinds import JOB_KINDS
 from kinebackup.policy.notices import ActiveNotice, Notice, NoticeKind
+from kinebackup.practice.known_drives import is_for_daemon
 from kinebackup.texts.notices import notice_text
 
 DaemonWork = Literal["backup", "restore-test"]
@@ -169,15 +170,10 @@ def goes_by_daemon(session: Session, drive: str | None) -> bool:
     """Whether the computer's daemon is meant: not a configuration of one's own, nor a path, nor a simulation."""
     if not is_about_this_computer(session) or (drive and "/" in drive) or not daemon_is_running():
         return False
-    return not session.world.is_root or _is_real_drive(session, drive)
-
-
-def _is_real_drive(session: Session, drive: str | None) -> bool:
-    """Root's own memory says which drives are simulated; the daemon has nothing to do with those."""
+    if not session.world.is_root:
+        return True  # who may not read what this computer knows of its drives lets the daemon say it
     computer = session.computer_if_any
-    records = computer.state.drives() if computer else ()
-    real = [record.label for record in records if not record.simulated]
-    return drive in real if drive else bool(real)
+    return is_for_daemon(drive, computer.state.drives() if computer else ())
 
 
 def no_daemon_option(command: Decorated) -> Decorated:

@@ -3,6 +3,7 @@
 Owns: gathering what is remembered of it. Does not know: how it is shown.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from kinebackup.errors import ConfigError
@@ -29,6 +30,12 @@ def refuse_taken_label(label: str, computer: ComputerKeys) -> None:
                 label=label
             ),
         )
+
+
+def is_for_daemon(name: str | None, records: Sequence[Drive]) -> bool:
+    """Whether the daemon can work on the drive of that label, or without one, on any: never on a simulated one."""
+    real = [record.label for record in records if not record.simulated]
+    return name in real if name else bool(real)
 
 
 def rename(old: str, new: str, computer: ComputerKeys) -> Drive:

@@ -5,7 +5,6 @@ Owns: the commands and their words. Does not know: how a backup is made, or whic
 
 import click
 
-from kinebackup.cli.private_mount import open_own_drives
 from kinebackup.cli.reading import drive_option
 from kinebackup.cli.session import Session, pass_session
 from kinebackup.cli.terminal.words import duration_text, size_text
@@ -33,7 +32,7 @@ def backup(session: Session, /, drive: str | None, dry_run: bool, accept_shrink:
     request = BackupJobRequest(
         sources=make_sources(config, world), options=config.backup, accept_shrink=accept_shrink, dry_run=dry_run
     )
-    own = open_own_drives(session, computer, drive)
+    own = session.mount_privately(computer, drive)
     found = find_drive(drive, computer, world)
     for notice in source_notices(config, world):
         session.output.warn(notice.message, notice.hint)
@@ -112,7 +111,7 @@ def _backup_text(
 @click.option("--dry-run", is_flag=True, help=_("Only say what would be removed."))
 @pass_session
 def prune(session: Session, /, drive: str | None, dry_run: bool) -> int:
-    open_own_drives(session, session.computer, drive)
+    session.mount_privately(session.computer, drive)
     found = find_drive(drive, session.computer, session.world)
     report = run_prune(
         found,

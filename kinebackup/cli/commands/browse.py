@@ -90,7 +90,7 @@ def snapshots(session: Session, drive: str | None, passphrase_file: str | None, 
     listed: list[OnDrive] = []
     problems: list[Problem] = []
     for candidate in choice.drives:
-        with choice.open(candidate) as found:
+        with choice.unlocking.open(candidate) as found:
             known, damaged = found.repository.snapshots()
             listed.append(OnDrive(candidate.label, known))
             problems += (*found.problems, *damaged)
@@ -170,12 +170,13 @@ def ls(
     recovery_code_file: str | None,
 ) -> int:
     secret = secret_from(passphrase_file, recovery_code_file)
-    with opened(session, drive, secret, snapshot) as found:
+    with opened(session, drive, secret, snapshot) as chosen:
+        found = chosen.opened
         named = found.repository.find_snapshot(snapshot)
         browser = Browser(found.repository, session.cancel)
         listings = browser.contents(named.snapshot, path, recursive=recursive)
         label = found.drive.label
-        problems = (*found.problems, *browser.problems)
+        problems = (*chosen.problems, *browser.problems)
     items = tuple(_entry_item(v, named.snapshot) for listing in listings for v in listing.entries)
 
     def words() -> str:

@@ -9,7 +9,6 @@ from typing import Any, get_args
 
 import click
 
-from kinebackup.cli.private_mount import open_own_drives
 from kinebackup.cli.reading import drive_option, secret_options
 from kinebackup.cli.session import Session, pass_session, secret_from
 from kinebackup.cli.terminal.words import duration_text, files_text, size_text
@@ -64,7 +63,7 @@ def verify(session: Session, /, drive: str | None, full: bool, budget: str | Non
     limit = parse_budget(budget) if budget is not None else Budget() if full else None
     secret = secret_from(files["passphrase_file"], files["recovery_code_file"])
     computer = _computer_for(session, drive, has_secret=secret is not None)
-    open_own_drives(session, computer, drive)
+    session.mount_privately(computer, drive)
     report = run_verify(
         find_drive(drive, computer, session.world),
         computer,
@@ -140,7 +139,7 @@ def restore_test(
         seed=seed,
         secret=secret,
     )
-    open_own_drives(session, computer, drive)
+    session.mount_privately(computer, drive)
     report = run_restore_test(
         find_drive(drive, computer, session.world),
         computer,

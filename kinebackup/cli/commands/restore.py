@@ -82,10 +82,10 @@ def restore(
     request = RestoreJobRequest(snapshot, paths, target, overwrite=overwrite, dry_run=dry_run)
     for notice in check_destination(target, session.world, allow_cloud=allow_cloud_destination):
         session.output.warn(notice.message, notice.hint)
-    with opened(session, drive, secret, snapshot) as found:
+    with opened(session, drive, secret, snapshot) as chosen:
         monitor = session.output.monitor()
-        restored = restore_files(found, request, session.world, cancel=session.cancel, monitor=monitor)
-        problems = (*found.problems, *restored.report.problems)
+        restored = restore_files(chosen.opened, request, session.world, cancel=session.cancel, monitor=monitor)
+        problems = (*chosen.problems, *restored.report.problems)
     session.output.result(_document(request, restored, problems), lambda: _words(session, request, restored))
     return ended(session, problems)
 

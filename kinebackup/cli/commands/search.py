@@ -89,12 +89,13 @@ def find(
     recovery_code_file: str | None,
 ) -> int:
     secret = secret_from(passphrase_file, recovery_code_file)
-    with opened(session, drive, secret) as found:
+    with opened(session, drive, secret) as chosen:
+        found = chosen.opened
         known, damaged = found.repository.snapshots()
         browser = Browser(found.repository, session.cancel)
         matches = list(browser.search(known, pattern))
         label = found.drive.label
-        problems = (*found.problems, *damaged, *browser.problems)
+        problems = (*chosen.problems, *damaged, *browser.problems)
     document = FindDocument(pattern, label, len(known), tuple(map(_match_item, matches)), problems)
     session.output.result(document, lambda: _find_words(matches, pattern, len(known), session.world.zone))
     return ended(session, problems)
@@ -161,12 +162,13 @@ def diff(
     recovery_code_file: str | None,
 ) -> int:
     secret = secret_from(passphrase_file, recovery_code_file)
-    with opened(session, drive, secret, a, b) as found:
+    with opened(session, drive, secret, a, b) as chosen:
+        found = chosen.opened
         before, after = found.repository.find_snapshot(a), found.repository.find_snapshot(b)
         browser = Browser(found.repository, session.cancel)
         changes = tuple(browser.compare(before.snapshot, after.snapshot))
         label = found.drive.label
-        problems = (*found.problems, *browser.problems)
+        problems = (*chosen.problems, *browser.problems)
     counts = Counter(change.kind for change in changes)
     document = DiffDocument(
         a=before.id,
