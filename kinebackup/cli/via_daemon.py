@@ -6,7 +6,7 @@ or how its report is worded.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeVar
 
@@ -18,13 +18,11 @@ from kinebackup.bus.values import DriveAtWork, JobEnd, JobProgress
 from kinebackup.cli.session import Session, is_about_this_computer
 from kinebackup.errors import (
     Cancelled,
-    CheckFailed,
     ConfigError,
     DriveFailed,
     ExitCode,
     KineError,
     NotFound,
-    TargetRefused,
 )
 from kinebackup.i18n import _
 from kinebackup.model import Monitor, Report
@@ -48,23 +46,6 @@ _BUSY: Final = _WORKING | {"stopping", "unmounting"}
 
 _LOOK_S: Final = 0.2
 """How soon a Ctrl-C is seen."""
-
-_CAUSES: Final[Mapping[NoticeKind, type[KineError]]] = {
-    NoticeKind.BUSY: KineError,
-    NoticeKind.STILL_BUSY: KineError,
-    NoticeKind.NOT_MOUNTED: KineError,
-    NoticeKind.BACKUP_FAILED: KineError,
-    NoticeKind.CHECK_NOT_DONE: KineError,
-    NoticeKind.SOURCE_SUSPICIOUS: KineError,
-    NoticeKind.ALARM: KineError,
-    NoticeKind.DRIVE_FULL: DriveFailed,
-    NoticeKind.DRIVE_FAILED: DriveFailed,
-    NoticeKind.DAMAGE_FOUND: CheckFailed,
-    NoticeKind.IMPOSTOR: TargetRefused,
-    NoticeKind.REFUSED: TargetRefused,
-    NoticeKind.PULLED: DriveFailed,
-}
-"""Notices that say why there was no work, and the error that the stand-alone command ends with."""
 
 _SAFE_NOTICES: Final = frozenset({NoticeKind.SAFE, NoticeKind.SAFE_TAKE_HOME, NoticeKind.SAFE_NOT_SAVED})
 
@@ -335,7 +316,8 @@ async def _until_ended(session: Session, client: DaemonClient, heard: Watch, kin
 
 
 def _done(end: JobEnd, report: Report | None, heard: Watch) -> Done:
-    told = [each.notice for each in heard.notices if each.notice.kind in _CAUSES]
+    causes = [(each.notice, each.notice.behaviour.error) for each in heard.notices]
+    told = [(notice, error) for notice, error in causes if error is not None]
     match end.ending:
         case "good" | "with-problems" | "bad":
             return Done(end.drive, end.ending, report)
@@ -349,8 +331,9 @@ def _done(end: JobEnd, report: Report | None, heard: Watch) -> Done:
                 _("earlier backups are not affected; plug it in again, and the work goes on"),
             )
     if told:
-        words = notice_text(told[-1])
-        raise _CAUSES[told[-1].kind](words.title, words.body)
+        notice, error = told[-1]
+        words = notice_text(notice)
+        raise error(words.title, words.body)
     raise KineError(
         _("the drive {label} could not be worked on").format(label=end.drive),
         _("see what the service says: journalctl -u kinebackup"),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, assert_never
 
 from kinebackup.i18n import _
-from kinebackup.policy.notices import BEHAVIOUR, Button, Notice, NoticeKind, Urgency
+from kinebackup.policy.notices import BEHAVIOUR, Button, Notice, Urgency
 from kinebackup.texts.notices import button_text, notice_text
 
 Icon = Literal["drive-removable-media", "dialog-warning", "dialog-error"]
@@ -23,41 +23,6 @@ STAYS: Final = 0
 AS_THE_SERVER_LIKES: Final = -1
 
 _URGENCY_BYTES: Final[dict[Urgency, int]] = {"low": 0, "normal": 1, "critical": 2}
-
-_CATEGORIES: Final[dict[NoticeKind, str]] = {
-    NoticeKind.PLUG_IN_FIRST: "device",
-    NoticeKind.PLUG_IN: "device",
-    NoticeKind.OVERDUE: "device",
-    NoticeKind.UNPLUG: "device",
-    NoticeKind.UNPLUG_TAKE_HOME: "device",
-    NoticeKind.ROTATE: "device",
-    NoticeKind.BRING_BACK: "device",
-    NoticeKind.TEST_WITH_CODE: "device",
-    NoticeKind.READY: "device.added",
-    NoticeKind.UP_TO_DATE: "device.added",
-    NoticeKind.WORKING: "transfer",
-    NoticeKind.SAFE: "transfer.complete",
-    NoticeKind.SAFE_TAKE_HOME: "transfer.complete",
-    NoticeKind.SAFE_NOT_SAVED: "device",
-    NoticeKind.PULLED: "device.removed",
-    NoticeKind.BUSY: "device.error",
-    NoticeKind.STILL_BUSY: "device.error",
-    NoticeKind.NOT_MOUNTED: "device.error",
-    NoticeKind.IMPOSTOR: "device.error",
-    NoticeKind.REFUSED: "device.error",
-    NoticeKind.BACKUP_FAILED: "transfer.error",
-    NoticeKind.PRUNE_FAILED: "transfer.error",
-    NoticeKind.CHECK_NOT_DONE: "transfer.error",
-    NoticeKind.DRIVE_FULL: "device.error",
-    NoticeKind.DRIVE_FAILED: "device.error",
-    NoticeKind.SAVED_WITH_PROBLEMS: "transfer.error",
-    NoticeKind.SOURCE_SUSPICIOUS: "transfer.error",
-    NoticeKind.SOURCE_SYNCED: "transfer.error",
-    NoticeKind.SETTINGS_UNREADABLE: "transfer.error",
-    NoticeKind.DAMAGE_FOUND: "transfer.error",
-    NoticeKind.RESTORE_TEST_FAILED: "transfer.error",
-    NoticeKind.ALARM: "transfer.error",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +74,7 @@ def appearance_of(notice: Notice, can: Capabilities) -> Appearance:
             summary=text.title,
             body=body,
             urgency=_URGENCY_BYTES[behaviour.urgency],
-            category=_CATEGORIES[notice.kind],
+            category=behaviour.category,
             icon=_icon(notice),
             timeout_ms=AS_THE_SERVER_LIKES if behaviour.urgency == "low" else STAYS,
             buttons=tuple(ShownButton(each.value, button_text(each)) for each in behaviour.buttons),

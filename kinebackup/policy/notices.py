@@ -1,7 +1,8 @@
 """What may be said to a person outside a terminal: the kinds of notices, and how each of them behaves.
 
-Owns: the list, and for each kind its urgency, its buttons and what makes it obsolete. Does not know: the words
-(texts/notices.py has them), the desktop, or when a notice is due (reminders.py and the daemon's machine do).
+Owns: the list, and one row for each kind: how it is shown, what makes it obsolete, whether it reminds, what a command
+makes of it. Does not know: the words (texts/notices.py has them), the desktop's calls, or when a notice is due
+(reminders.py and the daemon's machine do).
 
 A notice carries a drive's label and numbers, never the name of a file, a folder or a patient: lock screens show it.
 """
@@ -10,7 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Final, Literal
+
+from kinebackup.errors import CheckFailed, DriveFailed, KineError, TargetRefused
 
 NOBODY: Final = ""
 
@@ -58,12 +62,25 @@ class NoticeKind(StrEnum):
 Urgency = Literal["low", "normal", "critical"]
 
 Ends = Literal[
-    "plugged-in",  # a drive of the practice was plugged in: the reminder has been obeyed
+    "any-plugged-in",  # a drive of the practice was plugged in, whichever: the reminder has been obeyed
+    "plugged-in",  # that drive was
     "unplugged",  # that drive was
     "work-done",  # that drive is being let go
     "acknowledged",  # stays until somebody has seen it
     "lifted",  # the alarm was lifted, which a button of a notification cannot do
 ]
+
+
+Category = Literal[
+    "device",
+    "device.added",
+    "device.error",
+    "device.removed",
+    "transfer",
+    "transfer.complete",
+    "transfer.error",
+]
+"""Desktop Notifications Specification 1.2, "Categories"."""
 
 
 class Button(StrEnum):
@@ -76,72 +93,79 @@ class Button(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Reminder:
+    """Said again and again until obeyed, each family at most once a day.
+
+    A family asks for the same thing in other words; it is counted and snoozed under the kind ``family``. ``per_drive``:
+    drives are counted one by one; otherwise it is said once for the whole practice.
+    """
+
+    family: NoticeKind
+    per_drive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Behaviour:
-    """How a kind of notice is shown, and what makes it obsolete."""
+    """One row: how a kind of notice is shown, and what makes it obsolete.
+
+    ``reminder``: None for what is said when it happens. ``error``: what the command that waits for the work ends with,
+    where this notice says why there was none; None where it does not.
+    """
 
     urgency: Urgency
     ends: Ends
+    category: Category
     buttons: tuple[Button, ...] = (Button.DONE,)
+    reminder: Reminder | None = None
+    error: type[KineError] | None = None
 
 
 _LATER: Final = (Button.LATER, Button.DONE)
 _EJECT: Final = (Button.EJECT, Button.LATER)
+_BACK_UP: Final = (Button.BACK_UP_NOW, Button.EJECT)
+_PLUG_IN: Final = Reminder(NoticeKind.PLUG_IN)
+_UNPLUG: Final = Reminder(NoticeKind.UNPLUG, per_drive=True)
 
-BEHAVIOUR: Final[Mapping[NoticeKind, Behaviour]] = {
-    NoticeKind.PLUG_IN_FIRST: Behaviour("normal", "plugged-in", (Button.LATER,)),
-    NoticeKind.PLUG_IN: Behaviour("normal", "plugged-in", (Button.LATER,)),
-    NoticeKind.OVERDUE: Behaviour("critical", "plugged-in", (Button.LATER,)),
-    NoticeKind.UNPLUG: Behaviour("normal", "unplugged", _EJECT),
-    NoticeKind.UNPLUG_TAKE_HOME: Behaviour("normal", "unplugged", _EJECT),
-    NoticeKind.ROTATE: Behaviour("normal", "acknowledged", _LATER),
-    NoticeKind.BRING_BACK: Behaviour("normal", "plugged-in", (Button.LATER,)),
-    NoticeKind.TEST_WITH_CODE: Behaviour("normal", "acknowledged", _LATER),
-    NoticeKind.READY: Behaviour("normal", "unplugged", (Button.BACK_UP_NOW, Button.EJECT)),
-    NoticeKind.UP_TO_DATE: Behaviour("low", "unplugged", (Button.BACK_UP_NOW, Button.EJECT)),
-    NoticeKind.WORKING: Behaviour("low", "work-done", ()),
-    NoticeKind.SAFE: Behaviour("normal", "unplugged"),
-    NoticeKind.SAFE_TAKE_HOME: Behaviour("normal", "unplugged"),
-    NoticeKind.SAFE_NOT_SAVED: Behaviour("normal", "unplugged"),
-    NoticeKind.PULLED: Behaviour("critical", "plugged-in"),
-    NoticeKind.BUSY: Behaviour("normal", "unplugged", (Button.BACK_UP_NOW,)),
-    NoticeKind.STILL_BUSY: Behaviour("critical", "unplugged", (Button.EJECT,)),
-    NoticeKind.NOT_MOUNTED: Behaviour("critical", "acknowledged"),
-    NoticeKind.IMPOSTOR: Behaviour("critical", "acknowledged"),
-    NoticeKind.REFUSED: Behaviour("critical", "acknowledged"),
-    NoticeKind.BACKUP_FAILED: Behaviour("critical", "acknowledged"),
-    NoticeKind.PRUNE_FAILED: Behaviour("normal", "acknowledged"),
-    NoticeKind.CHECK_NOT_DONE: Behaviour("normal", "acknowledged"),
-    NoticeKind.DRIVE_FULL: Behaviour("critical", "acknowledged"),
-    NoticeKind.DRIVE_FAILED: Behaviour("critical", "acknowledged"),
-    NoticeKind.SAVED_WITH_PROBLEMS: Behaviour("normal", "acknowledged"),
-    NoticeKind.SOURCE_SUSPICIOUS: Behaviour("critical", "acknowledged"),
-    NoticeKind.SOURCE_SYNCED: Behaviour("normal", "acknowledged"),
-    NoticeKind.SETTINGS_UNREADABLE: Behaviour("critical", "acknowledged"),
-    NoticeKind.DAMAGE_FOUND: Behaviour("critical", "acknowledged"),
-    NoticeKind.RESTORE_TEST_FAILED: Behaviour("critical", "acknowledged"),
-    NoticeKind.ALARM: Behaviour("critical", "lifted", ()),
-}
-
-REMINDERS: Final = frozenset(
+BEHAVIOUR: Final[Mapping[NoticeKind, Behaviour]] = MappingProxyType(
     {
-        NoticeKind.PLUG_IN_FIRST,
-        NoticeKind.PLUG_IN,
-        NoticeKind.OVERDUE,
-        NoticeKind.UNPLUG,
-        NoticeKind.UNPLUG_TAKE_HOME,
-        NoticeKind.ROTATE,
-        NoticeKind.BRING_BACK,
-        NoticeKind.TEST_WITH_CODE,
+        NoticeKind.PLUG_IN_FIRST: Behaviour("normal", "any-plugged-in", "device", (Button.LATER,), reminder=_PLUG_IN),
+        NoticeKind.PLUG_IN: Behaviour("normal", "any-plugged-in", "device", (Button.LATER,), reminder=_PLUG_IN),
+        NoticeKind.OVERDUE: Behaviour("critical", "any-plugged-in", "device", (Button.LATER,), reminder=_PLUG_IN),
+        NoticeKind.UNPLUG: Behaviour("normal", "unplugged", "device", _EJECT, reminder=_UNPLUG),
+        NoticeKind.UNPLUG_TAKE_HOME: Behaviour("normal", "unplugged", "device", _EJECT, reminder=_UNPLUG),
+        NoticeKind.ROTATE: Behaviour("normal", "acknowledged", "device", _LATER, reminder=Reminder(NoticeKind.ROTATE)),
+        NoticeKind.BRING_BACK: Behaviour(
+            "normal", "plugged-in", "device", (Button.LATER,), reminder=Reminder(NoticeKind.BRING_BACK, per_drive=True)
+        ),
+        NoticeKind.TEST_WITH_CODE: Behaviour(
+            "normal", "acknowledged", "device", _LATER, reminder=Reminder(NoticeKind.TEST_WITH_CODE)
+        ),
+        NoticeKind.READY: Behaviour("normal", "unplugged", "device.added", _BACK_UP),
+        NoticeKind.UP_TO_DATE: Behaviour("low", "unplugged", "device.added", _BACK_UP),
+        NoticeKind.WORKING: Behaviour("low", "work-done", "transfer", ()),
+        NoticeKind.SAFE: Behaviour("normal", "unplugged", "transfer.complete"),
+        NoticeKind.SAFE_TAKE_HOME: Behaviour("normal", "unplugged", "transfer.complete"),
+        NoticeKind.SAFE_NOT_SAVED: Behaviour("normal", "unplugged", "device"),
+        NoticeKind.PULLED: Behaviour("critical", "plugged-in", "device.removed", error=DriveFailed),
+        NoticeKind.BUSY: Behaviour("normal", "unplugged", "device.error", (Button.BACK_UP_NOW,), error=KineError),
+        NoticeKind.STILL_BUSY: Behaviour("critical", "unplugged", "device.error", (Button.EJECT,), error=KineError),
+        NoticeKind.NOT_MOUNTED: Behaviour("critical", "acknowledged", "device.error", error=KineError),
+        NoticeKind.IMPOSTOR: Behaviour("critical", "acknowledged", "device.error", error=TargetRefused),
+        NoticeKind.REFUSED: Behaviour("critical", "acknowledged", "device.error", error=TargetRefused),
+        NoticeKind.BACKUP_FAILED: Behaviour("critical", "acknowledged", "transfer.error", error=KineError),
+        NoticeKind.PRUNE_FAILED: Behaviour("normal", "acknowledged", "transfer.error"),
+        NoticeKind.CHECK_NOT_DONE: Behaviour("normal", "acknowledged", "transfer.error", error=KineError),
+        NoticeKind.DRIVE_FULL: Behaviour("critical", "acknowledged", "device.error", error=DriveFailed),
+        NoticeKind.DRIVE_FAILED: Behaviour("critical", "acknowledged", "device.error", error=DriveFailed),
+        NoticeKind.SAVED_WITH_PROBLEMS: Behaviour("normal", "acknowledged", "transfer.error"),
+        NoticeKind.SOURCE_SUSPICIOUS: Behaviour("critical", "acknowledged", "transfer.error", error=KineError),
+        NoticeKind.SOURCE_SYNCED: Behaviour("normal", "acknowledged", "transfer.error"),
+        NoticeKind.SETTINGS_UNREADABLE: Behaviour("critical", "acknowledged", "transfer.error"),
+        NoticeKind.DAMAGE_FOUND: Behaviour("critical", "acknowledged", "transfer.error", error=CheckFailed),
+        NoticeKind.RESTORE_TEST_FAILED: Behaviour("critical", "acknowledged", "transfer.error"),
+        NoticeKind.ALARM: Behaviour("critical", "lifted", "transfer.error", (), error=KineError),
     }
 )
-"""Kinds that are said again and again until obeyed: each at most once a day."""
-
-FAMILY: Final[Mapping[NoticeKind, NoticeKind]] = {
-    NoticeKind.PLUG_IN_FIRST: NoticeKind.PLUG_IN,
-    NoticeKind.OVERDUE: NoticeKind.PLUG_IN,
-    NoticeKind.UNPLUG_TAKE_HOME: NoticeKind.UNPLUG,
-}
-"""Kinds that ask for the same thing in other words: one a day of all of them together, snoozed together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +204,3 @@ class ActiveNotice:
 
     notice: Notice
     since: datetime
-
-
-def family(kind: NoticeKind) -> NoticeKind:
-    """The kind under which a reminder is counted and snoozed."""
-    return FAMILY.get(kind, kind)

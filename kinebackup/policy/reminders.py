@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 from typing import Final, Literal
 
 from kinebackup.model import Place
-from kinebackup.policy.notices import NOBODY, Notice, NoticeKind, family
+from kinebackup.policy.notices import BEHAVIOUR, NOBODY, Notice, NoticeKind
 from kinebackup.policy.schedule import (
     STILL_PLUGGED_AFTER,
     PracticeHours,
@@ -106,12 +106,11 @@ def snooze(memory: Memory, kind: NoticeKind, drive: str, until: datetime, *, now
 
 
 def said_as(kind: NoticeKind, drive: str) -> tuple[NoticeKind, str]:
-    """Under which family and drive a reminder is counted.
-
-    Drives that are in, or away for too long, are counted one by one; what concerns the practice is said once for all.
-    """
-    counted = family(kind)
-    return counted, drive if counted in (NoticeKind.UNPLUG, NoticeKind.BRING_BACK) else NOBODY
+    """Under which family and drive a reminder is counted, and any notice is snoozed."""
+    reminder = BEHAVIOUR[kind].reminder
+    if reminder is None:
+        return kind, NOBODY
+    return reminder.family, drive if reminder.per_drive else NOBODY
 
 
 def _of_the_day(drives: Sequence[DriveView], rules: Rules, memory: Memory, now: datetime) -> Iterable[Notice]:

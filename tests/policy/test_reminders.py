@@ -10,11 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kinebackup.i18n import set_language
-from kinebackup.policy.notices import BEHAVIOUR, FAMILY, REMINDERS, Button, Notice, NoticeKind
+from kinebackup.policy.notices import Notice, NoticeKind
 from kinebackup.policy.reminders import DriveView, Memory, Occasion, remind, said_as, snooze, spoken_of
 from kinebackup.policy.schedule import PracticeHours, Rules, local_day
-from kinebackup.texts.notices import button_text, notice_text
 
 PARIS = ZoneInfo("Europe/Paris")
 RULES = Rules(PracticeHours(PARIS))
@@ -196,55 +194,7 @@ def test_whatever_the_clock_does_no_reminder_comes_twice_on_one_date(
     for hours, occasion in looks:
         now += timedelta(hours=hours)
         for notice in remind(drives, RULES, memory, occasion, now=now):
-            assert notice.kind in REMINDERS
+            assert notice.behaviour.reminder is not None
             memory = replace(memory, spoken=spoken_of(notice, memory, RULES.hours, now))
             given.append((*said_as(notice.kind, notice.drive), local_day(now, PARIS)))
     assert len(given) == len(set(given))
-
-
-def test_every_kind_behaves_somehow_and_only_reminders_have_a_family() -> None:
-    assert set(BEHAVIOUR) == set(NoticeKind)
-    assert {*FAMILY, *FAMILY.values()} <= REMINDERS
-    assert all(Button.LATER in BEHAVIOUR[kind].buttons for kind in REMINDERS)
-    failures = {kind for kind, behaviour in BEHAVIOUR.items() if behaviour.ends == "acknowledged"}
-    assert all(Button.DONE in BEHAVIOUR[kind].buttons for kind in failures)
-
-
-@pytest.mark.parametrize("language", ["en", "fr"])
-@pytest.mark.parametrize("kind", NoticeKind)
-def test_every_notice_is_a_title_and_two_short_sentences(kind: NoticeKind, language: str) -> None:
-    set_language("fr" if language == "fr" else "en")
-    try:
-        for days in (1, 9):
-            text = notice_text(Notice(kind, "CABINET", "DOMICILE", days, "nautilus", 3))
-            assert len(text.title) <= 50
-            assert not text.title.endswith(".")
-            assert len(text.body) <= 130
-            assert sum(text.body.count(stop) for stop in (". ", "? ", ".\n")) == 1
-            assert text.body[-1] in ".?"
-            assert "{" not in text.title + text.body
-            assert "<" not in text.title + text.body
-        labels = [button_text(button) for button in Button]
-        assert len(set(labels)) == len(Button)
-    finally:
-        set_language("en")
-
-
-def test_the_notices_people_see_most() -> None:
-    assert notice_text(Notice(NoticeKind.PLUG_IN, "CABINET", days=1)).body == (
-        "The last backup was made 1 day ago. Please plug in the drive CABINET."
-    )
-    set_language("fr")
-    try:
-        rotate = notice_text(Notice(NoticeKind.ROTATE, "A", other="B"))
-        assert rotate.body == "Emportez le disque A à la maison. Rapportez le disque B au cabinet."
-        safe = notice_text(Notice(NoticeKind.SAFE, "CABINET"))
-        assert safe.body == "Vous pouvez débrancher le disque CABINET. Rangez-le ensuite."
-        assert [button_text(button) for button in Button] == [
-            "Sauvegarder maintenant",
-            "Plus tard",
-            "Éjecter",
-            "C’est fait",
-        ]
-    finally:
-        set_language("en")

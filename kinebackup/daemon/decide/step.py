@@ -10,7 +10,7 @@ from typing import Any
 
 from kinebackup.daemon.decide.actions import Action, Notify, Withdraw
 from kinebackup.daemon.decide.states import DriveState, NoticeKey, State
-from kinebackup.policy.notices import BEHAVIOUR, REMINDERS, Ends, Notice, NoticeKind, family
+from kinebackup.policy.notices import BEHAVIOUR, Ends, Notice
 from kinebackup.policy.reminders import said_as, spoken_of
 
 
@@ -42,7 +42,7 @@ class Step:
     def tell(self, notice: Notice) -> None:
         """Show a notice, in the place of what it says in other words. A reminder counts as said today."""
         mine = NoticeKey(notice.kind, notice.drive)
-        if notice.kind in REMINDERS:
+        if notice.behaviour.reminder is not None:
             for shown in sorted(self.state.shown - {mine}, key=lambda each: (each.kind, each.drive)):
                 if said_as(shown.kind, shown.drive) == said_as(notice.kind, notice.drive):
                     self.withdraw(shown)
@@ -64,8 +64,8 @@ class Step:
             self.do(Withdraw(shown.kind, shown.drive))
 
     def withdraw_all(self, ends: Ends, drive: str) -> None:
-        """Take back what that makes obsolete: of this drive, and what asked for any drive."""
+        """Take back what that makes obsolete: of this drive, and where one is plugged in, what asked for any drive."""
         for shown in sorted(self.state.shown, key=lambda each: (each.kind, each.drive)):
-            any_drive = family(shown.kind) is NoticeKind.PLUG_IN
-            if BEHAVIOUR[shown.kind].ends == ends and (any_drive or shown.drive == drive):
+            ended_by = BEHAVIOUR[shown.kind].ends
+            if (ended_by == ends and shown.drive == drive) or (ended_by == "any-plugged-in" and ends == "plugged-in"):
                 self.withdraw(shown)

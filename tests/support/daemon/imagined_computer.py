@@ -15,7 +15,7 @@ from kinebackup.daemon.decide.machine import step
 from kinebackup.daemon.decide.states import State
 from kinebackup.model import BackupReport, PruneReport, Report, RestoreTestReport, VerifyReport
 from kinebackup.policy.job_kinds import JobKind
-from kinebackup.policy.notices import REMINDERS, NoticeKind
+from kinebackup.policy.notices import BEHAVIOUR, NoticeKind
 from kinebackup.policy.reminders import said_as
 from kinebackup.policy.schedule import History, PracticeHours, Rules, TickKind, next_ticks
 
@@ -255,7 +255,7 @@ class Computer:
             attachment = self.visits.get(notice.drive, 0)
             assert (notice.drive, attachment) in self.let_go, "safe to unplug before the mount tables were looked at"
             assert notice.drive not in self._at_work(), "safe to unplug while a job runs"
-        if notice.kind in REMINDERS:
+        if BEHAVIOUR[notice.kind].reminder is not None:
             day = self.now.astimezone(self.state.rules.hours.zone).date().isoformat()
             said = (*said_as(notice.kind, notice.drive), day)
             assert said not in self.said, "a reminder of a kind at most once a day"
