@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from kinebackup.engine.format.tree import Copied as Copied
     from kinebackup.engine.format.tree import Entry as Entry
     from kinebackup.engine.format.tree import is_text as is_text
+    from kinebackup.engine.metadata import Comparison as Comparison
+    from kinebackup.engine.metadata import comparable as comparable
     from kinebackup.engine.prune import prune_snapshots as prune_snapshots
     from kinebackup.engine.repository.index_files import forget_lost_files as forget_lost_files
     from kinebackup.engine.repository.lock import LockHolder as LockHolder
@@ -76,6 +78,7 @@ _MODULE_OF = {
     "Budget": "check.verify",
     "Changes": "backup.changes",
     "ChangesSince": "backup.changes",
+    "Comparison": "metadata",
     "Copied": "format.tree",
     "Entry": "format.tree",
     "Environment": "backup.backup",
@@ -110,6 +113,7 @@ _MODULE_OF = {
     "Visited": "repository.tree_reader",
     "WriterLock": "repository.lock",
     "back_up": "backup.backup",
+    "comparable": "metadata",
     "forget_lost_files": "repository.index_files",
     "format_time": "format.snapshot",
     "header": "format.header",

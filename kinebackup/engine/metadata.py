@@ -1,16 +1,27 @@
-"""Entries as ``lstat`` shows them.
+"""What an entry says of a file: one table of how each member is captured, compared and restored.
 
-Owns: what of ``lstat`` an entry keeps, and when two entries look alike. Does not know: contents, or walking.
+Owns: the table, and what is derived from it. Does not know: contents, walking, trees.
+
+A new attribute is a member of ``Entry``, a row here, a row in FORMAT.md §9 and, where a restore needs it, a line in
+``recover.py``. Tests fail until all four are there.
 """
 
+import base64
 import os
 import stat as st
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from functools import partial
+from operator import attrgetter
+from typing import Any, Final, Protocol, get_args
 
-from kinebackup.engine.backup.source import Found
+from kinebackup.engine.backup.source import Found, SourceDirectory
 from kinebackup.engine.format import tree
-from kinebackup.engine.format.tree import Entry
+from kinebackup.engine.format.tree import Entry, EntryType
+from kinebackup.i18n import _
 
-_TYPES: dict[int, tree.EntryType] = {
+_TYPES: dict[int, EntryType] = {
     st.S_IFREG: "file",
     st.S_IFDIR: "dir",
     st.S_IFLNK: "symlink",
@@ -18,62 +29,369 @@ _TYPES: dict[int, tree.EntryType] = {
     st.S_IFCHR: "char",
     st.S_IFBLK: "block",
 }
+ALL: Final[frozenset[EntryType]] = frozenset(get_args(EntryType))
+_FILE: Final[frozenset[EntryType]] = frozenset({"file"})
+_DIRECTORY: Final[frozenset[EntryType]] = frozenset({"dir"})
+_SYMLINK: Final[frozenset[EntryType]] = frozenset({"symlink"})
+_DEVICE: Final[frozenset[EntryType]] = frozenset({"char", "block"})
+
+
+class Comparison(Enum):
+    """Each question to which members of two entries, or of an entry and an ``lstat``, are compared."""
+
+    UNCHANGED_FILE = auto()
+    """A scan keeps a file unread. Its hot loop is written by hand; a test holds it against the table."""
+    UNCHANGED_FOLDER = auto()
+    """A scan that follows the journal takes a folder over unseen."""
+    WRITTEN = auto()
+    """Every write to a file changes one of these."""
+    APPEARANCE = auto()
+    """``lstat`` shows no difference but, perhaps, the time at which something was changed."""
+    CONTENT = auto()
+    """Two files hold the same content and attributes, once both are known."""
+    FOLDER = auto()
+    """Two folders are the same but for what lies in them."""
+    DIFF_CONTENT = auto()
+    """The ``diff`` command and the versions of a file: what a restore would write."""
+    DIFF_FILE = auto()
+    """The ``diff`` command: rights, owner, attributes and times of what is no folder."""
+    DIFF_FOLDER = auto()
+    """The same of a folder, whose time changes with every name in it."""
+    ALREADY_RESTORED = auto()
+    """``--overwrite if-changed``: what lies at the destination is the file of the backup."""
+    RESTORE_TEST = auto()
+    """A file that a restore test has written is the one of the backup."""
+
+
+class Place(Protocol):
+    """Where attributes are set: an open file or directory, or a name in an open directory (``restore/place.py``)."""
+
+    def chown(self, uid: int, gid: int) -> None: ...
+
+    def chmod(self, mode: int) -> None: ...
+
+    def set_mtime(self, mtime_ns: int) -> None: ...
+
+    def set_xattr(self, name: str, value: bytes) -> None: ...
+
+
+Setting = tuple[str, Callable[[], None]]
+"""What is set (for an extended attribute its name), and the call that sets it."""
+
+
+class Restored(Enum):
+    """How a member comes back that is not set by a call of its own."""
+
+    CREATED = auto()  # it is the content, the name or the kind of what is created
+    NEVER = auto()  # no system call sets it, or it only tells a later backup whether something changed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attribute:
+    """One row. ``members``: fields of ``Entry``, and how ``lstat`` gives each; None where it does not.
+
+    ``read``: how the members are read from an open directory of the source, by name or descriptor, in their order; a
+    change of them changes ``ctime``. Members with neither are filled with the content. ``restored``: the settings that
+    bring the attribute back; they are made in the order of the table, in which none undoes another.
+    """
+
+    name: str
+    members: Mapping[str, Callable[[os.stat_result], Any] | None]
+    types: frozenset[EntryType] = ALL
+    read: Callable[[SourceDirectory, str | None, int | None], tuple[Any, ...]] | None = None
+    compared: frozenset[Comparison] = frozenset()
+    restored: Callable[[Place, Entry], Iterable[Setting]] | Restored
+    root_only: bool = False
+
+
+def encode_xattrs(values: Mapping[str, bytes]) -> dict[str, str] | None:
+    """As an entry keeps them."""
+    if not values:
+        return None
+    return {name: base64.b64encode(value).decode("ascii") for name, value in sorted(values.items())}
+
+
+def _link(stat: os.stat_result) -> str:
+    return f"{stat.st_dev:x}:{stat.st_ino:x}" if stat.st_nlink > 1 else ""
+
+
+def _set_owner(place: Place, entry: Entry) -> Iterable[Setting]:
+    return [("owner", partial(place.chown, entry.uid, entry.gid))]
+
+
+def _set_xattrs(place: Place, entry: Entry) -> Iterable[Setting]:
+    def setting(name: str, text: str) -> Setting:
+        return name, lambda: place.set_xattr(name, base64.b64decode(text))
+
+    return [setting(name, text) for name, text in (entry.xattrs or {}).items()]
+
+
+def _set_mode(place: Place, entry: Entry) -> Iterable[Setting]:
+    return [] if entry.type == "symlink" else [("mode", partial(place.chmod, entry.mode))]
+
+
+def _set_time(place: Place, entry: Entry) -> Iterable[Setting]:
+    return [("time", partial(place.set_mtime, entry.mtime))]
+
+
+_C = Comparison
+_DIFF_RIGHTS = frozenset({_C.DIFF_FILE, _C.DIFF_FOLDER})
+
+TABLE: Final = (
+    Attribute(
+        name="name",
+        members={"name": None, "rawname": None},
+        restored=Restored.CREATED,
+    ),
+    Attribute(
+        name="type",
+        members={"type": lambda stat: _TYPES.get(st.S_IFMT(stat.st_mode))},
+        compared=frozenset(
+            {_C.UNCHANGED_FILE, _C.UNCHANGED_FOLDER, _C.APPEARANCE, _C.DIFF_CONTENT, _C.ALREADY_RESTORED}
+        ),
+        restored=Restored.CREATED,
+    ),
+    Attribute(
+        name="size",
+        members={"size": lambda stat: stat.st_size},
+        types=_FILE,
+        compared=frozenset(
+            {_C.UNCHANGED_FILE, _C.WRITTEN, _C.APPEARANCE, _C.DIFF_CONTENT, _C.ALREADY_RESTORED, _C.RESTORE_TEST}
+        ),
+        restored=Restored.CREATED,
+    ),
+    Attribute(
+        name="content",
+        members={"blobs": None, "lists": None, "extents": None},
+        types=_FILE,
+        compared=frozenset({_C.CONTENT, _C.DIFF_CONTENT}),
+        restored=Restored.CREATED,
+    ),
+    Attribute(
+        name="tree",
+        members={"tree": None},
+        types=_DIRECTORY,
+        restored=Restored.CREATED,
+    ),
+    Attribute(
+        name="target",
+        members={"target": None, "rawtarget": None},
+        types=_SYMLINK,
+        compared=frozenset({_C.DIFF_CONTENT}),
+        restored=Restored.CREATED,
+    ),
+    Attribute(
+        name="device",
+        members={"device": lambda stat: (os.major(stat.st_rdev), os.minor(stat.st_rdev))},
+        types=_DEVICE,
+        compared=frozenset({_C.DIFF_CONTENT}),
+        restored=Restored.CREATED,
+    ),
+    Attribute(
+        name="link",
+        members={"link": _link},
+        types=ALL - _DIRECTORY,
+        compared=frozenset({_C.APPEARANCE}),
+        restored=Restored.CREATED,
+    ),
+    Attribute(  # first of what is set: a new owner drops set-user-id bits and capabilities
+        name="owner",
+        members={"uid": lambda stat: stat.st_uid, "gid": lambda stat: stat.st_gid},
+        compared=_DIFF_RIGHTS | {_C.APPEARANCE, _C.FOLDER},
+        restored=_set_owner,
+        root_only=True,
+    ),
+    Attribute(  # before the mode, which may forbid to write them
+        name="xattrs",
+        members={"xattrs": None},
+        read=lambda directory, name, fd: (encode_xattrs(directory.xattrs(name, fd)),),
+        compared=_DIFF_RIGHTS | {_C.CONTENT, _C.FOLDER},
+        restored=_set_xattrs,
+    ),
+    Attribute(
+        name="mode",
+        members={"mode": lambda stat: st.S_IMODE(stat.st_mode)},
+        compared=_DIFF_RIGHTS | {_C.APPEARANCE, _C.FOLDER, _C.RESTORE_TEST},
+        restored=_set_mode,
+    ),
+    Attribute(
+        name="time",
+        members={"mtime": lambda stat: tree.bounded_time(stat.st_mtime_ns)},
+        compared=frozenset(
+            {_C.UNCHANGED_FILE, _C.UNCHANGED_FOLDER, _C.WRITTEN, _C.APPEARANCE, _C.FOLDER}
+            | {_C.DIFF_FILE, _C.ALREADY_RESTORED, _C.RESTORE_TEST}
+        ),
+        restored=_set_time,
+    ),
+    Attribute(
+        name="ctime",
+        members={"ctime": lambda stat: tree.bounded_time(stat.st_ctime_ns)},
+        compared=frozenset({_C.UNCHANGED_FILE, _C.UNCHANGED_FOLDER, _C.WRITTEN, _C.FOLDER}),
+        restored=Restored.NEVER,
+    ),
+    Attribute(
+        name="inode",
+        members={"inode": lambda stat: stat.st_ino},
+        compared=frozenset({_C.UNCHANGED_FILE, _C.UNCHANGED_FOLDER, _C.APPEARANCE, _C.FOLDER}),
+        restored=Restored.NEVER,
+    ),
+    Attribute(  # no member is compared, but a file with one of these is always looked at more closely
+        name="certainty",
+        members={"uncertain": None, "copied": None},
+        types=_FILE,
+        compared=frozenset({_C.UNCHANGED_FILE}),
+        restored=Restored.NEVER,
+    ),
+)
+
+# -- capturing -----------------------------------------------------------------------------------------------------
+
+_SHOWN: Final = {
+    kind: tuple(
+        (member, capture)
+        for attribute in TABLE
+        if kind in attribute.types and attribute.name != "type"
+        for member, capture in attribute.members.items()
+        if capture is not None
+    )
+    for kind in ALL
+}
+_READ: Final = tuple(attribute for attribute in TABLE if attribute.read is not None)
 
 
 def entry_of(found: Found) -> Entry:
-    """The entry of a name as ``lstat`` shows it, without content. A socket has none: ``KeyError``."""
+    """The entry of a name as ``lstat`` shows it. A socket has none: ``KeyError``."""
     stat = found.stat
-    mode = stat.st_mode
-    kind = _TYPES[st.S_IFMT(mode)]
-    entry = Entry(
-        type=kind,
-        mode=st.S_IMODE(mode),
-        uid=stat.st_uid,
-        gid=stat.st_gid,
-        mtime=tree.bounded_time(stat.st_mtime_ns),
-        ctime=tree.bounded_time(stat.st_ctime_ns),
-        inode=stat.st_ino,
-    )
+    kind = _TYPES[st.S_IFMT(stat.st_mode)]
+    entry = Entry(type=kind, **{member: capture(stat) for member, capture in _SHOWN[kind]})
     if found.name.isascii():
         entry.name = found.name
     else:
         entry.name, entry.rawname = tree.encode_text(found.name)
-    if kind == "file":
-        entry.size = stat.st_size
-    elif kind in ("char", "block"):
-        entry.device = (os.major(stat.st_rdev), os.minor(stat.st_rdev))
-    if stat.st_nlink > 1 and kind != "dir":
-        entry.link = f"{stat.st_dev:x}:{stat.st_ino:x}"
     return entry
 
 
-def looks_like(a: Entry, b: Entry) -> bool:
-    """Whether ``lstat`` shows no difference but, perhaps, the time at which something was changed."""
-    return (a.type, a.mode, a.uid, a.gid, a.mtime, a.inode, a.size, a.link) == (
-        b.type,
-        b.mode,
-        b.uid,
-        b.gid,
-        b.mtime,
-        b.inode,
-        b.size,
-        b.link,
+def read_attributes(entry: Entry, directory: SourceDirectory, name: str | None = None, fd: int | None = None) -> None:
+    """Fill in what ``lstat`` does not show: of an open file, of a name, or (both None) of the directory itself.
+
+    Raises ``OSError``.
+    """
+    for attribute in _READ:
+        assert attribute.read is not None
+        for member, value in zip(attribute.members, attribute.read(directory, name, fd), strict=True):
+            setattr(entry, member, value)
+
+
+def take_over_attributes(entry: Entry, known: Entry) -> None:
+    """The same from another entry of an inode whose ``ctime`` is as it was: any change of them would show there."""
+    for attribute in _READ:
+        for member in attribute.members:
+            setattr(entry, member, getattr(known, member))
+
+
+# -- comparing -----------------------------------------------------------------------------------------------------
+
+
+def members_of(comparison: Comparison) -> tuple[str, ...]:
+    """The members of ``Entry`` that a comparison is about."""
+    return tuple(member for attribute in TABLE if comparison in attribute.compared for member in attribute.members)
+
+
+_VALUES: Final[dict[Comparison, Callable[[Entry], tuple[Any, ...]]]] = {
+    comparison: attrgetter(*members_of(comparison)) for comparison in Comparison
+}
+_SHOWN_IN: Final = {
+    comparison: tuple(
+        (attribute.name, member, capture)
+        for attribute in TABLE
+        if comparison in attribute.compared
+        for member, capture in attribute.members.items()
+        if capture is not None
     )
+    for comparison in Comparison
+}
 
 
-def holds_the_same(a: Entry, b: Entry) -> bool:
-    """Whether two files have the same content and attributes, once both are known."""
-    return (a.blobs, a.lists, a.extents, a.xattrs) == (b.blobs, b.lists, b.extents, b.xattrs)
+def same(comparison: Comparison, a: Entry, b: Entry) -> bool:
+    """Whether two entries are alike in what the comparison is about."""
+    values = _VALUES[comparison]
+    return values(a) == values(b)
 
 
-def same_but_for_tree(a: Entry, b: Entry) -> bool:
-    """Whether two directories have the same attributes."""
-    return (a.mode, a.uid, a.gid, a.mtime, a.ctime, a.inode, a.xattrs) == (
-        b.mode,
-        b.uid,
-        b.gid,
-        b.mtime,
-        b.ctime,
-        b.inode,
-        b.xattrs,
-    )
+def comparable(comparison: Comparison, entry: Entry) -> tuple[object, ...]:
+    """What the comparison is about, as a value that can be a dictionary's key; absent and empty are one."""
+    return tuple(map(_hashable, _VALUES[comparison](entry)))
+
+
+def _hashable(value: object) -> object:
+    if isinstance(value, dict):
+        return tuple(sorted(value.items()))
+    if isinstance(value, (list, tuple)):
+        return tuple(map(_hashable, value))
+    return () if value is None else value
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """An attribute of a file that is not what its entry says."""
+
+    attribute: str
+    found: int
+    saved: int
+
+    @property
+    def text(self) -> str:
+        """For people."""
+        templates = {
+            "size": _("the size of the restored file is {found} instead of {saved}"),
+            "mode": _("the mode of the restored file is {found} instead of {saved}"),
+            "time": _("the time of the restored file is {found} instead of {saved}"),
+        }
+        return templates[self.attribute].format(found=self.found, saved=self.saved)
+
+
+def matches(comparison: Comparison, entry: Entry, stat: os.stat_result) -> bool:
+    """Whether ``lstat`` shows what the entry says, in what the comparison is about."""
+    return all(getattr(entry, member) == capture(stat) for _, member, capture in _SHOWN_IN[comparison])
+
+
+def differences(comparison: Comparison, entry: Entry, stat: os.stat_result) -> list[Difference]:
+    """In what a file is not as its entry says."""
+    pairs = [(name, capture(stat), getattr(entry, member)) for name, member, capture in _SHOWN_IN[comparison]]
+    return [Difference(name, found, saved) for name, found, saved in pairs if found != saved]
+
+
+# -- restoring -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An attribute that could not be set. ``xattr``: which of the extended ones."""
+
+    attribute: str
+    reason: str
+    xattr: str = ""
+
+    @property
+    def text(self) -> str:
+        """For people."""
+        templates = {
+            "owner": _("the owner could not be set ({reason})"),
+            "xattrs": _("the attribute {xattr} could not be set ({reason})"),
+            "mode": _("the access rights could not be set ({reason})"),
+            "time": _("the time could not be set ({reason})"),
+        }
+        return templates[self.attribute].format(reason=self.reason, xattr=self.xattr)
+
+
+def apply(entry: Entry, place: Place, *, as_root: bool, refused: Callable[[Refused], None]) -> None:
+    """Give what was created the attributes of its entry. ``as_root``: owners can be set."""
+    for attribute in TABLE:
+        if isinstance(attribute.restored, Restored) or (attribute.root_only and not as_root):
+            continue
+        for what, action in attribute.restored(place, entry):
+            try:
+                action()
+            except (OSError, OverflowError, ValueError) as error:  # ValueError: bad base64, a NUL in a name
+                reason = error.strerror or "" if isinstance(error, OSError) else _("impossible value")
+                refused(Refused(attribute.name, reason, what if attribute.name == "xattrs" else ""))

@@ -14,7 +14,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from kinebackup.engine import BlobReader, Entry, NamedSnapshot, Repository, Snapshot, TreeReader, Visited
+from kinebackup.engine import (
+    BlobReader,
+    Comparison,
+    Entry,
+    NamedSnapshot,
+    Repository,
+    Snapshot,
+    TreeReader,
+    Visited,
+    comparable,
+)
 from kinebackup.errors import NotFound
 from kinebackup.model import CancelToken, Problem
 
@@ -239,7 +249,7 @@ def _members(known: Sequence[NamedSnapshot], bits: int) -> Iterator[NamedSnapsho
 def _match(path: str, found: Sequence[tuple[Entry, int]], known: Sequence[NamedSnapshot]) -> Match:
     versions: dict[object, tuple[Entry, int]] = {}
     for entry, bits in found:
-        key = entry.type if entry.type == "dir" else _content(entry)
+        key = entry.type if entry.type == "dir" else comparable(Comparison.DIFF_CONTENT, entry)
         first, so_far = versions.get(key, (entry, 0))
         versions[key] = (first, so_far | bits)
     ordered = sorted(versions.values(), key=lambda version: version[1] & -version[1])  # by the oldest snapshot of each
@@ -250,26 +260,17 @@ def _match(path: str, found: Sequence[tuple[Entry, int]], known: Sequence[NamedS
     )
 
 
-def _content(entry: Entry) -> object:
-    """What a restore would write, as a value that can be compared; a file's ids stand for its bytes."""
-    return (
-        entry.type,
-        entry.size,
-        tuple(entry.blobs),
-        tuple(entry.lists),
-        tuple(map(tuple, entry.extents or ())),
-        entry.target or entry.rawtarget,
-        tuple(entry.device or ()),
-    )
-
-
 def _difference(was: Entry, now: Entry) -> ChangeKind | None:
-    if was.type != "dir" and _content(was) != _content(now):
+    """Of two entries that are both folders, or neither."""
+
+    def differ(comparison: Comparison) -> bool:
+        return comparable(comparison, was) != comparable(comparison, now)
+
+    if was.type == "dir":
+        return "metadata" if differ(Comparison.DIFF_FOLDER) else None
+    if differ(Comparison.DIFF_CONTENT):
         return "changed"
-    rights_before = (was.mode, was.uid, was.gid, was.xattrs or {})
-    rights_after = (now.mode, now.uid, now.gid, now.xattrs or {})
-    same_time = was.type == "dir" or was.mtime == now.mtime  # a folder's time changes with every name in it
-    return None if rights_before == rights_after and same_time else "metadata"
+    return "metadata" if differ(Comparison.DIFF_FILE) else None
 
 
 def _size(entry: Entry) -> int | None:

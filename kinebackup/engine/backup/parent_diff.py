@@ -9,7 +9,7 @@ from kinebackup.engine.backup.reuse import Reuse
 from kinebackup.engine.backup.saver import Tally
 from kinebackup.engine.backup.tree_counts import TreeCounts
 from kinebackup.engine.format.tree import Entry
-from kinebackup.engine.metadata import holds_the_same, looks_like
+from kinebackup.engine.metadata import Comparison, same
 from kinebackup.engine.repository.tree_reader import TreeReader
 from kinebackup.model import Problem
 
@@ -50,7 +50,7 @@ class Accounts:
                 self._reuse.changed_link(entry.link, names)
         elif not self._comparing:
             return
-        elif old is None or not looks_like(entry, old):
+        elif old is None or not same(Comparison.APPEARANCE, entry, old):
             self._tally.changed_dirs.add(directory)
         elif entry.ctime != old.ctime:
             self._suspects.append((directory, entry, old))
@@ -95,7 +95,9 @@ class Accounts:
         for source, lost in tally.dropped.items():
             tally.files_by_source[source] -= lost
         tally.changed_dirs.update(
-            path for path, entry, old in self._suspects if entry.copied is None and not holds_the_same(entry, old)
+            path
+            for path, entry, old in self._suspects
+            if entry.copied is None and not same(Comparison.CONTENT, entry, old)
         )
         counts = self._reuse.taken_over() if self._reuse else TreeCounts()
         tally.files += counts.files

@@ -14,6 +14,7 @@ from kinebackup.engine.backup.changes import EVERYTHING, ChangesSince, DirtyDir
 from kinebackup.engine.backup.tree_counts import TreeCounts
 from kinebackup.engine.format.snapshot import Snapshot
 from kinebackup.engine.format.tree import Entry
+from kinebackup.engine.metadata import Comparison, matches
 from kinebackup.model import Problem
 
 
@@ -62,8 +63,8 @@ class Reuse:
         touched = parent.below.get(name)
         if touched is not None:
             return touched
-        same = old.ctime == stat.st_ctime_ns < self._trust_before_ns and old.mtime == stat.st_mtime_ns
-        return None if same else DirtyDir()
+        as_before = old.ctime < self._trust_before_ns and matches(Comparison.UNCHANGED_FOLDER, old, stat)
+        return None if as_before else DirtyDir()
 
     # -- counts ----------------------------------------------------------------------------------------------------
 

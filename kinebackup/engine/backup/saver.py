@@ -3,7 +3,6 @@
 Owns: what happens to a file that must be read, the counts of a run. Does not know: walking, trees.
 """
 
-import base64
 import os
 import stat as st
 import threading
@@ -20,6 +19,7 @@ from kinebackup.engine.backup.tree_writer import Node, TreeWriter
 from kinebackup.engine.format import tree
 from kinebackup.engine.format.constants import Kind
 from kinebackup.engine.format.tree import Entry
+from kinebackup.engine.metadata import Comparison, read_attributes, same, take_over_attributes
 from kinebackup.engine.repository.pack_pipeline import Lane, PackPipeline
 from kinebackup.engine.repository.repository import BlobReader, Repository
 from kinebackup.errors import Damaged
@@ -50,13 +50,6 @@ class Tally:
     dropped: Counter[str] = field(default_factory=Counter)  # by source: files that turned out to be unreadable late
     always_rescan: set[str] = field(default_factory=set)  # see ``changes.Trail``
     changed_dirs: set[str] = field(default_factory=set)
-
-
-def encode_xattrs(values: dict[str, bytes]) -> dict[str, str] | None:
-    """As an entry keeps them."""
-    if not values:
-        return None
-    return {name: base64.b64encode(value).decode("ascii") for name, value in sorted(values.items())}
 
 
 @dataclass(slots=True, eq=False)
@@ -113,7 +106,7 @@ class DrySaver:
         tally.bytes += entry.size
         if old is None or old.type != "file":
             tally.new += 1
-        elif (old.ctime, old.mtime, old.size) == (entry.ctime, entry.mtime, entry.size):
+        elif same(Comparison.WRITTEN, entry, old):
             tally.unmodified += 1
             return
         else:
@@ -195,10 +188,10 @@ class FileSaver:
     def _take_from_twin(self, file: FoundFile) -> bool:
         """Another name of an inode that this run has read already."""
         entry, twin = file.entry, self._by_link.get(file.entry.link)
-        if twin is None or (twin.ctime, twin.mtime, twin.size) != (entry.ctime, entry.mtime, entry.size):
+        if twin is None or not same(Comparison.WRITTEN, entry, twin):
             return False
         _fill_entry(entry, _content_of(twin))
-        entry.xattrs = twin.xattrs
+        take_over_attributes(entry, twin)
         if twin.uncertain:
             entry.uncertain = True
             self._problem("uncertain", file.path, _("this is another name of a file that is uncertain"))
@@ -211,7 +204,7 @@ class FileSaver:
         now = os.fstat(fd)
         if not st.S_ISREG(now.st_mode):
             raise FileNotFoundError(file.path)  # replaced by something else since the folder was listed
-        file.entry.xattrs = encode_xattrs(file.directory.xattrs(None, fd))
+        read_attributes(file.entry, file.directory, fd=fd)
         name, names = file.name, file.names
         if (f"{name}-wal" in names or f"{name}-journal" in names) and _is_database(fd):
             if live := file.directory.live_copy(name):

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from kinebackup.engine.backup.changes import EVERYTHING, DirtyDir
 from kinebackup.engine.backup.parent_diff import Accounts
 from kinebackup.engine.backup.reuse import Reuse, StartOver
-from kinebackup.engine.backup.saver import FoundFile, Saver, Tally, encode_xattrs
+from kinebackup.engine.backup.saver import FoundFile, Saver, Tally
 from kinebackup.engine.backup.source import Found, Source, SourceDirectory
 from kinebackup.engine.backup.tree_writer import Node, TreeWriter
 from kinebackup.engine.format import tree
 from kinebackup.engine.format.tree import Entry
-from kinebackup.engine.metadata import entry_of, same_but_for_tree
+from kinebackup.engine.metadata import Comparison, entry_of, read_attributes, same, take_over_attributes
 from kinebackup.engine.repository.repository import BlobReader, Repository
 from kinebackup.engine.repository.tree_reader import TreeReader
 from kinebackup.i18n import _
@@ -144,22 +144,21 @@ class Walker:
         if self._reuse:
             touched = self._reuse.of_root(origin.path, source.stat, old.get(source.name))
         entry = entry_of(source)
-        entry.xattrs = self._folder_xattrs(directory, path)
+        self._read_folder_attributes(entry, directory, path)
         below = self._node(entry, old.get(source.name))
         node.entries.append(entry)
         node.children.append((below, below.old_tree))
         return _Open(directory, path, below, self._old_entries(below.old_tree, path.strip("/")), touched)
 
-    def _folder_xattrs(self, directory: SourceDirectory, path: str) -> dict[str, str] | None:
+    def _read_folder_attributes(self, entry: Entry, directory: SourceDirectory, path: str) -> None:
         try:
-            return encode_xattrs(directory.xattrs(None, None))
+            read_attributes(entry, directory)
         except OSError as error:
             self.problem(
                 "metadata",
                 path,
                 _("the attributes of this folder cannot be read ({reason})").format(reason=error.strerror),
             )
-            return None
 
     def _follow(self, way: Sequence[Found]) -> tuple[Node, dict[str, Entry], str]:
         """Make, or find, the directories that lead to a source: they are written last, because sources share them."""
@@ -355,9 +354,9 @@ class Walker:
         if entry.type == "symlink":
             entry.target, entry.rawtarget = tree.encode_text(here.directory.read_link(item.name))
         if old is not None and old.type == entry.type and old.ctime == entry.ctime < self._trust_before_ns:
-            entry.xattrs = old.xattrs  # a change of an attribute changes ctime
+            take_over_attributes(entry, old)
         elif entry.type != "dir":
-            entry.xattrs = encode_xattrs(here.directory.xattrs(item.name, None))
+            read_attributes(entry, here.directory, item.name)
 
     def _enter(self, here: _Open, below: _Below) -> _Open | None:
         """Open a subdirectory; None where it is not entered."""
@@ -385,8 +384,8 @@ class Walker:
             self._accounts.lost(node.old_tree, path)
             return None
         if old is None or old.ctime != entry.ctime or entry.ctime >= self._trust_before_ns:
-            entry.xattrs = self._folder_xattrs(directory, path)
-        if old is None or not same_but_for_tree(entry, old):
+            self._read_folder_attributes(entry, directory, path)
+        if old is None or not same(Comparison.FOLDER, entry, old):
             here.node.reusable = False
             self._accounts.differs(path)
         return _Open(directory, path, node, old_below, below.touched)

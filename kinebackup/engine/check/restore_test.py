@@ -18,6 +18,7 @@ from kinebackup.engine.format import tree
 from kinebackup.engine.format.constants import Kind
 from kinebackup.engine.format.snapshot import NamedSnapshot
 from kinebackup.engine.format.tree import Entry
+from kinebackup.engine.metadata import Comparison, Refused, differences, matches
 from kinebackup.engine.repository.repository import BlobReader, Repository
 from kinebackup.engine.repository.tree_reader import TreeReader, Visited, data_ids
 from kinebackup.engine.restore.entry_writer import EntryWriter
@@ -136,7 +137,7 @@ class _Test:
                 self._reader,
                 cancel=self._cancel,
                 as_root=self._request.as_root,
-                on_metadata=lambda message: self._metadata(path, message),
+                refused=lambda refused: self._refused(path, refused),
             )
             writer.write(directory, _NAME, entry)
             self._compare(directory, path, entry)
@@ -153,10 +154,9 @@ class _Test:
                 os.unlink(_NAME, dir_fd=directory)
             os.close(directory)
 
-    def _metadata(self, path: str, message: str) -> None:
-        # Attributes that the scratch place cannot hold say nothing of the backup.
-        if not message.startswith(("user.", "security.", "system.", "trusted.")):
-            self.report("metadata", path, message)
+    def _refused(self, path: str, refused: Refused) -> None:
+        if not refused.xattr:  # those that the scratch place cannot hold say nothing of the backup
+            self.report("metadata", path, refused.text)
 
     def _scratch(self, size: int) -> str | None:
         for place in self._request.scratch:
@@ -168,13 +168,8 @@ class _Test:
     def _compare(self, directory: int, path: str, entry: Entry) -> None:
         """The restored file against the manifest, and against the source where that has not changed since."""
         found = os.stat(_NAME, dir_fd=directory, follow_symlinks=False)
-        for what, have, want in (
-            ("size", found.st_size, entry.size),
-            ("mode", st.S_IMODE(found.st_mode), entry.mode),
-            ("time", found.st_mtime_ns, entry.mtime),
-        ):
-            if have != want:
-                self.report("differs", path, f"the {what} of the restored file is {have} instead of {want}")
+        for difference in differences(Comparison.RESTORE_TEST, entry, found):
+            self.report("differs", path, difference.text)
         os.chmod(_NAME, 0o600, dir_fd=directory)  # its own mode has been compared, and may forbid reading
         fd = os.open(_NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
         try:
@@ -216,20 +211,16 @@ class _Test:
             return  # gone or changed since: that is what backups are for
         try:
             before = os.fstat(source)
-            if not st.S_ISREG(before.st_mode) or not _is_as_saved(before, entry):
+            if not st.S_ISREG(before.st_mode) or not matches(Comparison.WRITTEN, entry, before):
                 return
             same = _same_bytes(restored, source)
-            if not _is_as_saved(os.fstat(source), entry):
+            if not matches(Comparison.WRITTEN, entry, os.fstat(source)):
                 return
             self.counts.compared += 1
             if not same:
                 self.report("differs", path, _("the restored file is not the same as the one on this computer"))
         finally:
             os.close(source)
-
-
-def _is_as_saved(stat: os.stat_result, entry: Entry) -> bool:
-    return (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) == (entry.size, entry.mtime, entry.ctime)
 
 
 def _same_bytes(a: int, b: int) -> bool:

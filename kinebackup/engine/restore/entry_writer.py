@@ -7,7 +7,6 @@ A file appears under its name only when it is whole and has its attributes: it i
 renamed. An interrupted restore therefore leaves nothing that could pass for a restored file.
 """
 
-import base64
 import errno
 import hashlib
 import os
@@ -18,8 +17,10 @@ from contextlib import suppress
 from kinebackup.engine.format import tree
 from kinebackup.engine.format.constants import Kind
 from kinebackup.engine.format.tree import Entry
+from kinebackup.engine.metadata import Refused, apply
 from kinebackup.engine.repository.repository import BlobReader
 from kinebackup.engine.repository.tree_reader import data_ids
+from kinebackup.engine.restore.place import Named, Opened
 from kinebackup.errors import Damaged
 from kinebackup.i18n import _
 from kinebackup.model import CancelToken
@@ -58,13 +59,13 @@ class EntryWriter:
     """Writes entries with the blobs of one reader. One for each thread."""
 
     def __init__(
-        self, reader: BlobReader, *, cancel: CancelToken, as_root: bool, on_metadata: Callable[[str], None]
+        self, reader: BlobReader, *, cancel: CancelToken, as_root: bool, refused: Callable[[Refused], None]
     ) -> None:
-        """``as_root``: owners can be set. ``on_metadata`` hears of attributes that could not be set."""
+        """``as_root``: owners can be set. ``refused`` hears of attributes that could not be set."""
         self._cancel = cancel
         self._reader = reader
         self._as_root = as_root
-        self._on_metadata = on_metadata
+        self._refused = refused
 
     def write(self, directory: int, name: str, entry: Entry) -> int:
         """Create ``name`` in the open directory, replacing what has that name; returns the bytes of content.
@@ -106,7 +107,7 @@ class EntryWriter:
                 os.mknod(name, kind | 0o600, os.makedev(*(entry.device or (0, 0))), dir_fd=directory)
             case "dir":
                 raise ValueError("directories are made by the restore itself")
-        self._apply_by_name(directory, name, entry)
+        apply(entry, Named(directory, name), as_root=self._as_root, refused=self._refused)
         return 0
 
     def _fill(self, fd: int, entry: Entry) -> int:
@@ -145,36 +146,8 @@ class EntryWriter:
         return sum(length for _, length in entry.extents or ())
 
     def apply(self, fd: int, entry: Entry) -> None:
-        """Owner, attributes, mode, times of an open file or directory: in the order in which none undoes another."""
-        if self._as_root:
-            self._try("owner", lambda: os.fchown(fd, entry.uid, entry.gid))
-        self._set_xattrs(fd, entry)
-        self._try("mode", lambda: os.fchmod(fd, entry.mode))
-        self._try("time", lambda: os.utime(fd, ns=(entry.mtime, entry.mtime)))
-
-    def _apply_by_name(self, directory: int, name: str, entry: Entry) -> None:
-        if self._as_root:
-            self._try("owner", lambda: os.chown(name, entry.uid, entry.gid, dir_fd=directory, follow_symlinks=False))
-        if entry.type != "symlink":
-            self._try("mode", lambda: os.chmod(name, entry.mode, dir_fd=directory))
-        self._set_xattrs(f"/proc/self/fd/{directory}/{name}", entry)
-        times = (entry.mtime, entry.mtime)
-        self._try("time", lambda: os.utime(name, ns=times, dir_fd=directory, follow_symlinks=False))
-
-    def _set_xattrs(self, where: int | str, entry: Entry) -> None:
-        for attribute, text in (entry.xattrs or {}).items():
-            self._try(attribute, lambda a=attribute, t=text: _set_xattr(where, a, t))  # type: ignore[misc] # mypy#15459
-
-    def _try(self, what: str, action: Callable[[], None]) -> None:
-        try:
-            action()
-        except (OSError, OverflowError, ValueError) as error:  # ValueError: bad base64, a NUL in an attribute's name
-            reason = error.strerror if isinstance(error, OSError) else "impossible value"
-            self._on_metadata(f"{what} could not be set ({reason})")
-
-
-def _set_xattr(where: int | str, attribute: str, text: str) -> None:
-    os.setxattr(where, attribute, base64.b64decode(text), follow_symlinks=isinstance(where, int))
+        """Give an open file or directory the attributes of its entry."""
+        apply(entry, Opened(fd), as_root=self._as_root, refused=self._refused)
 
 
 def _write_all(fd: int, data: bytes | memoryview, offset: int) -> int:

@@ -14,6 +14,7 @@ import stat as st
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from operator import itemgetter
 from typing import Literal
 
@@ -21,10 +22,12 @@ import msgspec
 
 from kinebackup.engine.format.snapshot import NamedSnapshot
 from kinebackup.engine.format.tree import Entry
+from kinebackup.engine.metadata import Comparison, Refused, apply, matches
 from kinebackup.engine.repository.repository import BlobReader, Repository
 from kinebackup.engine.repository.tree_reader import TreeReader
 from kinebackup.engine.restore.destination import Destination
 from kinebackup.engine.restore.entry_writer import EntryWriter, replace_by_link, stops_restore
+from kinebackup.engine.restore.place import Opened
 from kinebackup.errors import Damaged, KineError
 from kinebackup.i18n import _
 from kinebackup.model import CancelToken, Monitor, Problem, RestoreReport
@@ -227,10 +230,9 @@ class Restore:
         return False
 
     def _write_entry(self, directory: int, entry: Entry, path: str, reader: BlobReader) -> None:
-        def metadata(message: str) -> None:
-            self._report(Problem("metadata", f"/{path}", message))
-
-        writer = EntryWriter(reader, cancel=self._cancel, as_root=self._request.as_root, on_metadata=metadata)
+        writer = EntryWriter(
+            reader, cancel=self._cancel, as_root=self._request.as_root, refused=partial(self._refused, path)
+        )
         try:
             size = writer.write(directory, entry.path_name, entry)
         except Damaged as error:
@@ -319,22 +321,19 @@ class Restore:
     def _finish_directories(self) -> None:
         """Modes and times of directories, the deepest first: writing into one would change its time again."""
         for path, entry in reversed(self._directories):
-            problems: list[str] = []
-            writer = EntryWriter(
-                BlobReader(self._repository),
-                cancel=self._cancel,
-                as_root=self._request.as_root,
-                on_metadata=problems.append,
-            )
             try:
                 fd = self._destination.open(path)
             except OSError as error:
-                problems.append(f"the folder cannot be opened ({error.strerror})")
-            else:
-                writer.apply(fd, entry)
+                text = _("the destination's folder cannot be opened ({reason})").format(reason=error.strerror)
+                self._report(Problem("metadata", f"/{path}", text))
+                continue
+            try:
+                apply(entry, Opened(fd), as_root=self._request.as_root, refused=partial(self._refused, path))
+            finally:
                 os.close(fd)
-            for message in problems:
-                self._report(Problem("metadata", f"/{path}", message))
+
+    def _refused(self, path: str, refused: Refused) -> None:
+        self._report(Problem("metadata", f"/{path}", refused.text))
 
     # -- what happened -------------------------------------------------------------------------------------------
 
@@ -378,7 +377,7 @@ def _inode_of(entry: Entry) -> bytes:
 
 
 def _same_file(there: os.stat_result, entry: Entry) -> bool:
-    return there.st_size == entry.size and there.st_mtime_ns == entry.mtime and st.S_ISREG(there.st_mode)
+    return entry.type == "file" and matches(Comparison.ALREADY_RESTORED, entry, there)
 
 
 def _join(parent: str, name: str) -> str:
