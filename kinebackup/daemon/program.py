@@ -27,7 +27,7 @@ from kinebackup.daemon.persistence import PersistentState
 from kinebackup.daemon.ports import Mounter, Worker
 from kinebackup.daemon.rules import rules_of
 from kinebackup.daemon.service import Service, read_kept, write_kept
-from kinebackup.drives.watcher import DriveWatcher, Seen, UsbFilesystem
+from kinebackup.drives.watcher import DriveChange, DriveWatcher, UsbFilesystem
 from kinebackup.errors import KineError
 from kinebackup.i18n import _
 from kinebackup.policy.schedule import PracticeHours, Rules
@@ -135,12 +135,12 @@ class Program:
     # --- what the parts tell ------------------------------------------------------------------------------------------
 
     def _read_watcher(self) -> None:
-        self._post_seen(self._parts.watcher.read())
+        self._post_changes(self._parts.watcher.read())
 
-    def _post_seen(self, seen: list[Seen]) -> None:
-        if seen and self.service.is_lost:
+    def _post_changes(self, changes: list[DriveChange]) -> None:
+        if changes and self.service.is_lost:
             self.service.reload()  # somebody may have mended the file, and now tries whether it works
-        for each in seen:
+        for each in changes:
             self._loop.post(event_of(each, self._loop.now()))
 
     def _on_tick(self, tick: ev.Tick) -> None:
@@ -171,7 +171,7 @@ class Program:
 
     def _awake(self) -> None:
         self._waking = None
-        self._post_seen(self._parts.watcher.rescan())
+        self._post_changes(self._parts.watcher.rescan())
         self._loop.post(ev.Resumed(self._loop.now()))
         self._timetable.replan()
 
@@ -234,17 +234,17 @@ def device_of(seen: UsbFilesystem) -> ev.Device:
     return ev.Device(seen.node, seen.fs_uuid, seen.part_uuid, seen.serial, seen.disk_sequence)
 
 
-def event_of(seen: Seen, now: datetime) -> ev.Event:
+def event_of(change: DriveChange, now: datetime) -> ev.Event:
     """What the watcher saw, as an event."""
-    device = device_of(seen.device)
-    match seen.what:
+    device = device_of(change.device)
+    match change.kind:
         case "appeared":
             return ev.DriveAppeared(now, device)
         case "changed":
             return ev.DriveChanged(now, device)
         case "vanished":
             return ev.DriveVanished(now, device)
-    assert_never(seen.what)
+    assert_never(change.kind)
 
 
 def _config_if_any(load_config: Callable[[], Config]) -> Config | None:

@@ -1,1 +1,1 @@
-"""What is written to: facts about devices and mounts, clouds to refuse, places of enrolled drives."""
+"""USB drives: devices and mounts, cloud services to refuse, watching, mounting, formatting, powering off."""

@@ -37,7 +37,7 @@ def number_of_node(system: System, node: str) -> str | None:
 
 
 def read_device(system: System, number: str, *, mount_point: str = "") -> DeviceFacts | None:
-    """What is known of the device MAJOR:MINOR, mounted at ``mount_point`` if at all; None where there is none."""
+    """The facts of the device MAJOR:MINOR, mounted at ``mount_point`` if at all; None where there is none."""
     directory = _real(system, f"/sys/dev/block/{number}")
     if directory is None:
         return None
@@ -69,7 +69,7 @@ def read_device(system: System, number: str, *, mount_point: str = "") -> Device
 
 
 def udev_properties(system: System, number: str) -> Mapping[str, str]:
-    """What udev found out about the device MAJOR:MINOR; nothing where udev does not run."""
+    """udev's properties of the device MAJOR:MINOR; none where udev does not run."""
     return _properties(system, f"/run/udev/data/b{number}", "E:")
 
 

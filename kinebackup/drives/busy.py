@@ -1,9 +1,9 @@
-"""Who has a device: the mount tables of all processes, and the program that keeps it busy.
+"""Which processes use a device: the mount tables of all of them, and the program that keeps it busy.
 
-Owns: looking through /proc. Does not know: what is to be done about it.
+Owns: searching /proc. Does not know: what is to be done about it.
 
-Files of other filesystems are never touched: the server of one of them may be dead, and whoever asks it would hang. A
-process's open files are told by the number of their mount, which the kernel knows by itself.
+Files of other filesystems are never touched: the server of one of them may be dead, and the call would hang. Open
+files are matched by their mount id, which the kernel knows without asking the filesystem.
 """
 
 import os
@@ -82,7 +82,7 @@ def _open_mounts(system: System, pid: int) -> Iterator[int]:
     """The mounts of a process's open files."""
     try:
         names = system.names(f"/proc/{pid}/fdinfo")
-    except OSError:  # ended meanwhile, or somebody else's
+    except OSError:  # ended meanwhile, or another user's
         return
     for name in names:
         found = _MOUNT_ID.search(os.fsdecode(_bytes(system, pid, f"fdinfo/{name}")))

@@ -1,9 +1,9 @@
-"""What the filesystem on a device says of itself, and whether it was left in order.
+"""The type of the filesystem on a device, and whether it was cleanly unmounted.
 
-Owns: recognising it, reading its flags, and having it repaired by its own program. Does not know: mounting.
+Owns: probing it, reading its flags, and repairing it with its own fsck. Does not know: mounting.
 
-A journal that was not finished is no fault: the kernel plays it back. Only what nothing else would mend is repaired,
-and only as far as its program does so without asking.
+A journal that must be replayed is no fault: the kernel does that. Repaired is only what nothing else would repair, and
+only as far as fsck does so without asking.
 """
 
 import os
@@ -13,11 +13,11 @@ import subprocess
 from dataclasses import dataclass
 from typing import Final, Literal
 
-State = Literal[
+FilesystemState = Literal[
     "clean",
     "repaired",
-    "unchecked",  # left in disorder, and its program is not installed, or took too long
-    "dirty",  # its program does not dare to repair it
+    "unchecked",  # not cleanly unmounted, and fsck is not installed or took too long
+    "dirty",  # fsck does not repair it without asking
 ]
 
 PROGRAMS: Final = "/usr/sbin:/sbin:/usr/bin:/bin"
@@ -35,15 +35,15 @@ _E2FSCK_CORRECTED: Final = 3  # e2fsck(8): bits 1 and 2; any higher one says tha
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What is on a device: the type of its filesystem, what sort of content that is, its UUID."""
+    """What blkid(8) finds on a device."""
 
     filesystem: str
     usage: str  # "filesystem", "crypto", "raid"…
     uuid: str
 
 
-def recognise(node: str) -> Signature | None:
-    """Read from the device itself, not from a memory of it; None where nothing, or more than one thing, is there."""
+def probe(node: str) -> Signature | None:
+    """Read from the device itself, not from a cache; None where it finds nothing, or more than one signature."""
     done = _run("blkid", "--probe", "--output", "export", node, timeout_s=_PROBE_S)
     if done is None or done.returncode != 0:
         return None
@@ -54,25 +54,25 @@ def recognise(node: str) -> Signature | None:
     return Signature(values["TYPE"], values.get("USAGE", ""), values.get("UUID", ""))
 
 
-def looks_like_ext(node: str) -> bool:
-    """Whether there is an ext filesystem, be its superblock too damaged for ``recognise``. Raises OSError."""
+def has_ext_superblock(node: str) -> bool:
+    """Whether there is an ext superblock, even one too damaged for ``probe``. Raises OSError."""
     return _ext_state(node) is not None
 
 
-def put_in_order(node: str, filesystem: str) -> State:
-    """Repair what must be before mounting. The device must not be mounted. Raises OSError where it does not answer."""
+def repair_filesystem(node: str, filesystem: str) -> FilesystemState:
+    """Repair what must be repaired before mounting. The device must not be mounted. Raises OSError on read errors."""
     if filesystem in _EXT:
         return _ext_in_order(node)
     if filesystem in _FAT:
         return _fat_in_order(node, filesystem)
-    return "clean"  # xfs, btrfs, f2fs and ntfs3 look for themselves, and mounting fails where they are not content
+    return "clean"  # the drivers of xfs, btrfs, f2fs and ntfs3 check for themselves, and mounting fails
 
 
-def _ext_in_order(node: str) -> State:
+def _ext_in_order(node: str) -> FilesystemState:
     state = _ext_state(node)
     if state is not None and state & _EXT_VALID and not state & _EXT_ERROR:
         return "clean"
-    # No limit of time: a large disk takes minutes, and a repair must not be broken off.
+    # No timeout: a large disk takes minutes, and a repair must not be interrupted.
     done = _run("e2fsck", "-p", node, timeout_s=None)
     if done is None:
         return "unchecked"
@@ -87,13 +87,13 @@ def _ext_state(node: str) -> int | None:
     return int(state) if magic == _EXT_MAGIC else None
 
 
-def _fat_in_order(node: str, filesystem: str) -> State:
+def _fat_in_order(node: str, filesystem: str) -> FilesystemState:
     if not _is_fat_dirty(node, filesystem):
         return "clean"
     done = _run(*_FAT[filesystem], node, timeout_s=_FAT_S)
     if done is None:
         return "unchecked"
-    # Its exit code does not tell repaired from not repaired; that it took the mark away does.
+    # Its exit code does not tell whether it repaired anything; the cleared dirty bit does.
     return "dirty" if _is_fat_dirty(node, filesystem) else "repaired"
 
 
@@ -101,7 +101,7 @@ _FAT: Final = {"vfat": ("fsck.fat", "-a"), "exfat": ("fsck.exfat", "-p")}
 
 
 def _is_fat_dirty(node: str, filesystem: str) -> bool:
-    """The mark that is there while it is mounted (Microsoft: exFAT 3.1.13.2; linux/fs/fat/inode.c, fat_set_state)."""
+    """The dirty bit, set while it is mounted (Microsoft: exFAT 3.1.13.2; linux/fs/fat/inode.c, fat_set_state)."""
     boot = _read(node, 0, 512)
     if len(boot) < 512:
         return False
@@ -120,7 +120,7 @@ def _read(node: str, offset: int, length: int) -> bytes:
 
 
 def _run(name: str, *arguments: str, timeout_s: float | None) -> "subprocess.CompletedProcess[bytes] | None":
-    """None where the program is not installed, or was ended because it took too long."""
+    """None where the program is not installed, or timed out."""
     program = shutil.which(name, path=PROGRAMS)
     if program is None:
         return None

@@ -1,11 +1,11 @@
-"""Making a disk a fresh drive: one partition, ext4, nothing of what was there.
+"""Formatting a disk: one partition, ext4, and no trace of the old signatures.
 
-Owns: the order of erasing, the programs that do it, and the proof that it is still the disk that was asked for. Does
-not know: whether this disk may be erased, or who said so.
+Owns: the order of the steps, the programs, and the proof that it is still the disk that was asked for. Does not know:
+whether this disk may be erased, or who agreed.
 
-The disk is held open from the check to the end. As long as it is, the kernel gives its name to no other disk, so that
-what the programs open by that name is what was checked; and with a lock on it (systemd's "block device locking"), udev
-looks at it once it is finished, not in between.
+The disk is kept open from the check to the end. Meanwhile the kernel gives its name to no other disk, so that what the
+programs open by that name is what was checked; and a lock on it (systemd's "block device locking") makes udev probe it
+once it is finished, not in between.
 """
 
 import contextlib
@@ -44,8 +44,8 @@ _JOURNAL_MIB: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """A whole disk, as it was shown to the person who agreed to erase it. ``sequence``: not used twice since the
-    computer started, 0 where the kernel has none."""
+    """A whole disk, as it was shown to the person who agreed to erase it. ``sequence``: unique since the computer
+    started, 0 where the kernel has none."""
 
     node: str
     sequence: int
@@ -56,7 +56,7 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class Identifiers:
-    """What the new drive is called. Chosen before it is made, so that a rule for it can be there first."""
+    """What the new drive is called. VolumeChoice before it is made, so that a rule for it can be there first."""
 
     filesystem_uuid: str
     partition_uuid: str
@@ -84,7 +84,7 @@ def disk_of(system: System, number: str) -> Disk | None:
 
 
 def filesystem_label(label: str) -> str:
-    """What the drive is called in a file manager: as much of its label as ext4 has room for."""
+    """The name in a file manager: as much of the drive's label as ext4 has room for."""
     return (LABEL_PREFIX + label).encode("utf-8", "ignore")[:EXT4_LABEL_BYTES].decode("utf-8", "ignore").strip()
 
 
@@ -103,33 +103,33 @@ def programs() -> dict[str, str]:
 
 
 def format_disk(
-    disk: Disk, names: Identifiers, *, system: System | None = None, tell: Callable[[str], None] = lambda _step: None
+    disk: Disk, names: Identifiers, *, system: System | None = None, on_step: Callable[[str], None] = lambda _step: None
 ) -> str:
-    """Erase the disk and make the one partition; returns its node. ``tell`` hears each program before it runs.
+    """Erase the disk and make one partition; returns its node. ``on_step`` is called with each program before it runs.
 
     Nothing on it may be mounted. Raises ``DiskChanged`` or ``DiskInUse`` before anything is written, ``FormatFailed``
     after; ``KineError`` where a program is missing.
     """
     here = system or System()
     found = programs()
-    with _held(disk, here):
+    with _exclusively_open(disk, here):
         number = number_of_node(here, disk.node) or ""
         for node in [*(f"/dev/{name}" for name in partition_names(here, number)), disk.node]:
-            tell("wipefs")
+            on_step("wipefs")
             _run([found["wipefs"], "--all", "--quiet", node])
-        tell("sfdisk")
+        on_step("sfdisk")
         table = f'label: gpt\ntype={_LINUX_DATA}, uuid={names.partition_uuid}, name="KINEBACKUP"\n'
         _run([found["sfdisk"], "--wipe", "always", "--wipe-partitions", "always", "--quiet", disk.node], table)
         partition = _partition(disk, here, found["partx"])
-        tell("mkfs.ext4")
+        on_step("mkfs.ext4")
         _run([found["mkfs.ext4"], *_ext4_options(disk.size_bytes, names), partition])
     return partition
 
 
 def _ext4_options(size_bytes: int, names: Identifiers) -> Sequence[str]:
-    """Nothing is left for later (``lazy_…_init``): a drive that is unmounted at once would never get it done, and one
-    that is at work would be slowed down by it. So there must be little to do: few inodes, for the files are large, and
-    a small journal. No room is set aside for root, which is the only one to write there.
+    """Without lazy initialisation: the kernel would do it during the first backup and slow that down, or never, on a
+    drive that is soon unmounted. To keep it short, there are few inodes, for the files are large, and a small journal.
+    No blocks are reserved for root, which is the only one to write there.
     """
     journal = ["-J", f"size={_JOURNAL_MIB}"] if size_bytes >= _GIB else []
     return [
@@ -142,8 +142,8 @@ def _ext4_options(size_bytes: int, names: Identifiers) -> Sequence[str]:
 
 
 @contextlib.contextmanager
-def _held(disk: Disk, system: System) -> Iterator[None]:
-    """Hold that very disk open, locked and unused."""
+def _exclusively_open(disk: Disk, system: System) -> Iterator[None]:
+    """Keep the disk open and locked, having checked that it is the right one and unused."""
     try:
         fd = os.open(disk.node, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
     except OSError as error:
@@ -161,7 +161,7 @@ def _held(disk: Disk, system: System) -> Iterator[None]:
 
 
 def _lock(fd: int, disk: Disk) -> None:
-    """udev holds the lock for the moments in which it looks at the disk."""
+    """udev holds the lock while it probes the disk."""
     deadline = time.monotonic() + _LOCK_WITHIN_S
     while True:
         try:
@@ -232,8 +232,8 @@ def _partition(disk: Disk, system: System, partx: str) -> str:
     return node
 
 
-def _wait_for_partition(disk: Disk, system: System, patience_s: float) -> str:
-    deadline = time.monotonic() + patience_s
+def _wait_for_partition(disk: Disk, system: System, timeout_s: float) -> str:
+    deadline = time.monotonic() + timeout_s
     while True:
         names = partition_names(system, number_of_node(system, disk.node) or "")
         node = f"/dev/{names[0]}" if len(names) == 1 else ""

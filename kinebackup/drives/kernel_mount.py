@@ -1,4 +1,4 @@
-"""Mounting and unmounting, as the kernel does it.
+"""The system calls of mounting and unmounting.
 
 Owns: mount(2), umount2(2), syncfs(2) and the disk sequence of an open device. Does not know: which device, or when.
 
@@ -35,24 +35,24 @@ _libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
 def mount(node: str, directory_fd: int, filesystem: str, options: str) -> None:
-    """Mount on the very directory that is open, wherever its path leads by now. Raises OSError."""
+    """Mount on the open directory, wherever its path leads by now. Raises OSError."""
     target = f"/proc/self/fd/{directory_fd}"
     names = (os.fsencode(name) for name in (node, target, filesystem))
     _checked(_libc.mount(*names, ctypes.c_ulong(FLAGS), os.fsencode(options)), node)
 
 
 def unmount(place: str) -> None:
-    """Take away the topmost mount there, if nothing uses it. Raises OSError: EBUSY, and EINVAL where none is."""
+    """Unmount the topmost mount there. Raises OSError: EBUSY while it is in use, EINVAL where there is none."""
     _checked(_libc.umount2(os.fsencode(place), _NOFOLLOW), place)
 
 
 def detach(place: str) -> None:
-    """Take it away whoever uses it: the files that are open there stay so. Raises OSError."""
+    """Unmount lazily (MNT_DETACH): files that are open there stay open. Raises OSError."""
     _checked(_libc.umount2(os.fsencode(place), _NOFOLLOW | _DETACH), place)
 
 
 def sync_filesystem(place: str) -> None:
-    """Returns when all that was written there is on the device. Raises OSError where it cannot be."""
+    """Returns when everything written there is on the device. Raises OSError where that fails."""
     fd = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         _checked(_libc.syncfs(fd), place)
@@ -66,7 +66,7 @@ def is_guarded(fd: int) -> bool:
 
 
 def is_read_only(fd: int) -> bool:
-    """Whether the kernel lets nobody write there, whatever was asked for."""
+    """Whether it is mounted read-only, whatever was requested."""
     return bool(os.statvfs(fd).f_flag & _READ_ONLY)
 
 
@@ -81,10 +81,10 @@ def disk_sequence(fd: int) -> int | None:
 
 
 def is_claimed(node: str) -> bool:
-    """Whether the kernel has given the device away: to a filesystem in any mount namespace at all, to a mapping above.
+    """Whether the kernel has claimed the device: for a filesystem in any mount namespace, or for a mapping on top.
 
-    An exclusive opening (open(2), O_EXCL) is refused also where no mount table shows the filesystem any more, because
-    it was detached while somebody still writes there. Raises OSError where the device does not answer.
+    An exclusive open (open(2), O_EXCL) fails even where no mount table lists the filesystem any more, because it was
+    detached while files are open. Raises OSError where the device does not answer.
     """
     try:
         fd = os.open(node, os.O_RDONLY | os.O_EXCL | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -1,9 +1,9 @@
-"""A mount table of this process's own.
+"""A private mount namespace for this process.
 
-Owns: leaving the one that all programs share. Does not know: what is mounted afterwards.
+Owns: leaving the shared one. Does not know: what is mounted afterwards.
 
-What is mounted from then on is seen by this process and those that it starts, and is gone when they are: a drive never
-appears on the desktop, and is not left mounted by a command that was killed.
+Later mounts are visible to this process and its children only, and end with them: a drive never appears on the desktop,
+and is not left mounted by a command that was killed.
 """
 
 import ctypes
@@ -20,9 +20,9 @@ _SLAVE: Final = 1 << 19
 
 
 def leave_shared_mounts() -> None:
-    """For root, in the main thread and before others are started. Raises ``KineError`` where the kernel does not let.
+    """For root, in the main thread and before others are started. Raises ``KineError`` where the kernel refuses.
 
-    Mounts of the computer still come in, none of ours goes out (mount_namespaces(7), MS_SLAVE).
+    Mounts of the computer still propagate to us, none of ours to it (mount_namespaces(7), MS_SLAVE).
     """
     libc = ctypes.CDLL(None, use_errno=True)  # os.unshare exists from Python 3.12 on
     done = libc.unshare(_NEW_NAMESPACE) == 0

@@ -43,14 +43,14 @@ def rule_text(filesystem_uuids: Sequence[str]) -> str:
 
 
 class UdevRule:
-    """The file in ``directory``, and the udev of this computer where it ``is_live``."""
+    """The file in ``directory``; with ``is_live``, udev is told of its changes."""
 
     def __init__(self, directory: Path = RULES_DIRECTORY, *, is_live: bool = True) -> None:
         self._directory = directory
         self._is_live = is_live
 
     def write(self, filesystem_uuids: Sequence[str]) -> bool:
-        """Make the file say this, and apply it to what is plugged in; False where it said so already.
+        """Write the rule for these drives and apply it to what is plugged in; False where nothing changed.
 
         Raises ``KineError`` where it cannot be written. udev itself may be missing or slow: then the rule is in force
         from the next start on.
@@ -76,7 +76,7 @@ class UdevRule:
 
 
 def look_again(node: str) -> None:
-    """Have udev look at a device that was changed while it was locked, and wait for that, half a minute at most."""
+    """Have udev probe a device that was changed while it was locked, and wait for it, half a minute at most."""
     _udevadm("trigger", "--action=change", f"--name-match={node}")
     _udevadm("settle", f"--timeout={_UDEVADM_WITHIN_S - 5:.0f}")
 
@@ -103,7 +103,7 @@ def _replace(path: Path, text: str) -> None:
 
 
 def _changed(before: str, after: str) -> list[str]:
-    """The identifiers whose line came or went."""
+    """The identifiers whose line was added or removed."""
     lines = set(before.split("\n")) ^ set(after.split("\n"))
     found = (re.search(r'ID_FS_UUID}=="([0-9A-Za-z-]+)"', line) for line in lines)
     return sorted(match[1] for match in found if match is not None)

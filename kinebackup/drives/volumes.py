@@ -1,9 +1,9 @@
-"""What a disk is divided into, and which part of it a backup would lie on.
+"""The volumes of a disk, and which of them a backup would be written to.
 
-Owns: partitions, unlocked containers, and what kind of content each has. Does not know: mounts, or what makes a drive
-good.
+Owns: partitions, unlocked containers, and the kind of content of each. Does not know: mounts, or what makes a good
+drive.
 
-udev's database says what is on a device; where udev does not run, the device itself is asked.
+udev's database says what is on a device; where udev does not run, the device is probed.
 """
 
 import os
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from kinebackup.drives.block_device import number_of_node, read_device, udev_properties
-from kinebackup.drives.filesystem_state import Signature, recognise
+from kinebackup.drives.filesystem_state import Signature, probe
 from kinebackup.drives.system import System
 from kinebackup.policy.target_facts import DeviceFacts, Unmounted
 
@@ -22,7 +22,7 @@ _MAX_LAYERS: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """A partition, a disk that has none, or what is unlocked in one of them."""
+    """A partition, a disk without partitions, or the unlocked container in one of them."""
 
     device: DeviceFacts
     usage: Usage
@@ -30,8 +30,8 @@ class Volume:
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """``device`` is the one to use, or the whole disk where ``unmounted`` says that there is no such one."""
+class VolumeChoice:
+    """``device`` is the one to use, or the whole disk where ``unmounted`` says why there is none."""
 
     device: DeviceFacts
     unmounted: Unmounted
@@ -56,7 +56,7 @@ def partition_names(system: System, number: str) -> tuple[str, ...]:
     return tuple(sorted(names, key=lambda name: (len(name), name)))
 
 
-def choose(system: System, number: str) -> Chosen | None:
+def choose_volume(system: System, number: str) -> VolumeChoice | None:
     """The filesystem that is meant by a disk or a partition; None where the kernel has no such device."""
     whole = read_device(system, number)
     if whole is None:
@@ -64,8 +64,8 @@ def choose(system: System, number: str) -> Chosen | None:
     volumes = volumes_of(system, number)
     usable = [volume for volume in volumes if volume.usage != "nothing"]
     if len(usable) == 1:
-        return Chosen(usable[0].device, usable[0].usage)
-    return Chosen(whole, "several" if usable else "nothing")
+        return VolumeChoice(usable[0].device, usable[0].usage)
+    return VolumeChoice(whole, "several" if usable else "nothing")
 
 
 def _volume(system: System, number: str, layers: int = _MAX_LAYERS) -> Volume | None:
@@ -100,4 +100,4 @@ def _content(system: System, device: DeviceFacts) -> Signature | None:
         return Signature(found.get("ID_FS_TYPE", ""), found.get("ID_FS_USAGE", ""), found.get("ID_FS_UUID", ""))
     if system.root != "/" or not os.access(device.node, os.R_OK):
         return None
-    return recognise(device.node) or Signature("", "", "")
+    return probe(device.node) or Signature("", "", "")

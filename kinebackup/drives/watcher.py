@@ -1,11 +1,11 @@
-"""Which filesystems on USB drives are here, come and go.
+"""Filesystems on USB drives: which are plugged in, and which appear, change or vanish.
 
-Owns: udev's monitor, what was seen so far, and that nothing is missed or told twice. Does not know: which of them are
-the practice's, or what follows.
+Owns: udev's monitor, the known devices, and that no change is missed or reported twice. Does not know: which of them
+are enrolled, or what follows.
 
-An event says where to look, not what is there: that is read from sysfs and udev's database by the same code as when a
-drive is enrolled, so that a drive is recognised by what was written down of it. Only a removal is believed, since sysfs
-may show a device for another moment; the number of its disk tells it from the one that took its place.
+An event only says which device to read again. The facts come from sysfs and udev's database, by the same code as at
+enrolling, so that a drive is recognised by what was recorded of it then. Only a removal is taken from the event itself,
+since sysfs may list the device a moment longer; its disk sequence tells it from the device that took its place.
 """
 
 import os
@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from kinebackup.drives.block_device import read_device, udev_properties
-from kinebackup.drives.filesystem_state import Signature, recognise
+from kinebackup.drives.filesystem_state import Signature, probe
 from kinebackup.drives.system import System
 from kinebackup.policy.target_facts import DeviceFacts
 
-Source = Literal["udev", "kernel"]
+EventSource = Literal["udev", "kernel"]
 
 _BUFFER_BYTES: Final = 8 * 1024 * 1024
-_MAX_FORGOTTEN: Final = 100_000  # events dropped at once; somebody who makes them faster than that must not hold us up
+_MAX_FORGOTTEN: Final = 100_000  # events to drop at once: a program that causes them even faster must not block us
 _FILESYSTEM: Final = "filesystem"  # libblkid's ID_FS_USAGE; a locked LUKS container is "crypto"
 
 
@@ -45,10 +45,10 @@ class UsbFilesystem:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """One thing that happened."""
+class DriveChange:
+    """A filesystem appeared, changed or vanished."""
 
-    what: Literal["appeared", "changed", "vanished"]
+    kind: Literal["appeared", "changed", "vanished"]
     device: UsbFilesystem
 
 
@@ -61,7 +61,7 @@ class _Known:
 
 
 def is_usb(facts: DeviceFacts) -> bool:
-    """Every disk below the filesystem hangs on USB, and on this computer's own."""
+    """Whether every disk below the filesystem is on a USB bus of this computer, not on one over the network."""
     return facts.usb and not facts.networked
 
 
@@ -73,9 +73,9 @@ class DriveWatcher:
         system: System | None = None,
         *,
         accept: Callable[[DeviceFacts], bool] = is_usb,
-        source: Source = "udev",
+        source: EventSource = "udev",
     ) -> None:
-        """``source`` "kernel": events are heard before udev knows the device, for computers where it does not run."""
+        """``source`` "kernel" is for computers without udev: events come before udev would know the device."""
         self._system = system or System()
         self._accept = accept
         self._source = source
@@ -85,7 +85,7 @@ class DriveWatcher:
         self._here: dict[str, _Known] = {}
 
     def start(self) -> list[UsbFilesystem]:
-        """What is here already. The monitor listens before that is looked up, so that nothing falls in between."""
+        """The devices that are plugged in. The monitor starts first, so that no change falls in between."""
         import pyudev
 
         self._context = pyudev.Context()
@@ -95,28 +95,28 @@ class DriveWatcher:
             self._monitor.set_receive_buffer_size(_BUFFER_BYTES)
         self._monitor.start()
         self._socket = socket.socket(fileno=os.dup(self._monitor.fileno()))
-        return [seen.device for seen in self.rescan()]
+        return [change.device for change in self.rescan()]
 
     def fileno(self) -> int:
         """Readable when there is something to ``read``."""
         return int(self._monitor.fileno())
 
-    def read(self) -> list[Seen]:
-        """Everything that has happened since. Does not wait."""
-        seen: list[Seen] = []
+    def read(self) -> list[DriveChange]:
+        """The changes since the last call. Does not block."""
+        changes: list[DriveChange] = []
         while True:
             try:
                 event = self._monitor.poll(timeout=0)
             except OSError:  # ENOBUFS: the kernel dropped events
-                return seen + self.rescan()
+                return changes + self.rescan()
             if event is None:
-                return seen
-            seen += self._about(event)
+                return changes
+            changes += self._about(event)
 
-    def rescan(self) -> list[Seen]:
-        """Compare with what is really there: at the start, after sleep, and after events were lost.
+    def rescan(self) -> list[DriveChange]:
+        """Compare with sysfs: at the start, after sleep, and after events were lost.
 
-        What has not been read yet is dropped before: a removal among it may be that of a device which this sees again.
+        Unread events are dropped first: a removal among them could be that of a device that is plugged in again.
         """
         self._drop_events()
         found: dict[str, _Known] = {}
@@ -124,18 +124,18 @@ class DriveWatcher:
             number = _number(device)
             if (known := self._look(number)) is not None:
                 found[number] = known
-        seen: list[Seen] = []
+        changes: list[DriveChange] = []
         for number in [*self._here, *(number for number in found if number not in self._here)]:
-            seen += self._now(number, found.get(number))
+            changes += self._now(number, found.get(number))
         # A removal that was missed comes before the drive that took the place.
-        return sorted(seen, key=lambda each: (each.what != "vanished", each.device.node))
+        return sorted(changes, key=lambda each: (each.kind != "vanished", each.device.node))
 
     def here(self) -> list[UsbFilesystem]:
-        """What was there when this was last looked at."""
+        """The devices as of the last ``read`` or ``rescan``."""
         return [known.device for known in self._here.values()]
 
     def close(self) -> None:
-        """Hear nothing more."""
+        """Stop listening."""
         if self._socket is not None:
             self._socket.close()
         self._monitor = self._socket = None
@@ -150,35 +150,35 @@ class DriveWatcher:
                 if self._socket is not None:
                     self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
 
-    def _about(self, event: Any) -> Iterable[Seen]:
+    def _about(self, event: Any) -> Iterable[DriveChange]:
         number, sequence = _number(event), _sequence(event)
-        seen: list[Seen] = []
+        changes: list[DriveChange] = []
         if event.action != "remove":
-            seen += self._now(number, self._look(number))
-        # A number that is lower is the late news of a disk that was there before.
+            changes += self._now(number, self._look(number))
+        # A lower sequence is a late event of the disk that had this number before.
         elif number in self._here and (not sequence or sequence >= self._here[number].own_sequence):
-            seen += self._now(number, None)
+            changes += self._now(number, None)
         for each, known in list(self._here.items()):
             if each != number and known.own_sequence != known.device.disk_sequence:
-                # A mapping, which stays when the disk below it is pulled and tells nothing of it.
+                # A mapping, which stays when the disk below it is pulled, without an event of its own.
                 is_pulled = event.action == "remove" and sequence == known.device.disk_sequence and _is_disk(event)
-                seen += self._now(each, None if is_pulled else self._look(each))
-        return seen
+                changes += self._now(each, None if is_pulled else self._look(each))
+        return changes
 
-    def _now(self, number: str, current: _Known | None) -> Iterator[Seen]:
+    def _now(self, number: str, current: _Known | None) -> Iterator[DriveChange]:
         before = self._here.pop(number, None)
         if current is not None:
             self._here[number] = current
         if before is None:
             if current is not None:
-                yield Seen("appeared", current.device)
+                yield DriveChange("appeared", current.device)
         elif current is None:
-            yield Seen("vanished", before.device)
+            yield DriveChange("vanished", before.device)
         elif _place(before) != _place(current):
-            yield Seen("vanished", before.device)
-            yield Seen("appeared", current.device)
+            yield DriveChange("vanished", before.device)
+            yield DriveChange("appeared", current.device)
         elif before != current:
-            yield Seen("changed", current.device)
+            yield DriveChange("changed", current.device)
 
     def _look(self, number: str) -> _Known | None:
         facts = read_device(self._system, number)
@@ -200,13 +200,13 @@ class DriveWatcher:
         return _Known(device, self._own_sequence(number) or facts.disk_sequence)
 
     def _signature(self, facts: DeviceFacts) -> Signature | None:
-        """By udev, which has looked at each device before it tells of it; where it does not run, by blkid(8)."""
+        """By udev, which has probed each device before it sends an event; where it does not run, by blkid(8)."""
         udev = udev_properties(self._system, facts.number)
         if udev:
             return Signature(udev.get("ID_FS_TYPE", ""), udev.get("ID_FS_USAGE", ""), udev.get("ID_FS_UUID", ""))
         if os.path.isdir(self._system.path("/run/udev/data")):
-            return None  # udev is not done with it yet, and will tell
-        return recognise(facts.node) if facts.size_bytes else None
+            return None  # udev is still probing it, and will send an event
+        return probe(facts.node) if facts.size_bytes else None
 
     def _own_sequence(self, number: str) -> int:
         for path in (f"/sys/dev/block/{number}/diskseq", f"/sys/dev/block/{number}/../diskseq"):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from kinebackup import __version__
 from kinebackup.config import BackupOptions
-from kinebackup.drives.examination import examine
+from kinebackup.drives.judge_path import judge_target_at
 from kinebackup.engine import BackupRequest, Environment, Repository, Source, TrackingResult, back_up, forget_lost_files
 from kinebackup.errors import ConfigError, KineError, NotFound, TargetRefused
 from kinebackup.i18n import _
@@ -72,7 +72,7 @@ def check_target(drive: PresentDrive, sources: Sequence[str], world: World) -> N
 
     Raises ``TargetRefused`` or ``NotFound``.
     """
-    verdict = examine(
+    verdict = judge_target_at(
         drive.folder,
         sources=sources,
         enrolled=True,

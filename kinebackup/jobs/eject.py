@@ -5,7 +5,7 @@ Owns: the order: write all, unmount, stop the drive. Does not know: how each is 
 
 from collections.abc import Callable
 
-from kinebackup.drives.mounting import unmount_drive
+from kinebackup.drives.unmounting import unmount_drive
 from kinebackup.errors import ConfigError, NotFound
 from kinebackup.i18n import _
 from kinebackup.practice.presence import mounted_device

@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from kinebackup.drives.facts import Surroundings, gather, look_around, source_places
+from kinebackup.drives.facts import gather_facts, read_host_facts, source_paths
 from kinebackup.engine import (
     FOLDER,
     FolderStore,
@@ -98,11 +98,11 @@ def examined(
 
     ``may_mount``: it may be a drive that is not mounted, and is to be examined again once it is.
     """
-    around: Surroundings = look_around(world.system)
-    facts = gather(mounted_at or request.path, around=around)
+    host = read_host_facts(world.system)
+    facts = gather_facts(mounted_at or request.path, host=host)
     verdict = judge(
         _called(request.path, facts) if mounted_at else facts,
-        sources=source_places(request.sources, around),
+        sources=source_paths(request.sources, host),
         enrolled=False,
         simulated=request.simulated,
         allow_existing_files=request.allow_existing_files,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from kinebackup.drives.block_device import number_of_node, read_device
-from kinebackup.drives.facts import Surroundings, gather, look_around
+from kinebackup.drives.facts import HostFacts, gather_facts, read_host_facts
 from kinebackup.drives.formatting import (
     Disk,
     DiskInUse,
@@ -25,8 +25,9 @@ from kinebackup.drives.formatting import (
     programs,
 )
 from kinebackup.drives.mount_namespace import leave_shared_mounts
-from kinebackup.drives.mounting import StillMounted, drop_mount, mount_drive, unmount_drive
+from kinebackup.drives.mounting import mount_drive
 from kinebackup.drives.udev_rule import UdevRule, look_again
+from kinebackup.drives.unmounting import StillMounted, drop_mount, unmount_drive
 from kinebackup.drives.volumes import Volume, volumes_of
 from kinebackup.errors import KineError, NotFound, TargetRefused
 from kinebackup.i18n import _
@@ -74,7 +75,7 @@ def refresh_rule(state: StateDb, tools: DeviceTools, *, also: Sequence[str] = ()
 
 
 def enroll_device(request: EnrollRequest, computer: ComputerKeys, world: World, tools: DeviceTools) -> Enrolled:
-    """As ``enroll``, for a drive that need not be mounted. Raises ``NotMounted`` as well.
+    """As ``enroll``, for a drive that need not be mounted. Raises ``MountFailed`` as well.
 
     A drive that was named by its device is unmounted in the end, so that the daemon can take it.
     """
@@ -146,8 +147,8 @@ def plan_erasing(request: EnrollRequest, computer: ComputerKeys, world: World) -
     if not world.is_root:
         raise KineError(_("only root may erase a disk"), _("run the command as root"))
     programs()
-    around = look_around(world.system)
-    facts = gather(request.path, around=around)
+    host = read_host_facts(world.system)
+    facts = gather_facts(request.path, host=host)
     if not facts.exists or facts.device is None:
         raise NotFound(
             _("there is no device {path}").format(path=request.path), _("plug in the drive, or check the path")
@@ -161,7 +162,7 @@ def plan_erasing(request: EnrollRequest, computer: ComputerKeys, world: World) -
         raise NotFound(
             _("there is no device {path}").format(path=request.path), _("plug in the drive, or check the path")
         )
-    _refuse_disk_of_a_source(request, disk, around)
+    _refuse_disk_of_a_source(request, disk, host)
     found = ToErase(disk, volumes_of(world.system, number))
     for record in computer.state.drives():
         if any(_may_be(record, volume, disk) for volume in found.volumes):
@@ -195,7 +196,7 @@ def enroll_erased(
     with contextlib.suppress(KineError):  # that it cannot be written is told in the end
         refresh_rule(computer.state, tools, also=[names.filesystem_uuid])
     try:
-        partition = format_disk(plan.disk, names, system=world.system, tell=tell)
+        partition = format_disk(plan.disk, names, system=world.system, on_step=tell)
         _await_identity(partition, names, world)
         return enroll_device(replace(request, path=partition), computer, world, tools)
     except BaseException:
@@ -229,9 +230,9 @@ def _free(plan: ToErase, world: World) -> None:
             raise DiskInUse(error.message, error.hint) from error
 
 
-def _refuse_disk_of_a_source(request: EnrollRequest, disk: Disk, around: Surroundings) -> None:
+def _refuse_disk_of_a_source(request: EnrollRequest, disk: Disk, host: HostFacts) -> None:
     for source in request.sources:
-        if _lies_on(gather(source, around=around), disk):
+        if _lies_on(gather_facts(source, host=host), disk):
             raise TargetRefused(
                 _("the source {source} lies on {node}").format(source=source, node=disk.node),
                 _("take another drive: a backup must lie on another disk than the files it saves"),

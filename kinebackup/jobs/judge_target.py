@@ -7,7 +7,7 @@ the answer is shown. Nothing is mounted and nothing is written.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kinebackup.drives.facts import gather, look_around, source_places
+from kinebackup.drives.facts import gather_facts, read_host_facts, source_paths
 from kinebackup.drives.system import System
 from kinebackup.policy.target_facts import TargetFacts
 from kinebackup.policy.targets import Verdict, judge
@@ -25,12 +25,12 @@ class CheckedTarget:
 
 def check_target(path: str, *, sources: Sequence[str], drives: Sequence[Drive], system: System) -> CheckedTarget:
     """Judge a folder or a device, which need not be mounted."""
-    around = look_around(system)
-    facts = gather(path, around=around)
+    host = read_host_facts(system)
+    facts = gather_facts(path, host=host)
     known = next((drive for drive in drives if _is(drive, facts)), None)
     verdict = judge(
         facts,
-        sources=source_places(sources, around),
+        sources=source_paths(sources, host),
         enrolled=known is not None,
         simulated=known is not None and known.simulated,
         allow_existing_files=False,

@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kinebackup.drives.examination import examine_restore_destination
+from kinebackup.drives.judge_path import judge_restore_destination_at
 from kinebackup.engine import FOLDER, HEADER_COPIES, NamedSnapshot, Overwrite, RestoreRequest, restore_snapshot
 from kinebackup.errors import KineError, TargetRefused
 from kinebackup.i18n import _
@@ -50,7 +50,7 @@ def check_destination(path: str, world: World, *, allow_cloud: bool) -> tuple[Ta
             _("{path} lies inside the backup {folder}").format(path=path, folder=holder),
             _("choose a folder of this computer"),
         )
-    verdict = examine_restore_destination(real, system=world.system)
+    verdict = judge_restore_destination_at(real, system=world.system)
     if not verdict.accepted and not (allow_cloud and verdict.reason == "cloud"):
         hint = verdict.hint
         if verdict.reason == "cloud":

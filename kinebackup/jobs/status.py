@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Final
 
 from kinebackup.config import Config
-from kinebackup.drives.examination import examine_source
+from kinebackup.drives.judge_path import judge_source_at
 from kinebackup.errors import NotFound
 from kinebackup.i18n import _
 from kinebackup.model import Place
@@ -103,7 +103,7 @@ def overview(config: Config, world: World, *, plugged_in: Container[str] = ()) -
 
 def source_notices(config: Config, world: World) -> Sequence[TargetWarning]:
     """Sources that a cloud has already."""
-    return [notice for source in config.sources for notice in examine_source(str(source.path), system=world.system)]
+    return [notice for source in config.sources for notice in judge_source_at(str(source.path), system=world.system)]
 
 
 def _facts(record: Drive, state: StateDb) -> DriveFacts:

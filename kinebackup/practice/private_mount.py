@@ -14,8 +14,9 @@ from pathlib import Path
 
 from kinebackup.drives.block_device import number_of_node
 from kinebackup.drives.mount_namespace import leave_shared_mounts
-from kinebackup.drives.mounting import mount_drive, unmount_drive
+from kinebackup.drives.mounting import mount_drive
 from kinebackup.drives.system import System
+from kinebackup.drives.unmounting import unmount_drive
 from kinebackup.drives.volumes import volumes_of
 from kinebackup.policy.target_facts import DeviceFacts
 from kinebackup.practice.presence import folder_of
@@ -40,7 +41,7 @@ def device_of(record: Drive, system: System) -> DeviceFacts | None:
 def mounted_here(records: Sequence[Drive], world: World, runtime: Path) -> Iterator[int]:
     """Mount those of these drives that are plugged in and mounted nowhere, until the block ends; how many. For root.
 
-    Raises ``NotMounted`` where one cannot be; ``StillMounted`` in the end where something keeps it.
+    Raises ``MountFailed`` where one cannot be; ``StillMounted`` in the end where something keeps it.
     """
     count = 0
     with contextlib.ExitStack() as stack:

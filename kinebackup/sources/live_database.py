@@ -22,10 +22,10 @@ _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 class DatabaseCopier:
     """Makes copies in the first of its directories that has room: RAM-backed first, then a 0700 directory on disk."""
 
-    def __init__(self, directories: Sequence[str], *, patience_s: float = 10.0) -> None:
-        """``patience_s``: how long a database may be locked by its program before it is left to be read as it is."""
+    def __init__(self, directories: Sequence[str], *, timeout_s: float = 10.0) -> None:
+        """``timeout_s``: how long a database may be locked by its program before it is left to be read as it is."""
         self._directories = directories
-        self._patience_s = patience_s
+        self._timeout_s = timeout_s
 
     def copy(self, directory_fd: int, name: str) -> LiveCopy | None:
         """None where the file is no sound database, stays locked, or nowhere is there room for the copy."""
@@ -56,7 +56,7 @@ class DatabaseCopier:
         try:
             with (
                 contextlib.closing(
-                    sqlite3.connect(f"file:{_quote(path)}?mode=ro", uri=True, timeout=self._patience_s)
+                    sqlite3.connect(f"file:{_quote(path)}?mode=ro", uri=True, timeout=self._timeout_s)
                 ) as live,
                 contextlib.closing(sqlite3.connect(target)) as copy,
             ):

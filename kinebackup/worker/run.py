@@ -195,9 +195,9 @@ def _judge_header(folder: str, record: Drive, computer: ComputerKeys) -> NotOurs
 
 
 def _judge_place(folder: str, record: Drive, config: Config, world: World) -> NotOurs | None:
-    from kinebackup.drives.examination import examine
+    from kinebackup.drives.judge_path import judge_target_at
 
-    verdict = examine(
+    verdict = judge_target_at(
         folder,
         sources=[str(source.path) for source in config.sources],
         enrolled=True,

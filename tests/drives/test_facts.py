@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support.drives.invented_computer import USB_PATH, Computer, practice_computer
 
-from kinebackup.drives.facts import gather, look_around
+from kinebackup.drives.facts import gather_facts, read_host_facts
 from kinebackup.policy.target_facts import CloudMatch, DeviceFacts, TargetFacts
 
 
@@ -19,7 +19,7 @@ def computer(tmp_path: Path) -> Computer:
 
 
 def facts_of(computer: Computer, path: str) -> TargetFacts:
-    return gather(path, around=look_around(computer.system))
+    return gather_facts(path, host=read_host_facts(computer.system))
 
 
 def device_of(computer: Computer, path: str) -> DeviceFacts:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kinebackup.drives.filesystem_state import Signature, looks_like_ext, put_in_order, recognise
+from kinebackup.drives.filesystem_state import Signature, has_ext_superblock, probe, repair_filesystem
 
 pytestmark = pytest.mark.root
 
@@ -37,20 +37,20 @@ def write(path: str, offset: int, data: bytes) -> None:
 
 
 def test_a_device_that_is_gone_is_not_recognised(tmp_path: Path) -> None:
-    assert recognise(str(tmp_path / "nothing")) is None
+    assert probe(str(tmp_path / "nothing")) is None
 
 
 @pytest.mark.parametrize("size_bytes", [0, 512, 64 * MIB])
 def test_an_empty_device_has_no_filesystem(tmp_path: Path, size_bytes: int) -> None:
     path = image(tmp_path, size_bytes=size_bytes)
-    assert recognise(path) is None
-    assert not looks_like_ext(path)
-    assert put_in_order(path, "vfat") == "clean"
+    assert probe(path) is None
+    assert not has_ext_superblock(path)
+    assert repair_filesystem(path, "vfat") == "clean"
 
 
 def test_a_filesystem_is_recognised_by_what_is_on_the_device(tmp_path: Path) -> None:
     path = image(tmp_path, "mkfs.ext4", "-q", "-F", "-U", UUID, "-L", "TYPE=vfat")
-    assert recognise(path) == Signature("ext4", "filesystem", UUID)
+    assert probe(path) == Signature("ext4", "filesystem", UUID)
 
 
 def test_two_filesystems_at_once_are_none(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_two_filesystems_at_once_are_none(tmp_path: Path) -> None:
     path = image(tmp_path, "mkfs.ext4", "-q", "-F", "-b", "4096")
     other = image(other_folder, "mkfs.xfs", "-q", "-f", size_bytes=320 * MIB)
     write(path, 0, Path(other).read_bytes()[:512])
-    assert recognise(path) is None
+    assert probe(path) is None
 
 
 def test_a_locked_container_is_no_filesystem(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_a_locked_container_is_no_filesystem(tmp_path: Path) -> None:
     key.write_bytes(b"not a secret")
     cheap = ("--type=luks2", "--pbkdf=pbkdf2", "--pbkdf-force-iterations=1000")
     path = image(tmp_path, "cryptsetup", "luksFormat", "--batch-mode", f"--key-file={key}", *cheap)
-    found = recognise(path)
+    found = probe(path)
     assert found is not None
     assert (found.filesystem, found.usage) == ("crypto_LUKS", "crypto")
 
@@ -76,7 +76,7 @@ def test_a_locked_container_is_no_filesystem(tmp_path: Path) -> None:
 def test_an_ext4_in_order_is_left_alone(tmp_path: Path, journal: str) -> None:
     path = image(tmp_path, "mkfs.ext4", "-q", "-F", "-O", journal)
     before = Path(path).read_bytes()
-    assert put_in_order(path, "ext4") == "clean"
+    assert repair_filesystem(path, "ext4") == "clean"
     assert Path(path).read_bytes() == before
 
 
@@ -84,16 +84,16 @@ def test_an_ext4_in_order_is_left_alone(tmp_path: Path, journal: str) -> None:
 def test_an_ext4_that_was_not_unmounted_or_has_errors_is_repaired(tmp_path: Path, state: int) -> None:
     path = image(tmp_path, "mkfs.ext4", "-q", "-F", "-O", "^has_journal")
     subprocess.run(["debugfs", "-w", "-R", f"set_super_value state {state}", path], check=True, capture_output=True)
-    assert put_in_order(path, "ext4") == "repaired"
-    assert put_in_order(path, "ext4") == "clean"
+    assert repair_filesystem(path, "ext4") == "repaired"
+    assert repair_filesystem(path, "ext4") == "clean"
 
 
 def test_an_ext4_that_takes_a_person_to_repair_is_left_to_one(tmp_path: Path) -> None:
     path = image(tmp_path, "mkfs.ext4", "-q", "-F")
     for request in ("set_super_value state 2", "clri <2>"):
         subprocess.run(["debugfs", "-w", "-R", request, path], check=True, capture_output=True)
-    assert put_in_order(path, "ext4") == "dirty"
-    assert put_in_order(path, "ext4") == "dirty"
+    assert repair_filesystem(path, "ext4") == "dirty"
+    assert repair_filesystem(path, "ext4") == "dirty"
 
 
 @pytest.mark.parametrize(("filesystem", "mkfs", "offset", "mark"), DIRTY_MARKS)
@@ -101,12 +101,12 @@ def test_a_fat_that_was_pulled_out_is_repaired(
     tmp_path: Path, filesystem: str, mkfs: tuple[str, ...], offset: int, mark: int
 ) -> None:
     path = image(tmp_path, *mkfs)
-    assert put_in_order(path, filesystem) == "clean"
+    assert repair_filesystem(path, filesystem) == "clean"
     write(path, offset, bytes([Path(path).read_bytes()[offset] | mark]))
-    assert put_in_order(path, filesystem) == "repaired"
-    assert put_in_order(path, filesystem) == "clean"
+    assert repair_filesystem(path, filesystem) == "repaired"
+    assert repair_filesystem(path, filesystem) == "clean"
 
 
 @pytest.mark.parametrize("filesystem", ["xfs", "btrfs", "f2fs", "ntfs"])
 def test_what_the_kernel_looks_after_is_left_to_it(tmp_path: Path, filesystem: str) -> None:
-    assert put_in_order(image(tmp_path), filesystem) == "clean"
+    assert repair_filesystem(image(tmp_path), filesystem) == "clean"

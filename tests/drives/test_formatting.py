@@ -141,7 +141,7 @@ class TestOnDisks:
 
     def test_a_disk_becomes_one_partition_with_the_names_that_were_chosen(self, loop: Loop) -> None:
         steps: list[str] = []
-        partition = format_disk(loop.disk, NAMES, tell=steps.append)
+        partition = format_disk(loop.disk, NAMES, on_step=steps.append)
         assert steps == ["wipefs", "sfdisk", "mkfs.ext4"]
         assert partition == f"{loop.node}p1"
         assert (loop.tag("PTTYPE"), loop.tag("LABEL"), loop.tag("TYPE")) == ("gpt", "", "")

@@ -16,10 +16,11 @@ import pytest
 from support.drives.own_namespace import own_namespace
 
 from kinebackup.drives.busy import mounts_anywhere
-from kinebackup.drives.filesystem_state import put_in_order
+from kinebackup.drives.filesystem_state import repair_filesystem
 from kinebackup.drives.mount_table import read_mounts
-from kinebackup.drives.mounting import NotMounted, StillMounted, drop_mount, mount_drive, unmount_drive
+from kinebackup.drives.mounting import MountFailed, mount_drive
 from kinebackup.drives.system import System
+from kinebackup.drives.unmounting import StillMounted, drop_mount, unmount_drive
 from kinebackup.errors import DriveFailed
 
 pytestmark = [
@@ -93,32 +94,32 @@ EXT4 = ("mkfs.ext4", "-q", "-F")
 
 def test_another_disk_in_its_place_is_not_mounted(bench: Bench) -> None:
     node, where = bench.device(*EXT4), bench.place()
-    with pytest.raises(NotMounted) as refused:
+    with pytest.raises(MountFailed) as refused:
         mount_drive(node, sequence(node) + 1, where)
     assert refused.value.reason == "failed"
     assert not os.path.lexists(where)
 
 
 def test_a_device_that_is_gone_is_not_mounted(bench: Bench) -> None:
-    with pytest.raises(NotMounted, match="not there any more"):
+    with pytest.raises(MountFailed, match="not there any more"):
         mount_drive("/dev/sdzz9", 1, bench.place())
 
 
 def test_a_device_without_a_filesystem_is_not_mounted(bench: Bench) -> None:
     node = bench.device()
-    with pytest.raises(NotMounted, match="no file system"):
+    with pytest.raises(MountFailed, match="no file system"):
         mount_drive(node, sequence(node), bench.place())
 
 
 def test_a_filesystem_that_is_not_on_the_list_is_not_mounted(bench: Bench) -> None:
     node = bench.device("mkfs.minix")
-    with pytest.raises(NotMounted, match="minix"):
+    with pytest.raises(MountFailed, match="minix"):
         mount_drive(node, sequence(node), bench.place())
 
 
 def test_a_write_protected_drive_is_not_mounted(bench: Bench) -> None:
     node = bench.device(*EXT4, read_only=True)
-    with pytest.raises(NotMounted) as refused:
+    with pytest.raises(MountFailed) as refused:
         mount_drive(node, sequence(node), bench.place())
     assert refused.value.reason == "read-only"
 
@@ -139,7 +140,7 @@ def test_a_filesystem_without_owners_belongs_to_root_alone(bench: Bench) -> None
     node, where = bench.device("mkfs.vfat"), bench.place()
     try:
         mount_drive(node, sequence(node), where)
-    except NotMounted as error:
+    except MountFailed as error:
         pytest.skip(f"this machine cannot mount that: vfat ({error.message})")
     assert os.stat(where).st_mode & 0o077 == 0
 
@@ -149,10 +150,10 @@ def test_a_filesystem_with_errors_is_repaired_or_refused(bench: Bench) -> None:
     run("debugfs", "-w", "-R", "set_super_value state 2", node)  # the kernel's mark that it found errors
     assert mount_drive(node, sequence(node), where) == "repaired"
     unmount_drive(node, sequence(node), where)
-    assert put_in_order(node, "ext4") == "clean"
+    assert repair_filesystem(node, "ext4") == "clean"
     run("debugfs", "-w", "-R", "set_super_value state 2", node)
     run("debugfs", "-w", "-R", "clri <2>", node)  # its root directory is gone: no repair without a person
-    with pytest.raises(NotMounted) as refused:
+    with pytest.raises(MountFailed) as refused:
         mount_drive(node, sequence(node), where)
     assert refused.value.reason == "dirty"
     assert not os.path.lexists(where)
@@ -162,7 +163,7 @@ def test_a_superblock_that_is_damaged_is_for_a_person_to_repair(bench: Bench) ->
     node, where = bench.device(*EXT4), bench.place()
     with open(node, "r+b", buffering=0) as device:
         os.pwrite(device.fileno(), b"\xff\xff", 1024 + 0x54)  # its checksum is wrong now
-    with pytest.raises(NotMounted) as refused:
+    with pytest.raises(MountFailed) as refused:
         mount_drive(node, sequence(node), where)
     assert refused.value.reason == "dirty"
     assert not os.path.lexists(where)
@@ -172,7 +173,7 @@ def test_a_superblock_that_is_gone_is_no_filesystem(bench: Bench) -> None:
     node, where = bench.device(*EXT4), bench.place()
     with open(node, "r+b", buffering=0) as device:
         os.pwrite(device.fileno(), bytes(1024), 1024)
-    with pytest.raises(NotMounted) as refused:
+    with pytest.raises(MountFailed) as refused:
         mount_drive(node, sequence(node), where)
     assert refused.value.reason == "failed"
     assert not os.path.lexists(where)
@@ -215,7 +216,7 @@ def test_an_xfs_that_is_damaged_is_refused_as_in_disorder(bench: Bench) -> None:
     node, where = bench.device("mkfs.xfs", "-q", size_mib=320), bench.place()
     with open(node, "r+b", buffering=0) as device:
         os.pwrite(device.fileno(), bytes(4), 0x60)  # a field of the superblock that its checksum covers
-    with pytest.raises(NotMounted) as refused:
+    with pytest.raises(MountFailed) as refused:
         mount_drive(node, sequence(node), where)
     assert refused.value.reason in ("dirty", "failed")  # blkid may not know it any more
     assert not os.path.lexists(where)
@@ -233,7 +234,7 @@ def test_others_cannot_write_beside_the_backups(bench: Bench) -> None:
 def test_a_place_that_others_may_change_is_not_used(bench: Bench) -> None:
     node, where = bench.device(*EXT4), bench.place()
     os.chmod(os.path.dirname(where), 0o777)
-    with pytest.raises(NotMounted, match="others may change"):
+    with pytest.raises(MountFailed, match="others may change"):
         mount_drive(node, sequence(node), where)
     assert not os.path.lexists(where)
 
@@ -255,7 +256,7 @@ def test_what_is_mounted_on_top_of_the_drive_is_not_taken_for_it(bench: Bench, t
     run("mount", node, str(desktop))
     bench.stack.callback(subprocess.run, ["umount", "-l", str(desktop)], check=False)
     run("mount", "-t", "tmpfs", "tmpfs", str(desktop))
-    with pytest.raises(NotMounted) as refused:
+    with pytest.raises(MountFailed) as refused:
         mount_drive(node, sequence(node), where)
     assert refused.value.reason == "busy"
     run("umount", str(desktop))  # the tmpfs: it is still there
@@ -271,12 +272,12 @@ def test_a_drive_that_the_desktop_has_in_its_own_world_is_asked_for(bench: Bench
     assert desktop.stdout.readline() == b"ready\n"
     asked: list[str] = []
 
-    def elsewhere(device: str) -> bool:
+    def desktop_unmount(device: str) -> bool:
         asked.append(device)
         run("nsenter", "-t", str(desktop.pid), "-m", "umount", str(media))
         return True
 
-    mount_drive(node, sequence(node), where, elsewhere=elsewhere)
+    mount_drive(node, sequence(node), where, desktop_unmount=desktop_unmount)
     assert asked == [node]
     assert os.path.ismount(where)
 
@@ -350,7 +351,7 @@ def test_a_drive_on_which_somebody_works_is_left_to_them_and_they_are_named(benc
     (desktop / "open.txt").write_text("x")
     reader = bench.somebody("tail", "-f", str(desktop / "open.txt"))
     time.sleep(0.3)
-    with pytest.raises(NotMounted) as refused:
+    with pytest.raises(MountFailed) as refused:
         mount_drive(node, sequence(node), where)
     assert (refused.value.reason, refused.value.program) == ("busy", "tail")
     assert os.path.ismount(desktop)
@@ -384,7 +385,7 @@ def test_a_mount_in_another_namespace_is_found(bench: Bench, tmp_path: Path) -> 
     assert options(str(other)) == set()
     with pytest.raises(StillMounted):
         unmount_drive(node, sequence(node), where)
-    with pytest.raises(NotMounted) as refused:
+    with pytest.raises(MountFailed) as refused:
         mount_drive(node, sequence(node), where)
     assert refused.value.reason == "busy"
 
@@ -405,6 +406,6 @@ def test_a_place_that_is_a_link_to_somewhere_else_is_not_followed(bench: Bench, 
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     os.symlink(elsewhere, where)
-    with suppress(NotMounted, OSError):
+    with suppress(MountFailed, OSError):
         mount_drive(node, sequence(node), where)
     assert not os.path.ismount(elsewhere)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from kinebackup.drives.examination import examine
-from kinebackup.drives.facts import gather
+from kinebackup.drives.facts import gather_facts
+from kinebackup.drives.judge_path import judge_target_at
 from kinebackup.policy.targets import Verdict
 
 pytestmark = [
@@ -76,19 +76,19 @@ def mounter(tmp_path: Path) -> Iterator[Mounter]:
 
 
 def judged(path: str, *sources: str, simulated: bool) -> Verdict:
-    return examine(path, sources=sources, enrolled=False, simulated=simulated, allow_existing_files=False)
+    return judge_target_at(path, sources=sources, enrolled=False, simulated=simulated, allow_existing_files=False)
 
 
 def test_a_loop_ext4_is_described_but_is_no_usb_drive(mounter: Mounter) -> None:
     image = mounter.image("disk.img")
     place = mounter.mount("drive", "-o", "loop", image)
-    facts = gather(place)
+    facts = gather_facts(place)
     assert facts.device is not None
     assert (facts.device.filesystem_uuid, facts.device.label) == ("6f1c0000-0000-4000-8000-00000000abcd", "CABINET")
     assert (facts.device.size_bytes, facts.device.usb, facts.device.networked) == (8 * 1024 * 1024, False, False)
     assert (facts.mount_point, facts.filesystem, facts.top_level) == (place, "ext4", ("lost+found",))
     assert (facts.on_system_disk, image in facts.aliases) == (False, True)
-    assert gather(facts.device.node).path == place
+    assert gather_facts(facts.device.node).path == place
     assert judged(place, simulated=False).reason == "not-usb"
     assert judged(place, simulated=True).accepted
 
@@ -102,7 +102,7 @@ def test_a_target_beside_the_source_on_one_loop_device_is_not_inside_it(mounter:
 
 def test_a_read_only_loop_is_read_only(mounter: Mounter) -> None:
     place = mounter.mount("drive", "-o", "loop,ro", mounter.image("disk.img"))
-    assert gather(place).read_only
+    assert gather_facts(place).read_only
 
 
 def test_an_image_inside_a_source_is_inside_the_source(mounter: Mounter) -> None:
@@ -148,7 +148,7 @@ def test_a_mount_hidden_under_another_is_not_taken(mounter: Mounter) -> None:
     place = mounter.mount("a/b", "-t", "tmpfs", "tmpfs")
     above = mounter.mount("a", "-t", "tmpfs", "tmpfs")
     os.makedirs(place)
-    assert gather(place).mount_point == above
+    assert gather_facts(place).mount_point == above
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from support.drives.invented_computer import USB_PATH, Computer, practice_computer
 
-from kinebackup.drives.facts import gather, look_around
-from kinebackup.drives.volumes import choose, volumes_of
+from kinebackup.drives.facts import gather_facts, read_host_facts
+from kinebackup.drives.volumes import choose_volume, volumes_of
 
 DISK, PARTITION = "8:16", "8:17"
 
@@ -47,13 +47,13 @@ def unlock(pc: Computer, below: str) -> None:
 
 
 def chosen(pc: Computer, number: str = DISK) -> tuple[str, str]:
-    found = choose(pc.system, number)
+    found = choose_volume(pc.system, number)
     assert found is not None
     return found.device.node, found.unmounted
 
 
 def test_a_disk_that_is_not_there_has_no_parts(pc: Computer) -> None:
-    assert choose(pc.system, "8:99") is None
+    assert choose_volume(pc.system, "8:99") is None
     assert volumes_of(pc.system, "8:99") == ()
 
 
@@ -110,7 +110,7 @@ def test_what_nobody_can_tell_is_unknown(pc: Computer) -> None:
 def test_the_facts_of_a_disk_are_those_of_the_filesystem_that_is_meant(pc: Computer) -> None:
     pc.mount()
     found_by_udev(pc, PARTITION, "filesystem", "ext4", "6f1c-0000")
-    facts = gather("/dev/sdb", around=look_around(pc.system))
+    facts = gather_facts("/dev/sdb", host=read_host_facts(pc.system))
     assert (facts.path, facts.mount_point, facts.unmounted) == ("/dev/sdb", "", "filesystem")
     assert facts.device is not None
     assert (facts.device.node, facts.device.filesystem_uuid, facts.device.usb) == ("/dev/sdb1", "6f1c-0000", True)
@@ -119,7 +119,7 @@ def test_the_facts_of_a_disk_are_those_of_the_filesystem_that_is_meant(pc: Compu
 def test_a_disk_is_found_where_its_partition_is_mounted(pc: Computer) -> None:
     pc.mount("40 20 8:17 / /media/kine/CABINET rw shared:9 - ext4 /dev/sdb1 rw")
     found_by_udev(pc, PARTITION, "filesystem", "ext4", "6f1c-0000")
-    facts = gather("/dev/sdb", around=look_around(pc.system))
+    facts = gather_facts("/dev/sdb", host=read_host_facts(pc.system))
     assert (facts.path, facts.unmounted) == ("/media/kine/CABINET", "")
 
 
@@ -128,4 +128,4 @@ def test_an_unlocked_container_is_found_where_it_is_mounted(pc: Computer) -> Non
     found_by_udev(pc, PARTITION, "crypto", "crypto_LUKS")
     unlock(pc, "sdb1")
     found_by_udev(pc, "252:0", "filesystem", "ext4", "6f1c-0000")
-    assert gather("/dev/sdb", around=look_around(pc.system)).path == "/media/kine/COFFRE"
+    assert gather_facts("/dev/sdb", host=read_host_facts(pc.system)).path == "/media/kine/COFFRE"

@@ -17,7 +17,7 @@ import pytest
 
 from kinebackup.drives.block_device import number_of_node, read_device
 from kinebackup.drives.system import System
-from kinebackup.drives.watcher import DriveWatcher, Seen, UsbFilesystem
+from kinebackup.drives.watcher import DriveChange, DriveWatcher, UsbFilesystem
 from kinebackup.policy.target_facts import DeviceFacts
 
 pytestmark = [
@@ -78,21 +78,21 @@ def ext4(uuid: str = UUID, label: str = "CABINET") -> tuple[str, ...]:
     return ("mkfs.ext4", "-q", "-F", "-U", uuid, "-L", label)
 
 
-def heard(watcher: DriveWatcher, count: int) -> list[Seen]:
+def heard(watcher: DriveWatcher, count: int) -> list[DriveChange]:
     """What is read until so many things have happened, and for half a second after, in which nothing more may."""
-    seen: list[Seen] = []
+    changes: list[DriveChange] = []
     end = time.monotonic() + 20
-    while len(seen) < count:
-        assert time.monotonic() < end, f"only {seen}"
+    while len(changes) < count:
+        assert time.monotonic() < end, f"only {changes}"
         select.select([watcher.fileno()], [], [], 0.2)
-        seen += watcher.read()
+        changes += watcher.read()
     if select.select([watcher.fileno()], [], [], 0.5)[0]:
-        seen += watcher.read()
-    return seen
+        changes += watcher.read()
+    return changes
 
 
-def told(seen: list[Seen]) -> list[tuple[str, str]]:
-    return [(each.what, each.device.fs_uuid) for each in seen]
+def told(changes: list[DriveChange]) -> list[tuple[str, str]]:
+    return [(each.kind, each.device.fs_uuid) for each in changes]
 
 
 @pytest.fixture
@@ -131,9 +131,9 @@ def test_a_drive_is_told_of_once_when_it_comes_and_once_when_it_goes(bench: Benc
     assert watcher.start() == []
     node = bench.plug_in(bench.image(*ext4()))
     (appeared,) = heard(watcher, 1)
-    assert (appeared.what, appeared.device.node, appeared.device.fs_uuid) == ("appeared", node, UUID)
+    assert (appeared.kind, appeared.device.node, appeared.device.fs_uuid) == ("appeared", node, UUID)
     bench.pull(node)
-    assert heard(watcher, 1) == [Seen("vanished", appeared.device)]
+    assert heard(watcher, 1) == [DriveChange("vanished", appeared.device)]
     assert watcher.read() == []
     assert watcher.rescan() == []
 
@@ -172,10 +172,10 @@ def test_partitions_are_told_of_rather_than_their_disk(bench: Bench) -> None:
     for number, uuid in ((1, UUID), (2, OTHER_UUID)):
         run(*ext4(uuid), f"{node}p{number}")
         announce(f"{node}p{number}")
-    seen = heard(watcher, 2)
-    assert told(seen) == [("appeared", UUID), ("appeared", OTHER_UUID)]
-    assert [each.device.node for each in seen] == [f"{node}p1", f"{node}p2"]
-    assert seen[0].device.disk_sequence == seen[1].device.disk_sequence
+    changes = heard(watcher, 2)
+    assert told(changes) == [("appeared", UUID), ("appeared", OTHER_UUID)]
+    assert [each.device.node for each in changes] == [f"{node}p1", f"{node}p2"]
+    assert changes[0].device.disk_sequence == changes[1].device.disk_sequence
     bench.pull(node)
     assert sorted(told(heard(watcher, 2))) == [("vanished", UUID), ("vanished", OTHER_UUID)]
 
@@ -187,10 +187,10 @@ def test_a_drive_that_took_the_place_of_another_unheard_comes_after_its_removal(
     watcher.start()
     bench.pull(node)
     run("losetup", node, other)
-    seen = watcher.rescan()
-    assert told(seen) == [("vanished", UUID), ("appeared", OTHER_UUID)]
-    assert {each.device.node for each in seen} == {node}
-    assert seen[0].device.disk_sequence < seen[1].device.disk_sequence
+    changes = watcher.rescan()
+    assert told(changes) == [("vanished", UUID), ("appeared", OTHER_UUID)]
+    assert {each.device.node for each in changes} == {node}
+    assert changes[0].device.disk_sequence < changes[1].device.disk_sequence
     # The events of all that have been heard meanwhile tell nothing new.
     assert heard(watcher, 0) == []
 

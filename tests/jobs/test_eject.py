@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kinebackup.drives.mounting import StillMounted
+from kinebackup.drives.unmounting import StillMounted
 from kinebackup.errors import ConfigError, NotFound
 from kinebackup.jobs.eject import run_eject
 from kinebackup.state.records import Drive

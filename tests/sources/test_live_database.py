@@ -137,7 +137,7 @@ def test_a_database_that_its_program_keeps_for_itself_is_left_to_be_read(
         connection.execute("INSERT INTO rdv VALUES ('not yet')")
         fd = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            assert DatabaseCopier([str(staging)], patience_s=0.05).copy(fd, "a.sqlite") is None
+            assert DatabaseCopier([str(staging)], timeout_s=0.05).copy(fd, "a.sqlite") is None
         finally:
             os.close(fd)
     assert list(staging.iterdir()) == []

@@ -38,7 +38,7 @@ def eject(session: Session, /, label: str | None) -> int:
 
 
 def _by_hand(session: Session, label: str | None) -> str:
-    from kinebackup.drives.power import power_off
+    from kinebackup.drives.udisks import power_off
     from kinebackup.jobs.eject import run_eject
     from kinebackup.practice.access import find_drive
 

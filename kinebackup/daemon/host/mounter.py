@@ -13,8 +13,9 @@ from pathlib import Path
 from kinebackup.daemon.decide.events import AttachmentId, Device
 from kinebackup.daemon.host.threads import in_thread
 from kinebackup.daemon.ports import NotMountedError, StillMountedError
-from kinebackup.drives.mounting import NotMounted, StillMounted, drop_mount, mount_drive, unmount_drive
-from kinebackup.drives.power import power_off
+from kinebackup.drives.mounting import MountFailed, mount_drive
+from kinebackup.drives.udisks import power_off
+from kinebackup.drives.unmounting import StillMounted, drop_mount, unmount_drive
 from kinebackup.errors import DriveFailed, KineError
 
 log = logging.getLogger("kinebackup.daemon")
@@ -40,7 +41,7 @@ class NamespaceMounter:
         """See ``ports.Bay``."""
         try:
             await in_thread("mount", lambda: mount_drive(device.node, device.disk_sequence, self.folder(attachment)))
-        except NotMounted as error:
+        except MountFailed as error:
             raise NotMountedError(error.reason, error.program, error.message) from error
         except (KineError, OSError) as error:
             raise NotMountedError("failed", message=str(error)) from error

@@ -17,7 +17,7 @@ from kinebackup.drives.system import System
 
 @dataclass(frozen=True, slots=True)
 class SyncedFolder:
-    """A folder that a service keeps in step with another computer. ``evidence`` is the file that says so.
+    """A folder that a service synchronises with another computer. ``evidence`` is the file that says so.
 
     ``certain`` is False where the service is installed but its folders could not be read; ``path`` is then the home
     in which any of them may lie.
@@ -60,7 +60,7 @@ class Marker:
 
 @dataclass(frozen=True, slots=True)
 class CloudService:
-    """One service, and everything that gives it away.
+    """One service, and every trace by which it is recognised.
 
     ``in_home`` reads the configuration of one person, ``in_system`` that of the computer; both raise OSError or
     ValueError where a file is there but cannot be read or understood, which is then told as "to be checked".

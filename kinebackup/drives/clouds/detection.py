@@ -1,4 +1,4 @@
-"""Whether the files of a place leave this computer.
+"""Whether a cloud or a network share takes the files of a path off this computer.
 
 Owns: the search for synchronised folders in every home, and the check of one path. Does not know: any service in
 particular (services/ does), nor what follows from a match (policy/targets.py).

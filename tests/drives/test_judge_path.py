@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.drives.invented_computer import Computer, practice_computer
 
-from kinebackup.drives.examination import examine, examine_restore_destination, examine_source
+from kinebackup.drives.judge_path import judge_restore_destination_at, judge_source_at, judge_target_at
 from kinebackup.drives.system import System, this_system
 from kinebackup.policy.targets import Verdict
 
@@ -28,7 +28,7 @@ def with_dropbox(computer: Computer) -> Computer:
 
 
 def as_drive(computer: Computer, path: str, *sources: str, enrolled: bool = False) -> Verdict:
-    return examine(
+    return judge_target_at(
         path,
         sources=sources,
         enrolled=enrolled,
@@ -39,7 +39,7 @@ def as_drive(computer: Computer, path: str, *sources: str, enrolled: bool = Fals
 
 
 def as_folder(computer: Computer, path: str, *sources: str, allow: bool = False) -> Verdict:
-    return examine(
+    return judge_target_at(
         path,
         sources=sources,
         enrolled=False,
@@ -150,22 +150,22 @@ def test_memory_is_fine_for_a_simulation_only(computer: Computer) -> None:
 
 
 def test_a_source_in_dropbox_is_warned_about(with_dropbox: Computer) -> None:
-    (notice,) = examine_source("/home/kine/Dropbox/Patients", system=with_dropbox.system)
+    (notice,) = judge_source_at("/home/kine/Dropbox/Patients", system=with_dropbox.system)
     assert notice.service == "Dropbox"
 
 
 def test_a_source_that_holds_dropbox_is_warned_about(with_dropbox: Computer) -> None:
-    (notice,) = examine_source("/home/kine", system=with_dropbox.system)
+    (notice,) = judge_source_at("/home/kine", system=with_dropbox.system)
     assert notice.message == (
         "Dropbox synchronises the source /home/kine/Dropbox: these files have already left this computer"
     )
-    assert examine_source("/srv", system=with_dropbox.system) == ()
+    assert judge_source_at("/srv", system=with_dropbox.system) == ()
 
 
 def test_a_restore_into_dropbox_is_refused(with_dropbox: Computer) -> None:
-    verdict = examine_restore_destination("/home/kine/Dropbox/new", system=with_dropbox.system)
+    verdict = judge_restore_destination_at("/home/kine/Dropbox/new", system=with_dropbox.system)
     assert (verdict.reason, verdict.service) == ("cloud", "Dropbox")
-    assert examine_restore_destination("/home/kine/Restauration", system=with_dropbox.system).accepted
+    assert judge_restore_destination_at("/home/kine/Restauration", system=with_dropbox.system).accepted
 
 
 def test_the_session_names_its_home() -> None:

@@ -16,7 +16,7 @@ import pytest
 from dbus_fast import Message, Variant
 from dbus_fast.aio import MessageBus
 
-from kinebackup.drives.power import power_off, unmount_by_udisks
+from kinebackup.drives.udisks import power_off, unmount_by_udisks
 
 pytestmark = pytest.mark.root
 
@@ -124,8 +124,8 @@ def test_without_udisks_nothing_is_done_and_nothing_fails(address: str) -> None:
 def test_an_udisks_that_never_answers_is_not_waited_for(address: str) -> None:
     with playing(PlayedUdisks(silent=True), address):
         start = time.monotonic()
-        assert unmount_by_udisks("/dev/sdq1", address=address, patience_s=0.3) is False
-        assert asyncio.run(power_off("/dev/sdq1", address=address, patience_s=0.3)) is False
+        assert unmount_by_udisks("/dev/sdq1", address=address, timeout_s=0.3) is False
+        assert asyncio.run(power_off("/dev/sdq1", address=address, timeout_s=0.3)) is False
         assert time.monotonic() - start < 5
 
 

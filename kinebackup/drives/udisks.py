@@ -1,6 +1,6 @@
 """udisks2, the service that mounts for the desktop and can stop a drive.
 
-Owns: unmounting what the desktop mounted, locking, powering off. Does not know: mounts of this process (mounting.py).
+Owns: unmounting what the desktop mounted, locking, powering off. Does not know: mounts of this process (unmounting.py).
 
 udisks2 rather than umount(2): the daemon has a mount namespace of its own, and what it unmounts there stays mounted on
 the desktop. Powering off is a coroutine, since nothing in it blocks; unmounting is one of several steps that do, all in
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from dbus_fast import Message
     from dbus_fast.aio import MessageBus
 
-PATIENCE_S: Final = 20.0
-"""For everything that one call of this module does. A disk takes some seconds to write its cache and stop."""
+TIMEOUT_S: Final = 20.0
+"""For one call of this module as a whole. A disk takes some seconds to write its cache and stop."""
 
 _NAME: Final = "org.freedesktop.UDisks2"
 _MANAGER: Final = "/org/freedesktop/UDisks2/Manager"
@@ -27,21 +27,21 @@ _MAX_LAYERS: Final = 4  # LUKS within LUKS is 2
 log = logging.getLogger("kinebackup.daemon")
 
 
-def unmount_by_udisks(node: str, *, address: str | None = None, patience_s: float = PATIENCE_S) -> bool:
+def unmount_by_udisks(node: str, *, address: str | None = None, timeout_s: float = TIMEOUT_S) -> bool:
     """Unmount a device wherever the desktop has it mounted, as a click in the file manager does. For a thread.
 
     False where udisks2 is absent, does not know the device, or refuses, mostly because somebody uses the drive.
     """
-    return asyncio.run(_unmount(node, address, patience_s))
+    return asyncio.run(_unmount(node, address, timeout_s))
 
 
-async def power_off(node: str, *, address: str | None = None, patience_s: float = PATIENCE_S) -> bool:
+async def power_off(node: str, *, address: str | None = None, timeout_s: float = TIMEOUT_S) -> bool:
     """Stop the drive, which must be unmounted. False where that is refused or impossible: it may be unplugged as it is.
 
     A filesystem within LUKS is locked first. Deleting the device in sysfs instead would not stop it either, and would
     take away what tells that it is still plugged in.
     """
-    async with _Udisks(address, patience_s) as udisks:
+    async with _Udisks(address, timeout_s) as udisks:
         block = await udisks.block(node)
         if block is not None:
             block = await udisks.locked(block)
@@ -51,8 +51,8 @@ async def power_off(node: str, *, address: str | None = None, patience_s: float 
         return await udisks.act(drive, "Drive", "PowerOff")
 
 
-async def _unmount(node: str, address: str | None, patience_s: float) -> bool:
-    async with _Udisks(address, patience_s) as udisks:
+async def _unmount(node: str, address: str | None, timeout_s: float) -> bool:
+    async with _Udisks(address, timeout_s) as udisks:
         block = await udisks.block(node)
         if block is None:
             return False
@@ -66,11 +66,11 @@ async def _unmount(node: str, address: str | None, patience_s: float) -> bool:
 
 
 class _Udisks:
-    """One conversation. Where the bus or udisks2 is missing, or time is up, all that is asked for is None."""
+    """One connection. Where the bus or udisks2 is missing, or on timeout, every answer is None."""
 
-    def __init__(self, address: str | None, patience_s: float) -> None:
+    def __init__(self, address: str | None, timeout_s: float) -> None:
         self._address = address
-        self._patience_s = patience_s
+        self._timeout_s = timeout_s
         self._until = 0.0
         self._bus: MessageBus | None = None
 
@@ -78,7 +78,7 @@ class _Udisks:
         from dbus_fast import BusType, DBusFastError
         from dbus_fast.aio import MessageBus
 
-        self._until = asyncio.get_running_loop().time() + self._patience_s
+        self._until = asyncio.get_running_loop().time() + self._timeout_s
         try:
             async with asyncio.timeout_at(self._until):
                 bus = MessageBus(bus_address=self._address, bus_type=BusType.SYSTEM)
