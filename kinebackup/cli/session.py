@@ -75,7 +75,7 @@ class Session:
         """Mount that enrolled drive, or all that are plugged in, for this command alone, as only root can.
 
         They are let go when ``closing`` is closed, at the end of the command at the latest. Says whether there is any.
-        Raises ``NotMounted`` where one is plugged in and cannot be mounted: the daemon may be at work on it.
+        Raises ``MountFailed`` where one is plugged in and cannot be mounted: the daemon may be at work on it.
         """
         if computer is None or not self.world.is_root:
             return False
