@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 CODE := kinebackup tests benchmarks tools
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-system test-vm check imports format messages man deb bench vectors picture clean
+.PHONY: help demo test test-fresh test-system test-vm check imports format messages man deb bench vectors picture clean
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
@@ -25,6 +25,11 @@ demo: $(INSTALLED) ## Play the whole job on invented files, in a temporary folde
 
 test: $(INSTALLED) ## Run every test that runs anywhere, in a few minutes
 	$(BIN)/python -m pytest -m 'not root and not slow and not vm' $(ARGS)
+
+SUITE ?= trixie
+
+test-fresh: $(INSTALLED) ## Test and demonstrate on a fresh Debian with 2 GB of /tmp (as root, mmdebstrap; SUITE=trixie)
+	PYTHONPATH=tests $(BIN)/python -m tools.fresh_debian $(SUITE) $(ARGS)
 
 test-system: $(INSTALLED) ## Run the slow tests and those that need root, loop devices and mounts; no unexpected skips
 	PYTHONPATH=tools $(BIN)/python -m pytest -p strict_skips --allowed-skips .ci/allowed-skips.txt \

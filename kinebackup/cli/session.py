@@ -56,7 +56,9 @@ class Session:
         """Raises ``NotFound`` where this computer is not set up."""
         from kinebackup.practice.computer_keys import ComputerKeys
 
-        return ComputerKeys.open(self.config.paths.state)
+        practice = ComputerKeys.open(self.config.paths.state)
+        self.closing.enter_context(practice.state)
+        return practice
 
     @cached_property
     def computer_if_any(self) -> "ComputerKeys | None":

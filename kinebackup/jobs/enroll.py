@@ -81,7 +81,8 @@ def enroll(request: EnrollRequest, computer: ComputerKeys, world: World, *, moun
             repository = Repository(store, header.unlock(read_header_copies(store), computer.master()))
         record = remembered(record_of_place(request, facts, repository, world), computer, request)
         write_drive_files(root)
-        make_reserve(store)
+        if not record.simulated:
+            make_reserve(store)
         snapshots = remember_snapshots(repository, computer)
     finally:
         store.close()

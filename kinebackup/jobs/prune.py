@@ -36,7 +36,7 @@ def run_prune(
     Raises ``KineError`` where the clock cannot be trusted, ``CheckFailed`` where damage hides what is needed,
     ``Locked``, ``NotFound``, ``DriveFailed`` or ``Cancelled``.
     """
-    record_of(drive)
+    record = record_of(drive)
     if dry_run:
         with open_to_read(drive, computer, None) as opened:
             doomed = _doomed(opened, computer, rules, world)
@@ -55,7 +55,8 @@ def run_prune(
                 opened.repository, doomed, environment_of(world), dry_run=False, cancel=cancel, monitor=monitor
             )
         finally:
-            make_reserve(store)
+            if not record.simulated:
+                make_reserve(store)
             store.close()
         notes = [problem for problem in opened.problems if problem.kind in NOTES]
         report = replace(report, problems=(*notes, *report.problems))

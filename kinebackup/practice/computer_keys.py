@@ -149,9 +149,9 @@ def exists(directory: Path) -> bool:
 
 def _prepare(directory: Path) -> None:
     refuse_if_set_up(directory)
-    memory = StateDb(directory)
-    if memory.exists and memory.drives():
-        raise Damaged(_("this computer knows drives, but its key ring is gone"), _join_hint())
+    with StateDb(directory) as memory:
+        if memory.exists and memory.drives():
+            raise Damaged(_("this computer knows drives, but its key ring is gone"), _join_hint())
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         directory.chmod(0o700)

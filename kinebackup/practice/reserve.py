@@ -1,6 +1,9 @@
 """Ballast on the drive: room that a prune can use where there is none left.
 
 Owns: making and releasing ``reserve``. Does not know: what the room is needed for.
+
+A simulated drive has none: its folder shares the computer's disk, which others fill and which a prune there does not
+wait for.
 """
 
 import contextlib

@@ -35,21 +35,21 @@ def office(tmp_path: Path) -> Iterator[Office]:
     run("mkfs.ext4", "-q", "-U", UUID, str(image))
     node = run("losetup", "-f", "--show", str(image)).strip()
     try:
-        office = open_office(tmp_path)
-        mounted.mkdir(parents=True)
-        run("mount", node, str(mounted))
-        enrolled = office.enroll("A", folder=mounted / "simulated")
-        office.back_up("A")
-        (mounted / "simulated" / "KINEBACKUP").rename(mounted / "KINEBACKUP")
-        office.computer.state.update_drive(replace(enrolled.drive, simulated=False, folder="", fs_uuid=UUID))
-        office.computer.state.close()
-        run("umount", str(mounted))
-        (tmp_path / "config.toml").write_text(
-            f'[practice]\nlanguage = "en"\n[paths]\nstate = "{tmp_path}/state"\ncache = "{tmp_path}/cache"\n'
-            f'runtime = "{tmp_path}/run"\n[[sources]]\npath = "{office.patients}"\n',
-            encoding="utf-8",
-        )
-        yield office
+        with open_office(tmp_path) as office:
+            mounted.mkdir(parents=True)
+            run("mount", node, str(mounted))
+            enrolled = office.enroll("A", folder=mounted / "simulated")
+            office.back_up("A")
+            (mounted / "simulated" / "KINEBACKUP").rename(mounted / "KINEBACKUP")
+            office.computer.state.update_drive(replace(enrolled.drive, simulated=False, folder="", fs_uuid=UUID))
+            office.computer.state.close()
+            run("umount", str(mounted))
+            (tmp_path / "config.toml").write_text(
+                f'[practice]\nlanguage = "en"\n[paths]\nstate = "{tmp_path}/state"\ncache = "{tmp_path}/cache"\n'
+                f'runtime = "{tmp_path}/run"\n[[sources]]\npath = "{office.patients}"\n',
+                encoding="utf-8",
+            )
+            yield office
     finally:
         subprocess.run(["umount", "-l", str(mounted)], check=False, capture_output=True)
         subprocess.run(["losetup", "-d", node], check=False)

@@ -6,7 +6,7 @@ Owns: the bay of folders, and waiting for what the loop does. Does not know: mou
 import asyncio
 import hashlib
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -129,10 +129,10 @@ class Cabinet:
 
 
 @pytest.fixture
-def cabinet(tmp_path: Path) -> Cabinet:
-    office = open_office(tmp_path)
-    office.clock.now = MORNING
-    return Cabinet(office)
+def cabinet(tmp_path: Path) -> Iterator[Cabinet]:
+    with open_office(tmp_path) as office:
+        office.clock.now = MORNING
+        yield Cabinet(office)
 
 
 def play(story: Coroutine[None, None, None]) -> None:
@@ -167,7 +167,7 @@ def test_a_drive_with_our_identifiers_and_another_header_is_refused_and_not_writ
     cabinet: Cabinet, tmp_path: Path
 ) -> None:
     device = cabinet.add_drive("A", "1234-ABCD")
-    other = open_office(tmp_path / "other", seed="other")
+    other = cabinet.office.closing.enter_context(open_office(tmp_path / "other", seed="other"))
     enrolled = other.enroll("A")
     before = bytes_below(Path(enrolled.folder))
 

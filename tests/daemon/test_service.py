@@ -4,6 +4,7 @@ Owns: a practice and a loop that is never fed. Does not know: the bus.
 """
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, timedelta
 from pathlib import Path
@@ -27,8 +28,9 @@ from kinebackup.state.state_db import StateDb
 
 
 @pytest.fixture
-def office(tmp_path: Path) -> Office:
-    return open_office(tmp_path)
+def office(tmp_path: Path) -> Iterator[Office]:
+    with open_office(tmp_path) as office:
+        yield office
 
 
 def config_of(office: Office) -> Config:

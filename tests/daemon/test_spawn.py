@@ -76,7 +76,7 @@ def test_the_jobs_of_a_visit_run_one_after_the_other(office: Office) -> None:
 
 
 def test_a_drive_without_a_header_is_told_apart_from_one_of_another_practice(office: Office, tmp_path: Path) -> None:
-    other = open_office(tmp_path / "other", seed="other")
+    other = office.closing.enter_context(open_office(tmp_path / "other", seed="other"))
     stranger = other.enroll("A")
     (tmp_path / "empty").mkdir()
 

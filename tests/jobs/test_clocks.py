@@ -3,6 +3,7 @@
 Owns: backup and prune under clocks set by hand.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,9 @@ FEW = Retention(keep_last=1, daily=0, weekly=0, monthly=0, yearly=0)
 
 
 @pytest.fixture
-def office(tmp_path: Path) -> Office:
-    return open_office(tmp_path)
+def office(tmp_path: Path) -> Iterator[Office]:
+    with open_office(tmp_path) as office:
+        yield office
 
 
 def test_a_clock_behind_the_newest_backup_is_told_and_the_backup_is_made(office: Office) -> None:

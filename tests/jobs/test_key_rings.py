@@ -3,6 +3,7 @@
 Owns: how rings spread. The slots themselves are proven in tests/engine/format/test_keyring.py.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,11 +16,11 @@ from kinebackup.jobs.keys import add_passphrase, own_slot, remove, slot_to_remov
 
 
 @pytest.fixture
-def office(tmp_path: Path) -> Office:
-    made = open_office(tmp_path / "first")
-    made.enroll("A")
-    made.enroll("B", "domicile")
-    return made
+def office(tmp_path: Path) -> Iterator[Office]:
+    with open_office(tmp_path / "first") as made:
+        made.enroll("A")
+        made.enroll("B", "domicile")
+        yield made
 
 
 def second_computer(office: Office, place: Path, drive: str) -> Office:
@@ -31,6 +32,7 @@ def second_computer(office: Office, place: Path, drive: str) -> Office:
         drive=str(office.place / "drives" / drive), secret=PASSPHRASE, label=drive, place="cabinet", sources=[]
     )
     joined = join(place / "state", request, world)
+    office.closing.enter_context(joined.computer.state)
     return Office(place, joined.computer, world, office.clock, "")
 
 

@@ -4,6 +4,7 @@ Owns: what must be proven before anything is written. Does not know: the command
 """
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,11 @@ from kinebackup.practice.access import open_to_read
 
 
 @pytest.fixture
-def office(tmp_path: Path) -> Office:
-    made = open_office(tmp_path)
-    made.enroll("A")
-    made.back_up("A")
-    return made
+def office(tmp_path: Path) -> Iterator[Office]:
+    with open_office(tmp_path) as made:
+        made.enroll("A")
+        made.back_up("A")
+        yield made
 
 
 def root(office: Office, label: str = "A") -> Path:

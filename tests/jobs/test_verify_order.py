@@ -3,8 +3,10 @@
 Owns: a drive with several packs, one of them marked. Does not know: how a pack is checked.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from support.jobs.small_practice import Office, open_office
 
 from kinebackup.engine.check.verify import Budget
@@ -12,14 +14,20 @@ from kinebackup.jobs.verify import VerifyJobRequest, run_verify
 from kinebackup.model import CancelToken, FileName, SilentMonitor, VerifyReport
 
 
-def test_a_part_of_a_verification_begins_with_what_failed_before(tmp_path: Path) -> None:
+@pytest.fixture
+def office(tmp_path: Path) -> Iterator[Office]:
+    """Four days, each with a session and a backup."""
+    with open_office(tmp_path) as office:
+        office.enroll("A")
+        for day in range(4):
+            (office.patients / "Dupont" / f"séance {day}.txt").write_text(f"Séance {day}\n" * 50, encoding="utf-8")
+            office.back_up("A")
+            office.clock.forward(days=1)
+        yield office
+
+
+def test_a_part_of_a_verification_begins_with_what_failed_before(office: Office, tmp_path: Path) -> None:
     """A loose cable, or damage that a backup has mended: the next short verification tells, not the one in a year."""
-    office = open_office(tmp_path)
-    office.enroll("A")
-    for day in range(4):
-        (office.patients / "Dupont" / f"séance {day}.txt").write_text(f"Séance {day}\n" * 50, encoding="utf-8")
-        office.back_up("A")
-        office.clock.forward(days=1)
 
     def verify(budget: Budget) -> VerifyReport:
         request = VerifyJobRequest(budget)
@@ -37,23 +45,12 @@ def test_a_part_of_a_verification_begins_with_what_failed_before(tmp_path: Path)
     assert list((root / "damaged").iterdir()) == []
 
 
-def _with_four_days(tmp_path: Path) -> Office:
-    office = open_office(tmp_path)
-    office.enroll("A")
-    for day in range(4):
-        (office.patients / "Dupont" / f"séance {day}.txt").write_text(f"Séance {day}\n" * 50, encoding="utf-8")
-        office.back_up("A")
-        office.clock.forward(days=1)
-    return office
-
-
 def _verify(office: Office, request: VerifyJobRequest) -> VerifyReport:
     drive = office.drive("A")
     return run_verify(drive, office.computer, request, office.world, cancel=CancelToken(), monitor=SilentMonitor())
 
 
-def test_reading_back_reads_what_no_run_has_read_and_nothing_else(tmp_path: Path) -> None:
-    office = _with_four_days(tmp_path)
+def test_reading_back_reads_what_no_run_has_read_and_nothing_else(office: Office, tmp_path: Path) -> None:
     first = _verify(office, VerifyJobRequest(new_only=True))
     assert (first.result, first.complete, first.packs_checked) == ("ok", True, first.packs_total)
     (office.patients / "Durand" / "nouveau.txt").write_text("Nouveau\n" * 50, encoding="utf-8")
@@ -66,16 +63,14 @@ def test_reading_back_reads_what_no_run_has_read_and_nothing_else(tmp_path: Path
     assert _verify(office, VerifyJobRequest(new_only=True)).packs_checked == 0
 
 
-def test_reading_back_finds_that_the_drive_kept_other_bytes(tmp_path: Path) -> None:
-    office = _with_four_days(tmp_path)
+def test_reading_back_finds_that_the_drive_kept_other_bytes(office: Office, tmp_path: Path) -> None:
     pack = max((tmp_path / "drives" / "A" / "KINEBACKUP" / "packs").glob("??/*"), key=lambda path: path.stat().st_size)
     pack.chmod(0o600)
     pack.write_bytes(pack.read_bytes()[:-40] + bytes(40))
     assert _verify(office, VerifyJobRequest(new_only=True)).result == "failed"
 
 
-def test_eight_sessions_of_one_part_in_eight_read_the_whole_drive(tmp_path: Path) -> None:
-    office = _with_four_days(tmp_path)
+def test_eight_sessions_of_one_part_in_eight_read_the_whole_drive(office: Office, tmp_path: Path) -> None:
     _verify(office, VerifyJobRequest(new_only=True))
     before = office.clock()
     for _session in range(8):

@@ -4,6 +4,7 @@ Owns: a practice with two simulated drives. Does not know: the command line.
 """
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,14 +17,14 @@ from kinebackup.practice.drive_choice import Unlocking, drives_to_read, open_wit
 
 
 @pytest.fixture
-def office(tmp_path: Path) -> Office:
+def office(tmp_path: Path) -> Iterator[Office]:
     """CABINET was saved to first, DOMICILE an hour later."""
-    office = open_office(tmp_path)
-    for label in ("CABINET", "DOMICILE"):
-        office.enroll(label)
-        office.back_up(label)
-        office.clock.forward(hours=1)
-    return office
+    with open_office(tmp_path) as office:
+        for label in ("CABINET", "DOMICILE"):
+            office.enroll(label)
+            office.back_up(label)
+            office.clock.forward(hours=1)
+        yield office
 
 
 def own_key(office: Office) -> Unlocking:
@@ -153,7 +154,7 @@ def test_damage_that_a_verification_has_reported_is_no_problem_any_more_but_know
 
 
 def test_a_drive_of_another_practice_is_a_doubt_and_never_opened_with_our_key(office: Office, tmp_path: Path) -> None:
-    other = open_office(tmp_path / "other", seed="other")
+    other = office.closing.enter_context(open_office(tmp_path / "other", seed="other"))
     other.enroll("FREMD")
     stranger = dataclasses.replace(other.drive("FREMD"), record=None)
     cabinet = office.drive("CABINET")

@@ -6,6 +6,7 @@ Owns: the history in the state directory.
 import contextlib
 import fcntl
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,10 +25,10 @@ from kinebackup.state.records import RunResult
 
 
 @pytest.fixture
-def office(tmp_path: Path) -> Office:
-    made = open_office(tmp_path)
-    made.enroll("A")
-    return made
+def office(tmp_path: Path) -> Iterator[Office]:
+    with open_office(tmp_path) as made:
+        made.enroll("A")
+        yield made
 
 
 def verify(office: Office, secret: Passphrase | None = None) -> VerifyReport:

@@ -176,6 +176,7 @@ def _join(session: Session, options: InitOptions, drive: str) -> None:
         ),
         session.world,
     )
+    session.closing.enter_context(joined.computer.state)
     after_drives_changed(session, joined.computer.state)
     document = {
         "practice": joined.computer.keyring.practice,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.cli.computer import Computer, Ran
+from support.cli.computer import Computer, Ran, make_computer
 
 
 def without_configuration(computer: Computer, *arguments: str | Path) -> Ran:
@@ -132,7 +132,8 @@ def test_memory_is_refused(computer: Computer) -> None:
     assert without_configuration(computer, "/dev/shm", "--json").json["reason"] == "memory"
 
 
-def test_sources_are_taken_into_account_where_the_configuration_can_be_read(practice: Computer) -> None:
+def test_sources_are_taken_into_account_where_the_configuration_can_be_read(disk_path: Path) -> None:
+    practice = make_computer(disk_path / "practice")
     inside = practice.run("check-target", practice.patients / "Dupont", "--json").json
     assert inside["reason"] == "inside-source"
     assert practice.run("check-target", practice.home, "--json").json["reason"] == "contains-source"

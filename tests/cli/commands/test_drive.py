@@ -113,7 +113,7 @@ def test_a_drive_carries_what_a_stranger_needs_and_nothing_of_the_practice(pract
     practice.config.write_text(text, encoding="utf-8")
     root = practice.enroll("A") / "KINEBACKUP"
     expected = {*PACKAGED, "header", "header.1", "header.2", "packs", "index", "snapshots", "damaged", "tmp", "lock"}
-    assert {path.name for path in root.iterdir()} - {"reserve"} == expected
+    assert {path.name for path in root.iterdir()} == expected
     for name in PACKAGED:
         content = (root / name).read_bytes()
         assert b"Exemple" not in content
@@ -128,12 +128,9 @@ def test_the_packaged_format_is_the_one_of_the_documentation() -> None:
     assert (ROOT / "kinebackup/recover/FORMAT.md").read_bytes() == (ROOT / "docs/FORMAT.md").read_bytes()
 
 
-def test_there_is_ballast_that_a_prune_can_throw_off(practice: Computer) -> None:
+def test_a_simulated_drive_takes_no_ballast_from_the_disk_of_the_computer(practice: Computer) -> None:
     root = practice.enroll("A") / "KINEBACKUP"
-    space = os.statvfs(root)
-    if space.f_bavail * space.f_frsize > 2 * 64 * 2**20:
-        assert (root / "reserve").stat().st_size == min(64 * 2**20, space.f_blocks * space.f_frsize // 50)
-        assert (root / "reserve").stat().st_blocks > 0
+    assert not (root / "reserve").exists()
 
 
 def test_enrolling_says_that_a_folder_is_a_simulation(practice: Computer) -> None:

@@ -84,6 +84,20 @@ def test_a_drive_that_is_given_by_its_folder_stays_mounted(pc: UsbComputer) -> N
     assert f" {pc.media} " in pc.mounts()
 
 
+def test_a_drive_has_ballast_that_a_prune_can_throw_off_and_lays_in_again(pc: UsbComputer) -> None:
+    node = with_ext4(pc)
+    pc.mount(node)
+    assert pc.run(*enroll(pc.media)).code == 0
+    size, blocks = (int(word) for word in pc.must("stat", "--format=%s %b", f"{pc.media}/KINEBACKUP/reserve").split())
+    all_blocks, block_size = (int(word) for word in pc.must("stat", "-f", "--format=%b %S", pc.media).split())
+    assert size == min(64 * 2**20, all_blocks * block_size // 50) > 2**20
+    assert blocks > 0
+    assert pc.run("backup").code == 0
+    pc.must("rm", f"{pc.media}/KINEBACKUP/reserve")
+    assert pc.run("prune").code == 0
+    assert pc.must("stat", "--format=%s", f"{pc.media}/KINEBACKUP/reserve").split() == [str(size)]
+
+
 def test_a_busy_drive_is_enrolled_and_the_program_that_keeps_it_is_told(pc: UsbComputer) -> None:
     node = with_ext4(pc)
     pc.mount(node)

@@ -33,8 +33,8 @@ def shelf(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def patients(tmp_path: Path) -> Path:
-    folder = make_patients(tmp_path / "home" / "Patients")
+def patients(disk_path: Path) -> Path:
+    folder = make_patients(disk_path / "home" / "Patients")
     (folder / "Durand" / "secret.txt").chmod(0o600)  # else only root saves all of it
     return folder
 

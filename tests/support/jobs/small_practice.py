@@ -1,9 +1,11 @@
 """A practice on a computer of ours: real files and folders, a clock that is set by hand, cheap Argon2.
 
-Owns: building it. Does not know: what is expected.
+Owns: building it, and letting go of its files. Does not know: what is expected.
 """
 
+import contextlib
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -72,13 +74,14 @@ def make_world(place: Path, clock: Clock, *, seed: str = "pc") -> World:
 
 @dataclass
 class Office:
-    """The practice, its computer and its patients' folder."""
+    """The practice, its computer and its patients' folder. ``closing``: what is let go when the test has ended."""
 
     place: Path
     computer: ComputerKeys
     world: World
     clock: Clock
     code: str = field(repr=False)
+    closing: contextlib.ExitStack = field(default_factory=contextlib.ExitStack, repr=False)
 
     @property
     def patients(self) -> Path:
@@ -116,7 +119,8 @@ class Office:
         )
 
 
-def open_office(place: Path, *, seed: str = "pc") -> Office:
+@contextlib.contextmanager
+def open_office(place: Path, *, seed: str = "pc") -> Iterator[Office]:
     """A practice that was set up this morning, with two patients."""
     clock = Clock()
     world = make_world(place, clock, seed=seed)
@@ -124,4 +128,7 @@ def open_office(place: Path, *, seed: str = "pc") -> Office:
         (place / "Patients" / name).mkdir(parents=True)
         (place / "Patients" / name / "bilan.txt").write_text(f"Bilan de {name}\n" * 50, encoding="utf-8")
     computer, code = ComputerKeys.create(place / "state", PASSPHRASE, world)
-    return Office(place, computer, world, clock, code)
+    office = Office(place, computer, world, clock, code)
+    with office.closing:
+        office.closing.enter_context(computer.state)
+        yield office

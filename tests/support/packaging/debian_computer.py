@@ -7,6 +7,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from support.packaging.package_sources import main_archive
+
 # All that the package needs is there already, so that nothing need be downloaded to install it.
 _INCLUDED = "apt,python3,udev,dbus,fdisk,mount,tzdata,e2fsprogs,systemd"
 _ENTER = """
@@ -70,20 +72,10 @@ class Computer:
 
 def make_computer(folder: Path, suite: str) -> Computer:
     """Install a small Debian into ``folder``, from where this computer has its own packages."""
-    here = _codename()
-    lists = [*Path("/etc/apt").glob("sources.list"), *Path("/etc/apt/sources.list.d").glob("*.sources")]
-    texts = [path.read_text("utf-8") for path in lists]
-    # An empty line ends an entry of the one form, and means nothing in the other.
-    sources = "\n\n".join(text for text in texts if here in text).replace(here, suite)
     subprocess.run(
         ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={_INCLUDED}", suite, folder, "-"],
-        input=sources,
+        input=main_archive(suite),
         text=True,
         check=True,
     )
     return Computer(folder)
-
-
-def _codename() -> str:
-    lines = Path("/etc/os-release").read_text("utf-8").splitlines()
-    return next(line.partition("=")[2].strip('"') for line in lines if line.startswith("VERSION_CODENAME="))

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from support.packaging.package_sources import codename, package_sources
+
 PACKAGES: Final = (
     *("linux-image-amd64", "kmod", "systemd", "systemd-sysv", "libpam-systemd", "udev", "dbus", "tzdata", "procps"),
     *("udisks2", "polkitd", "python3", "util-linux", "mount", "fdisk", "sqlite3", "psmisc"),
@@ -104,13 +106,8 @@ def cache_directory() -> Path:
     return Path(base) / "kinebackup-vm"
 
 
-def _codename() -> str:
-    lines = Path("/etc/os-release").read_text("utf-8").splitlines()
-    return next(line.split("=")[1].strip('"') for line in lines if line.startswith("VERSION_CODENAME="))
-
-
 def _fingerprint() -> str:
-    parts = (_codename(), Path(__file__).read_text("utf-8"), _AGENT.read_text("utf-8"))
+    parts = (codename(), Path(__file__).read_text("utf-8"), _AGENT.read_text("utf-8"))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
@@ -147,19 +144,11 @@ def _bootstrap(root: Path) -> None:
         f"--include={','.join(PACKAGES)}",
         *left_out,
         f"--setup-hook={folders}; {write}",
-        _codename(),
+        codename(),
         str(root),
         "-",
-        given=_package_sources(),
+        given=package_sources(),
     )
-
-
-def _package_sources() -> str:
-    """Those of this computer, whatever they are."""
-    apt = Path("/etc/apt")
-    lists = (apt / "sources.list", *sorted((apt / "sources.list.d").glob("*.list")))
-    modern = sorted((apt / "sources.list.d").glob("*.sources"))
-    return "\n\n".join(file.read_text("utf-8") for file in (*lists, *modern) if file.is_file())
 
 
 def _settle(root: Path) -> None:
