@@ -192,6 +192,11 @@ class SilentMonitor:
         pass
 
 
+def stopped_as_asked() -> Cancelled:
+    """What a run ends with that a person stopped."""
+    return Cancelled(_("stopped as asked"), _("run the same command again to go on where it stopped"))
+
+
 @dataclass(slots=True)
 class CancelToken:
     """Asks a run to stop at the next safe point. May be set from a signal handler or another thread."""
@@ -208,4 +213,4 @@ class CancelToken:
     def check(self) -> None:
         """Raise ``Cancelled`` if somebody asked to stop."""
         if self._event.is_set():
-            raise Cancelled(_("stopped as asked"), _("run the same command again to go on where it stopped"))
+            raise stopped_as_asked()

@@ -22,6 +22,7 @@ from kinebackup.cli.session import Session
 from kinebackup.cli.terminal.click_texts import speak
 from kinebackup.errors import Cancelled, ConfigError, ExitCode, KineError
 from kinebackup.i18n import _, language_from, set_language
+from kinebackup.model import stopped_as_asked
 
 # command → (module, attribute); in the order in which a person meets them
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -49,7 +50,7 @@ _FLAGS = ("--json", "--quiet")
 
 
 def _summaries() -> dict[str, str]:
-    """What ``--help`` says of each command, without importing it."""
+    """What ``--help`` says of each command, without importing it; a command with more to say has a help of its own."""
     return {
         "init": _("Create the practice's keys on this computer."),
         "drive": _("Prepare and list the drives."),
@@ -83,6 +84,7 @@ class LazyGroup(click.Group):
             return None
         module, attribute = COMMANDS[cmd_name]
         command: click.Command = getattr(importlib.import_module(module), attribute)
+        command.help = command.help or _summaries()[cmd_name]
         return command
 
     def resolve_command(
@@ -170,11 +172,6 @@ def _cancel_on_signals(session: Session) -> None:
         signal.signal(number, handle)
 
 
-def _as_asked() -> Cancelled:
-    """What the engine raises on Ctrl-C, which knows no language."""
-    return Cancelled(_("stopped as asked"), _("run the same command again to go on where it stopped"))
-
-
 def _not_understood(error: click.ClickException, message: str) -> ConfigError:
     named = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "kinebackup"
     return ConfigError(message, _("see: {command} --help").format(command=named))
@@ -195,7 +192,7 @@ def run(arguments: Sequence[str], early: Sequence[int] = ()) -> int:
         code = command_line().main(args=words, prog_name="kinebackup", standalone_mode=False, obj=session)
         return int(code) if isinstance(code, int) else ExitCode.OK
     except Cancelled as error:
-        session.output.error(_as_asked() if session.cancel.cancelled else error)
+        session.output.error(error)
         return error.exit_code
     except KineError as error:
         session.output.error(error)
@@ -203,7 +200,7 @@ def run(arguments: Sequence[str], early: Sequence[int] = ()) -> int:
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except (click.Abort, KeyboardInterrupt):
-        session.output.error(_as_asked())
+        session.output.error(stopped_as_asked())
         return ExitCode.CANCELLED
     except click.exceptions.NoArgsIsHelpError as error:
         if session.output.as_json:

@@ -87,6 +87,11 @@ class Session:
         return self.closing.enter_context(mounted_here(records, self.world, self.config.paths.runtime)) > 0
 
 
+def contradiction(message: str) -> ConfigError:
+    """Two options that exclude each other."""
+    return ConfigError(message, _("leave one of the two options out"))
+
+
 def is_about_this_computer(session: Session) -> bool:
     """Whether the practice that the daemon knows is meant, and not one that this user has made for themselves."""
     if session.config_path is not None or os.environ.get("KINEBACKUP_CONFIG"):
@@ -99,7 +104,7 @@ def secret_from(passphrase_file: str | None, code_file: str | None) -> "Secret |
     from kinebackup.engine import Passphrase, RecoveryCode
 
     if passphrase_file and code_file:
-        raise ConfigError(_("give a passphrase or a recovery code, not both"), _("leave one of the two options out"))
+        raise contradiction(_("give a passphrase or a recovery code, not both"))
     if passphrase_file:
         return Passphrase.of(first_line(passphrase_file))
     if code_file:

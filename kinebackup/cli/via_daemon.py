@@ -16,19 +16,18 @@ from kinebackup.bus.client import DaemonAbsent, DaemonClient, DaemonListener
 from kinebackup.bus.query import daemon_is_running
 from kinebackup.bus.values import DriveAtWork, JobEnd, JobProgress
 from kinebackup.cli.session import Session, is_about_this_computer
+from kinebackup.cli.terminal.words import can_unplug_text
 from kinebackup.errors import (
     Cancelled,
-    ConfigError,
     DriveFailed,
     ExitCode,
     KineError,
-    NotFound,
 )
 from kinebackup.i18n import _
 from kinebackup.model import Monitor, Report
 from kinebackup.policy.job_kinds import JOB_KINDS
 from kinebackup.policy.notices import ActiveNotice, Notice, NoticeKind
-from kinebackup.practice.known_drives import is_for_daemon
+from kinebackup.practice.known_drives import is_for_daemon, only_label
 from kinebackup.texts.notices import notice_text
 
 DaemonWork = Literal["backup", "restore-test"]
@@ -260,18 +259,8 @@ async def _choose(client: DaemonClient, heard: Watch, name: str | None) -> Drive
     heard.forget()
     if name:  # of a label that it does not know, the daemon says so
         return next((drive for drive in drives if drive.label == name), DriveAtWork(name, ABSENT))
-    here = [drive for drive in drives if drive.phase not in (ABSENT, REFUSED)]
-    if len(here) > 1:
-        labels = ", ".join(drive.label for drive in here)
-        raise ConfigError(
-            _("several drives are plugged in: {labels}").format(labels=labels), _("say which one: --drive LABEL")
-        )
-    if here:
-        return here[0]
-    known = ", ".join(drive.label for drive in drives)
-    if known:
-        raise NotFound(_("no drive is plugged in"), _("plug in one of: {labels}").format(labels=known))
-    raise NotFound(_("no drive has been enrolled yet"), _("prepare one with: kinebackup drive enroll"))
+    here = {drive.label: drive for drive in drives if drive.phase not in (ABSENT, REFUSED)}
+    return here[only_label(list(here), [drive.label for drive in drives])]
 
 
 async def _say_if_it_waits(session: Session, client: DaemonClient, label: str) -> None:
@@ -352,7 +341,7 @@ def _ejected(label: str, phases: list[str], heard: Watch) -> str:
     if safe is not None:
         words = notice_text(safe)
         return f"{words.title}. {words.body}"
-    return _("You can unplug the drive {label}.").format(label=label)
+    return can_unplug_text(label)
 
 
 def _busy(label: str) -> Notice:

@@ -8,8 +8,9 @@ Source: Desktop Notifications Specification 1.2, "D-BUS Protocol".
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from dbus_fast import Message, MessageFlag, MessageType, NameFlag, RequestNameReply, Variant
@@ -47,6 +48,21 @@ class Placed:
     server: str
 
 
+def session_bus_address(environ: Mapping[str, str]) -> str:
+    """The address of this session's bus; systemd gives each user one at a fixed place. Raises ``KineError``."""
+    address = environ.get("DBUS_SESSION_BUS_ADDRESS", "")
+    if address:
+        return address
+    runtime = environ.get("XDG_RUNTIME_DIR", "")
+    if runtime and Path(runtime, "bus").exists():
+        return f"unix:path={runtime}/bus"
+    raise _no_session(_("there is no desktop session here"))
+
+
+def _no_session(message: str) -> KineError:
+    return KineError(message, _("run the agent in the session of the person at the computer"))
+
+
 class Notifications:
     """``on_event`` gets ``ServerAppeared``, ``ButtonPressed`` and ``NotificationClosed``, in the event loop."""
 
@@ -67,10 +83,8 @@ class Notifications:
             reply = await asyncio.wait_for(bus.request_name(AGENT_NAME, NameFlag.DO_NOT_QUEUE), PATIENCE_S)
         except (*CONNECTION_ERRORS, ServerAbsent) as error:
             await self.close()
-            raise KineError(
-                _("there is no desktop session to show notifications in ({reason})").format(reason=error),
-                _("run the agent in the session of the person at the computer"),
-            ) from error
+            message = _("there is no desktop session to show notifications in ({reason})")
+            raise _no_session(message.format(reason=error)) from error
         if reply is not RequestNameReply.PRIMARY_OWNER:
             await self.close()
             raise AgentRuns(
@@ -105,7 +119,7 @@ class Notifications:
                 case [list(names)]:
                     can = Capabilities.of(frozenset(str(each) for each in names))
                 case _:
-                    raise ServerAbsent("a server that says nothing of itself")
+                    raise ServerAbsent(_("the server of notifications says nothing of itself"))
             if reply.sender != self._server:  # another one came while this one answered
                 return can
             self._can = can
@@ -122,7 +136,7 @@ class Notifications:
         match reply.body:
             case [int(shown_id)]:
                 return Placed(shown_id, reply.sender or "")
-        raise ServerAbsent("a server that gives no number")
+        raise ServerAbsent(_("the server of notifications gives no number"))
 
     async def take_away(self, shown_id: int) -> None:
         """Some servers answer with an error where it is not on the screen any more: that is as good."""
@@ -156,13 +170,13 @@ class Notifications:
 
     async def _call(self, message: Message) -> Message:
         if self._bus is None or not self._bus.connected:
-            raise ServerAbsent("the session's bus is gone")
+            raise ServerAbsent(_("the bus of the session is gone"))
         try:
             reply = await asyncio.wait_for(self._bus.call(message), PATIENCE_S)
         except CONNECTION_ERRORS as error:
             raise ServerAbsent(str(error)) from error
         if reply is None or reply.message_type is not MessageType.METHOD_RETURN:
-            raise ServerAbsent(reply.error_name if reply is not None else "the session's bus is gone")
+            raise ServerAbsent(reply.error_name if reply is not None else _("the bus of the session is gone"))
         return reply
 
     def _handle(self, message: Message) -> None:

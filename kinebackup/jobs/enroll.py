@@ -117,12 +117,15 @@ def examined(
     if verdict.reason == "not-found":
         raise NotFound(verdict.message, verdict.hint)
     if not facts.exists and not request.simulated and request.path.startswith("/dev/"):
-        raise NotFound(
-            _("there is no device {path}").format(path=request.path), _("plug in the drive, or check the path")
-        )
+        raise no_device(request.path)
     if not verdict.accepted:
         raise TargetRefused(verdict.message, verdict.hint)
     return facts, verdict.notices
+
+
+def no_device(path: str) -> NotFound:
+    """Nothing is plugged in under that name."""
+    return NotFound(_("there is no device {path}").format(path=path), _("plug in the drive, or check the path"))
 
 
 def _called(device: str, facts: TargetFacts) -> TargetFacts:

@@ -24,18 +24,17 @@ from kinebackup.drives.formatting import (
     format_disk,
     programs,
 )
-from kinebackup.drives.mount_namespace import leave_shared_mounts
-from kinebackup.drives.mounting import mount_drive
 from kinebackup.drives.udev_rule import UdevRule, look_again
 from kinebackup.drives.unmounting import StillMounted, drop_mount, unmount_drive
 from kinebackup.drives.volumes import Volume, volumes_of
-from kinebackup.errors import KineError, NotFound, TargetRefused
+from kinebackup.errors import KineError, TargetRefused
 from kinebackup.i18n import _
-from kinebackup.jobs.enroll import Enrolled, EnrollRequest, enroll, examined
+from kinebackup.jobs.enroll import Enrolled, EnrollRequest, enroll, examined, no_device
 from kinebackup.policy.target_facts import DeviceFacts, TargetFacts
 from kinebackup.policy.targets import TargetWarning, judge_erasing
 from kinebackup.practice.computer_keys import ComputerKeys
 from kinebackup.practice.known_drives import check_label, refuse_taken_label
+from kinebackup.practice.private_mount import mount_privately
 from kinebackup.practice.world import World
 from kinebackup.state.records import Drive
 from kinebackup.state.state_db import StateDb
@@ -96,16 +95,7 @@ def enroll_device(request: EnrollRequest, computer: ComputerKeys, world: World, 
 @contextlib.contextmanager
 def _mounted(device: DeviceFacts, world: World, tools: DeviceTools) -> Iterator[str]:
     """The drive, mounted for this process alone. It stays so, unless the work on it failed."""
-    try:
-        tools.runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise KineError(
-            _("the folder {path} cannot be made: {error}").format(path=tools.runtime, error=error.strerror),
-            _("check [paths] runtime in the configuration"),
-        ) from error
-    where = os.path.join(os.path.realpath(tools.runtime), MOUNT_POINT)
-    leave_shared_mounts()
-    mount_drive(device.node, device.disk_sequence, where, system=world.system)
+    where = mount_privately(device, tools.runtime, MOUNT_POINT, world)
     try:
         yield where
     except BaseException:
@@ -150,18 +140,14 @@ def plan_erasing(request: EnrollRequest, computer: ComputerKeys, world: World) -
     host = read_host_facts(world.system)
     facts = gather_facts(request.path, host=host)
     if not facts.exists or facts.device is None:
-        raise NotFound(
-            _("there is no device {path}").format(path=request.path), _("plug in the drive, or check the path")
-        )
+        raise no_device(request.path)
     refused = judge_erasing(facts)
     if refused is not None:
         raise TargetRefused(refused.message, refused.hint)
     number = number_of_node(world.system, f"/dev/{facts.device.disks[0]}")
     disk = disk_of(world.system, number) if number is not None else None
     if number is None or disk is None:
-        raise NotFound(
-            _("there is no device {path}").format(path=request.path), _("plug in the drive, or check the path")
-        )
+        raise no_device(request.path)
     _refuse_disk_of_a_source(request, disk, host)
     found = ToErase(disk, volumes_of(world.system, number))
     for record in computer.state.drives():

@@ -13,8 +13,6 @@ from typing import Final
 
 from kinebackup.config import Config
 from kinebackup.drives.judge_path import judge_source_at
-from kinebackup.errors import NotFound
-from kinebackup.i18n import _
 from kinebackup.model import Place
 from kinebackup.policy.job_kinds import JOB_KINDS, JobKind
 from kinebackup.policy.rotation import Assessment, DriveFacts, Freshness, assess
@@ -23,7 +21,7 @@ from kinebackup.policy.targets import TargetWarning
 from kinebackup.practice.presence import folder_of
 from kinebackup.practice.world import World
 from kinebackup.state.records import Drive, Run
-from kinebackup.state.state_db import StateDb
+from kinebackup.state.state_db import StateDb, not_set_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +62,7 @@ def overview(config: Config, world: World, *, plugged_in: Container[str] = ()) -
     """
     with StateDb(config.paths.state) as state:
         if not state.exists:
-            raise NotFound(
-                _("KineBackup is not set up on this computer"),
-                _("run: kinebackup init; or, with a drive that already has backups: kinebackup init --join DRIVE"),
-            )
+            raise not_set_up()
         known = [(record, folder_of(record, world.system), _facts(record, state)) for record in state.drives()]
     facts = [
         replace(found, present=folder is not None or record.label in plugged_in) for record, folder, found in known

@@ -24,10 +24,11 @@ from kinebackup.engine import (
     read_header_copies,
     with_keyring,
 )
-from kinebackup.errors import ConfigError, Damaged, NotFound, WrongKey
+from kinebackup.errors import Damaged, NotFound, WrongKey
 from kinebackup.i18n import _
 from kinebackup.model import Problem
 from kinebackup.practice.computer_keys import ComputerKeys
+from kinebackup.practice.known_drives import only_label
 from kinebackup.practice.presence import folder_of
 from kinebackup.practice.world import World
 from kinebackup.state.records import Drive
@@ -108,18 +109,9 @@ def _record_at(folder: str, records: Sequence[Drive], world: World) -> Drive | N
 
 
 def _only_present(computer: ComputerKeys | None, world: World) -> PresentDrive:
-    present = present_drives(computer, world) if computer else []
-    if len(present) == 1:
-        return present[0]
-    if present:
-        labels = ", ".join(drive.label for drive in present)
-        raise ConfigError(
-            _("several drives are plugged in: {labels}").format(labels=labels), _("say which one: --drive LABEL")
-        )
-    known = ", ".join(record.label for record in computer.state.drives()) if computer else ""
-    if known:
-        raise NotFound(_("no drive is plugged in"), _("plug in one of: {labels}").format(labels=known))
-    raise NotFound(_("no drive has been enrolled yet"), _("prepare one with: kinebackup drive enroll"))
+    present = {drive.label: drive for drive in present_drives(computer, world)} if computer else {}
+    known = [record.label for record in computer.state.drives()] if computer else []
+    return present[only_label(list(present), known)]
 
 
 @contextlib.contextmanager

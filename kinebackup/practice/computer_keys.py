@@ -15,10 +15,10 @@ import msgspec
 
 from kinebackup.engine import Keyring, MachineKey, MasterKey, Passphrase, RecoveryCode, format_time, recovery_code
 from kinebackup.engine import keyring as rings
-from kinebackup.errors import ConfigError, Damaged, KineError, NotFound, WrongKey
+from kinebackup.errors import ConfigError, Damaged, KineError, WrongKey
 from kinebackup.i18n import _
 from kinebackup.practice.world import World
-from kinebackup.state.state_db import StateDb
+from kinebackup.state.state_db import StateDb, not_set_up
 
 KEYRING = "keyring.json"
 MACHINE_KEY = "machine.key"
@@ -44,10 +44,7 @@ class ComputerKeys:
             machine_key = bytes.fromhex((directory / MACHINE_KEY).read_text("ascii").strip())
             machine = (directory / MACHINE_ID).read_text("ascii").strip()
         except FileNotFoundError:
-            raise NotFound(
-                _("KineBackup is not set up on this computer"),
-                _("run: kinebackup init; or, with a drive that already has backups: kinebackup init --join DRIVE"),
-            ) from None
+            raise not_set_up() from None
         except OSError as error:
             raise KineError(
                 _("the files of KineBackup cannot be read ({reason})").format(reason=error.strerror),

@@ -1,15 +1,19 @@
-"""What can be done with a drive that need not be plugged in: looking it up, renaming it.
+"""What can be done with the labels of drives, plugged in or not: checking one, choosing the only one, renaming.
 
-Owns: gathering what is remembered of it. Does not know: how it is shown.
+Owns: the rules for labels and their errors. Does not know: where a drive is, or what is on it.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from kinebackup.errors import ConfigError
+from kinebackup.errors import ConfigError, NotFound
 from kinebackup.i18n import _
-from kinebackup.practice.computer_keys import ComputerKeys
 from kinebackup.state.records import Drive
+from kinebackup.state.state_db import label_taken
+
+if TYPE_CHECKING:  # keys take time to load, and commands that need none use this module too
+    from kinebackup.practice.computer_keys import ComputerKeys
 
 
 def check_label(label: str) -> None:
@@ -21,15 +25,27 @@ def check_label(label: str) -> None:
         )
 
 
-def refuse_taken_label(label: str, computer: ComputerKeys) -> None:
+def refuse_taken_label(label: str, computer: "ComputerKeys") -> None:
     """Raises ``ConfigError`` where another drive has it."""
     if any(record.label == label for record in computer.state.drives()):
+        raise label_taken(label)
+
+
+def only_label(plugged_in: Sequence[str], known: Sequence[str]) -> str:
+    """The one drive that is plugged in, where the person named none.
+
+    Raises ``ConfigError`` where the choice is the person's, ``NotFound`` where there is none.
+    """
+    if len(plugged_in) == 1:
+        return plugged_in[0]
+    if plugged_in:
         raise ConfigError(
-            _('a drive with the label "{label}" is enrolled already').format(label=label),
-            _("choose another label with --label, or forget that drive: kinebackup drive forget {label}").format(
-                label=label
-            ),
+            _("several drives are plugged in: {labels}").format(labels=", ".join(plugged_in)),
+            _("say which one: --drive LABEL"),
         )
+    if known:
+        raise NotFound(_("no drive is plugged in"), _("plug in one of: {labels}").format(labels=", ".join(known)))
+    raise NotFound(_("no drive has been enrolled yet"), _("prepare one with: kinebackup drive enroll"))
 
 
 def is_for_daemon(name: str | None, records: Sequence[Drive]) -> bool:
@@ -38,7 +54,7 @@ def is_for_daemon(name: str | None, records: Sequence[Drive]) -> bool:
     return name in real if name else bool(real)
 
 
-def rename(old: str, new: str, computer: ComputerKeys) -> Drive:
+def rename(old: str, new: str, computer: "ComputerKeys") -> Drive:
     """Call the drive something else, on this computer; nothing on it changes.
 
     Raises ``NotFound``, ``ConfigError`` for a label that is taken or is none.

@@ -18,6 +18,8 @@ from kinebackup.drives.mounting import mount_drive
 from kinebackup.drives.system import System
 from kinebackup.drives.unmounting import unmount_drive
 from kinebackup.drives.volumes import volumes_of
+from kinebackup.errors import KineError
+from kinebackup.i18n import _
 from kinebackup.policy.target_facts import DeviceFacts
 from kinebackup.practice.presence import folder_of
 from kinebackup.practice.world import World
@@ -55,12 +57,24 @@ def mounted_here(records: Sequence[Drive], world: World, runtime: Path) -> Itera
         yield count
 
 
-@contextlib.contextmanager
-def _mounted(device: DeviceFacts, world: World, runtime: Path) -> Iterator[None]:
-    runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
-    where = os.path.join(os.path.realpath(runtime), f"command-{world.pid}-{os.path.basename(device.node)}")
+def mount_privately(device: DeviceFacts, runtime: Path, name: str, world: World) -> str:
+    """Mount it for this process alone, under that name in the runtime folder; where. Raises ``NotMounted``."""
+    try:
+        runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise KineError(
+            _("the folder {path} cannot be made: {error}").format(path=runtime, error=error.strerror),
+            _("check [paths] runtime in the configuration"),
+        ) from error
+    where = os.path.join(os.path.realpath(runtime), name)
     leave_shared_mounts()
     mount_drive(device.node, device.disk_sequence, where, system=world.system)
+    return where
+
+
+@contextlib.contextmanager
+def _mounted(device: DeviceFacts, world: World, runtime: Path) -> Iterator[None]:
+    where = mount_privately(device, runtime, f"command-{world.pid}-{os.path.basename(device.node)}", world)
     try:
         yield
     finally:

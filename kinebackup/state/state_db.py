@@ -41,6 +41,24 @@ _DRIVE: Final = (
 _RUN: Final = "id, repository, kind, started_us, ended_us, result, snapshot, counts"
 
 
+def not_set_up() -> NotFound:
+    """There is no state directory, or it holds nothing yet."""
+    return NotFound(
+        _("KineBackup is not set up on this computer"),
+        _("run: kinebackup init; or, with a drive that already has backups: kinebackup init --join DRIVE"),
+    )
+
+
+def label_taken(label: str) -> ConfigError:
+    """Two drives cannot have one label."""
+    return ConfigError(
+        _('a drive with the label "{label}" is enrolled already').format(label=label),
+        _("choose another label with --label, or forget that drive: kinebackup drive forget {label}").format(
+            label=label
+        ),
+    )
+
+
 class StateDb:
     """The memory in ``directory``. It is opened at the first question, and never made but by ``create``.
 
@@ -99,8 +117,7 @@ class StateDb:
             query = "SELECT label FROM drives WHERE label = ? OR repository = ?"
             if found := connection.execute(query, (drive.label, drive.repository)).fetchone():
                 if found[0] == drive.label:
-                    message = _('a drive with the label "{label}" is enrolled already').format(label=drive.label)
-                    raise ConfigError(message, _("choose another label with --label"))
+                    raise label_taken(drive.label)
                 raise ConfigError(
                     _('this drive is enrolled already, as "{label}"').format(label=found[0]),
                     _("use that label, or forget it first: kinebackup drive forget {label}").format(label=found[0]),

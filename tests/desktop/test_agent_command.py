@@ -17,7 +17,7 @@ from support.desktop.noted_server import NotedServer
 from support.desktop.session import Practice
 from support.project import ROOT
 
-from kinebackup.cli.commands.agent import session_bus
+from kinebackup.desktop.notifications import session_bus_address
 from kinebackup.errors import KineError
 from kinebackup.policy.notices import Notice, NoticeKind
 from tools.desk import SessionBus
@@ -164,9 +164,9 @@ def test_without_a_session_it_ends_with_an_error(session: SessionBus, practice: 
 
 def test_the_bus_of_the_session_is_where_it_is_said_or_where_systemd_puts_it(tmp_path: Path) -> None:
     (tmp_path / "bus").touch()
-    assert session_bus({"DBUS_SESSION_BUS_ADDRESS": "unix:abstract=/x"}) == "unix:abstract=/x"
-    assert session_bus({"XDG_RUNTIME_DIR": str(tmp_path)}) == f"unix:path={tmp_path}/bus"
+    assert session_bus_address({"DBUS_SESSION_BUS_ADDRESS": "unix:abstract=/x"}) == "unix:abstract=/x"
+    assert session_bus_address({"XDG_RUNTIME_DIR": str(tmp_path)}) == f"unix:path={tmp_path}/bus"
     with pytest.raises(KineError):
-        session_bus({"XDG_RUNTIME_DIR": str(tmp_path / "elsewhere")})
+        session_bus_address({"XDG_RUNTIME_DIR": str(tmp_path / "elsewhere")})
     with pytest.raises(KineError):
-        session_bus({})
+        session_bus_address({})

@@ -1,6 +1,6 @@
 """``kinebackup agent``: what runs in the session of the person at the computer.
 
-Owns: the command, and which buses it talks to. Does not know: notices, notifications.
+Owns: the command, its log and its signals. Does not know: notices, notifications.
 """
 
 import asyncio
@@ -8,15 +8,13 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from kinebackup.cli.session import Session, pass_session
-from kinebackup.errors import ConfigError, ExitCode, KineError
+from kinebackup.errors import ConfigError, ExitCode
 from kinebackup.i18n import _
 
 if TYPE_CHECKING:  # the library of the bus is for those commands only that talk to one
@@ -38,11 +36,11 @@ def agent(_session: Session, /, unless_running: bool) -> int:
             _("run it as the person at the computer: systemctl --user start kinebackup-agent"),
         )
     from kinebackup.desktop.agent import Agent
-    from kinebackup.desktop.notifications import AgentRuns
+    from kinebackup.desktop.notifications import AgentRuns, session_bus_address
 
     # The user's journal adds time and name.
     logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.INFO)
-    running = Agent(session_bus(os.environ), now=lambda: datetime.now(UTC))
+    running = Agent(session_bus_address(os.environ), now=lambda: datetime.now(UTC))
     try:
         asyncio.run(_until_signal(running))
     except AgentRuns:
@@ -56,16 +54,3 @@ async def _until_signal(running: "Agent") -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, running.stop)
     await running.run()
-
-
-def session_bus(environ: Mapping[str, str]) -> str:
-    """The address of this session's bus; systemd gives each user one at a fixed place. Raises ``KineError``."""
-    address = environ.get("DBUS_SESSION_BUS_ADDRESS", "")
-    if address:
-        return address
-    runtime = environ.get("XDG_RUNTIME_DIR", "")
-    if runtime and Path(runtime, "bus").exists():
-        return f"unix:path={runtime}/bus"
-    raise KineError(
-        _("there is no desktop session here"), _("run the agent in the session of the person at the computer")
-    )

@@ -7,7 +7,7 @@ import click
 
 from kinebackup.cli.reading import drive_option
 from kinebackup.cli.session import Session, pass_session
-from kinebackup.cli.terminal.words import duration_text, size_text
+from kinebackup.cli.terminal.words import can_unplug_text, duration_text, name_text, size_text
 from kinebackup.cli.via_daemon import goes_by_daemon, no_daemon_option, say_ending, work
 from kinebackup.errors import ExitCode
 from kinebackup.i18n import _, ngettext
@@ -19,7 +19,7 @@ from kinebackup.practice.access import find_drive
 from kinebackup.wiring import make_sources
 
 
-@click.command(help=_("Back up the sources to a drive."))
+@click.command()
 @drive_option
 @click.option("--dry-run", is_flag=True, help=_("Only say what would be saved; write nothing."))
 @click.option("--accept-shrink", is_flag=True, help=_("Confirm that a source was meant to lose its files."))
@@ -79,7 +79,7 @@ def _backup_text(
         first = _("Saved on the drive {label}, but something is wrong with the sources: backup {id}, in {duration}")
     else:
         first = _("Saved on the drive {label}: backup {id}, in {duration}")
-    name = _("{label} (simulation)").format(label=label) if simulated else label
+    name = name_text(label, simulated=simulated)
     lines = [first.format(label=name, id=(report.snapshot or "")[:12], duration=duration_text(report.duration_s))]
     lines.append(
         _("  files: {new} new, {changed} changed, {unmodified} unchanged, {removed} removed").format(
@@ -100,13 +100,13 @@ def _backup_text(
     if goes_on:
         lines.append(_("The drive is being checked. Leave it plugged in until KineBackup says that you can unplug it."))
     elif let_go:
-        lines.append(_("You can unplug the drive {label}.").format(label=label))
+        lines.append(can_unplug_text(label))
     elif report.snapshot and not simulated:
         lines.append(_("Everything is on the drive. Eject it in the file manager before you unplug it."))
     return "\n".join(lines)
 
 
-@click.command(help=_("Remove old backups that need not be kept."))
+@click.command()
 @drive_option
 @click.option("--dry-run", is_flag=True, help=_("Only say what would be removed."))
 @pass_session

@@ -80,7 +80,7 @@ class OnDrive:
 # -- snapshots -------------------------------------------------------------------------------------------------------
 
 
-@click.command(help=_("List the backups of a drive."))
+@click.command()
 @drive_option
 @secret_options
 @pass_session

@@ -10,7 +10,7 @@ from typing import Any, get_args
 import click
 
 from kinebackup.cli.reading import drive_option, secret_options
-from kinebackup.cli.session import Session, pass_session, secret_from
+from kinebackup.cli.session import Session, contradiction, pass_session, secret_from
 from kinebackup.cli.terminal.words import duration_text, files_text, size_text
 from kinebackup.cli.via_daemon import goes_by_daemon, no_daemon_option, say_ending, work
 from kinebackup.config import Config, default_paths
@@ -59,7 +59,7 @@ def _computer_for(session: Session, drive: str | None, *, has_secret: bool) -> C
 @pass_session
 def verify(session: Session, /, drive: str | None, full: bool, budget: str | None, **files: Any) -> int:
     if full and budget is not None:
-        raise ConfigError(_("--full reads everything: it has no budget"), _("leave one of the two options out"))
+        raise contradiction(_("--full reads everything: it has no budget"))
     limit = parse_budget(budget) if budget is not None else Budget() if full else None
     secret = secret_from(files["passphrase_file"], files["recovery_code_file"])
     computer = _computer_for(session, drive, has_secret=secret is not None)
@@ -126,7 +126,7 @@ def restore_test(
     **files: Any,
 ) -> int:
     if everything and count is not None:
-        raise ConfigError(_("--all and --files contradict each other"), _("leave one of the two options out"))
+        raise contradiction(_("--all and --files contradict each other"))
     as_usual = not (count or everything or no_daemon or any(files.values())) and seed is None
     if as_usual and goes_by_daemon(session, drive):
         return _restore_test_by_daemon(session, drive)

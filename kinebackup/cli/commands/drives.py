@@ -17,7 +17,16 @@ from kinebackup.cli.session import Session, is_about_this_computer, pass_session
 from kinebackup.cli.terminal.asking import confirm
 from kinebackup.cli.terminal.overview import drive_rows
 from kinebackup.cli.terminal.tables import columns
-from kinebackup.cli.terminal.words import duration_text, files_text, size_text, time_text
+from kinebackup.cli.terminal.words import (
+    duration_text,
+    files_text,
+    name_text,
+    place_text,
+    presence_text,
+    size_text,
+    sticker_text,
+    time_text,
+)
 from kinebackup.i18n import _, ngettext
 from kinebackup.jobs.repair import Repaired
 from kinebackup.jobs.repair import repair as repair_drive
@@ -27,7 +36,7 @@ from kinebackup.practice.known_drives import rename as rename_drive
 from kinebackup.state.records import Run
 
 
-@click.group(help=_("Prepare and list the drives."))
+@click.group()
 def drive() -> None:
     pass
 
@@ -76,8 +85,8 @@ def show(session: Session, /, label: str) -> None:
 def _details_text(found: DriveDetails, zone: tzinfo) -> str:
     one, record = found.overview, found.record
     rows = [
-        (_("Kept at"), {"cabinet": _("practice"), "domicile": _("home")}[one.place]),
-        (_("Now"), _("plugged in") if one.present else _("away")),
+        (_("Kept at"), place_text(one.place)),
+        (_("Now"), presence_text(one.present)),
         (_("Model"), one.model),
         (_("Serial number"), one.serial),
         (_("Folder"), record.folder),
@@ -88,7 +97,7 @@ def _details_text(found: DriveDetails, zone: tzinfo) -> str:
         (_("Last verification"), time_text(one.last_verify, zone)),
         (_("Last restore test"), time_text(one.last_restore_test, zone)),
     ]
-    name = _("{label} (simulation)").format(label=one.label) if one.simulated else one.label
+    name = name_text(one.label, simulated=one.simulated)
     parts = [name, *(f"  {line}" for line in columns([row for row in rows if row[1]]).splitlines())]
     if found.runs:
         parts += [
@@ -144,7 +153,7 @@ def rename(session: Session, /, old: str, new: str) -> None:
         lambda: "\n".join(
             (
                 _("The drive {old} is called {new} now.").format(old=old, new=record.label),
-                _("Write {label} on a sticker on the drive.").format(label=record.label),
+                sticker_text(record.label),
             )
         ),
     )

@@ -11,6 +11,7 @@ from kinebackup.bus.client import DaemonAbsent
 from kinebackup.bus.query import daemon_is_running
 from kinebackup.cli.commands.completion import drive_labels
 from kinebackup.cli.session import Session, pass_session
+from kinebackup.cli.terminal.words import can_unplug_text
 from kinebackup.cli.via_daemon import eject as ask_daemon
 from kinebackup.errors import ExitCode
 from kinebackup.i18n import _
@@ -27,7 +28,7 @@ def eject(session: Session, /, label: str | None) -> int:
         name, text = done.label, done.text
     elif session.world.is_root:
         name = _by_hand(session, label)
-        text = _("You can unplug the drive {label}.").format(label=name)
+        text = can_unplug_text(name)
     else:
         raise DaemonAbsent(
             _("the KineBackup service does not run, so it holds no drive"),

@@ -13,7 +13,7 @@ from kinebackup.bus.query import tell_daemon_to_reload
 from kinebackup.cli.session import Session, is_about_this_computer, pass_session
 from kinebackup.cli.terminal.asking import can_ask, same_words, type_to_agree
 from kinebackup.cli.terminal.tables import columns
-from kinebackup.cli.terminal.words import size_text
+from kinebackup.cli.terminal.words import size_text, sticker_text
 from kinebackup.errors import ConfigError, KineError
 from kinebackup.i18n import _, ngettext
 from kinebackup.jobs.enroll import Enrolled, EnrollRequest
@@ -195,6 +195,6 @@ def _enrolled_text(made: Enrolled) -> str:
     if made.drive.simulated:
         lines.append(_("SIMULATION: a folder of this computer protects nothing; use it to try KineBackup out."))
     else:
-        lines.append(_("Write {label} on a sticker on the drive.").format(label=label))
+        lines.append(sticker_text(label))
     lines.append(_("Next: kinebackup backup --drive {label}").format(label=label))
     return "\n".join(lines)

@@ -6,7 +6,7 @@ Owns: the commands and their words. Does not know: how slots are wrapped, or rea
 import click
 
 from kinebackup.cli.commands.setup import code_text, new_secret_file, shown_code
-from kinebackup.cli.session import Session, first_line, new_passphrase_from, pass_session
+from kinebackup.cli.session import Session, contradiction, first_line, new_passphrase_from, pass_session
 from kinebackup.cli.terminal.asking import ask_new_passphrase, can_ask, confirm
 from kinebackup.cli.terminal.tables import columns
 from kinebackup.cli.terminal.words import time_text
@@ -17,7 +17,7 @@ from kinebackup.jobs import keys as key_job
 from kinebackup.jobs.keys import KeyChange
 
 
-@click.group(help=_("Manage passphrases and recovery codes."))
+@click.group()
 def key() -> None:
     pass
 
@@ -60,9 +60,7 @@ def add(session: Session, /, passphrase_file: str | None, recovery_code: bool, r
     computer = session.computer
     wants_code = recovery_code or recovery_code_file is not None
     if wants_code and passphrase_file:
-        raise ConfigError(
-            _("add a passphrase or a recovery code, not both at once"), _("leave one of the two options out")
-        )
+        raise contradiction(_("add a passphrase or a recovery code, not both at once"))
     if wants_code:
         with new_secret_file(recovery_code_file) as keep:
             change = key_job.add_recovery_code(computer, session.world, keep)

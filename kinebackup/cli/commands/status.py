@@ -24,7 +24,7 @@ from kinebackup.jobs.status import DriveOverview, overview, source_notices
 from kinebackup.texts.status import text_of
 
 
-@click.command(help=_("Say in one screen whether the practice is protected."))
+@click.command()
 @pass_session
 def status(session: Session, /) -> None:
     ours = is_about_this_computer(session)

@@ -16,6 +16,7 @@ from kinebackup.cli.terminal.output import printable
 from kinebackup.engine import Passphrase, RecoveryCode, Secret
 from kinebackup.errors import Cancelled, ConfigError, KineError
 from kinebackup.i18n import _
+from kinebackup.model import stopped_as_asked
 from kinebackup.practice.computer_keys import new_passphrase
 
 _YES = ("y", "yes", "o", "oui")  # in either language: who answers yes means it
@@ -106,7 +107,7 @@ def _ask(prompt: str) -> str:
         try:
             return getpass.getpass(prompt)
         except EOFError:
-            raise Cancelled(_("stopped as asked")) from None
+            raise stopped_as_asked() from None
 
 
 def _sentences(error: KineError) -> str:

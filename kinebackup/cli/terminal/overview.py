@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import tzinfo
 
 from kinebackup.cli.terminal.tables import columns
-from kinebackup.cli.terminal.words import time_text
+from kinebackup.cli.terminal.words import place_text, presence_text, time_text
 from kinebackup.i18n import _
 from kinebackup.jobs.status import DriveOverview, Overview
 from kinebackup.policy.rotation import Freshness
@@ -37,8 +37,8 @@ def rows_of(drives: Sequence[DriveOverview], zone: tzinfo, phases: Mapping[str, 
 def _row(drive: DriveOverview, zone: tzinfo, phase: str) -> tuple[str, ...]:
     return (
         drive.label,
-        {"cabinet": _("practice"), "domicile": _("home")}[drive.place],
-        _phase_text(phase) or (_("plugged in") if drive.present else _("away")),
+        place_text(drive.place),
+        _phase_text(phase) or presence_text(drive.present),
         time_text(drive.last_backup, zone),
         time_text(drive.last_verify, zone),
         time_text(drive.last_restore_test, zone),

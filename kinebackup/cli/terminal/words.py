@@ -1,11 +1,12 @@
-"""Numbers as people read them: sizes, durations, dates.
+"""Numbers and drives as people read them: sizes, durations, dates; where a drive is kept, and what it is called.
 
-Owns: units and roundings. Does not know: what is counted.
+Owns: units, roundings, and the words that several commands have for a drive. Does not know: what is counted.
 """
 
 from datetime import datetime, tzinfo
 
 from kinebackup.i18n import _, ngettext
+from kinebackup.model import Place
 
 
 def size_text(size_bytes: int) -> str:
@@ -43,3 +44,28 @@ def time_text(moment: datetime | None, zone: tzinfo) -> str:
 def files_text(count: int) -> str:
     """So many files."""
     return ngettext("{count} file", "{count} files", count).format(count=count)
+
+
+def place_text(place: Place) -> str:
+    """Where a drive is kept."""
+    return {"cabinet": _("practice"), "domicile": _("home")}[place]
+
+
+def presence_text(present: bool) -> str:
+    """Where a drive is now."""
+    return _("plugged in") if present else _("away")
+
+
+def name_text(label: str, *, simulated: bool) -> str:
+    """What a drive is called; who tries KineBackup out must not take a folder for a drive."""
+    return _("{label} (simulation)").format(label=label) if simulated else label
+
+
+def can_unplug_text(label: str) -> str:
+    """Nobody writes to the drive any more."""
+    return _("You can unplug the drive {label}.").format(label=label)
+
+
+def sticker_text(label: str) -> str:
+    """What to do with a new label."""
+    return _("Write {label} on a sticker on the drive.").format(label=label)
