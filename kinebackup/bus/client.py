@@ -61,7 +61,7 @@ class DaemonListener:
         """That notice is obsolete."""
 
     def phase_changed(self, drive: str, phase: str) -> None:
-        """A drive went on to another phase, a value of ``daemon.states.Phase``."""
+        """A drive went on to another phase, a value of ``daemon.decide.table.Phase``."""
 
     def progressed(self, progress: JobProgress) -> None:
         """A job goes on."""

@@ -15,13 +15,13 @@ NOTICE_SIGNATURE: Final = "(sssusux)"
 """kind, drive, other, days, program, count (see ``policy.notices.Notice``), and when it was shown (Unix time, s)."""
 
 DRIVE_SIGNATURE: Final = "(ssts)"
-"""label, phase (``daemon.states.Phase``), number of its job or 0, kind of that job or empty."""
+"""label, phase (``daemon.decide.table.Phase``), number of its job or 0, kind of that job or empty."""
 
 PROGRESS_SIGNATURE: Final = "sstttt"
 """drive, kind of job, files done, files in all, bytes done, bytes in all; 0 where a total is not known."""
 
 JOB_ENDED_SIGNATURE: Final = "stss"
-"""drive, number of the job, kind of job, ending (``daemon.actions.Ending``)."""
+"""drive, number of the job, kind of job, ending (``daemon.decide.actions.Ending``)."""
 
 ACTION_WORK: Final = "org.kinebackup.work"
 ACTION_EJECT: Final = "org.kinebackup.eject"

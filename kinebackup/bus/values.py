@@ -24,7 +24,7 @@ _FARTHEST: Final = 253_402_300_799  # 9999-12-31T23:59:59Z, the last second that
 
 @dataclass(frozen=True, slots=True)
 class DriveAtWork:
-    """Where one enrolled drive stands. ``phase`` is a value of ``daemon.states.Phase``; no job is 0 and empty."""
+    """Where one enrolled drive stands. ``phase`` is a value of ``daemon.decide.table.Phase``; no job is 0 and empty."""
 
     label: str
     phase: str
@@ -46,7 +46,7 @@ class JobProgress:
 
 @dataclass(frozen=True, slots=True)
 class JobEnd:
-    """How one job ended; ``ending`` is a value of ``daemon.actions.Ending``."""
+    """How one job ended; ``ending`` is a value of ``daemon.decide.actions.Ending``."""
 
     drive: str
     job: int

@@ -17,7 +17,7 @@ import msgspec
 from kinebackup.bus import names
 from kinebackup.bus.values import encode_notice, encode_report, moment, notice_kind
 from kinebackup.daemon.decide.events import Acknowledge, AlarmLifted, BackUpNow, Eject, RestoreTestNow, Snooze
-from kinebackup.daemon.decide.states import Phase
+from kinebackup.daemon.decide.table import Phase
 from kinebackup.daemon.ports import Daemon, DriveNow
 from kinebackup.policy.job_kinds import job_kind
 from kinebackup.policy.notices import NoticeKind

@@ -29,7 +29,7 @@ from kinebackup.bus.values import encode_notice
 from kinebackup.daemon.bus_requests import Caller, Refusal, Requests
 from kinebackup.daemon.decide.actions import Ending
 from kinebackup.daemon.decide.events import JobId
-from kinebackup.daemon.decide.states import Phase
+from kinebackup.daemon.decide.table import Phase
 from kinebackup.daemon.host import polkit
 from kinebackup.daemon.ports import Daemon
 from kinebackup.errors import KineError

@@ -18,7 +18,8 @@ from typing import Any, Final, assert_never
 from kinebackup.daemon.decide import actions as act
 from kinebackup.daemon.decide import events as ev
 from kinebackup.daemon.decide.machine import step
-from kinebackup.daemon.decide.states import AT_WORK, NoticeKey, Phase, State
+from kinebackup.daemon.decide.states import NoticeKey, State
+from kinebackup.daemon.decide.table import AT_WORK, Phase
 from kinebackup.daemon.persistence import PersistentState
 from kinebackup.daemon.ports import (
     DriveNow,

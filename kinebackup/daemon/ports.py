@@ -11,7 +11,7 @@ from typing import Protocol
 
 from kinebackup.daemon.decide.actions import Ending
 from kinebackup.daemon.decide.events import AttachmentId, Device, Event, JobId, KnownDrive, NotMounted
-from kinebackup.daemon.decide.states import Phase
+from kinebackup.daemon.decide.table import Phase
 from kinebackup.errors import KineError
 from kinebackup.model import CancelToken, NotOurs, Progress, Report
 from kinebackup.policy.job_kinds import JobKind

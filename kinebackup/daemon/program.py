@@ -16,7 +16,7 @@ from kinebackup.config import Config
 from kinebackup.daemon.bus_service import BusService
 from kinebackup.daemon.change_tracking import SourceWatch
 from kinebackup.daemon.decide import events as ev
-from kinebackup.daemon.decide.states import AT_WORK, Phase
+from kinebackup.daemon.decide.table import AT_WORK, Phase
 from kinebackup.daemon.host.clock import ClockWatch
 from kinebackup.daemon.host.logind import Logind
 from kinebackup.daemon.host.power import PowerWatch

@@ -16,7 +16,7 @@ import msgspec
 
 from kinebackup.config import Config
 from kinebackup.daemon.decide.events import Event, KnownDrive, SettingsRead, SourceFinding, SourcesChecked
-from kinebackup.daemon.decide.states import Phase
+from kinebackup.daemon.decide.table import Phase
 from kinebackup.daemon.host.threads import in_thread
 from kinebackup.daemon.loop import Loop
 from kinebackup.daemon.persistence import PersistentState, decode, encode

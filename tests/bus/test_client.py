@@ -16,7 +16,7 @@ from kinebackup.bus.client import DaemonAbsent, DaemonClient, DaemonListener
 from kinebackup.bus.query import daemon_is_running, drives_at_a_glance, status_from_daemon, tell_daemon_to_reload
 from kinebackup.bus.values import DriveAtWork
 from kinebackup.daemon.bus_service import BusService
-from kinebackup.daemon.decide.states import Phase
+from kinebackup.daemon.decide.table import Phase
 from kinebackup.daemon.ports import DriveNow
 from kinebackup.errors import KineError
 

@@ -28,7 +28,7 @@ from support.cli.playing_daemon import (
 from kinebackup.bus.values import JobProgress
 from kinebackup.cli.via_daemon import Watch
 from kinebackup.daemon.decide.events import BackUpNow, Eject, JobId, RestoreTestNow
-from kinebackup.daemon.decide.states import Phase
+from kinebackup.daemon.decide.table import Phase
 from kinebackup.daemon.ports import DriveNow
 from kinebackup.model import BackupReport, Problem, Progress, RestoreTestReport
 from kinebackup.policy.notices import Notice, NoticeKind

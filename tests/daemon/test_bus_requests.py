@@ -11,7 +11,7 @@ from support.bus.recorded_daemon import NOW, RecordedDaemon
 from kinebackup.daemon.bus_requests import Caller, Refusal, Requests
 from kinebackup.daemon.bus_service import BURST, PENDING_AT_MOST, PENDING_OF_ONE, Gate
 from kinebackup.daemon.decide.events import Acknowledge, AlarmLifted, BackUpNow, Eject, RestoreTestNow, Snooze
-from kinebackup.daemon.decide.states import Phase
+from kinebackup.daemon.decide.table import Phase
 from kinebackup.daemon.ports import DriveNow
 from kinebackup.policy.notices import ActiveNotice, Notice, NoticeKind
 

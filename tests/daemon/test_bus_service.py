@@ -21,7 +21,7 @@ from kinebackup.bus.connection import connect, disconnect
 from kinebackup.bus.values import DriveAtWork, JobEnd, JobProgress
 from kinebackup.daemon.bus_service import BURST, BusService
 from kinebackup.daemon.decide.events import AlarmLifted, BackUpNow, Eject, JobId, RestoreTestNow
-from kinebackup.daemon.decide.states import Phase
+from kinebackup.daemon.decide.table import Phase
 from kinebackup.daemon.ports import DriveNow
 from kinebackup.model import BackupReport, Progress
 from kinebackup.policy.notices import ActiveNotice, Notice, NoticeKind

@@ -19,7 +19,7 @@ from support.jobs.small_practice import PASSPHRASE, Office, open_office
 from kinebackup.config import BackupOptions, Config, Paths, PracticeConfig, RotationConfig, SourceConfig
 from kinebackup.daemon.decide import events as ev
 from kinebackup.daemon.decide.actions import Ending
-from kinebackup.daemon.decide.states import Phase
+from kinebackup.daemon.decide.table import Phase
 from kinebackup.daemon.loop import Loop
 from kinebackup.daemon.persistence import PersistentState
 from kinebackup.daemon.rules import rules_of

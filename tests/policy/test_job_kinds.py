@@ -11,7 +11,7 @@ from support.daemon.imagined_computer import REPORTS
 from kinebackup.bus.values import decode_report, encode_report
 from kinebackup.cli.commands.drives import kind_text
 from kinebackup.cli.terminal.progress import phase_text
-from kinebackup.daemon.decide.states import JOB_PHASES, TABLE, TRIGGER_OF_JOB, Phase, Trigger
+from kinebackup.daemon.decide.table import JOB_PHASES, TABLE, TRIGGER_OF_JOB, Intent, Phase, Position, Trigger
 from kinebackup.i18n import set_language
 from kinebackup.model import BackupReport, PruneReport, Report, RestoreTestReport, VerifyReport
 from kinebackup.policy.job_kinds import JOB_KINDS, JobKind, job_kind
@@ -49,7 +49,8 @@ def test_which_report_each_kind_makes() -> None:
 def test_every_kind_leads_to_a_phase_of_the_daemon_s_table(kind: JobKind) -> None:
     traits = JOB_KINDS[kind]
     assert TRIGGER_OF_JOB[kind] is Trigger(traits.trigger)
-    assert TABLE[Phase.AUTHENTICATING][Trigger(traits.trigger)] is Phase(traits.phase)
+    begins = TABLE[Position(Phase.AUTHENTICATING, Intent.WORK)][Trigger(traits.trigger)]
+    assert begins == Position(Phase(traits.phase), Intent.WORK)
     assert Phase(traits.phase) in JOB_PHASES
 
 

@@ -1,4 +1,4 @@
-"""One stay of a drive: recognised, opened, let go, pulled.
+"""One attachment of a drive: recognised, opened, let go, pulled.
 
 Owns: which device is which enrolled drive, and the answers to mounting, authenticating, unmounting and powering off.
 Does not know: jobs, people or timers.
@@ -8,9 +8,10 @@ from dataclasses import replace
 
 from kinebackup.daemon.decide import events as ev
 from kinebackup.daemon.decide.actions import Detach, Log
-from kinebackup.daemon.decide.phases import fire, next_job, tell_safe
-from kinebackup.daemon.decide.states import DriveState, NoticeKey, Phase, State, Trigger
+from kinebackup.daemon.decide.phases import fire, next_job
+from kinebackup.daemon.decide.states import DriveState, NoticeKey, State
 from kinebackup.daemon.decide.step import Step
+from kinebackup.daemon.decide.table import Phase, Trigger
 from kinebackup.policy import schedule
 from kinebackup.policy.notices import Notice, NoticeKind
 
@@ -85,8 +86,7 @@ def _vanished(step: Step, drive: DriveState) -> None:
     label = drive.known.label
     if drive.phase is Phase.POWERING_OFF:
         # It was unmounted; that the kernel forgets it is what powering off does. So the person must hear of it now.
-        step.put(drive, powered_off=True)
-        tell_safe(step, drive)
+        _powered_off(step, drive)
     fire(step, label, Trigger.PULLED)
 
 
@@ -114,16 +114,16 @@ def about_opening(step: Step, event: ev.Mounted | ev.MountFailed | ev.Authentica
     match event:
         case ev.Mounted():
             step.withdraw(NoticeKey(NoticeKind.NOT_MOUNTED, event.drive))
-            fire(step, event.drive, Trigger.ENOUGH if drive.halted else Trigger.MOUNTED)
+            fire(step, event.drive, Trigger.MOUNTED)
         case ev.MountFailed(reason=reason, program=program):
-            step.put(drive, plan=(), user_requested=False)
+            step.put(drive, plan=(), requested=False)
             kind = NoticeKind.BUSY if reason == "busy" else NoticeKind.NOT_MOUNTED
             step.tell(Notice(kind, event.drive, program=program))
             fire(step, event.drive, Trigger.NOT_MOUNTED)
         case ev.Authenticated():
             next_job(step, event.drive)
         case ev.Refused(reason=reason):
-            step.put(drive, plan=(), user_requested=False, halted=True, after_unmount="refuse")
+            step.put(drive, plan=(), requested=False)
             step.tell(Notice(NoticeKind.IMPOSTOR if reason == "impostor" else NoticeKind.REFUSED, event.drive))
             fire(step, event.drive, Trigger.NOT_OURS)
 
@@ -137,24 +137,20 @@ def about_leaving(step: Step, event: ev.Unmounted | ev.UnmountFailed | ev.Powere
     match event:
         case ev.Unmounted(complete=complete):
             step.withdraw(NoticeKey(NoticeKind.STILL_BUSY, event.drive))
-            if (
-                not complete
-            ):  # the backup is on it, as far as it was read back; the drive cannot be relied on all the same
+            if not complete:  # the backup is on it as far as it was read back; the drive is not reliable all the same
                 step.tell(Notice(NoticeKind.DRIVE_FAILED, event.drive))
                 step.put(drive, outcome="failed")
-            fire(step, event.drive, _trigger_of_unmounted(drive))
+            fire(step, event.drive, Trigger.UNMOUNTED)
         case ev.UnmountFailed(program=program):
             step.tell(Notice(NoticeKind.STILL_BUSY, event.drive, program=program))
             fire(step, event.drive, Trigger.NOT_UNMOUNTED)
         case ev.PoweredOff():
-            step.put(drive, powered_off=True, plan=(), user_requested=False)
-            fire(step, event.drive, Trigger.POWERED_OFF)
+            _powered_off(step, drive)
         case ev.PowerOffRefused():
             fire(step, event.drive, Trigger.POWER_OFF_REFUSED)
 
 
-def _trigger_of_unmounted(drive: DriveState) -> Trigger:
-    if drive.after_unmount == "refuse":
-        return Trigger.UNMOUNTED_AS_REFUSED
-    # Paused at the very moment at which the last job ended: there is nothing to wait for.
-    return Trigger.UNMOUNTED_TO_WAIT if drive.after_unmount == "wait" and drive.plan else Trigger.UNMOUNTED
+def _powered_off(step: Step, drive: DriveState) -> None:
+    """Nothing can be done with it any more, whatever was planned meanwhile."""
+    step.put(drive, plan=(), requested=False)
+    fire(step, drive.known.label, Trigger.POWERED_OFF)

@@ -3,10 +3,10 @@
 Owns: what jobs, people, timers and the computer itself mean for the drives. Does not know: clocks, udev, mounts,
 threads or the desktop; time comes with the events.
 
-How to read it: ``step`` gives each event to one function (those about one stay of a drive are in visits.py); that
-function changes what is known and shows signs to drives. Which sign leads to which phase is the table of states.py;
-what is done there is in phases.py, which also starts the next drive that has work. Whatever the order of events,
-``step`` never raises: what makes no sense in a phase changes nothing.
+How to read it: ``step`` gives each event to one function (those about one attachment of a drive are in
+attachments.py); that function changes what is known and fires triggers for drives. Where a trigger leads is in
+table.py; what is done there is in phases.py, which also starts the next drive that has work. Whatever the order of
+events, ``step`` never raises: what makes no sense where a drive stands changes nothing.
 """
 
 from dataclasses import replace
@@ -17,9 +17,10 @@ from kinebackup.daemon.decide import events as ev
 from kinebackup.daemon.decide.actions import Action, Log, Record
 from kinebackup.daemon.decide.attachments import about_leaving, about_opening, about_presence
 from kinebackup.daemon.decide.job_ends import ALL_JOBS, judge_cancelled, judge_failed, judge_finished
-from kinebackup.daemon.decide.phases import fire, fire_if, next_job, settle
-from kinebackup.daemon.decide.states import AT_WORK, JOB_PHASES, WAITING, DriveState, NoticeKey, Phase, State, Trigger
+from kinebackup.daemon.decide.phases import can, fire, next_job, settle
+from kinebackup.daemon.decide.states import DriveState, NoticeKey, State
 from kinebackup.daemon.decide.step import Step
+from kinebackup.daemon.decide.table import AT_WORK, JOB_PHASES, Intent, Phase, Trigger
 from kinebackup.policy import reminders, schedule
 from kinebackup.policy.job_kinds import JobKind
 from kinebackup.policy.notices import BEHAVIOUR, Notice, NoticeKind
@@ -98,7 +99,7 @@ def _about_computer(
         case ev.MassChange():
             step.state = replace(step.state, alarm=True)
             for drive in step.state.drives:
-                _let_go(step, drive, only_at_work=True)
+                _drop_work(step, drive)
             step.tell(Notice(NoticeKind.ALARM))
         case ev.AlarmLifted():
             step.state = replace(step.state, alarm=False)
@@ -134,7 +135,7 @@ def _job_ended(step: Step, event: ev.JobEnded) -> None:
             judged = judge_cancelled(kind, history)
     plan = tuple(each for each in drive.plan if each not in judged.drops)
     if isinstance(event, ev.JobCancelled):  # paused, it goes on where it stopped; else nothing else is tried
-        plan = tuple(dict.fromkeys((kind, *plan))) if drive.after_unmount == "wait" else ()
+        plan = tuple(dict.fromkeys((kind, *plan))) if drive.intent is Intent.WAIT else ()
     step.do(Record(event.drive, event.job, kind, judged.ending))
     step.put(
         drive,
@@ -172,45 +173,36 @@ def _want(step: Step, drive: DriveState, plan: tuple[JobKind, ...]) -> None:
     if step.state.alarm:
         step.tell(Notice(NoticeKind.ALARM))
         return
-    running = drive.job.kind if drive.job and drive.phase in JOB_PHASES else None
-    merged = tuple(kind for kind in dict.fromkeys((*plan, *drive.plan)) if kind != running)
-    if drive.phase is Phase.REFUSED or drive.after_unmount == "refuse" or drive.powered_off:
+    if not can(drive, Trigger.WANTED):
         step.do(Log("a person asked for a drive that must be plugged in again", drive.known.label))
         return
-    returns = drive.halted or drive.phase in (Phase.STOPPING, Phase.UNMOUNTING, Phase.STUCK)
-    step.put(drive, plan=merged, user_requested=True, after_unmount="wait" if returns else drive.after_unmount)
-    fire_if(step, drive, Phase.STUCK, Trigger.EJECT)
+    running = drive.job.kind if drive.job and drive.phase in JOB_PHASES else None
+    merged = tuple(kind for kind in dict.fromkeys((*plan, *drive.plan)) if kind != running)
+    step.put(drive, plan=merged, requested=True)
+    fire(step, drive.known.label, Trigger.WANTED)
 
 
-def _let_go(step: Step, drive: DriveState, *, only_at_work: bool = False) -> None:
+def _let_go(step: Step, drive: DriveState) -> None:
     """Stop what runs, unmount, and say so."""
-    if only_at_work and drive.phase not in AT_WORK:
-        step.put(drive, plan=(), user_requested=False)
-        return
-    if drive.phase in (Phase.ABSENT, Phase.REFUSED, Phase.SAFE, Phase.POWERING_OFF):
-        return
-    step.put(
-        drive,
-        plan=(),
-        user_requested=False,
-        halted=True,
-        after_unmount="refuse" if drive.after_unmount == "refuse" else "power-off",
-    )
-    if drive.phase in JOB_PHASES:
-        fire(step, drive.known.label, Trigger.STOP)
-    elif drive.phase in (Phase.APPEARED, Phase.STUCK):
-        fire(step, drive.known.label, Trigger.EJECT)
+    if can(drive, Trigger.LET_GO):
+        step.put(drive, plan=(), requested=False)
+        fire(step, drive.known.label, Trigger.LET_GO)
+
+
+def _drop_work(step: Step, drive: DriveState) -> None:
+    """Let it go if it is at work; else see that it does not begin."""
+    if drive.phase in AT_WORK:
+        _let_go(step, drive)
+    else:
+        step.put(drive, plan=(), requested=False)
+        fire(step, drive.known.label, Trigger.ENOUGH)
 
 
 def _pause_all(step: Step, *, spare_requested: bool = False) -> None:
     """Stop and unmount what is at work, to go on later."""
     for drive in step.state.drives:
-        if drive.halted or (spare_requested and drive.user_requested):
-            continue
-        if drive.phase in JOB_PHASES | {Phase.MOUNTING, Phase.AUTHENTICATING}:
-            step.put(drive, halted=True, after_unmount="wait")
-            if drive.phase in JOB_PHASES:
-                fire(step, drive.known.label, Trigger.STOP)
+        if not (spare_requested and drive.requested):
+            fire(step, drive.known.label, Trigger.PAUSE)
 
 
 def _look_what_is_due(step: Step, only: frozenset[JobKind] = ALL_JOBS) -> None:
@@ -218,14 +210,14 @@ def _look_what_is_due(step: Step, only: frozenset[JobKind] = ALL_JOBS) -> None:
     if not step.state.rules.automatic:
         return
     for drive in step.state.drives:
-        if drive.phase in WAITING and not drive.powered_off and not drive.plan:
+        if can(drive, Trigger.BEGIN) and not drive.plan:
             due = schedule.plan(drive.known.history, step.state.rules, step.now)
             step.put(drive, plan=tuple(kind for kind in due if kind in only))
 
 
 def _tick(step: Step, event: ev.Tick) -> None:
     for drive in step.state.drives:
-        fire_if(step, drive, Phase.STUCK, Trigger.EJECT)
+        fire(step, drive.known.label, Trigger.TRY_AGAIN)
     match event.what:
         case "backup-due":
             _look_what_is_due(step)

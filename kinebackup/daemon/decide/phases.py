@@ -1,7 +1,7 @@
 """From one phase of a drive to the next.
 
-Owns: following the table of states.py, what is done on entering each phase, and which drive begins next. Does not know:
-events; visits.py and machine.py turn them into the signs that are shown here.
+Owns: following the table, what is done on entering each phase, and which drive begins next. Does not know: events;
+attachments.py and machine.py turn them into the triggers that are fired here.
 """
 
 from dataclasses import replace
@@ -20,35 +20,36 @@ from kinebackup.daemon.decide.actions import (
     Unmount,
 )
 from kinebackup.daemon.decide.events import JobId
-from kinebackup.daemon.decide.states import (
+from kinebackup.daemon.decide.states import DriveState, Job, State
+from kinebackup.daemon.decide.step import Step
+from kinebackup.daemon.decide.table import (
     AT_WORK,
+    JOB_TRIGGERS,
     NEEDS_UNMOUNT,
+    POWERED_OFF,
     TABLE,
     TRIGGER_OF_JOB,
-    WAITING,
-    DriveState,
-    Job,
     Phase,
-    State,
     Trigger,
 )
-from kinebackup.daemon.decide.step import Step
 from kinebackup.policy import schedule
 from kinebackup.policy.notices import Notice, NoticeKind
 
 
+def can(drive: DriveState, trigger: Trigger) -> bool:
+    """Whether the table lists that trigger for the drive as it is now."""
+    return trigger in TABLE[drive.position]
+
+
 def fire(step: Step, label: str, trigger: Trigger) -> None:
-    """Show a sign to a drive. One that its phase does not list changes nothing."""
+    """Follow the table, and enter the phase that it leads to, where that is another one or another job."""
     drive = step.drive(label)
-    if drive is None or trigger not in TABLE[drive.phase]:
+    if drive is None or not can(drive, trigger):
         return
-    _enter(step, step.put(drive, phase=TABLE[drive.phase][trigger]), before=drive)
-
-
-def fire_if(step: Step, drive: DriveState, phase: Phase, trigger: Trigger) -> None:
-    """Show a sign to a drive that is in that phase."""
-    if drive.phase is phase:
-        fire(step, drive.known.label, trigger)
+    phase, intent = TABLE[drive.position][trigger]
+    after = step.put(drive, phase=phase, intent=intent)
+    if phase is not drive.phase or trigger in JOB_TRIGGERS:
+        _enter(step, after, before=drive)
 
 
 def _enter(step: Step, drive: DriveState, *, before: DriveState) -> None:
@@ -62,7 +63,7 @@ def _enter(step: Step, drive: DriveState, *, before: DriveState) -> None:
             _rest(step, drive)
         case Phase.MOUNTING:
             step.withdraw_all("unplugged", label)
-            step.put(drive, halted=False, after_unmount="power-off", outcome="nothing", since=None)
+            step.put(drive, outcome="nothing", since=None)
             step.do(Mount(label, attachment, device))
         case Phase.AUTHENTICATING:
             step.do(Authenticate(label, attachment))
@@ -88,8 +89,7 @@ def _enter(step: Step, drive: DriveState, *, before: DriveState) -> None:
 
 def _rest(step: Step, drive: DriveState) -> None:
     """A person's wish lasts until it has been fulfilled; what is begun afterwards is begun by itself."""
-    requested = drive.user_requested and bool(drive.plan)
-    step.put(drive, halted=False, after_unmount="power-off", user_requested=requested, since=step.now)
+    step.put(drive, requested=drive.requested and bool(drive.plan), since=step.now)
 
 
 def _enter_job(step: Step, drive: DriveState) -> None:
@@ -117,7 +117,7 @@ def _enter_absent(step: Step, before: DriveState) -> None:
     if before.phase in NEEDS_UNMOUNT:
         step.withdraw_all("unplugged", label)
         step.tell(Notice(NoticeKind.PULLED, label))
-    elif not before.powered_off:
+    elif before.position != POWERED_OFF:
         step.withdraw_all("unplugged", label)
 
 
@@ -139,7 +139,7 @@ def settle(step: Step) -> None:
     if not (state.alarm or state.asleep or state.ending or any(d.phase in AT_WORK for d in state.drives)):
         ready = [drive for drive in state.drives if _may_begin(drive, state)]
         # Who asked comes first; the label makes the order of the others the same on every run.
-        ready.sort(key=lambda drive: (not drive.user_requested, drive.known.label))
+        ready.sort(key=lambda drive: (not drive.requested, drive.known.label))
         if ready:
             fire(step, ready[0].known.label, Trigger.BEGIN)
     busy = any(drive.phase in AT_WORK for drive in step.state.drives)
@@ -149,13 +149,13 @@ def settle(step: Step) -> None:
 
 
 def _may_begin(drive: DriveState, state: State) -> bool:
-    if drive.phase not in WAITING or drive.powered_off or not drive.plan or drive.orphaned_job is not None:
+    if not can(drive, Trigger.BEGIN) or not drive.plan or drive.orphaned_job is not None:
         return False
-    return drive.user_requested or not (state.on_battery and state.rules.pause_on_battery)
+    return drive.requested or not (state.on_battery and state.rules.pause_on_battery)
 
 
 def next_job(step: Step, label: str) -> None:
-    """Go on with the plan, if one may."""
+    """A job could begin now: which one is next. Whether it does begin is for the table to say."""
     drive = step.drive(label)
     if drive is not None:
-        fire(step, label, Trigger.ENOUGH if drive.halted or not drive.plan else TRIGGER_OF_JOB[drive.plan[0]])
+        fire(step, label, TRIGGER_OF_JOB[drive.plan[0]] if drive.plan else Trigger.ENOUGH)

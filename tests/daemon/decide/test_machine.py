@@ -21,7 +21,7 @@ from support.daemon.imagined_computer import (
 from kinebackup.daemon.decide import actions as do
 from kinebackup.daemon.decide import events as ev
 from kinebackup.daemon.decide.machine import step
-from kinebackup.daemon.decide.states import Phase
+from kinebackup.daemon.decide.table import Phase
 from kinebackup.model import BackupReport, JobFailure, Report, RestoreTestReport, VerifyReport
 from kinebackup.policy.notices import Notice, NoticeKind
 from kinebackup.policy.schedule import History
@@ -548,6 +548,20 @@ def test_a_mass_change_stops_everything_until_a_person_lifts_the_alarm() -> None
     actions = it.send(ev.AlarmLifted(it.now))
     assert actions[0] == do.Withdraw(NoticeKind.ALARM, "")
     assert phase(it, "DOMICILE") is Phase.MOUNTING
+
+
+def test_a_drive_that_somebody_keeps_busy_has_nothing_to_wait_for_once_the_alarm_has_dropped_its_work() -> None:
+    it = computer()
+    until_the_backup_runs(it)
+    it.send(ev.Suspending(it.now))
+    request = it.requests[0]
+    assert isinstance(request, do.StartJob)
+    it.stop_job(request)
+    it.answer(it.requests[0], well=False)
+    assert phase(it) is Phase.STUCK
+    it.send(ev.MassChange(it.now))
+    it.send(ev.Tick(it.now, "backup-due"))
+    assert do.PowerOff("CABINET", ONE, device_of(CABINET, 1)) in it.answer(it.requests[0])
 
 
 def test_settings_that_cannot_be_read_are_told_once_and_taken_back_when_they_can() -> None:

@@ -11,7 +11,8 @@ from support.daemon.imagined_computer import CABINET, DOMICILE, MONDAY, PRUNED, 
 from kinebackup.daemon.decide import actions as do
 from kinebackup.daemon.decide import events as ev
 from kinebackup.daemon.decide.machine import step
-from kinebackup.daemon.decide.states import JOB_PHASES, Phase, State
+from kinebackup.daemon.decide.states import State
+from kinebackup.daemon.decide.table import JOB_PHASES, Intent, Phase
 from kinebackup.model import JobFailure, NotOurs
 from kinebackup.policy.notices import NoticeKind
 from kinebackup.policy.schedule import History, TickKind
@@ -177,6 +178,8 @@ def test_no_event_at_all_makes_it_raise(events: list[ev.Event]) -> None:
         for drive in state.drives:
             assert (drive.device is None) == (drive.phase is Phase.ABSENT)
             assert (drive.job is not None) == (drive.phase in JOB_PHASES | {Phase.STOPPING})
+            if drive.intent is Intent.WAIT and drive.phase is not Phase.STOPPING:
+                assert drive.plan, "waits for nothing"
 
 
 def test_every_event_is_among_those_that_are_drawn() -> None:

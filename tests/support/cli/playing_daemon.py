@@ -21,7 +21,7 @@ from support.bus.recorded_daemon import NOW, RecordedDaemon
 from kinebackup.daemon.bus_service import BusService
 from kinebackup.daemon.decide.actions import Ending
 from kinebackup.daemon.decide.events import Event, JobId
-from kinebackup.daemon.decide.states import Phase
+from kinebackup.daemon.decide.table import Phase
 from kinebackup.daemon.ports import DriveNow
 from kinebackup.model import Progress, Report
 from kinebackup.policy.job_kinds import JobKind

@@ -13,7 +13,7 @@ from support.bus.private_bus import PrivateBus
 from support.bus.recorded_daemon import NOW, RecordedDaemon
 
 from kinebackup.daemon.bus_service import BusService
-from kinebackup.daemon.decide.states import Phase
+from kinebackup.daemon.decide.table import Phase
 from kinebackup.daemon.ports import DriveNow
 from kinebackup.desktop.agent import Agent
 from kinebackup.policy.notices import ActiveNotice, Notice
