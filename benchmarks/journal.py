@@ -161,6 +161,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--files", type=int, default=100_000)
     parser.add_argument("--dir", type=Path, default=Path("/dev/shm"), help="where to work; emptied afterwards")
     options = parser.parse_args(arguments)
+    if options.files < 10 * FILES_EACH:
+        parser.error(f"--files: at least {10 * FILES_EACH}, for one file in each of ten folders is changed")
     logging.basicConfig(level=logging.WARNING)
     with tempfile.TemporaryDirectory(prefix="kinebackup-bench-", dir=options.dir) as folder:
         for figure in run(Path(folder), options.files):
