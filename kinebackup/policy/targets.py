@@ -31,6 +31,7 @@ RefusalReason = Literal[
     "not-a-directory",
     "not-readable",
     "not-mounted",
+    "mount-hidden",  # a folder of which it cannot be told on which file system it lies
     "locked",
     "no-filesystem",
     "several-filesystems",
@@ -275,9 +276,17 @@ def _refused_as_absent(facts: TargetFacts, *, may_be_created: bool) -> Verdict |
 
 
 def _refused_as_unmounted(facts: TargetFacts, *, may_mount: bool) -> Verdict | None:
-    """A device that is mounted nowhere: whether it could be."""
+    """A device that is mounted nowhere: whether it could be. Of a folder the mount must be known, to be judged."""
     if facts.mount_point:
         return None
+    if facts.is_directory:
+        return _refused(
+            "mount-hidden",
+            _("it cannot be told on which file system {path} lies: / is no mount point here, as in a chroot").format(
+                path=facts.path
+            ),
+            _("run KineBackup outside the chroot, or make the folder of the chroot a mount point (mount --bind)"),
+        )
     match facts.unmounted:
         case "locked":
             message = _("{path} is encrypted, and locked").format(path=facts.path)

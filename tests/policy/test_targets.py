@@ -211,6 +211,16 @@ def test_a_drive_that_is_not_mounted_is_judged_as_a_device_first() -> None:
     assert drive(replace(unmounted, on_system_disk=True)).reason == "system-disk"
 
 
+def test_a_folder_whose_mount_is_hidden_by_a_chroot_is_refused_and_says_so() -> None:
+    hidden = replace(DRIVE, path="/tmp/demo", mount_point="", mount_kind=None, filesystem="", mount_source="")
+    for verdict in (folder(hidden), drive(replace(hidden, on_system_disk=False))):
+        assert verdict.reason == "mount-hidden"
+        assert verdict.message == (
+            "it cannot be told on which file system /tmp/demo lies: / is no mount point here, as in a chroot"
+        )
+        assert "mount --bind" in verdict.hint
+
+
 UNMOUNTED = replace(
     DRIVE,
     requested="/dev/sdb",
