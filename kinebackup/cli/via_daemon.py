@@ -1,52 +1,42 @@
-"""Work that the daemon does, asked for and watched from a terminal.
+"""Work that the daemon does, asked for from a terminal.
 
-Owns: when a command goes by the daemon, and what is seen until the work has ended. Does not know: how the work is done,
-or how its report is worded.
+Owns: when a command goes by the daemon, and the words, errors and exit codes for how the work ended. Does not know: how
+the work is done, what the daemon's signals mean (bus/watching.py), or how a report is worded.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeVar
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
 
 import click
 
-from kinebackup.bus.client import DaemonAbsent, DaemonClient, DaemonListener
+from kinebackup.bus.client import DaemonClient
 from kinebackup.bus.query import daemon_is_running
-from kinebackup.bus.values import DriveAtWork, JobEnd, JobProgress
+from kinebackup.bus.values import DriveAtWork
+from kinebackup.bus.watching import (
+    ABSENT,
+    BUSY,
+    REFUSED,
+    DriveWatch,
+    LetGo,
+    WatchingStopped,
+    cause_of,
+    until_job_ended,
+    until_let_go,
+    waits_for,
+)
 from kinebackup.cli.session import Session, is_about_this_computer
 from kinebackup.cli.terminal.words import can_unplug_text
-from kinebackup.errors import (
-    Cancelled,
-    DriveFailed,
-    ExitCode,
-    KineError,
-)
+from kinebackup.errors import Cancelled, DriveFailed, ExitCode, KineError
 from kinebackup.i18n import _
-from kinebackup.model import Monitor, Report
-from kinebackup.policy.job_kinds import JOB_KINDS
-from kinebackup.policy.notices import ActiveNotice, Notice, NoticeKind
+from kinebackup.model import Report
 from kinebackup.practice.known_drives import is_for_daemon, only_label
 from kinebackup.texts.notices import notice_text
 
 DaemonWork = Literal["backup", "restore-test"]
 Result = TypeVar("Result")
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
-
-ABSENT: Final = "absent"
-APPEARED: Final = "appeared"
-SAFE: Final = "safe to unplug"
-STUCK: Final = "stuck"
-REFUSED: Final = "refused"
-_RESTING: Final = frozenset({APPEARED, SAFE})
-_WORKING: Final = frozenset({"mounting", "authenticating"} | {traits.phase for traits in JOB_KINDS.values()})
-_BUSY: Final = _WORKING | {"stopping", "unmounting"}
-
-_LOOK_S: Final = 0.2
-"""How soon a Ctrl-C is seen."""
-
-_SAFE_NOTICES: Final = frozenset({NoticeKind.SAFE, NoticeKind.SAFE_TAKE_HOME, NoticeKind.SAFE_NOT_SAVED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,83 +54,6 @@ class Ejected:
 
     label: str
     text: str
-
-
-@dataclass
-class Watch(DaemonListener):
-    """What was heard since ``forget``; of the drive ``label`` where that is known. Whatever is heard sets ``news``."""
-
-    label: str = ""
-    monitor: Monitor | None = None
-    news: asyncio.Event = field(default_factory=asyncio.Event)
-    notices: list[ActiveNotice] = field(default_factory=list)
-    gone: bool = False
-    _phases: list[DriveAtWork] = field(default_factory=list)
-    _ends: list[JobEnd] = field(default_factory=list)
-    _drawn: JobProgress | None = None
-
-    def forget(self) -> None:
-        """What was heard so far is about something else."""
-        self.notices.clear()
-        self._phases.clear()
-        self._ends.clear()
-
-    def take_phases(self) -> list[str]:
-        """The phases of the drive since they were last taken."""
-        taken = [each.phase for each in self._phases if each.label == self.label]
-        self._phases.clear()
-        return taken
-
-    def end_of(self, kind: str) -> JobEnd | None:
-        """How the drive's job of that kind has ended, if it has."""
-        return next((end for end in self._ends if end.drive == self.label and end.kind == kind), None)
-
-    def phase_changed(self, drive: str, phase: str) -> None:
-        self._phases.append(DriveAtWork(drive, phase))
-        self.news.set()
-
-    def job_ended(self, end: JobEnd) -> None:
-        self._ends.append(end)
-        self.news.set()
-
-    def notice_shown(self, notice: ActiveNotice) -> None:
-        if notice.notice.drive in ("", self.label):
-            self.notices.append(notice)
-
-    def daemon_left(self) -> None:
-        self.gone = True
-        self.news.set()
-
-    def connection_lost(self) -> None:
-        self.daemon_left()
-
-    def progressed(self, progress: JobProgress) -> None:
-        """Draw it: the bar counts by itself from where the one before stood."""
-        if self.monitor is None or progress.drive != self.label:
-            return
-        before = self._drawn
-        totals = (progress.kind, progress.files_total, progress.bytes_total)
-        if (
-            before is None
-            or (before.kind, before.files_total, before.bytes_total) != totals
-            or progress.files_done < before.files_done
-            or progress.bytes_done < before.bytes_done
-        ):
-            self.monitor.phase(_bar_of(progress.kind), files=progress.files_total, size_bytes=progress.bytes_total)
-            before = JobProgress(progress.drive, progress.kind, 0, 0, 0, 0)
-        self.monitor.advance(
-            files=progress.files_done - before.files_done, size_bytes=progress.bytes_done - before.bytes_done
-        )
-        self._drawn = progress
-
-
-def _bar_of(kind: str) -> str:
-    """What the bar of a job is called; a newer daemon may have kinds that are not known here."""
-    return next((traits.progress_phase for known, traits in JOB_KINDS.items() if known == kind), kind)
-
-
-class WatchingStopped(Exception):
-    """Ctrl-C: the person watches no longer. The work goes on."""
 
 
 # --- whether to ask -------------------------------------------------------------------------------------------------
@@ -189,19 +102,23 @@ def work(session: Session, kind: DaemonWork, drive: str | None) -> Done | None:
     Raises what the stand-alone command raises, as far as the daemon tells the cause.
     """
 
-    async def watch(client: DaemonClient, heard: Watch) -> Done:
-        before = await _choose(client, heard, drive)
-        heard.label = before.label
-        await (client.back_up_now(before.label) if kind == "backup" else client.test_restore(before.label))
-        await _say_if_it_waits(session, client, before.label)
-        heard.monitor = session.output.monitor()
-        end = await _until_ended(session, client, heard, kind, before.phase)
-        report = None
-        if session.world.is_root and end.ending in ("good", "with-problems", "bad"):
-            report = await client.last_report(end.drive, kind)
-        return _done(end, report, heard)
+    async def ask(client: DaemonClient, watch: DriveWatch) -> Done:
+        before = await _choose(client, watch, drive)
+        label = watch.label = before.label
+        await (client.back_up_now(label) if kind == "backup" else client.test_restore(label))
+        other = waits_for(await client.drives(), label)
+        if other is not None:
+            session.output.say(
+                _("The drive {label} is next, after the work on the drive {other}.").format(label=label, other=other)
+            )
+        watch.monitor = session.output.monitor()
+        end = await until_job_ended(client, watch, kind, before.phase, session.cancel)
+        ending = end.ending if end else ""
+        if ending not in ("good", "with-problems", "bad"):
+            raise _why_not_done(ending, watch)
+        return Done(label, ending, await client.last_report(label, kind) if session.world.is_root else None)
 
-    return _run(session, watch)
+    return _run(session, ask)
 
 
 def eject(session: Session, drive: str | None) -> Ejected | None:
@@ -210,31 +127,27 @@ def eject(session: Session, drive: str | None) -> Ejected | None:
     Raises ``KineError`` where somebody keeps it busy.
     """
 
-    async def watch(client: DaemonClient, heard: Watch) -> Ejected:
-        before = await _choose(client, heard, drive)
-        heard.label = before.label
-        await client.eject(before.label)
-        phases = [before.phase, *await _phase_now(client, before.label)]
-        if phases[-1] in _BUSY:
-            session.output.say(_("Finishing the work on the drive {label} …").format(label=before.label))
-        while phases[-1] not in (SAFE, STUCK, REFUSED, ABSENT):
-            await _next(session, heard)
-            phases += heard.take_phases()
-        await client.drives()  # what was told together with the phase has been heard when this is answered
-        return Ejected(before.label, _ejected(before.label, phases, heard))
+    async def ask(client: DaemonClient, watch: DriveWatch) -> Ejected:
+        before = await _choose(client, watch, drive)
+        label = watch.label = before.label
+        await client.eject(label)
+        phases = [before.phase, *(each.phase for each in await client.drives() if each.label == label)]
+        if phases[-1] in BUSY:
+            session.output.say(_("Finishing the work on the drive {label} …").format(label=label))
+        return Ejected(label, _let_go_text(label, await until_let_go(client, watch, phases, session.cancel)))
 
-    return _run(session, watch)
+    return _run(session, ask)
 
 
-def _run(session: Session, watch: Callable[[DaemonClient, Watch], Coroutine[Any, Any, Result]]) -> Result | None:
-    """One connection to the daemon, for as long as ``watch`` takes."""
+def _run(session: Session, ask: Callable[[DaemonClient, DriveWatch], Coroutine[Any, Any, Result]]) -> Result | None:
+    """One connection to the daemon, for as long as ``ask`` takes."""
 
     async def whole() -> Result:
-        heard = Watch()
-        client = DaemonClient(heard)
+        watch = DriveWatch()
+        client = DaemonClient(watch)
         await client.connect()
         try:
-            return await watch(client, heard)
+            return await ask(client, watch)
         finally:
             await client.close()
 
@@ -249,100 +162,43 @@ def _run(session: Session, watch: Callable[[DaemonClient, Watch], Coroutine[Any,
         return None
 
 
-async def _phase_now(client: DaemonClient, label: str) -> list[str]:
-    return [drive.phase for drive in await client.drives() if drive.label == label]
-
-
-async def _choose(client: DaemonClient, heard: Watch, name: str | None) -> DriveAtWork:
-    """The drive that is meant; without a label, the only one that is plugged in. What was heard so far is old."""
+async def _choose(client: DaemonClient, watch: DriveWatch, name: str | None) -> DriveAtWork:
+    """The drive that is meant; without a label, the only one that is plugged in. What was said so far is old."""
     drives = await client.drives()
-    heard.forget()
+    watch.forget()
     if name:  # of a label that it does not know, the daemon says so
         return next((drive for drive in drives if drive.label == name), DriveAtWork(name, ABSENT))
     here = {drive.label: drive for drive in drives if drive.phase not in (ABSENT, REFUSED)}
     return here[only_label(list(here), [drive.label for drive in drives])]
 
 
-async def _say_if_it_waits(session: Session, client: DaemonClient, label: str) -> None:
-    drives = await client.drives()
-    waits = any(drive.label == label and drive.phase in _RESTING for drive in drives)
-    other = next((drive.label for drive in drives if drive.label != label and drive.phase in _BUSY), None)
-    if waits and other is not None:
-        session.output.say(
-            _("The drive {label} is next, after the work on the drive {other}.").format(label=label, other=other)
-        )
-
-
-async def _next(session: Session, heard: Watch) -> None:
-    """Until something was heard. Raises ``WatchingStopped``, and ``DaemonAbsent`` where the daemon has ended."""
-    while not heard.news.is_set():
-        if session.cancel.cancelled:
-            raise WatchingStopped
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(heard.news.wait(), _LOOK_S)
-    heard.news.clear()
-    if heard.gone:
-        raise DaemonAbsent(
-            _("the KineBackup service was stopped meanwhile"),
-            _("what was finished is kept; to go on: systemctl start kinebackup"),
-        )
-
-
-async def _until_ended(session: Session, client: DaemonClient, heard: Watch, kind: DaemonWork, phase: str) -> JobEnd:
-    """The end of the job; one without a kind where the drive came to rest and no such job had run."""
-    begun = phase in _WORKING
-    over = False
-    while not over and not heard.end_of(kind):
-        await _next(session, heard)
-        for following in heard.take_phases():
-            # A drive that was on its way out comes back first: it appears, or is safe, before the work begins.
-            failed_to_open = following == APPEARED and phase == "mounting"
-            over = over or following in (ABSENT, REFUSED, STUCK) or (following == SAFE and begun) or failed_to_open
-            begun = begun or following in _WORKING
-            phase = following
-    await client.drives()  # what was told together with the end has been heard when this is answered
-    return heard.end_of(kind) or JobEnd(heard.label, 0, "", "")
-
-
-def _done(end: JobEnd, report: Report | None, heard: Watch) -> Done:
-    causes = [(each.notice, each.notice.behaviour.error) for each in heard.notices]
-    told = [(notice, error) for notice, error in causes if error is not None]
-    match end.ending:
-        case "good" | "with-problems" | "bad":
-            return Done(end.drive, end.ending, report)
+def _why_not_done(ending: str, watch: DriveWatch) -> KineError:
+    """What the stand-alone command ends with; ``ending`` is empty where there was no such job."""
+    match ending:
         case "cancelled":
-            raise Cancelled(
+            return Cancelled(
                 _("the work was stopped"), _("what was finished is kept, and the next run goes on from there")
             )
         case "interrupted":
-            raise DriveFailed(
-                _("the drive {label} was unplugged before the work was done").format(label=end.drive),
+            return DriveFailed(
+                _("the drive {label} was unplugged before the work was done").format(label=watch.label),
                 _("earlier backups are not affected; plug it in again, and the work goes on"),
             )
-    if told:
-        notice, error = told[-1]
-        words = notice_text(notice)
-        raise error(words.title, words.body)
-    raise KineError(
-        _("the drive {label} could not be worked on").format(label=end.drive),
+    cause = cause_of(watch.notices)
+    if cause is not None and cause.behaviour.error is not None:
+        words = notice_text(cause)
+        return cause.behaviour.error(words.title, words.body)
+    return KineError(
+        _("the drive {label} could not be worked on").format(label=watch.label),
         _("see what the service says: journalctl -u kinebackup"),
     )
 
 
-def _ejected(label: str, phases: list[str], heard: Watch) -> str:
-    """``phases``: since the request, the last one last."""
-    told = [each.notice for each in heard.notices if each.notice.drive == label]
-    if phases[-1] == STUCK:
-        words = notice_text(next((each for each in reversed(told) if each.kind is NoticeKind.STILL_BUSY), _busy(label)))
+def _let_go_text(label: str, found: LetGo) -> str:
+    """Raises ``KineError`` where somebody keeps it busy."""
+    words = notice_text(found.notice) if found.notice else None
+    if found.outcome == "stuck" and words is not None:
         raise KineError(words.title, words.body)
-    if phases[-1] == ABSENT and "powering off" not in phases:
+    if found.outcome == "unplugged":
         return _("The drive {label} is not plugged in any more.").format(label=label)
-    safe = next((each for each in reversed(told) if each.kind in _SAFE_NOTICES), None)
-    if safe is not None:
-        words = notice_text(safe)
-        return f"{words.title}. {words.body}"
-    return can_unplug_text(label)
-
-
-def _busy(label: str) -> Notice:
-    return Notice(NoticeKind.STILL_BUSY, label)
+    return f"{words.title}. {words.body}" if words else can_unplug_text(label)

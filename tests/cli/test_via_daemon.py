@@ -25,8 +25,6 @@ from support.cli.playing_daemon import (
     played,
 )
 
-from kinebackup.bus.values import JobProgress
-from kinebackup.cli.via_daemon import Watch
 from kinebackup.daemon.decide.events import BackUpNow, Eject, JobId, RestoreTestNow
 from kinebackup.daemon.decide.table import Phase
 from kinebackup.daemon.ports import DriveNow
@@ -403,46 +401,6 @@ def test_without_a_daemon_everything_is_as_before(bus: PrivateBus) -> None:
 
 
 # --- the progress bar -----------------------------------------------------------------------------------------------
-
-
-class Drawn:
-    """A ``Monitor`` that keeps what it was told."""
-
-    def __init__(self) -> None:
-        self.told: list[tuple[object, ...]] = []
-
-    def phase(self, name: str, *, files: int = 0, size_bytes: int = 0) -> None:
-        self.told.append((name, files, size_bytes))
-
-    def advance(self, *, files: int = 0, size_bytes: int = 0) -> None:
-        self.told.append((files, size_bytes))
-
-    def problem(self, problem: Problem) -> None:
-        raise AssertionError
-
-
-def test_the_bar_goes_on_from_where_it_stood_and_begins_anew_with_each_job() -> None:
-    async def play() -> list[tuple[object, ...]]:
-        drawn = Drawn()
-        watch = Watch(label="CABINET", monitor=drawn)
-        watch.progressed(JobProgress("DOMICILE", "backup", 1, 1, 1, 1))
-        watch.progressed(JobProgress("CABINET", "verify", 0, 0, 500, 1000))
-        watch.progressed(JobProgress("CABINET", "verify", 0, 0, 900, 1000))
-        watch.progressed(JobProgress("CABINET", "backup", 10, 100, 50, 0))
-        watch.progressed(JobProgress("CABINET", "backup", 15, 100, 60, 0))
-        watch.progressed(JobProgress("CABINET", "backup", 2, 100, 10, 0))
-        return drawn.told
-
-    assert asyncio.run(play()) == [
-        ("verify", 0, 1000),
-        (0, 500),
-        (0, 400),
-        ("backup", 100, 0),
-        (10, 50),
-        (5, 10),
-        ("backup", 100, 0),
-        (2, 10),
-    ]
 
 
 @pytest.mark.root
