@@ -8,7 +8,6 @@ All is done in one process, as the daemon does it; files and drive lie in the sa
 """
 
 import argparse
-import contextlib
 import logging
 import os
 import resource
@@ -21,11 +20,12 @@ from functools import partial
 from pathlib import Path
 
 from kinebackup.change_journal.cursors import JournalCursors
-from kinebackup.engine.backup.backup import BackupOutcome, BackupRequest, Environment, back_up
+from kinebackup.engine.backup.backup import BackupOutcome, BackupRequest, back_up
+from kinebackup.engine.environment import Environment
 from kinebackup.engine.format import keyring
 from kinebackup.engine.format.keyring import Argon2Cost, MachineKey
-from kinebackup.engine.repository.repository import Repository
-from kinebackup.engine.repository.store import FolderStore
+from kinebackup.engine.repository.lock import LockHolder
+from kinebackup.engine.repository.opening import lock_store
 from kinebackup.model import CancelToken, SilentMonitor
 from kinebackup.sources.folder import FolderSource, SystemNames
 from kinebackup.wiring import allow_open_files, make_journal, make_world
@@ -34,6 +34,7 @@ FILES_EACH = 100
 FOLDERS_EACH = 100
 _KEY = MachineKey(bytes(32))
 _CREATED = "2030-01-01T00:00:00.000000Z"
+_HOLDER = LockHolder(host="cabinet-pc", pid=0, boot="", since=_CREATED, work="benchmark")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +73,14 @@ class Bench:
         self._root = place / "KINEBACKUP"
         self._root.mkdir()
         ring = keyring.create([_KEY], entropy=os.urandom, created=_CREATED, cost=Argon2Cost(64, 1, 1))
-        with contextlib.closing(FolderStore(str(self._root))) as store:
-            Repository.create(store, master=ring[0], keyring=ring[1], repository=os.urandom(16).hex(), created=_CREATED)
+        with lock_store(str(self._root), _HOLDER) as locked:
+            locked.create(master=ring[0], keyring=ring[1], repository=os.urandom(16).hex(), created=_CREATED)
 
     def back_up(self, *, follow: bool) -> BackupOutcome:
         """From opening the drive to the snapshot. Without ``follow``, the journal is asked nothing."""
         now = datetime.now(UTC)
-        with contextlib.closing(FolderStore(str(self._root))) as store:
-            repository = Repository.open(store, _KEY)
-            repository.load()
+        with lock_store(str(self._root), _HOLDER) as locked:
+            repository = locked.open(_KEY).load()
             tracked = self._continuity.begin(repository.id, [self._source], now)
             assert tracked is not None
             request = BackupRequest(

@@ -6,7 +6,7 @@ Owns: reports, problems, progress and cancellation. Does not know: files, drives
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NewType, Protocol
+from typing import Final, Literal, NewType, Protocol
 
 from kinebackup.errors import Cancelled
 from kinebackup.i18n import _
@@ -16,6 +16,9 @@ BlobId = NewType("BlobId", bytes)
 
 FileName = NewType("FileName", str)
 """64 hex digits: the SHA-256 of a pack, index file or snapshot, and its name on the drive."""
+
+REPOSITORY_FOLDER: Final = "KINEBACKUP"
+"""The directory of a repository, at the top of a drive."""
 
 Place = Literal["cabinet", "domicile"]
 

@@ -15,7 +15,8 @@ from support.project import COMPAT, RECOVER, VECTORS
 
 from kinebackup.engine.check.verify import Budget, Verification
 from kinebackup.engine.format.keyring import Passphrase, RecoveryCode
-from kinebackup.engine.repository.repository import FOLDER, Repository
+from kinebackup.engine.format.layout import FOLDER
+from kinebackup.engine.repository.repository import Repository
 from kinebackup.engine.repository.store import FolderStore
 from kinebackup.engine.restore.restore import RestoreRequest, restore_snapshot
 from kinebackup.model import CancelToken, SilentMonitor
@@ -43,10 +44,11 @@ def test_the_program_restores_a_frozen_repository(name: str, number: int, tmp_pa
     expected = expected_of(name)
     wanted = expected["snapshots"][number]
     repository = Repository.open(FolderStore(str(COMPAT / name / FOLDER)), Passphrase.of(expected["passphrase"]))
-    assert repository.load() == []
+    loaded = repository.load()
+    assert loaded.inventory.findings == ()
 
     request = RestoreRequest(repository.find_snapshot(wanted["id"]), [], str(tmp_path / "back"))
-    report = restore_snapshot(repository, request, lambda: 0.0, cancel=CancelToken(), monitor=SilentMonitor())
+    report = restore_snapshot(loaded, request, lambda: 0.0, cancel=CancelToken(), monitor=SilentMonitor())
 
     assert report.problems == ()
     assert listing(below(tmp_path / "back", expected)) == wanted["files"]
@@ -56,14 +58,14 @@ def test_the_program_restores_a_frozen_repository(name: str, number: int, tmp_pa
 def test_the_recovery_code_opens_a_frozen_repository_and_all_of_it_is_sound(name: str) -> None:
     expected = expected_of(name)
     repository = Repository.open(FolderStore(str(COMPAT / name / FOLDER)), RecoveryCode.of(expected["code"]))
-    problems = repository.load()
+    loaded = repository.load()
 
-    order = sorted(repository.present)
+    order = sorted(loaded.packs)
     check = Verification(
-        repository, order, Budget(), lambda _name, _ok: None, cancel=CancelToken(), monitor=SilentMonitor()
+        loaded, order, Budget(), lambda _name, _ok: None, cancel=CancelToken(), monitor=SilentMonitor()
     )
 
-    assert check.run(problems, lambda: 0.0).result == "ok"
+    assert check.run(lambda: 0.0).result == "ok"
 
 
 def test_a_header_copy_of_another_drive_does_not_mislead_the_stand_alone_reader(tmp_path: Path) -> None:

@@ -18,11 +18,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from kinebackup import __version__
-from kinebackup.engine.backup.backup import BackupRequest, Environment, backup
+from kinebackup.engine.backup.backup import BackupRequest, back_up
+from kinebackup.engine.environment import Environment
 from kinebackup.engine.format import keyring, recovery_code
 from kinebackup.engine.format.keyring import Passphrase, RecoveryCode
-from kinebackup.engine.repository.repository import FOLDER, Repository
-from kinebackup.engine.repository.store import FolderStore
+from kinebackup.engine.format.layout import FOLDER
+from kinebackup.engine.repository.lock import LockHolder
+from kinebackup.engine.repository.opening import lock_store
 from kinebackup.model import CancelToken, SilentMonitor
 from kinebackup.sources.folder import FolderSource, SystemNames
 
@@ -80,16 +82,15 @@ def freeze(target: Path, source: Path) -> None:
     master, ring = keyring.create(
         [Passphrase.of(PASSPHRASE), RecoveryCode.of(code)], entropy=os.urandom, created=CREATED
     )
-    store = FolderStore(str(target / FOLDER))
-    Repository.create(store, master=master, keyring=ring, repository=os.urandom(16).hex(), created=CREATED)
+    holder = LockHolder(host="cabinet-gele", pid=os.getpid(), boot="", since=CREATED, work="freeze")
+    with lock_store(str(target / FOLDER), holder) as locked:
+        locked.create(master=master, keyring=ring, repository=os.urandom(16).hex(), created=CREATED)
     expected: dict[str, object] = {"passphrase": PASSPHRASE, "code": code, "source": str(source), "snapshots": []}
     snapshots: list[object] = []
     for day in (1, 2):
         if day == 2:
             (source / "Patients" / "nouveau.txt").write_text("le lendemain")
             (source / "Patients" / "vide.txt").unlink()
-        repository = Repository.open(store, master)
-        repository.load()
         request = BackupRequest(
             sources=[FolderSource(str(source))],
             host="cabinet-gele",
@@ -99,7 +100,9 @@ def freeze(target: Path, source: Path) -> None:
             started_at=datetime(2026, 11, 24, day, tzinfo=UTC),
         )
         world = Environment(os.urandom, lambda: 0.0, SystemNames())
-        report = backup(repository, request, world, cancel=CancelToken(), monitor=SilentMonitor())
+        with lock_store(str(target / FOLDER), holder) as locked:
+            repository = locked.open(master).load()
+            report = back_up(repository, request, world, cancel=CancelToken(), monitor=SilentMonitor()).report
         snapshots.append({"id": report.snapshot, "files": listing(source)})
     expected["snapshots"] = snapshots
     text = json.dumps(expected, ensure_ascii=True, indent=1, sort_keys=True)

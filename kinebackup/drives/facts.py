@@ -18,8 +18,8 @@ from kinebackup.drives.clouds.detection import cloud_of, find_clouds, is_remote,
 from kinebackup.drives.mount_table import Mount, MountTable, read_mounts
 from kinebackup.drives.system import System
 from kinebackup.drives.volumes import VolumeChoice, choose_volume
+from kinebackup.model import REPOSITORY_FOLDER
 from kinebackup.policy.target_facts import CloudMatch, DeviceFacts, TargetFacts
-from kinebackup.policy.targets import REPOSITORY_DIRECTORY
 
 MAX_NAMES: Final = 1000  # enough to see that a place is not empty
 _ROOT_HOME: Final = "/root"
@@ -119,7 +119,7 @@ def _facts(
         on_system_disk=_is_system_disk(host, mount, device),
         device=device,
         # The folder KINEBACKUP itself: it may be a mount, a link, or the one thing that somebody synchronises.
-        cloud=cloud_at(_below(path, REPOSITORY_DIRECTORY), host) if mount is not None else None,
+        cloud=cloud_at(_below(path, REPOSITORY_FOLDER), host) if mount is not None else None,
         unclear=tuple(
             CloudMatch(folder.service, "cloud", folder.path, folder.evidence, certain=False)
             for folder in host.clouds
@@ -146,7 +146,7 @@ def _aliases(host: HostFacts, path: str) -> tuple[str, ...]:
 
 def _where_bytes_go(host: HostFacts, path: str) -> str:
     """A repository that is a separate mount, or a link, is judged where it leads."""
-    resolved = host.table.resolve(host.system, _below(path, REPOSITORY_DIRECTORY), is_remote)
+    resolved = host.table.resolve(host.system, _below(path, REPOSITORY_FOLDER), is_remote)
     return resolved.path
 
 
@@ -194,7 +194,7 @@ def _content(system: System, path: str) -> _Content:
         space = os.statvfs(real)
     except OSError:
         return _Content(exists=True, is_directory=True)
-    repository = system.mode(_below(path, REPOSITORY_DIRECTORY))
+    repository = system.mode(_below(path, REPOSITORY_FOLDER))
     return _Content(
         exists=True,
         is_directory=True,

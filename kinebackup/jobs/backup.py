@@ -12,11 +12,20 @@ from typing import TYPE_CHECKING, Protocol
 from kinebackup import __version__
 from kinebackup.config import BackupOptions
 from kinebackup.drives.judge_path import judge_target_at
-from kinebackup.engine import BackupRequest, Environment, Repository, Source, TrackingResult, back_up, forget_lost_files
+from kinebackup.engine import (
+    BackupRequest,
+    Environment,
+    Repository,
+    Source,
+    TrackingResult,
+    back_up,
+    forget_lost_files,
+    preview_backup,
+)
 from kinebackup.errors import ConfigError, KineError, NotFound, TargetRefused
 from kinebackup.i18n import _
 from kinebackup.model import BackupReport, CancelToken, FileName, Monitor, Problem, counting
-from kinebackup.practice.access import OpenDrive, PresentDrive, open_to_read, open_to_write
+from kinebackup.practice.access import OpenDrive, PresentDrive, WritableDrive, open_to_read, open_to_write
 from kinebackup.practice.computer_keys import ComputerKeys
 from kinebackup.practice.drive_files import write_drive_files
 from kinebackup.practice.run_history import recorded
@@ -88,7 +97,7 @@ def check_target(drive: PresentDrive, sources: Sequence[str], world: World) -> N
 
 def remember_snapshots(repository: Repository, computer: ComputerKeys) -> int:
     """Note in which state the drive is left, so that an older one is recognised; how many backups it holds."""
-    known, _unreadable = repository.snapshots()
+    known = repository.snapshots().readable
     if known:
         newest = max(named.snapshot.taken_at for named in known)
         computer.state.record_seen(repository.id, Seen(newest, len(known)))
@@ -117,11 +126,11 @@ def run_backup(
     check_target(drive, [source.path for source in request.sources], world)
     if request.dry_run:
         with open_to_read(drive, computer, None) as opened:
-            return _back_up(opened, computer, request, world, cancel, monitor)
+            return _preview(opened, computer, request, world, cancel, monitor)
     with recorded("backup", drive, computer, world) as note:
         with open_to_write(drive, computer, world, "backup") as opened:
             report = _back_up(opened, computer, request, world, cancel, monitor)
-            forget_lost_files(opened.repository, opened.problems, world.entropy)
+            forget_lost_files(opened.repository, world.entropy)
             remember_snapshots(opened.repository, computer)
             with contextlib.suppress(KineError):  # a full drive: the backup is there, which is what counts
                 write_drive_files(drive.root)
@@ -135,7 +144,7 @@ def run_backup(
         return report
 
 
-def _back_up(
+def _preview(
     opened: OpenDrive,
     computer: ComputerKeys,
     request: BackupJobRequest,
@@ -143,13 +152,48 @@ def _back_up(
     cancel: CancelToken,
     monitor: Monitor,
 ) -> BackupReport:
+    noticed = _noticed(opened, world, monitor)
+    wanted = _engine_request(opened, computer, request, world, world.now(), None)
+    report = preview_backup(opened.repository, wanted, environment_of(world), cancel=cancel, monitor=monitor)
+    return replace(report, problems=(*noticed, *report.problems))
+
+
+def _back_up(
+    opened: WritableDrive,
+    computer: ComputerKeys,
+    request: BackupJobRequest,
+    world: World,
+    cancel: CancelToken,
+    monitor: Monitor,
+) -> BackupReport:
+    noticed = _noticed(opened, world, monitor)
+    tracking, now = request.tracking, world.now()
+    tracked = tracking.begin(opened.repository.id, request.sources, now) if tracking else None
+    wanted = _engine_request(opened, computer, request, world, now, tracked)
+    outcome = back_up(opened.repository, wanted, environment_of(world), cancel=cancel, monitor=monitor)
+    missed = tracking.end(tracked, outcome.report, outcome.trail, now) if tracking and tracked else []
+    for problem in missed:
+        monitor.problem(problem)
+    return replace(outcome.report, problems=(*noticed, *outcome.report.problems, *missed))
+
+
+def _noticed(opened: OpenDrive, world: World, monitor: Monitor) -> list[Problem]:
+    """What the drive itself showed, before anything is read of the sources."""
     noticed = [*opened.problems, *_clock_problems(opened, world)]
     for problem in noticed:
         monitor.problem(problem)
-    tracking = None if request.dry_run else request.tracking
-    now = world.now()
-    tracked = tracking.begin(opened.repository.id, request.sources, now) if tracking else None
-    plan = BackupRequest(
+    return noticed
+
+
+def _engine_request(
+    opened: OpenDrive,
+    computer: ComputerKeys,
+    request: BackupJobRequest,
+    world: World,
+    now: datetime,
+    tracked: "TrackedBackup | None",
+) -> BackupRequest:
+    return BackupRequest(
         sources=request.sources,
         host=world.host,
         machine=computer.machine,
@@ -157,22 +201,16 @@ def _back_up(
         program=f"kinebackup {__version__}",
         started_at=now,
         accept_shrink=request.accept_shrink,
-        dry_run=request.dry_run,
         read_back=request.options.read_back,
         shrink_share=request.options.shrink_threshold,
         since=tracked.since if tracked else None,
         compare=tracked is not None and tracked.known is not None,
     )
-    outcome = back_up(opened.repository, plan, environment_of(world), cancel=cancel, monitor=monitor)
-    missed = tracking.end(tracked, outcome.report, outcome.trail, now) if tracking and tracked else []
-    for problem in missed:
-        monitor.problem(problem)
-    return replace(outcome.report, problems=(*noticed, *outcome.report.problems, *missed))
 
 
 def _clock_problems(opened: OpenDrive, world: World) -> list[Problem]:
     """A backup is better than none, whatever the date; but retention relies on dates, so a person must know."""
-    known, _unreadable = opened.repository.snapshots()
+    known = opened.repository.snapshots().readable
     if not known or world.now() >= known[-1].snapshot.taken_at:
         return []
     message = _("the clock of this computer is earlier than the newest backup of the drive ({time})")

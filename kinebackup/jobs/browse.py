@@ -18,8 +18,8 @@ from kinebackup.engine import (
     BlobReader,
     Comparison,
     Entry,
+    LoadedRepository,
     NamedSnapshot,
-    Repository,
     Snapshot,
     TreeReader,
     Visited,
@@ -71,7 +71,7 @@ class Change:
 class Browser:
     """Reads the directories of one repository; what is damaged there is left out, and collected in ``problems``."""
 
-    def __init__(self, repository: Repository, cancel: CancelToken) -> None:
+    def __init__(self, repository: LoadedRepository, cancel: CancelToken) -> None:
         self.problems: list[Problem] = []
         self._cancel = cancel
         self._trees = TreeReader(BlobReader(repository), self.problems.append)

@@ -9,23 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from kinebackup.drives.facts import gather_facts, read_host_facts, source_paths
-from kinebackup.engine import (
-    FOLDER,
-    FolderStore,
-    LockHolder,
-    Repository,
-    WriterLock,
-    format_time,
-    header,
-    read_header_copies,
-)
+from kinebackup.engine import FolderStore, Header, Repository, format_time, lock_store, open_store, read_headers
 from kinebackup.errors import NotFound, TargetRefused, WrongKey
 from kinebackup.i18n import _
 from kinebackup.jobs.backup import remember_snapshots
-from kinebackup.model import Place
+from kinebackup.model import REPOSITORY_FOLDER, Place
 from kinebackup.policy.target_facts import TargetFacts
 from kinebackup.policy.targets import TargetWarning, judge
-from kinebackup.practice.access import PresentDrive, open_to_write
+from kinebackup.practice.access import PresentDrive, lock_holder, open_to_write
 from kinebackup.practice.computer_keys import ComputerKeys
 from kinebackup.practice.drive_files import write_drive_files
 from kinebackup.practice.known_drives import check_label, refuse_taken_label
@@ -70,22 +61,18 @@ def enroll(request: EnrollRequest, computer: ComputerKeys, world: World, *, moun
     if facts.repository == "absent":  # one that has a repository is asked for it later
         refuse_taken_label(request.label, computer)
     _refuse_without_identity(request, facts)
-    root = os.path.join(facts.path, FOLDER)
+    root = os.path.join(facts.path, REPOSITORY_FOLDER)
     os.makedirs(root, mode=0o755, exist_ok=True)  # LISEZMOI.txt is for everyone; what is secret is sealed
-    store = FolderStore(root)
-    try:
+    with open_store(root) as store:
         found = _found(store, computer)
         if found is None:
-            repository = _create(store, computer, world)
-        else:
-            repository = Repository(store, header.unlock(read_header_copies(store), computer.master()))
+            _create(root, computer, world)
+        repository = Repository.open(store, computer.master())
         record = remembered(record_of_place(request, facts, repository, world), computer, request)
         write_drive_files(root)
         if not record.simulated:
             make_reserve(store)
         snapshots = remember_snapshots(repository, computer)
-    finally:
-        store.close()
     if found is not None:  # its key ring may be older or newer than this computer's
         with open_to_write(PresentDrive(request.label, facts.path, record), computer, world, "enroll"):
             record = computer.state.drive(request.label)
@@ -142,16 +129,15 @@ def _refuse_without_identity(request: EnrollRequest, facts: TargetFacts) -> None
         )
 
 
-def _found(store: FolderStore, computer: ComputerKeys) -> header.Header | None:
+def _found(store: FolderStore, computer: ComputerKeys) -> Header | None:
     """The header of a repository that is there already, or None.
 
     Raises ``WrongKey`` where it is not this practice's, ``Damaged`` where there are backups without a header.
     """
     try:
-        copies = read_header_copies(store)
+        known = read_headers(store)
     except NotFound:
         return None
-    known = [found for _data, found in header.candidates(copies)]
     if all(found.practice != computer.keyring.practice for found in known):
         raise WrongKey(
             _("this drive belongs to another practice, or to an earlier setup of this one"),
@@ -160,11 +146,9 @@ def _found(store: FolderStore, computer: ComputerKeys) -> header.Header | None:
     return known[0]
 
 
-def _create(store: FolderStore, computer: ComputerKeys, world: World) -> Repository:
-    holder = LockHolder(host=world.host, pid=world.pid, boot=world.boot, since=format_time(world.now()), work="enroll")
-    with WriterLock(store.root, holder):
-        return Repository.create(
-            store,
+def _create(root: str, computer: ComputerKeys, world: World) -> None:
+    with lock_store(root, lock_holder(world, "enroll")) as locked:
+        locked.create(
             master=computer.master(),
             keyring=computer.keyring,
             repository=world.entropy(REPOSITORY_ID_BYTES).hex(),

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kinebackup.engine import FolderStore, LockHolder, Repository, Secret, WriterLock, format_time, with_keyring
+from kinebackup.engine import Secret, lock_store
 from kinebackup.errors import TargetRefused
 from kinebackup.jobs.backup import remember_snapshots
 from kinebackup.jobs.enroll import EnrollRequest, examined, record_of_place, remembered
 from kinebackup.model import Place
 from kinebackup.policy.target_facts import TargetFacts
-from kinebackup.practice.access import find_drive
+from kinebackup.practice.access import find_drive, lock_holder
 from kinebackup.practice.computer_keys import ComputerKeys
 from kinebackup.practice.known_drives import check_label
 from kinebackup.practice.world import World
@@ -46,21 +46,16 @@ def join(directory: Path, request: JoinRequest, world: World) -> Joined:
     ``Locked``."""
     drive = find_drive(request.drive, None, world)
     facts, simulated = _examined(request, drive.folder, world)
-    store = FolderStore(drive.root)
-    holder = LockHolder(host=world.host, pid=world.pid, boot=world.boot, since=format_time(world.now()), work="join")
-    try:
-        with WriterLock(drive.root, holder):
-            repository = Repository.open(store, request.secret)
-            known, _unreadable = repository.snapshots()
-            label = request.label or (known[-1].snapshot.drive if known else "") or drive.label
-            check_label(label)
-            computer = ComputerKeys.join(directory, repository.unlocked.master, repository.header.keyring, world)
-            with_keyring(repository, computer.keyring)
-            enroll_request = _as_enrolled(replace(request, label=label), drive.folder, simulated=simulated)
-            record = remembered(record_of_place(enroll_request, facts, repository, world), computer, enroll_request)
-            remember_snapshots(repository, computer)
-    finally:
-        store.close()
+    with lock_store(drive.root, lock_holder(world, "join")) as locked:
+        repository = locked.open(request.secret)
+        known = repository.snapshots().readable
+        label = request.label or (known[-1].snapshot.drive if known else "") or drive.label
+        check_label(label)
+        computer = ComputerKeys.join(directory, repository.unlocked.master, repository.header.keyring, world)
+        repository.write_keyring(computer.keyring)
+        enroll_request = _as_enrolled(replace(request, label=label), drive.folder, simulated=simulated)
+        record = remembered(record_of_place(enroll_request, facts, repository, world), computer, enroll_request)
+        remember_snapshots(repository, computer)
     return Joined(computer, record, len(known))
 
 

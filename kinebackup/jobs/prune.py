@@ -7,7 +7,7 @@ rewritten.
 from dataclasses import replace
 
 from kinebackup.config import Retention
-from kinebackup.engine import FolderStore, NamedSnapshot, prune_snapshots
+from kinebackup.engine import FolderStore, NamedSnapshot, preview_prune, prune_snapshots
 from kinebackup.errors import KineError
 from kinebackup.i18n import _
 from kinebackup.jobs.backup import environment_of, record_of, remember_snapshots
@@ -40,9 +40,7 @@ def run_prune(
     if dry_run:
         with open_to_read(drive, computer, None) as opened:
             doomed = _doomed(opened, computer, rules, world)
-            return prune_snapshots(
-                opened.repository, doomed, environment_of(world), dry_run=True, cancel=cancel, monitor=monitor
-            )
+            return preview_prune(opened.repository, doomed, environment_of(world), cancel=cancel, monitor=monitor)
     with (
         recorded("prune", drive, computer, world) as note,
         open_to_write(drive, computer, world, "prune") as opened,
@@ -51,9 +49,7 @@ def run_prune(
         store = FolderStore(drive.root)
         release_reserve(store)
         try:
-            report = prune_snapshots(
-                opened.repository, doomed, environment_of(world), dry_run=False, cancel=cancel, monitor=monitor
-            )
+            report = prune_snapshots(opened.repository, doomed, environment_of(world), cancel=cancel, monitor=monitor)
         finally:
             if not record.simulated:
                 make_reserve(store)
@@ -75,7 +71,7 @@ def run_prune(
 
 def _doomed(opened: OpenDrive, computer: ComputerKeys, rules: Retention, world: World) -> list[FileName]:
     """The snapshots that may go, oldest first. Raises ``KineError`` while the clock is earlier than one of them."""
-    known, _unreadable = opened.repository.snapshots()
+    known = opened.repository.snapshots().readable
     verified = {found.snapshot for found in computer.state.verified_snapshots(opened.repository.id)}
     facts = [_facts(named, verified=named.id in verified) for named in known]
     plan = plan_retention(facts, rules, now=world.now(), zone=world.zone)

@@ -11,26 +11,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from kinebackup.engine import (
-    HEADER_COPIES,
-    FolderStore,
-    LockHolder,
-    MasterKey,
-    Repository,
-    RepositoryKeys,
-    Store,
-    UnlockedHeader,
-    WriterLock,
-    format_time,
-    header,
-    heal_header,
-    pack,
-    write_header,
-)
+from kinebackup.engine import LockedRepository, LockedStore, format_time, layout, lock_store, read_pack_table
 from kinebackup.errors import CheckFailed, Damaged, NotFound, WrongKey
 from kinebackup.i18n import _
 from kinebackup.jobs.backup import check_target, record_of
-from kinebackup.practice.access import find_drive
+from kinebackup.practice.access import find_drive, lock_holder
 from kinebackup.practice.computer_keys import ComputerKeys
 from kinebackup.practice.drive_files import write_drive_files
 from kinebackup.practice.world import World
@@ -56,43 +41,40 @@ def repair(label: str, computer: ComputerKeys, world: World, *, sources: Sequenc
     drive = find_drive(label, computer, world)
     record = record_of(drive)
     check_target(drive, sources, world)
-    holder = LockHolder(host=world.host, pid=world.pid, boot=world.boot, since=format_time(world.now()), work="repair")
-    store = FolderStore(drive.root)
-    try:
-        with WriterLock(drive.root, holder):
-            master = computer.master()
-            repository = _opened(store, master, record)
-            if repository is not None:
-                written = tuple(problem.path for problem in heal_header(repository))
-            else:
-                repository = _proven(store, master, computer, record, world)
-                write_header(store, repository.header, repository.keys)
-                written = HEADER_COPIES
-            snapshots = len(repository.list_names("snapshots"))
-            computer.state.update_drive(replace(record, header_generation=repository.header.generation))
-    finally:
-        store.close()
+    with lock_store(drive.root, lock_holder(world, "repair")) as locked:
+        repository = _opened(locked, computer, record)
+        if repository is not None:
+            written = repository.heal_header()
+        else:
+            repository = _proven(locked, computer, record, world)
+            repository.write_header()
+            written = layout.HEADER_COPIES
+        snapshots = len(repository.list_names(layout.SNAPSHOTS))
+        computer.state.update_drive(replace(record, header_generation=repository.header.generation))
     write_drive_files(drive.root)
     return Repaired(record.label, drive.folder, written, snapshots)
 
 
-def _opened(store: Store, master: MasterKey, record: Drive) -> Repository | None:
+def _opened(locked: LockedStore, computer: ComputerKeys, record: Drive) -> LockedRepository | None:
     """The repository by a copy of its own header, if there is one left."""
     with suppress(Damaged, WrongKey, NotFound):
-        found = Repository.open(store, master)
+        found = locked.open(computer.master())
         if found.id == record.repository:
             return found
     return None
 
 
-def _proven(store: Store, master: MasterKey, computer: ComputerKeys, record: Drive, world: World) -> Repository:
+def _proven(locked: LockedStore, computer: ComputerKeys, record: Drive, world: World) -> LockedRepository:
     """The repository as this computer remembers it, once a pack has shown that its keys are those of the drive."""
-    made = header.make(computer.keyring, repository=record.repository, created=format_time(world.now()))
-    keys = RepositoryKeys.derive(master, bytes.fromhex(record.repository))
-    repository = Repository(store, UnlockedHeader(header=made, master=master, keys=keys, slot=None))
+    repository = locked.assume(
+        master=computer.master(),
+        keyring=computer.keyring,
+        repository=record.repository,
+        created=format_time(world.now()),
+    )
     for name in repository.list_packs():
         with suppress(Damaged, NotFound):
-            pack.read_table(store, keys, name)
+            read_pack_table(repository.store, repository.keys, name)
             return repository
     raise CheckFailed(
         _("nothing on this drive shows that it is {label}").format(label=record.label),

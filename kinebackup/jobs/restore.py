@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kinebackup.drives.judge_path import judge_restore_destination_at
-from kinebackup.engine import FOLDER, HEADER_COPIES, NamedSnapshot, Overwrite, RestoreRequest, restore_snapshot
+from kinebackup.engine import NamedSnapshot, Overwrite, RestoreRequest, layout, restore_snapshot
 from kinebackup.errors import KineError, TargetRefused
 from kinebackup.i18n import _
 from kinebackup.jobs.browse import Browser
@@ -75,19 +75,24 @@ def _parents(path: str) -> Sequence[str]:
 
 
 def _is_repository(folder: str) -> bool:
-    return any(os.path.exists(os.path.join(folder, name)) for name in HEADER_COPIES)
+    return any(os.path.exists(os.path.join(folder, name)) for name in layout.HEADER_COPIES)
 
 
 def _repository_around(path: str) -> str | None:
-    return next((p for p in _parents(path) if os.path.basename(p) == FOLDER and _is_repository(p)), None)
+    return next((p for p in _parents(path) if os.path.basename(p) == layout.FOLDER and _is_repository(p)), None)
 
 
 def _drive_around(path: str) -> str | None:
-    return next((p for p in _parents(path) if _is_repository(os.path.join(p, FOLDER))), None)
+    return next((p for p in _parents(path) if _is_repository(os.path.join(p, layout.FOLDER))), None)
 
 
 def restore_files(
-    opened: OpenDrive, request: RestoreJobRequest, world: World, *, cancel: CancelToken, monitor: Monitor
+    opened: OpenDrive,
+    request: RestoreJobRequest,
+    world: World,
+    *,
+    cancel: CancelToken,
+    monitor: Monitor,
 ) -> Restored:
     """Bring back what is asked for. ``check_destination`` has been called.
 

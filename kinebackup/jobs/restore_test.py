@@ -12,12 +12,13 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from kinebackup.engine import RecoveryCode, RestoreTestRequest, Secret, restore_test
+from kinebackup.engine import Condition, RecoveryCode, RestoreTestRequest, Secret, problem_of, restore_test
 from kinebackup.errors import NotFound
 from kinebackup.i18n import _
 from kinebackup.model import CancelToken, FileName, Monitor, Problem, RestoreTestReport
 from kinebackup.practice.access import OpenDrive, PresentDrive, open_to_read
 from kinebackup.practice.computer_keys import ComputerKeys
+from kinebackup.practice.drive_findings import BackupsGone, drive_problem
 from kinebackup.practice.run_history import recorded
 from kinebackup.practice.world import World
 from kinebackup.state.records import RunCounts
@@ -55,7 +56,7 @@ def run_restore_test(
         recorded("restore-test", drive, computer, world) as note,
         open_to_read(drive, computer, request.secret) as opened,
     ):
-        if not opened.repository.snapshots()[0]:
+        if not opened.repository.snapshots().readable:
             report = _nothing_to_test(opened, seed)
         else:
             with private_places(request.scratch, world) as places:
@@ -90,10 +91,9 @@ def _with_doubts(report: RestoreTestReport, opened: OpenDrive) -> RestoreTestRep
     Whether an unreadable one is newer, only this computer's memory tells; a verification has named it where it is
     marked, and then only the memory counts.
     """
-    _known, unreadable = opened.repository.snapshots()
-    marked = opened.repository.damaged_names
-    doubts = [problem for problem in opened.problems if (problem.kind, problem.path) == ("rolled-back", "snapshots")]
-    doubts += [problem for problem in unreadable if problem.path.rpartition("/")[2] not in marked]
+    doubts = [drive_problem(found) for found in opened.findings if isinstance(found, BackupsGone)]
+    unreadable = opened.repository.snapshots().unreadable
+    doubts += [problem_of(found) for found in unreadable if found.condition is Condition.DOUBTFUL]
     if not doubts or not report.snapshot:
         return report
     return replace(report, result="failed", problems=(*doubts, *report.problems))
@@ -101,8 +101,9 @@ def _with_doubts(report: RestoreTestReport, opened: OpenDrive) -> RestoreTestRep
 
 def _nothing_to_test(opened: OpenDrive, seed: int) -> RestoreTestReport:
     """No backup, or none that can be read: nothing would come back."""
-    _known, unreadable = opened.repository.snapshots()
-    problems = tuple(unreadable) or (Problem("missing", "/", _("there is no backup on this drive")),)
+    problems = tuple(map(problem_of, opened.repository.snapshots().unreadable)) or (
+        Problem("missing", "/", _("there is no backup on this drive")),
+    )
     return RestoreTestReport(
         result="failed",
         snapshot="",

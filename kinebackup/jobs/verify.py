@@ -7,13 +7,14 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from kinebackup.engine import Budget, Repository, Secret, Verification, listing_of, path_of
+from kinebackup.engine import Budget, Condition, LoadedRepository, Secret, Verification
 from kinebackup.errors import Locked
 from kinebackup.i18n import _
-from kinebackup.model import CancelToken, FileName, Monitor, Problem, VerifyReport, counting
+from kinebackup.model import CancelToken, FileName, Monitor, VerifyReport
 from kinebackup.policy.job_kinds import JobKind
 from kinebackup.practice.access import OpenDrive, PresentDrive, open_to_read
 from kinebackup.practice.computer_keys import ComputerKeys
+from kinebackup.practice.drive_findings import drive_problem
 from kinebackup.practice.run_history import recorded
 from kinebackup.practice.world import World
 from kinebackup.state.records import RunCounts
@@ -75,12 +76,8 @@ def run_verify(
             monitor=monitor,
         )
         before = repository.list_packs().keys()
-        known_before = frozenset(repository.damaged_names)
         with _remembered(checked, repository, state, world):
-            told = (*opened.problems, *opened.known)
-            report = _without_healed(
-                run.run([p for p in told if not _is_missing_pack(p)], world.elapsed_s), repository, known_before
-            )
+            report = run.run(world.elapsed_s, [drive_problem(found) for found in opened.findings])
         if report.result == "failed" and before - repository.list_packs().keys():
             raise Locked(
                 _("another KineBackup removed old backups during the verification, so nothing can be said"),
@@ -93,67 +90,34 @@ def run_verify(
         return report
 
 
-def _order(repository: Repository, state: StateDb | None) -> list[FileName]:
+def _order(repository: LoadedRepository, state: StateDb | None) -> list[FileName]:
     """Packs that should be there come first: what their absence means is told like any damage. Then those that failed
     before: whether that was a loose cable or has been mended is what a person wants to know of a part.
     """
-    listed = {pack.name for table in repository.index.tables for pack in table.packs}
-    missing = sorted(listed - repository.present.keys())
-    rest = state.oldest_checked_first(repository.id, repository.present) if state else sorted(repository.present)
-    return [*missing, *sorted(rest, key=lambda name: name not in repository.damaged_names)]
+    missing = sorted(repository.index.packs().keys() - repository.packs.keys())
+    rest = state.oldest_checked_first(repository.id, repository.packs) if state else sorted(repository.packs)
+    return [*missing, *sorted(rest, key=lambda name: not _is_damaged(repository, name))]
 
 
-def _is_missing_pack(problem: Problem) -> bool:
-    """Such a pack is in the order, and reported with what it affects."""
-    return problem.kind == "missing" and problem.path.startswith("packs/")
+def _is_damaged(repository: LoadedRepository, name: FileName) -> bool:
+    return repository.conditions.of_pack(name) in (Condition.DAMAGED, Condition.LOST)
 
 
-def _without_healed(report: VerifyReport, repository: Repository, known_before: frozenset[str]) -> VerifyReport:
-    """Damage that an earlier verification told of, and a backup has mended since, is a note: nothing would be missing.
-
-    The pack itself stays as it is until a prune removes it.
-    """
-    problems: list[Problem] = []
-    for problem in report.problems:
-        name = FileName(problem.path.rpartition("/")[2])
-        mended = (
-            problem.kind == "damaged"
-            and problem.path == path_of(name)
-            and name in known_before
-            and not problem.snapshots
-            and _is_saved_again(repository, name)
-        )
-        if not mended:
-            problems.append(problem)
-        elif all(told.path != problem.path for told in problems):
-            problems.append(Problem("healed", problem.path, _("damaged, and saved again; kinebackup prune removes it")))
-    return replace(report, result="failed" if counting(problems) else "ok", problems=tuple(problems))
-
-
-def _is_saved_again(repository: Repository, name: FileName) -> bool:
-    """Whether a backup has put anything of that pack elsewhere: since it is marked, no backup relies on it."""
-    listed = listing_of(repository.index, name)
-    if listed is None:
-        return True  # nothing refers to a pack that no index file lists
-    index = repository.index
-    return any(location.pack != name for place in listed.places for location in index.locations(place.id))
-
-
-def _never_verified(order: Sequence[FileName], repository: Repository, state: StateDb | None) -> int:
+def _never_verified(order: Sequence[FileName], repository: LoadedRepository, state: StateDb | None) -> int:
     """How many of the first of these are missing, damaged, or were never read to the end."""
     if state is None:
         return len(order)
-    urgent = sum(name in repository.damaged_names or name not in repository.present for name in order)
-    sound = [name for name in repository.present if name not in repository.damaged_names]
+    urgent = sum(_is_damaged(repository, name) for name in order)
+    sound = [name for name in repository.packs if not _is_damaged(repository, name)]
     return urgent + state.pack_coverage(repository.id, sound).never_checked
 
 
-def _budget(request: VerifyJobRequest, repository: Repository, state: StateDb | None) -> Budget:
+def _budget(request: VerifyJobRequest, repository: LoadedRepository, state: StateDb | None) -> Budget:
     if request.budget is not None or request.new_only:
         return request.budget or Budget()
     if state is None:
         return Budget()
-    sizes = repository.present
+    sizes = repository.packs
     never_checked = state.pack_coverage(repository.id, sizes).never_checked
     never = sum(sizes[name] for name in state.oldest_checked_first(repository.id, sizes)[:never_checked])
     total = sum(sizes.values())
@@ -163,7 +127,7 @@ def _budget(request: VerifyJobRequest, repository: Repository, state: StateDb | 
 
 
 @contextlib.contextmanager
-def _remembered(checked: _Checked, repository: Repository, state: StateDb | None, world: World) -> Iterator[None]:
+def _remembered(checked: _Checked, repository: LoadedRepository, state: StateDb | None, world: World) -> Iterator[None]:
     """Remember each pack that was read, also where the run is stopped: the next one goes on from there."""
     try:
         yield
@@ -172,7 +136,7 @@ def _remembered(checked: _Checked, repository: Repository, state: StateDb | None
             now = world.now()
             state.record_pack_checks(repository.id, checked.good, now, ok=True)
             state.record_pack_checks(repository.id, checked.bad, now, ok=False)
-            state.forget_packs_except(repository.id, [*repository.present, *checked.bad])
+            state.forget_packs_except(repository.id, [*repository.packs, *checked.bad])
 
 
 def _conclude(opened: OpenDrive, report: VerifyReport, state: StateDb | None, world: World) -> None:
@@ -180,12 +144,12 @@ def _conclude(opened: OpenDrive, report: VerifyReport, state: StateDb | None, wo
     if state is None:
         return
     repository = opened.repository
-    coverage = state.pack_coverage(repository.id, repository.present)
+    coverage = state.pack_coverage(repository.id, repository.packs)
     touched = {FileName(snapshot) for problem in report.problems for snapshot in problem.snapshots}
     state.forget_snapshots(repository.id, touched)
     if coverage.never_checked:
         return
     proven_at = world.now() if report.complete else coverage.oldest_check or world.now()
-    for named in repository.snapshots()[0]:
+    for named in repository.snapshots().readable:
         if named.id not in touched:
             state.record_snapshot_verified(repository.id, named.id, proven_at)

@@ -12,9 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from kinebackup.i18n import _
+from kinebackup.model import REPOSITORY_FOLDER
 from kinebackup.policy.target_facts import CloudMatch, TargetFacts
-
-REPOSITORY_DIRECTORY: Final = "KINEBACKUP"
 
 RefusalReason = Literal[
     "accepted",
@@ -342,7 +341,7 @@ def _refused_as_unclear(facts: TargetFacts) -> Verdict | None:
 
 
 def _refused_for_content(facts: TargetFacts, *, enrolled: bool, allow_existing_files: bool) -> Verdict | None:
-    repository = f"{facts.path.rstrip('/')}/{REPOSITORY_DIRECTORY}"
+    repository = f"{facts.path.rstrip('/')}/{REPOSITORY_FOLDER}"
     if facts.repository == "not-a-directory":
         message = _("{path} is not a folder, or leads elsewhere").format(path=repository)
         return _refused("repository-is-link", message, _("remove it: KineBackup makes this folder itself"))

@@ -7,27 +7,37 @@ what the repository is opened for, or how a secret was typed.
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-
-import msgspec
+from dataclasses import dataclass, field, replace
 
 from kinebackup.engine import (
-    FOLDER,
-    FolderStore,
+    LoadedRepository,
+    LockedRepository,
     LockHolder,
+    MasterKey,
     Repository,
     Secret,
-    WriterLock,
+    Store,
+    WritableRepository,
     format_time,
-    header,
     keyring,
-    read_header_copies,
-    with_keyring,
+    lock_store,
+    open_store,
+    problem_of,
+    read_headers,
+    slot_name,
 )
 from kinebackup.errors import Damaged, NotFound, WrongKey
 from kinebackup.i18n import _
-from kinebackup.model import Problem
+from kinebackup.model import REPOSITORY_FOLDER, Problem
 from kinebackup.practice.computer_keys import ComputerKeys
+from kinebackup.practice.drive_findings import (
+    BackupsGone,
+    DriveFinding,
+    KeysMerged,
+    OlderKeySlots,
+    RunCutOff,
+    drive_problem,
+)
 from kinebackup.practice.known_drives import only_label
 from kinebackup.practice.presence import folder_of
 from kinebackup.practice.world import World
@@ -44,22 +54,39 @@ class PresentDrive:
 
     @property
     def root(self) -> str:
-        return os.path.join(self.folder, FOLDER)
+        return os.path.join(self.folder, REPOSITORY_FOLDER)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class OpenDrive:
-    """An unlocked repository whose index is loaded.
+    """An unlocked repository whose index is loaded, to be read.
 
-    ``problems``: what loading and comparing with our memory showed. ``known``: damaged packs that a verification has
-    told of already; who needs what was in them hears of it all the same.
+    ``findings``: what comparing with this computer's memory showed. ``problems``: the words for these, and for what
+    loading showed that no verification has told of already.
     """
 
     drive: PresentDrive
-    repository: Repository
-    problems: list[Problem]
-    key_slot: str
-    known: Sequence[Problem] = ()
+    repository: LoadedRepository
+    findings: list[DriveFinding] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def key_slot(self) -> str:
+        """How reports name the key that opened it."""
+        slot = self.repository.unlocked.slot
+        return slot_name(slot) if slot else "machine"
+
+    def find(self, found: DriveFinding) -> None:
+        """One thing more."""
+        self.findings.append(found)
+        self.problems.append(drive_problem(found))
+
+
+@dataclass(frozen=True, slots=True)
+class WritableDrive(OpenDrive):
+    """The same, held by its only writer."""
+
+    repository: WritableRepository
 
 
 def present_drives(computer: ComputerKeys, world: World) -> list[PresentDrive]:
@@ -86,8 +113,8 @@ def find_drive(name: str | None, computer: ComputerKeys | None, world: World) ->
                 )
             return PresentDrive(name, folder, record)
     folder = os.path.abspath(name)
-    folder = os.path.dirname(folder) if os.path.basename(folder) == FOLDER else folder
-    if not os.path.isdir(os.path.join(folder, FOLDER)):
+    folder = os.path.dirname(folder) if os.path.basename(folder) == REPOSITORY_FOLDER else folder
+    if not os.path.isdir(os.path.join(folder, REPOSITORY_FOLDER)):
         labels = ", ".join(record.label for record in records)
         raise NotFound(
             _("no drive is called {name}, and no drive is at that path").format(name=name),
@@ -117,86 +144,61 @@ def _only_present(computer: ComputerKeys | None, world: World) -> PresentDrive:
 @contextlib.contextmanager
 def open_to_read(drive: PresentDrive, computer: ComputerKeys | None, secret: Secret | None) -> Iterator[OpenDrive]:
     """Open a drive without changing anything on it. With a secret, nothing of this computer's is used."""
-    store = FolderStore(drive.root)
-    try:
-        repository, key_slot = _unlock(store, computer, secret)
-        opened = _loaded(drive, repository, key_slot)
+    with open_store(drive.root) as store:
+        key = secret if secret is not None else _own_key(store, computer)
+        repository = Repository.open(store, key).load()
+        opened = OpenDrive(drive, repository, problems=_news(repository))
         if computer is not None and secret is None:
             _compare_with_memory(opened, computer)
         yield opened
-    finally:
-        store.close()
 
 
 @contextlib.contextmanager
-def open_to_write(drive: PresentDrive, computer: ComputerKeys, world: World, work: str) -> Iterator[OpenDrive]:
+def open_to_write(drive: PresentDrive, computer: ComputerKeys, world: World, work: str) -> Iterator[WritableDrive]:
     """Open a drive as its only writer, and bring its key ring up to date. Raises ``Locked``."""
-    store = FolderStore(drive.root)
-    try:
-        with WriterLock(drive.root, _holder(world, work)) as lock:
-            repository, key_slot = _unlock(store, computer, None)
-            opened = _loaded(drive, repository, key_slot)
-            if lock.stale is not None:
-                opened.problems.append(_taken_over(lock.stale))
-            _compare_with_memory(opened, computer)
-            _share_keyring(opened, computer)
-            yield opened
-    finally:
-        store.close()
-
-
-def _taken_over(left: LockHolder) -> Problem:
-    """The kernel has let go of the lock, so that run is no more; what it left is found by this one."""
-    message = _(
-        "an earlier run did not end by itself ({work}, process {pid} on {host}, since {since}); this one goes on"
-    )
-    found = message.format(work=left.work, pid=left.pid, host=left.host, since=left.since)
-    return Problem("healed", "lock", found)
-
-
-def _loaded(drive: PresentDrive, repository: Repository, key_slot: str) -> OpenDrive:
-    found = repository.load()
-    known = [problem for problem in found if _is_known(problem, repository)]
-    return OpenDrive(drive, repository, [p for p in found if p not in known], key_slot, known)
-
-
-def _is_known(problem: Problem, repository: Repository) -> bool:
-    is_damaged_pack = problem.kind == "damaged" and problem.path.startswith("packs/")
-    return is_damaged_pack and problem.path.rpartition("/")[2] in repository.damaged_names
+    with lock_store(drive.root, lock_holder(world, work)) as locked:
+        repository = locked.open(_own_key(locked.store, computer)).load()
+        opened = WritableDrive(drive, repository, problems=_news(repository))
+        if locked.left_by is not None:
+            opened.find(RunCutOff(locked.left_by))
+        _compare_with_memory(opened, computer)
+        if _share_keyring(repository, drive, computer):
+            opened.find(KeysMerged())
+        yield opened
 
 
 def update_keyring(drive: PresentDrive, computer: ComputerKeys, world: World) -> None:
     """Bring key slots of the drive and of this computer in step, and nothing else. Raises ``Locked`` and others."""
-    store = FolderStore(drive.root)
-    try:
-        with WriterLock(drive.root, _holder(world, "key")):
-            repository, key_slot = _unlock(store, computer, None)
-            _share_keyring(OpenDrive(drive, repository, [], key_slot), computer)
-    finally:
-        store.close()
+    with lock_store(drive.root, lock_holder(world, "key")) as locked:
+        _share_keyring(locked.open(_own_key(locked.store, computer)), drive, computer)
 
 
-def _holder(world: World, work: str) -> LockHolder:
+def lock_holder(world: World, work: str) -> LockHolder:
+    """What the lock file says of this run."""
     return LockHolder(host=world.host, pid=world.pid, boot=world.boot, since=format_time(world.now()), work=work)
 
 
-def _unlock(store: FolderStore, computer: ComputerKeys | None, secret: Secret | None) -> tuple[Repository, str]:
-    if secret is not None:
-        repository = Repository.open(store, secret)
-        slot = repository.unlocked.slot
-        return repository, f"{slot.kind} {slot.id}" if slot else ""
+def _news(repository: LoadedRepository) -> list[Problem]:
+    inventory = repository.inventory
+    return [problem_of(found) for found in inventory.findings if not inventory.is_known(found)]
+
+
+def _own_key(store: Store, computer: ComputerKeys | None) -> MasterKey:
+    """The master key by this computer's own slot, for a drive of its practice.
+
+    Raises ``NotFound`` where this computer is not set up, ``WrongKey`` for a drive of another practice.
+    """
     if computer is None:
         raise NotFound(
             _("KineBackup is not set up on this computer, so it has no key of its own"),
             _("give --passphrase-file or --recovery-code-file"),
         )
-    copies = header.candidates(read_header_copies(store))
-    if all(found.practice != computer.keyring.practice for _data, found in copies):
+    if all(found.practice != computer.keyring.practice for found in read_headers(store)):
         raise WrongKey(
             _("this drive belongs to another practice"),
             _("open it with the passphrase or recovery code of that practice, or take another drive"),
         )
-    return Repository.open(store, computer.master()), "machine"
+    return computer.master()
 
 
 def _compare_with_memory(opened: OpenDrive, computer: ComputerKeys) -> None:
@@ -208,39 +210,31 @@ def _compare_with_memory(opened: OpenDrive, computer: ComputerKeys) -> None:
             _("enroll it under a label of its own, or plug in the right one"),
         )
     if record is not None and repository.header.generation < record.header_generation:
-        opened.problems.append(Problem("rolled-back", "header", _("the drive shows older key slots than it had")))
+        opened.find(OlderKeySlots())
     seen = computer.state.seen(repository.id)
     if seen is None:
         return
-    known, _unreadable = repository.snapshots()
+    known = repository.snapshots().readable
     if len(known) < seen.snapshots and (not known or known[-1].snapshot.taken_at < seen.newest_snapshot_time):
-        opened.problems.append(
-            Problem("rolled-back", "snapshots", _("backups that were on the drive are not there any more"))
-        )
+        opened.find(BackupsGone())
 
 
-def _put_together(opened: OpenDrive, computer: ComputerKeys) -> None:
-    """Two computers changed the keys while they could not see each other's drive. Nobody is locked out by that."""
-    slots = {slot.id: slot for slot in (*computer.keyring.slots, *opened.repository.header.slots)}
-    both = msgspec.structs.replace(
-        computer.keyring, generation=computer.keyring.generation + 1, slots=tuple(slots.values())
-    )
-    keyring.check(both)
-    computer.save_keyring(both)
-    with_keyring(opened.repository, both)
-    message = _("the keys were changed on two computers at once; all of them are kept, see: kinebackup key list")
-    opened.problems.append(Problem("healed", "header", message))
+def _share_keyring(repository: LockedRepository, drive: PresentDrive, computer: ComputerKeys) -> bool:
+    """The newer of the two key rings goes to the other side; both are authenticated by the master key.
 
-
-def _share_keyring(opened: OpenDrive, computer: ComputerKeys) -> None:
-    """The newer of the two key rings goes to the other side; both are authenticated by the master key."""
-    repository = opened.repository
+    True where two computers had changed the keys apart from each other, and both changes are kept.
+    """
+    merged = False
     if repository.header.generation < computer.keyring.generation:
-        with_keyring(repository, computer.keyring)
+        repository.write_keyring(computer.keyring)
     elif repository.header.generation > computer.keyring.generation:
         computer.save_keyring(repository.header.keyring)
     elif repository.header.slots != computer.keyring.slots:
-        _put_together(opened, computer)
-    record = opened.drive.record
+        both = keyring.merged(computer.keyring, repository.header.keyring)
+        computer.save_keyring(both)
+        repository.write_keyring(both)
+        merged = True
+    record = drive.record
     if record is not None and record.header_generation != repository.header.generation:
         computer.state.update_drive(replace(record, header_generation=repository.header.generation))
+    return merged

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from kinebackup.engine import Repository, Secret
+from kinebackup.engine import Condition, Secret, problem_of
 from kinebackup.errors import KineError, NotFound
 from kinebackup.model import Problem
 from kinebackup.practice.access import OpenDrive, PresentDrive, find_drive, open_to_read, present_drives
@@ -116,9 +116,9 @@ def _first_with(
 
 def _with_doubts_about_latest(chosen: ChosenDrive) -> ChosenDrive:
     """A snapshot that cannot be read may be newer than the one that is now the newest."""
-    repository = chosen.opened.repository
-    _readable, unreadable = repository.snapshots()
-    fresh = tuple(problem for problem in unreadable if not _is_reported(problem, repository))
+    unreadable = chosen.opened.repository.snapshots().unreadable
+    # A verification has told of the others, and backups have been made since, or should be.
+    fresh = tuple(problem_of(each) for each in unreadable if each.condition is Condition.DOUBTFUL)
     return ChosenDrive(
         opened=chosen.opened,
         one_of_several=chosen.one_of_several,
@@ -126,8 +126,3 @@ def _with_doubts_about_latest(chosen: ChosenDrive) -> ChosenDrive:
         unreadable=fresh,
         has_known_damage=len(fresh) < len(unreadable),
     )
-
-
-def _is_reported(problem: Problem, repository: Repository) -> bool:
-    """A verification has put its mark on it, and backups have been made since, or should be."""
-    return problem.path.rpartition("/")[2] in repository.damaged_names

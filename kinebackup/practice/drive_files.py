@@ -7,10 +7,8 @@ import contextlib
 import os
 from importlib import resources
 
-from kinebackup.engine import FolderStore, Store
+from kinebackup.engine import FolderStore, Store, layout
 from kinebackup.errors import KineError
-
-NAMES = ("LISEZMOI.txt", "README.txt", "recover.py", "FORMAT.md")
 
 
 def write_drive_files(root: str) -> None:
@@ -24,7 +22,7 @@ def write_drive_files(root: str) -> None:
 
 def _write(store: FolderStore) -> None:
     changed = False
-    for name in NAMES:
+    for name in layout.FOR_PEOPLE:
         data = (resources.files("kinebackup.recover") / name).read_bytes()
         if _beginning(store, name, len(data) + 1) != data:
             pending = store.create()

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from kinebackup.drives.block_device import number_of_node, read_device
 from kinebackup.drives.mount_table import Mount, read_mounts
 from kinebackup.drives.system import System
+from kinebackup.model import REPOSITORY_FOLDER
 from kinebackup.policy.target_facts import DeviceFacts
-from kinebackup.policy.targets import REPOSITORY_DIRECTORY
 from kinebackup.state.records import Drive
 
 
@@ -60,4 +60,4 @@ def _device_of(system: System, mount: Mount) -> DeviceFacts | None:
 
 
 def _has_repository(system: System, folder: str) -> bool:
-    return os.path.isdir(system.path(os.path.join(folder, REPOSITORY_DIRECTORY)))
+    return os.path.isdir(system.path(os.path.join(folder, REPOSITORY_FOLDER)))

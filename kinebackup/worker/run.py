@@ -6,7 +6,6 @@ a job runs, in which process, or who waits for it.
 The configuration and the keys are read anew for each job: what the person changed counts from the next job on.
 """
 
-import contextlib
 import logging
 import threading
 import traceback
@@ -28,7 +27,7 @@ from kinebackup.errors import (
     TargetRefused,
     WrongKey,
 )
-from kinebackup.model import CancelToken, JobFailure, NotOurs, Problem, Progress, Report
+from kinebackup.model import REPOSITORY_FOLDER, CancelToken, JobFailure, NotOurs, Problem, Progress, Report
 from kinebackup.practice.access import PresentDrive
 from kinebackup.practice.computer_keys import ComputerKeys
 from kinebackup.practice.world import World
@@ -180,18 +179,18 @@ def identify(label: str, folder: str, tools: Tools) -> NotOurs | None:
 
 def _judge_header(folder: str, record: Drive, computer: ComputerKeys) -> NotOurs | None:
     """Only who holds the master key can have made a header that authenticates, and it names its repository."""
-    from kinebackup.engine import FOLDER, FolderStore, header, read_header_copies
+    from kinebackup.engine import Repository, open_store
 
     try:
-        with contextlib.closing(FolderStore(f"{folder}/{FOLDER}")) as store:
-            found = header.unlock(read_header_copies(store), computer.master()).header
+        with open_store(f"{folder}/{REPOSITORY_FOLDER}") as store:
+            found = Repository.open(store, computer.master())
     except NotFound:
         return "no-header"
     except (WrongKey, Damaged):
         return "impostor"
     except DriveFailed:
         return "failed"
-    return None if found.repository == record.repository else "impostor"
+    return None if found.id == record.repository else "impostor"
 
 
 def _judge_place(folder: str, record: Drive, config: Config, world: World) -> NotOurs | None:

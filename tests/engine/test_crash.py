@@ -13,6 +13,7 @@ import pytest
 from support.engine.drives import (
     CHEAP,
     CREATED,
+    HOLDER,
     MACHINE_KEY,
     PASSPHRASE,
     Dice,
@@ -23,8 +24,8 @@ from support.engine.drives import (
     enroll,
     in_memory,
     loaded,
+    locked,
     noise,
-    opened,
     pruned,
     restored,
     seen,
@@ -35,7 +36,8 @@ from support.engine.recording_store import Operation, RecordingStore, Unlinked
 
 from kinebackup.engine.format import keyring
 from kinebackup.engine.format.keyring import Passphrase
-from kinebackup.engine.repository.repository import Repository, with_keyring
+from kinebackup.engine.repository.opening import lock_store
+from kinebackup.engine.repository.repository import Repository
 from kinebackup.engine.repository.store import FolderStore
 from kinebackup.errors import NotFound
 
@@ -99,8 +101,8 @@ def assert_nothing_is_lost(scene: Scene, cut: Cut, required: set[str]) -> None:
     cut.remains.write_to(drive.root)
     try:
         with loaded(drive) as repository:
-            there, unreadable = repository.snapshots()
-            assert repository.load_problems == []  # no index file lists what is not there
+            there, unreadable = repository.snapshots().readable, repository.snapshots().unreadable
+            assert repository.inventory.findings == ()  # no index file lists what is not there
         assert not unreadable
         names = {named.id for named in there}
         assert required <= names
@@ -190,7 +192,7 @@ def test_a_power_cut_while_the_keys_change_leaves_the_old_or_the_new_header(scen
     added = Passphrase.of("une autre phrase")
 
     def run(store: RecordingStore) -> None:
-        with opened(scene.drive, store) as repository:
+        with locked(scene.drive, store) as repository:
             ring, _ = keyring.with_slot(
                 repository.header.keyring,
                 repository.unlocked.master,
@@ -199,7 +201,7 @@ def test_a_power_cut_while_the_keys_change_leaves_the_old_or_the_new_header(scen
                 created=CREATED,
                 cost=CHEAP,
             )
-            with_keyring(repository, ring)
+            repository.write_keyring(ring)
 
     before, operations = recorded(scene, run)
     for cut in cuts(before, operations):
@@ -218,9 +220,10 @@ def test_a_power_cut_during_enrolment_leaves_no_repository_or_an_empty_one(scene
     before.mkdir()
     with contextlib.closing(FolderStore(str(root))) as folder:
         store = RecordingStore(folder)
-        made = Repository.create(
-            store, master=scene.drive.master, keyring=scene.drive.ring, repository="ab" * 16, created=CREATED
-        )
+        with lock_store(str(root), HOLDER, store) as files:
+            made = files.create(
+                master=scene.drive.master, keyring=scene.drive.ring, repository="ab" * 16, created=CREATED
+            )
     for number, cut in enumerate(cuts(before, store.operations)):
         place = scene.folder / f"enrol-{number}"
         cut.remains.write_to(place)
@@ -228,9 +231,10 @@ def test_a_power_cut_during_enrolment_leaves_no_repository_or_an_empty_one(scene
             try:
                 assert Repository.open(left, MACHINE_KEY).id == made.id
             except NotFound:
-                Repository.create(
-                    left, master=scene.drive.master, keyring=scene.drive.ring, repository="cd" * 16, created=CREATED
-                )
+                with lock_store(str(place), HOLDER) as files:
+                    files.create(
+                        master=scene.drive.master, keyring=scene.drive.ring, repository="cd" * 16, created=CREATED
+                    )
         whole = Drive(place, scene.drive.master, scene.drive.ring, Dice(f"enrol {number}"))
         assert back_up(whole, scene.source).snapshot is not None
         assert verified(whole).result == "ok"

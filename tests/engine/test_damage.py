@@ -14,6 +14,7 @@ import pytest
 from support.engine.drives import (
     CHEAP,
     CREATED,
+    HOLDER,
     Drive,
     Seen,
     back_up,
@@ -21,6 +22,7 @@ from support.engine.drives import (
     edit_patients,
     enroll,
     loaded,
+    locked,
     make_patients,
     opened,
     proven,
@@ -33,9 +35,12 @@ from support.engine.drives import (
 from kinebackup.engine.format import keyring
 from kinebackup.engine.format.constants import Codec, Kind
 from kinebackup.engine.format.keyring import Passphrase
-from kinebackup.engine.format.pack import PackWriter, path_of
-from kinebackup.engine.repository.repository import BlobReader, Repository, with_keyring
-from kinebackup.engine.repository.store import FolderStore
+from kinebackup.engine.format.layout import pack_path
+from kinebackup.engine.repository.blob_reader import BlobReader
+from kinebackup.engine.repository.findings import problem_of
+from kinebackup.engine.repository.inventory import UnreadablePack
+from kinebackup.engine.repository.opening import lock_store
+from kinebackup.engine.repository.pack_writer import PackWriter
 from kinebackup.errors import CheckFailed, Damaged, KineError, NotFound
 from kinebackup.model import BlobId, Problem, VerifyReport
 
@@ -60,11 +65,11 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     older = drive.copied_to(folder / "older")
     edit_patients(source)
     held[str(back_up(drive, source).snapshot)] = seen(source)
-    with opened(drive) as repository:
+    with locked(drive) as repository:
         master, ring = repository.unlocked.master, repository.header.keyring
         second = Passphrase.of("deuxième phrase")
-        with_keyring(
-            repository, keyring.with_slot(ring, master, second, entropy=drive.dice, created=CREATED, cost=CHEAP)[0]
+        repository.write_keyring(
+            keyring.with_slot(ring, master, second, entropy=drive.dice, created=CREATED, cost=CHEAP)[0]
         )
     (drive.root / "damaged" / drive.files("packs")[0].name).touch()
     (drive.root / "lock").write_bytes(b'{"host":"x","pid":1,"boot":"b","since":"s","work":"backup"}')
@@ -335,15 +340,14 @@ def test_a_drive_without_a_sound_header_is_refused_clearly_and_never_written_ove
     try:
         for name in ("header", "header.1", "header.2"):
             damage(drive.root / name, [])
-        before = {path: path.read_bytes() for path in drive.files("")}
-        with pytest.raises((Damaged, NotFound)) as refused:
-            restored(drive, scene.folder / "out")
-        assert refused.value.hint
-        store = FolderStore(str(drive.root))
-        with pytest.raises(KineError):
-            Repository.create(store, master=drive.master, keyring=drive.ring, repository="ef" * 16, created=CREATED)
-        store.close()
-        assert {path: path.read_bytes() for path in drive.files("")} == before
+        with lock_store(str(drive.root), HOLDER) as files:
+            before = {path: path.read_bytes() for path in drive.files("")}
+            with pytest.raises((Damaged, NotFound)) as refused:
+                restored(drive, scene.folder / "out")
+            assert refused.value.hint
+            with pytest.raises(KineError):
+                files.create(master=drive.master, keyring=drive.ring, repository="ef" * 16, created=CREATED)
+            assert {path: path.read_bytes() for path in drive.files("")} == before
     finally:
         shutil.rmtree(drive.root.parent)
 
@@ -445,7 +449,7 @@ def test_a_pack_that_was_wrong_before_it_was_written_is_found_although_its_diges
     with opened(drive) as repository:  # as a computer with bad memory might write it
         writer = PackWriter(repository.store, repository.keys, drive.dice(32))
         writer.add(Kind.DATA, Codec.RAW, b"other bytes", 11, [(BlobId(bytes(16)), 0, 11)], bytearray(11 + 16))
-        path = path_of(writer.finish().name)
+        path = pack_path(writer.finish().name)
         repository.store.make_directories([path.rpartition("/")[0]])
         writer.file.commit(path)
     assert [(p.kind, p.path) for p in verified(drive).problems] == [("damaged", path)]
@@ -474,8 +478,10 @@ def test_a_pack_that_nobody_lists_and_that_claims_a_table_of_gigabytes_costs_no_
         file.truncate(2**40)
         file.seek(2**40 - 8)
         file.write(b"\xf0\xff\xff\xff\x01\x00\x00\x00")
-    with opened(drive) as repository:
-        assert [problem.path for problem in repository.load()] == [f"packs/ab/{'ab' * 32}"]
+    with loaded(drive) as repository:
+        (found,) = repository.inventory.findings
+        assert isinstance(found, UnreadablePack)
+        assert problem_of(found).path == f"packs/ab/{'ab' * 32}"
 
 
 @pytest.mark.parametrize("copies", [("header",), ("header", "header.1")])

@@ -24,7 +24,6 @@ from support.engine.drives import (
     in_memory,
     loaded,
     noise,
-    opened,
     pruned,
     restored,
     seen,
@@ -42,6 +41,7 @@ from support.engine.faulting_store import (
 )
 from support.engine.recording_store import RecordingStore, Renamed
 
+from kinebackup.engine.repository.findings import problem_of
 from kinebackup.engine.repository.store import FolderStore, Store
 from kinebackup.errors import Cancelled, CheckFailed, Damaged, DriveFailed, KineError
 from kinebackup.model import CancelToken, VerifyReport
@@ -175,7 +175,7 @@ def test_a_prune_of_a_failing_drive_keeps_what_stays(scene: Scene, make: Callabl
     for drive, ended in failures(scene, thin_out(scene), make):
         assert isinstance(ended, DriveFailed)
         with loaded(drive) as repository:
-            left = [named.id for named in repository.snapshots()[0]]
+            left = [named.id for named in repository.snapshots().readable]
         assert_next_run_succeeds(scene, drive, stays=left)
 
 
@@ -190,7 +190,7 @@ def test_a_backup_with_one_bad_sector_under_any_read_loses_nothing(scene: Scene)
 def test_a_prune_with_one_bad_sector_under_any_read_deletes_nothing_that_is_needed(scene: Scene) -> None:
     for drive, _ in failures(scene, thin_out(scene), bad_sector):
         with loaded(drive) as repository:
-            left = {named.id for named in repository.snapshots()[0]}
+            left = {named.id for named in repository.snapshots().readable}
         assert left >= set(scene.held) - {scene.first}
         assert_next_run_succeeds(scene, drive, stays=sorted(left))
 
@@ -228,8 +228,8 @@ def test_a_folder_of_the_drive_that_cannot_be_listed_costs_what_lies_in_it_and_s
 
     with contextlib.closing(FolderStore(str(scene.drive.root))) as inner:
         store = FaultingStore(inner, Fault(frozenset(), 0), before)
-        with opened(scene.drive, store) as repository:
-            problems = {problem.path for problem in repository.load()}
+        with loaded(scene.drive, store) as repository:
+            problems = {problem_of(found).path for found in repository.inventory.findings}
             assert {folder, f"{folder}/{largest.name}"} <= problems
         report = restored(scene.drive, scene.folder / "hidden", store=store)
         assert report.files_restored > 0

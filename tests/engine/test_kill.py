@@ -75,8 +75,8 @@ def test_a_backup_killed_at_random_moments_loses_nothing_and_the_next_one_goes_o
         with WriterLock(str(drive.root), LockHolder("cabinet-pc", os.getpid(), "boot", "2040-01-02", "test")) as lock:
             assert out.strip() or (lock.stale is not None and lock.stale.work == "backup")
         with loaded(drive) as repository:
-            assert repository.load_problems == []
-            there, unreadable = repository.snapshots()
+            assert repository.inventory.findings == ()
+            there, unreadable = repository.snapshots().readable, repository.snapshots().unreadable
         assert not unreadable
         # A kill between the commit of a snapshot and the report of it leaves one more than was reported.
         held |= {named.id: seen(source) for named in there if named.id not in held}

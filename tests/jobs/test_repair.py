@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.jobs.small_practice import PASSPHRASE, Office, open_office
 
-from kinebackup.engine.repository.repository import HEADER_COPIES
+from kinebackup.engine.format.layout import HEADER_COPIES
 from kinebackup.errors import CheckFailed, Damaged, NotFound
 from kinebackup.jobs.repair import Repaired, repair
 from kinebackup.practice.access import open_to_read
@@ -34,7 +34,7 @@ def repaired(office: Office, label: str = "A") -> Repaired:
 
 def snapshots_by_passphrase(office: Office) -> int:
     with open_to_read(office.drive("A"), None, PASSPHRASE) as opened:
-        return len(opened.repository.snapshots()[0])
+        return len(opened.repository.snapshots().readable)
 
 
 @pytest.mark.parametrize("left", [None, b"", b"kinebackup header 1\n", b"\0" * 700])

@@ -16,7 +16,7 @@ from kinebackup.cli.session import Session, pass_session, secret_from
 from kinebackup.cli.terminal.output import on_one_line
 from kinebackup.cli.terminal.tables import columns, moment_of_ns
 from kinebackup.cli.terminal.words import size_text, time_text
-from kinebackup.engine import Entry, NamedSnapshot, Snapshot, Visited, format_time
+from kinebackup.engine import Entry, NamedSnapshot, Snapshot, Visited, format_time, problem_of
 from kinebackup.errors import ExitCode
 from kinebackup.i18n import _, ngettext
 from kinebackup.jobs.browse import Browser, Listing
@@ -91,9 +91,9 @@ def snapshots(session: Session, drive: str | None, passphrase_file: str | None, 
     problems: list[Problem] = []
     for candidate in choice.drives:
         with choice.unlocking.open(candidate) as found:
-            known, damaged = found.repository.snapshots()
-            listed.append(OnDrive(candidate.label, known))
-            problems += (*found.problems, *damaged)
+            files = found.repository.snapshots()
+            listed.append(OnDrive(candidate.label, files.readable))
+            problems += (*found.problems, *map(problem_of, files.unreadable))
     items = tuple(_snapshot_item(named, on.label) for on in listed for named in on.known)
     session.output.result(
         SnapshotsDocument(items, tuple(problems)), lambda: _snapshots_words(listed, session.world.zone)

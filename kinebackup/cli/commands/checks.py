@@ -5,7 +5,7 @@ Owns: the commands and their words, budgets as people write them. Does not know:
 
 import os
 import re
-from typing import Any, get_args
+from typing import Any
 
 import click
 
@@ -14,7 +14,7 @@ from kinebackup.cli.session import Session, contradiction, pass_session, secret_
 from kinebackup.cli.terminal.words import duration_text, files_text, size_text
 from kinebackup.cli.via_daemon import goes_by_daemon, no_daemon_option, say_ending, work
 from kinebackup.config import Config, default_paths
-from kinebackup.engine import Budget, SlotKind, kind_text
+from kinebackup.engine import Budget, kind_text, slot_of_name
 from kinebackup.errors import ConfigError, ExitCode
 from kinebackup.i18n import _, ngettext
 from kinebackup.jobs.restore_test import USUAL_FILES, RestoreTestJobRequest, run_restore_test
@@ -167,9 +167,8 @@ def _restore_test_by_daemon(session: Session, drive: str | None) -> int:
 
 def _key_text(key_slot: str) -> str:
     """``passphrase 1f2e3d4c`` as a person calls it."""
-    kind, _space, name = key_slot.partition(" ")
-    found = next((known for known in get_args(SlotKind) if known == kind), None)
-    return " ".join(filter(None, (kind_text(found) if found else kind, name)))
+    kind, slot_id = slot_of_name(key_slot)
+    return " ".join(filter(None, (kind_text(kind), slot_id))) if kind else key_slot
 
 
 def _restore_test_text(report: RestoreTestReport) -> str:

@@ -17,6 +17,7 @@ from kinebackup.cli.reading import drive_option, opened, secret_options
 from kinebackup.cli.session import Session, pass_session, secret_from
 from kinebackup.cli.terminal.output import on_one_line, with_detail
 from kinebackup.cli.terminal.words import size_text, time_text
+from kinebackup.engine import problem_of
 from kinebackup.i18n import _, ngettext
 from kinebackup.jobs.browse import Browser, Change, ChangeKind, Match
 from kinebackup.model import Problem
@@ -91,11 +92,12 @@ def find(
     secret = secret_from(passphrase_file, recovery_code_file)
     with opened(session, drive, secret) as chosen:
         found = chosen.opened
-        known, damaged = found.repository.snapshots()
+        files = found.repository.snapshots()
+        known = files.readable
         browser = Browser(found.repository, session.cancel)
         matches = list(browser.search(known, pattern))
         label = found.drive.label
-        problems = (*chosen.problems, *damaged, *browser.problems)
+        problems = (*chosen.problems, *map(problem_of, files.unreadable), *browser.problems)
     document = FindDocument(pattern, label, len(known), tuple(map(_match_item, matches)), problems)
     session.output.result(document, lambda: _find_words(matches, pattern, len(known), session.world.zone))
     return ended(session, problems)

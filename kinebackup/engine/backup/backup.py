@@ -4,7 +4,7 @@ Owns: the run from first look to snapshot. Does not know: how a folder is walked
 packs (``packer``).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,16 +12,19 @@ from kinebackup.engine.backup.changes import ChangesSince, TrackingResult
 from kinebackup.engine.backup.reuse import Reuse, StartOver
 from kinebackup.engine.backup.saver import DrySaver, FileSaver, Saver, Tally
 from kinebackup.engine.backup.scan import Walker
-from kinebackup.engine.backup.source import Names, Source
+from kinebackup.engine.backup.source import Source
 from kinebackup.engine.backup.tree_writer import TreeWriter
+from kinebackup.engine.environment import Environment
 from kinebackup.engine.format import snapshot as snapshots
 from kinebackup.engine.format.constants import SALT_BYTES
-from kinebackup.engine.format.index import LARGE_BLOBS, merge
-from kinebackup.engine.format.keyring import Entropy
+from kinebackup.engine.format.layout import INDEX, snapshot_path
 from kinebackup.engine.format.snapshot import Counts, NamedSnapshot, SavedProblem, Snapshot
-from kinebackup.engine.repository.committer import READ_BYTES, read_back, write_file, write_index
+from kinebackup.engine.repository.blob_reader import BlobReader
+from kinebackup.engine.repository.files import READ_BYTES, read_back, write_file
+from kinebackup.engine.repository.findings import healed_header_copy
+from kinebackup.engine.repository.index_files import merge_index
 from kinebackup.engine.repository.pack_pipeline import PackPipeline
-from kinebackup.engine.repository.repository import BlobReader, Repository, prepare
+from kinebackup.engine.repository.repository import LoadedRepository, WritableRepository
 from kinebackup.errors import ConfigError
 from kinebackup.i18n import _, ngettext
 from kinebackup.model import BackupReport, CancelToken, Monitor, Problem
@@ -44,7 +47,6 @@ class BackupRequest:
     program: str
     started_at: datetime
     accept_shrink: bool = False
-    dry_run: bool = False
     read_back: bool = True
     shrink_share: float = 0.5
     since: ChangesSince | None = None
@@ -70,15 +72,6 @@ class _Walked:
     followed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Environment:
-    """What the engine needs of the world: random bytes, a monotonic clock in seconds, owners' names."""
-
-    entropy: Entropy
-    elapsed_s: Callable[[], float]
-    names: Names
-
-
 def choose_parent(known: Sequence[NamedSnapshot], machine: str, sources: Sequence[str]) -> NamedSnapshot | None:
     """The newest trustworthy snapshot of this computer: of the same sources where there is one."""
     own = [s for s in known if s.snapshot.machine == machine and not s.snapshot.suspicious]
@@ -87,50 +80,57 @@ def choose_parent(known: Sequence[NamedSnapshot], machine: str, sources: Sequenc
     return candidates[-1] if candidates else None
 
 
-def backup(
-    repository: Repository, request: BackupRequest, world: Environment, *, cancel: CancelToken, monitor: Monitor
+def preview_backup(
+    repository: LoadedRepository, request: BackupRequest, world: Environment, *, cancel: CancelToken, monitor: Monitor
 ) -> BackupReport:
-    """See ``back_up``."""
-    return back_up(repository, request, world, cancel=cancel, monitor=monitor).report
+    """What a backup would save, without reading a file or writing anything. Raises ``ConfigError`` as it does."""
+    _check_sources(request.sources)
+    began = world.elapsed_s()
+    parent = _begin(repository, request, monitor)
+    walked = _walk(repository, request, parent, None, cancel, monitor)
+    suspicious = _judge_sources(request, parent, walked.missing, walked.tally, monitor)
+    return _outcome(None, walked, 0, world.elapsed_s() - began, suspicious=suspicious).report
 
 
 def back_up(
-    repository: Repository, request: BackupRequest, world: Environment, *, cancel: CancelToken, monitor: Monitor
+    repository: WritableRepository, request: BackupRequest, world: Environment, *, cancel: CancelToken, monitor: Monitor
 ) -> BackupOutcome:
-    """Save the sources. The caller holds the writer lock and has called ``repository.load``.
+    """Save the sources.
 
     Raises ``ConfigError`` for sources that cannot be saved together; ``DriveFailed`` or ``Cancelled``: nothing
     committed before is lost by either.
     """
     _check_sources(request.sources)
     began = world.elapsed_s()
-    for healed in [] if request.dry_run else prepare(repository):
-        monitor.problem(healed)
-    known, _unreadable = repository.snapshots()
-    parent = choose_parent(known, request.machine, [source.path for source in request.sources])
-    monitor.phase("backup", files=parent.snapshot.counts.files if parent else 0)
-    if request.dry_run:
-        walked = _walk(repository, request, parent, None, cancel, monitor)
-        suspicious = _judge_sources(request, parent, walked.missing, walked.tally, monitor)
-        return _outcome(None, walked, 0, world.elapsed_s() - began, suspicious=suspicious)
-    packer = PackPipeline(repository, world.entropy, read_back=request.read_back, cancel=cancel)
+    for name in repository.prepare():
+        monitor.problem(healed_header_copy(name))
+    parent = _begin(repository, request, monitor)
+    pipeline = PackPipeline(repository, world.entropy, read_back=request.read_back, cancel=cancel)
     try:
-        walked = _walk(repository, request, parent, packer, cancel, monitor)
+        walked = _walk(repository, request, parent, pipeline, cancel, monitor)
     except BaseException:
-        packer.stop()
+        pipeline.stop()
         raise
     suspicious = _judge_sources(request, parent, walked.missing, walked.tally, monitor)
     monitor.phase("commit")
-    written = packer.finish()
+    written = pipeline.finish()
     merge_index(repository, world.entropy)
     if len(walked.missing) == len(request.sources):
         return _outcome(None, walked, written, world.elapsed_s() - began, suspicious=suspicious)
-    made = _snapshot(request, world, parent, walked, repository.list_names("index"), suspicious=suspicious)
+    made = _snapshot(request, world, parent, walked, repository.list_names(INDEX), suspicious=suspicious)
     name, data = snapshots.seal(made, repository.keys, world.entropy(SALT_BYTES))
-    write_file(repository.store, "snapshots", name, data)
+    write_file(repository.store, snapshot_path(name), data)
     if request.read_back and not cancel.cancelled:
-        read_back(repository.store, f"snapshots/{name}", len(data), bytearray(READ_BYTES))
+        read_back(repository.store, snapshot_path(name), len(data), bytearray(READ_BYTES))
     return _outcome(name, walked, written + len(data), world.elapsed_s() - began, suspicious=suspicious)
+
+
+def _begin(repository: LoadedRepository, request: BackupRequest, monitor: Monitor) -> NamedSnapshot | None:
+    """The parent to compare with."""
+    known = repository.snapshots().readable
+    parent = choose_parent(known, request.machine, [source.path for source in request.sources])
+    monitor.phase("backup", files=parent.snapshot.counts.files if parent else 0)
+    return parent
 
 
 def _check_sources(sources: Sequence[Source]) -> None:
@@ -152,7 +152,7 @@ def _check_sources(sources: Sequence[Source]) -> None:
 
 
 def _walk(
-    repository: Repository,
+    repository: LoadedRepository,
     request: BackupRequest,
     parent: NamedSnapshot | None,
     packer: PackPipeline | None,
@@ -177,7 +177,7 @@ def _walk(
 
 
 def _walk_once(
-    repository: Repository,
+    repository: LoadedRepository,
     request: BackupRequest,
     parent: NamedSnapshot | None,
     packer: PackPipeline | None,
@@ -229,7 +229,7 @@ def _trust_before_ns(parent: NamedSnapshot | None) -> int:
 
 
 def _walker(
-    repository: Repository,
+    repository: LoadedRepository,
     parent: NamedSnapshot | None,
     packer: PackPipeline | None,
     reuse: Reuse | None,
@@ -299,35 +299,6 @@ def _judge_sources(
         tally.problems.append(problem)
         monitor.problem(problem)
     return bool(doubts) and not request.accept_shrink
-
-
-def merge_index(repository: Repository, entropy: Entropy, *, large_blobs: int = LARGE_BLOBS) -> None:
-    """Replace many index files by few. The old ones go only when the new ones are durable.
-
-    Files of ``large_blobs`` or more stay as they are, where all files are known: a day's few blobs are not worth
-    writing the index of a million files.
-    """
-    names = repository.list_names("index")
-    if len(names) <= MAX_INDEX_FILES:
-        return
-    tables = repository.index.tables
-    small = {table.name: table for table in tables if table.name is not None and table.count < large_blobs}
-    large = {table.name for table in tables if table.name is not None and table.count >= large_blobs}
-    obsolete = [name for name in names if name not in large]
-    if not all(name in small for name in obsolete):  # a damaged one among them: all are written anew
-        obsolete = names
-    elif len(obsolete) < 2:
-        return
-    else:
-        tables = [small[name] for name in obsolete]
-    # What this run has loaded and listed is all there is to list: packs of a damaged index file were among the
-    # unlisted ones, and are listed by now.
-    packs = {listed.name for table in tables for listed in table.packs}
-    written = {write_index(repository, plain, entropy) for plain in merge(tables, packs)}
-    for name in obsolete:
-        if name not in written:
-            repository.store.remove(f"index/{name}")
-    repository.store.sync_directories(["index"])
 
 
 # What is wrong with these does not show in their directory when it changes, and is to be told each time.

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from kinebackup.engine.backup.chunker import WINDOW_BYTES, Cutter, cutting_for
 from kinebackup.engine.format import tree
 from kinebackup.engine.format.constants import ID_BYTES, Kind
-from kinebackup.engine.format.index import Index
 from kinebackup.engine.format.key_schedule import RepositoryKeys
+from kinebackup.engine.repository.blob_index import Index
 from kinebackup.engine.repository.pack_pipeline import Lane, PackPipeline
 from kinebackup.model import BlobId, CancelToken
 

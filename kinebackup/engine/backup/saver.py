@@ -20,8 +20,9 @@ from kinebackup.engine.format import tree
 from kinebackup.engine.format.constants import Kind
 from kinebackup.engine.format.tree import Entry
 from kinebackup.engine.metadata import Comparison, read_attributes, same, take_over_attributes
+from kinebackup.engine.repository.blob_reader import BlobReader
 from kinebackup.engine.repository.pack_pipeline import Lane, PackPipeline
-from kinebackup.engine.repository.repository import BlobReader, Repository
+from kinebackup.engine.repository.repository import LoadedRepository
 from kinebackup.errors import Damaged
 from kinebackup.i18n import _
 from kinebackup.model import CancelToken, Monitor, Problem, ProblemKind
@@ -120,7 +121,7 @@ class FileSaver:
     def __init__(
         self,
         *,
-        repository: Repository,
+        repository: LoadedRepository,
         reader: BlobReader,
         packer: PackPipeline,
         writer: TreeWriter,

@@ -20,7 +20,8 @@ from kinebackup.engine.backup.tree_writer import Node, TreeWriter
 from kinebackup.engine.format import tree
 from kinebackup.engine.format.tree import Entry
 from kinebackup.engine.metadata import Comparison, entry_of, read_attributes, same, take_over_attributes
-from kinebackup.engine.repository.repository import BlobReader, Repository
+from kinebackup.engine.repository.blob_reader import BlobReader
+from kinebackup.engine.repository.repository import LoadedRepository
 from kinebackup.engine.repository.tree_reader import TreeReader
 from kinebackup.i18n import _
 from kinebackup.model import CancelToken, Monitor, Problem, ProblemKind
@@ -54,7 +55,7 @@ class Walker:
     def __init__(
         self,
         *,
-        repository: Repository,
+        repository: LoadedRepository,
         saver: Saver,
         writer: TreeWriter | None,
         tally: Tally,

@@ -4,7 +4,6 @@ Owns: the contract. Does not know: configuration, exclusions, databases' own mea
 """
 
 import os
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -68,11 +67,3 @@ class Source(Protocol):
 
     def ancestors(self) -> list[Found]:
         """Each name from the child of ``/`` down to the source itself."""
-
-
-class Names(Protocol):
-    """Owners' names on this computer."""
-
-    def users(self, uids: Collection[int]) -> dict[str, str]: ...
-
-    def groups(self, gids: Collection[int]) -> dict[str, str]: ...

@@ -16,7 +16,7 @@ from kinebackup.engine.format import tree
 from kinebackup.engine.format.constants import Kind
 from kinebackup.engine.format.tree import Entry
 from kinebackup.engine.repository.pack_pipeline import PackPipeline
-from kinebackup.engine.repository.repository import Repository
+from kinebackup.engine.repository.repository import LoadedRepository
 
 _MAX_WAITING_ENTRIES = 20_000
 
@@ -43,7 +43,7 @@ class Node:
 class TreeWriter:
     """Takes closed directories in post-order. For one thread, but ``arrived`` is called from lanes."""
 
-    def __init__(self, repository: Repository, packer: PackPipeline) -> None:
+    def __init__(self, repository: LoadedRepository, packer: PackPipeline) -> None:
         self._repository = repository
         self._packer = packer
         self._closed: deque[Node] = deque()

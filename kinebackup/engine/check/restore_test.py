@@ -19,7 +19,8 @@ from kinebackup.engine.format.constants import Kind
 from kinebackup.engine.format.snapshot import NamedSnapshot
 from kinebackup.engine.format.tree import Entry
 from kinebackup.engine.metadata import Comparison, Refused, differences, matches
-from kinebackup.engine.repository.repository import BlobReader, Repository
+from kinebackup.engine.repository.blob_reader import BlobReader
+from kinebackup.engine.repository.repository import LoadedRepository
 from kinebackup.engine.repository.tree_reader import TreeReader, Visited, data_ids
 from kinebackup.engine.restore.entry_writer import EntryWriter
 from kinebackup.errors import Damaged
@@ -53,7 +54,7 @@ class _Counts:
 
 
 def restore_test(
-    repository: Repository,
+    repository: LoadedRepository,
     request: RestoreTestRequest,
     elapsed_s: Callable[[], float],
     *,
@@ -82,7 +83,7 @@ def restore_test(
 
 class _Test:
     def __init__(
-        self, repository: Repository, request: RestoreTestRequest, cancel: CancelToken, monitor: Monitor
+        self, repository: LoadedRepository, request: RestoreTestRequest, cancel: CancelToken, monitor: Monitor
     ) -> None:
         self._repository = repository
         self._request = request

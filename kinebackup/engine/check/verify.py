@@ -1,6 +1,6 @@
 """Reading what is on the drive and authenticating it, to the last byte.
 
-Owns: the checks and what a failure affects; ``damaged/`` markers. Does not know: when a check is due, or what was
+Owns: the checks and what a failure affects. Does not know: when a check is due, or what was
 checked before.
 
 A pack passes only if its bytes hash to its name, its table and every segment authenticate, and every blob has the id
@@ -11,22 +11,27 @@ says of it.
 import hashlib
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter
 
 from kinebackup.engine.format import header, pack
 from kinebackup.engine.format.constants import PACK
+from kinebackup.engine.format.layout import HEADER_COPIES, pack_path
 from kinebackup.engine.format.pack import BlobPlace, Segment
 from kinebackup.engine.format.seal import RecordOpener
 from kinebackup.engine.format.snapshot import NamedSnapshot
-from kinebackup.engine.repository.committer import write_file
-from kinebackup.engine.repository.references import Listing, ReferenceWalk, Trace, listing_of, trace
-from kinebackup.engine.repository.repository import HEADER_COPIES, Repository, read_header_copy
-from kinebackup.errors import Damaged, KineError, NotFound
+from kinebackup.engine.repository.blob_index import Listing, listing_of
+from kinebackup.engine.repository.condition import Condition
+from kinebackup.engine.repository.damage_markers import remove_markers, set_markers
+from kinebackup.engine.repository.findings import problem_of
+from kinebackup.engine.repository.header_files import read_header_copy
+from kinebackup.engine.repository.inventory import MissingPack, UnlistableFolder, UnreadableIndexFile
+from kinebackup.engine.repository.references import ReferenceWalk, Trace, trace
+from kinebackup.engine.repository.repository import LoadedRepository, SnapshotFiles
+from kinebackup.errors import Damaged, NotFound
 from kinebackup.i18n import _, ngettext
-from kinebackup.model import BlobId, CancelToken, FileName, Monitor, Problem, VerifyReport
+from kinebackup.model import BlobId, CancelToken, FileName, Monitor, Problem, VerifyReport, counting
 
 WORKERS = 2
 MAX_PACK_BYTES = 2**30  # thirty times what a writer makes: a longer file is no pack, and must not cost that memory
@@ -63,13 +68,13 @@ class _Progress:
 class PackChecker:
     """Reads whole packs into one buffer. One for each thread."""
 
-    def __init__(self, repository: Repository) -> None:
+    def __init__(self, repository: LoadedRepository) -> None:
         self._repository = repository
         self._buffer = bytearray()
 
     def check(self, name: FileName) -> PackResult:
         """Never raises for what is wrong with the pack itself."""
-        store, path = self._repository.store, pack.path_of(name)
+        store, path = self._repository.store, pack_path(name)
         try:
             size = store.size(path)
             if size > MAX_PACK_BYTES:
@@ -152,7 +157,7 @@ class Verification:
 
     def __init__(
         self,
-        repository: Repository,
+        repository: LoadedRepository,
         order: Sequence[FileName],
         budget: Budget,
         on_checked: Callable[[FileName, bool], None],
@@ -168,26 +173,30 @@ class Verification:
         self._cancel = cancel
         self._monitor = monitor
         self._problems: list[Problem] = []
+        self._healed: set[FileName] = set()
         self._progress = _Progress()
         self._lock = threading.Lock()
         self._error: BaseException | None = None
 
-    def run(self, load_problems: Sequence[Problem], elapsed_s: Callable[[], float]) -> VerifyReport:
-        """``load_problems``: what ``Repository.load`` reported. Raises ``DriveFailed`` or ``Cancelled``."""
+    def run(self, elapsed_s: Callable[[], float], noticed: Sequence[Problem] = ()) -> VerifyReport:
+        """``noticed``: what is known to be wrong beside what the drive shows.
+
+        Raises ``DriveFailed`` or ``Cancelled``.
+        """
         began = elapsed_s()
         self._check_headers()
-        snapshots, unreadable = self._repository.snapshots()
-        for problem in unreadable:
-            self._report(problem)
+        files = self._repository.snapshots()
+        for unreadable in files.unreadable:
+            self._report(problem_of(unreadable))
         walk = ReferenceWalk(self._repository, self._cancel, self._report)
-        for named in reversed(snapshots):
+        for named in reversed(files.readable):
             walk.add(named)
-        total = sum(self._repository.present.get(name, 0) for name in self._order)
+        total = sum(self._repository.packs.get(name, 0) for name in self._order)
         self._monitor.phase("verify", files=len(self._order), size_bytes=self._budget.size_bytes or total)
         self._read_packs(began, elapsed_s)
-        self._conclude(snapshots, {FileName(p.snapshots[0]) for p in unreadable}, walk, load_problems)
+        self._conclude(files, walk, noticed)
         return VerifyReport(
-            result="failed" if self._problems else "ok",
+            result="failed" if counting(self._problems) else "ok",
             complete=self._progress.checked == len(self._order),
             bytes_read=self._progress.bytes_read,
             packs_checked=self._progress.checked,
@@ -255,75 +264,72 @@ class Verification:
                 self._progress.failed.append(result)
         self._monitor.advance(files=1, size_bytes=result.bytes_read)
 
-    def _conclude(
-        self,
-        snapshots: Sequence[NamedSnapshot],
-        unreadable: set[FileName],
-        walk: ReferenceWalk,
-        load_problems: Sequence[Problem],
-    ) -> None:
+    def _conclude(self, files: SnapshotFiles, walk: ReferenceWalk, noticed: Sequence[Problem]) -> None:
         """Remember and mark, also after a cancellation, because what was read was read; then explain."""
-        progress = self._progress
+        progress, marked = self._progress, self._repository.inventory.marked
         for name in progress.passed:
             self._on_checked(name, True)
         for result in progress.failed:
             self._on_checked(result.name, False)
-        failed = {result.name for result in progress.failed}
-        self._mark(failed | unreadable, set(progress.passed) | {named.id for named in snapshots})
+        bad = {result.name for result in progress.failed} | {each.name for each in files.unreadable}
+        good = {*progress.passed, *(named.id for named in files.readable)}
+        set_markers(self._repository.store, bad - marked)
+        remove_markers(self._repository.store, good & marked)
         if self._error is not None:
             raise self._error
         self._cancel.check()  # to explain takes its time, and nobody waits for it any more
-        self._explain(snapshots, walk, load_problems)
+        self._explain(files.readable, walk, noticed)
 
-    def _explain(
-        self, snapshots: Sequence[NamedSnapshot], walk: ReferenceWalk, load_problems: Sequence[Problem]
-    ) -> None:
+    def _explain(self, snapshots: Sequence[NamedSnapshot], walk: ReferenceWalk, noticed: Sequence[Problem]) -> None:
         """Name each pack that failed or is gone with the snapshots that it affects, then each file."""
-        index, present = self._repository.index, self._repository.present
-        gone = {name: listing_of(index, name) for name in index.packs() if name not in present}
-        losses = {result.name: result.lost for result in self._progress.failed}
-        losses |= {name: frozenset(place.id for place in listed.places) for name, listed in gone.items() if listed}
-        lost = self._without_other_place(losses) | walk.missing | walk.unreadable
-        found = trace(self._repository, snapshots, lost)
+        losses = self._losses()
+        lost = {blob for blobs in losses.values() for blob in blobs if self._is_lost(blob)}
+        found = trace(self._repository, snapshots, lost | walk.missing | walk.unreadable)
+        index = self._repository.index
 
         def affected(name: FileName) -> tuple[str, ...]:
             # What a pack held of which neither index nor table tells, is among what is listed nowhere.
-            return found.affected_by(losses.get(name) or (walk.missing if listing_of(index, name) is None else ()))
+            return found.affected_by(losses.get(name) or (walk.missing if index.listed_size(name) is None else ()))
 
-        for problem in load_problems:
-            name = FileName(problem.path.rpartition("/")[2])
-            is_pack = problem.path == pack.path_of(name)
-            self._report(Problem(problem.kind, problem.path, problem.message, affected(name) if is_pack else ()))
+        for problem in noticed:
+            self._report(problem)
+        for finding in self._repository.inventory.findings:
+            if isinstance(finding, UnreadableIndexFile | UnlistableFolder):
+                self._report(problem_of(finding))
+            elif not (isinstance(finding, MissingPack) and finding.pack in self._order):  # else it was looked for
+                self._report_pack(finding.pack, problem_of(finding, affected(finding.pack)))
         for result in self._progress.failed:
-            self._report(Problem("damaged", pack.path_of(result.name), result.message, affected(result.name)))
+            problem = Problem("damaged", pack_path(result.name), result.message, affected(result.name))
+            self._report_pack(result.name, problem)
         self._report_files(found)
+
+    def _losses(self) -> dict[FileName, frozenset[BlobId]]:
+        """What cannot be had from each pack that failed, or that is gone."""
+        conditions, index = self._repository.conditions, self._repository.index
+        losses: dict[FileName, frozenset[BlobId]] = {}
+        for name in index.packs():
+            if conditions.of_pack(name) is Condition.LOST and (listed := listing_of(index, name)) is not None:
+                losses[name] = frozenset(place.id for place in listed.places)
+        for result in self._progress.failed:
+            losses[result.name] = result.lost
+            conditions.lose(result.name, result.lost)
+        return losses
+
+    def _is_lost(self, blob_id: BlobId) -> bool:
+        return self._repository.conditions.of_blob(blob_id) is Condition.LOST
+
+    def _report_pack(self, name: FileName, problem: Problem) -> None:
+        """Damage that an earlier verification told of, and a backup has mended since, is a note: nothing would be
+        missing. The pack itself stays as it is until a prune removes it.
+        """
+        if problem.snapshots or self._repository.conditions.of_damage(name) is not Condition.HEALED:
+            self._report(problem)
+        elif name not in self._healed:
+            self._healed.add(name)
+            message = _("damaged, and saved again; kinebackup prune removes it")
+            self._report(Problem("healed", problem.path, message))
 
     def _report_files(self, found: Trace) -> None:
         text = _("damaged on the drive; the next backup saves it again if it still exists")
         for path, names in sorted(found.paths.items())[:MAX_AFFECTED]:
             self._report(Problem("damaged", path, text, tuple(names)))
-
-    def _without_other_place(self, losses: Mapping[FileName, frozenset[BlobId]]) -> set[BlobId]:
-        return {
-            blob_id
-            for lost in losses.values()
-            for blob_id in lost
-            if all(location.pack in losses for location in self._repository.index.locations(blob_id))
-        }
-
-    def _mark(self, bad: set[FileName], good: set[FileName]) -> None:
-        """``damaged/NAME`` tells writers to store a pack's blobs again, and that a snapshot failed before.
-
-        On a read-only drive that is not possible, nor needed.
-        """
-        store, known = self._repository.store, self._repository.damaged_names
-        with suppress(KineError):
-            store.make_directories(["damaged"])
-        for name in bad - known:
-            with suppress(KineError):  # each by itself: a backup that begins meanwhile clears tmp/
-                write_file(store, "damaged", name, b"")
-        with suppress(KineError):
-            for name in good & known:
-                store.remove(f"damaged/{name}")
-            if good & known:
-                store.sync_directories(["damaged"])

@@ -1,6 +1,6 @@
 """The index: where each blob is (FORMAT.md §7), held in little more memory than its own bytes.
 
-Owns: encoding, loading, lookup, the blobs claimed by the run in progress. Does not know: files on the drive.
+Owns: one index file as a table in memory: encoding, checking, look-up, merging. Does not know: files on the drive.
 
 A million blobs take 31 MB here (benchmarks/parts.py), a fraction of what a dictionary would. Ids are uniformly
 random, so the first two bytes lead to about sixteen candidates, which ``bytes.find`` searches.
@@ -10,7 +10,7 @@ import struct
 import sys
 from array import array
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from operator import add, ge, gt
@@ -23,10 +23,9 @@ from kinebackup.model import BlobId, FileName
 FLUSH_BLOBS = 65_536  # a run writes an index file after so many new blobs: the resume point, and bounded memory
 
 _LOT_BLOBS = MAX_INDEX_BLOBS // 4  # of a group of packs; a single pack may have more
-LARGE_BLOBS = (
-    _LOT_BLOBS // 2
-)  # index files of that many are not merged with small ones: all of them would be written anew
-_LEAD_BYTES = 3
+LARGE_BLOBS = _LOT_BLOBS // 2
+"""Index files of that many are not merged with small ones: all of them would be written anew."""
+
 
 _COUNTS = struct.Struct("<IIII")
 _PACK = struct.Struct("<32s32sQ")
@@ -148,11 +147,15 @@ class IndexTable:
         check_place(found, offset, size)
         return Location(self.packs[pack].name, self.packs[pack].salt, found, offset, size)
 
-    def set_usable(self, present: dict[FileName, int], damaged: Collection[str]) -> None:
+    def rely_on(self, present: Mapping[FileName, int], damaged: Collection[str]) -> None:
         """Rely only on packs that are on the drive with the right size and have not failed a check."""
         self._unusable = frozenset(
             number for number, p in enumerate(self.packs) if present.get(p.name) != p.size or p.name in damaged
         )
+
+    def stop_relying_on(self, pack: FileName) -> None:
+        """A read of that pack has failed."""
+        self._unusable |= {number for number, listed in enumerate(self.packs) if listed.name == pack}
 
     def usable(self, number: int) -> bool:
         """Whether blob ``number`` may be counted on."""
@@ -266,67 +269,3 @@ def merge(tables: Sequence[IndexTable], keep: Collection[FileName]) -> list[byte
     if pack_count:
         out.append(_assemble(pack_count, names, segments, entries))
     return out
-
-
-class Index:
-    """All tables of a repository, and the blobs that the run in progress has taken on itself. Safe for several
-    threads.
-    """
-
-    def __init__(self, tables: Sequence[IndexTable]) -> None:
-        self.tables = list(tables)
-        self._loaded = tuple(tables)
-        # Files that lie together were saved together: the table that knew the last blob mostly knows the next.
-        self._recent = self.tables[0] if self.tables else None
-        self._claimed: dict[BlobId, None] = {}
-        # A first backup adds a table for every 65,536 blobs and asks all of them for every blob, mostly in vain. One
-        # byte for each beginning of an id answers nearly all of those questions.
-        self._added: list[IndexTable] = []
-        self._added_leads = bytearray()
-
-    def has(self, blob_id: BlobId) -> bool:
-        """Whether the blob may be counted on: in a sound pack, or being written by this run."""
-        if blob_id in self._claimed or (self._recent is not None and self._recent.has(blob_id)):
-            return True
-        for table in self._loaded:
-            if table.has(blob_id):
-                self._recent = table
-                return True
-        if not self._added or not self._added_leads[int.from_bytes(blob_id[:_LEAD_BYTES])]:
-            return False
-        return any(table.has(blob_id) for table in self._added)
-
-    def claim(self, blob_id: BlobId) -> bool:
-        """True: the caller must store the blob.
-
-        Two threads may both be told so at the same instant: it is then stored twice, which costs room, nothing else.
-        """
-        if self.has(blob_id):
-            return False
-        self._claimed[blob_id] = None
-        return True
-
-    def add(self, table: IndexTable) -> None:
-        """A table of packs that this run has committed; its blobs need no claim any more."""
-        if not self._added:
-            self._added_leads = bytearray(256**_LEAD_BYTES)
-        leads = self._added_leads
-        for blob_id, *_ in table.entries():
-            leads[int.from_bytes(blob_id[:_LEAD_BYTES])] = 1
-        self._added.append(table)
-        self.tables.append(table)
-        for blob_id, *_ in table.entries():
-            self._claimed.pop(blob_id, None)
-
-    def locations(self, blob_id: BlobId) -> list[Location]:
-        """Every place of a blob, those that may be relied on first."""
-        sound: list[Location] = []
-        doubtful: list[Location] = []
-        for table in self.tables:
-            for number in table.places_of(blob_id):
-                (sound if table.usable(number) else doubtful).append(table.location(number))
-        return sound + doubtful
-
-    def packs(self) -> dict[FileName, int]:
-        """Name and size of every pack that the index lists."""
-        return {listed.name: listed.size for table in self.tables for listed in table.packs}

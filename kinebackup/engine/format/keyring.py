@@ -6,7 +6,7 @@ Owns: wrapping, unwrapping, adding and removing slots. Does not know: where a ke
 import re
 import unicodedata
 from collections.abc import Sequence
-from typing import Literal, assert_never
+from typing import Literal, assert_never, get_args
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -225,6 +225,17 @@ def kind_text(kind: SlotKind) -> str:
     return {"passphrase": _("passphrase"), "recovery": _("recovery code"), "machine": _("computer")}[kind]
 
 
+def slot_name(slot: Slot) -> str:
+    """How reports name a slot: ``passphrase 1f2e3d4c``."""
+    return f"{slot.kind} {slot.id}"
+
+
+def slot_of_name(name: str) -> tuple[SlotKind | None, str]:
+    """Kind and id out of what ``slot_name`` made; kind and no id for this computer's own slot, ``machine``."""
+    kind, _space, slot_id = name.partition(" ")
+    return next((known for known in get_args(SlotKind) if known == kind), None), slot_id
+
+
 def with_slot(
     keyring: Keyring,
     master: MasterKey,
@@ -242,6 +253,14 @@ def with_slot(
         )
     slot = _make_slot(keyring.practice, master, secret, entropy=entropy, created=created, cost=cost)
     return msgspec.structs.replace(keyring, generation=keyring.generation + 1, slots=(*keyring.slots, slot)), slot
+
+
+def merged(ring: Keyring, other: Keyring) -> Keyring:
+    """The next generation, with the slots of both: they were changed on two computers at once. Raises ``Damaged``."""
+    slots = {slot.id: slot for slot in (*ring.slots, *other.slots)}
+    both = msgspec.structs.replace(ring, generation=ring.generation + 1, slots=tuple(slots.values()))
+    check(both)
+    return both
 
 
 def without_slot(keyring: Keyring, slot_id: str) -> Keyring:

@@ -1,9 +1,8 @@
 """Packs: sealed segments of blobs, ended by a sealed table (FORMAT.md §6).
 
-Owns: the pack's bytes, its table, its name. Does not know: which blobs are worth keeping, or who asks for them.
+Owns: the pack's bytes and its table. Does not know: files (repository/pack_writer.py), or who asks for the blobs.
 """
 
-import hashlib
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -24,19 +23,18 @@ from kinebackup.engine.format.constants import (
     decode_frame,
 )
 from kinebackup.engine.format.key_schedule import RepositoryKeys
-from kinebackup.engine.format.seal import RecordOpener, RecordSealer
-from kinebackup.engine.repository.store import Buffer, PendingFile, Store
+from kinebackup.engine.format.seal import RecordOpener
+from kinebackup.engine.repository.store import Buffer
 from kinebackup.errors import Damaged
 from kinebackup.i18n import _
 from kinebackup.model import BlobId, FileName
-
-TARGET_BYTES = 16 * 2**20
-TARGET_BLOBS = 32_768  # of tiny files, a pack of the target size would hold a million: too many to keep in mind
 
 _COUNTS = struct.Struct("<II")
 _SEGMENT = struct.Struct("<IIII")
 _BLOB = struct.Struct("<16sIII")
 _TRAILER = struct.Struct("<II")
+
+BLOB_BYTES = _BLOB.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,74 +78,14 @@ class Pack:
             yield BlobPlace(BlobId(blob_id), segment, offset, size)
 
 
-def path_of(name: str) -> str:
-    return f"packs/{name[:2]}/{name}"
+def encode_blob(blob_id: BlobId, segment: int, offset: int, size: int) -> bytes:
+    """One blob's ``BLOB_BYTES`` of a table."""
+    return _BLOB.pack(blob_id, segment, offset, size)
 
 
-class PackWriter:
-    """Writes one new pack, segment by segment. Not for several threads."""
-
-    def __init__(self, store: Store, keys: RepositoryKeys, salt: bytes) -> None:
-        """``salt``: 32 random bytes for this pack alone."""
-        self._sealer = RecordSealer(keys, PACK, salt)
-        self._salt = salt
-        self._hash = hashlib.sha256()
-        self._segments: list[Segment] = []
-        self._blobs = bytearray()
-        self.file: PendingFile = store.create()
-        try:
-            self._write(self._sealer.frame)
-        except BaseException:
-            self.file.abandon()
-            raise
-
-    @property
-    def size(self) -> int:
-        return self.file.size
-
-    @property
-    def full(self) -> bool:
-        return (
-            self.file.size >= TARGET_BYTES
-            or len(self._segments) >= MAX_PACK_SEGMENTS - 1
-            or len(self._blobs) >= TARGET_BLOBS * _BLOB.size
-        )
-
-    def _write(self, data: Buffer) -> None:
-        self._hash.update(data)
-        self.file.write(data)
-
-    def add(
-        self,
-        kind: Kind,
-        codec: Codec,
-        body: Buffer,
-        plain_size: int,
-        blobs: Sequence[tuple[BlobId, int, int]],
-        out: bytearray,
-    ) -> None:
-        """Seal ``body`` (``plain_size`` bytes before compression) as the next segment.
-
-        ``blobs``: id, offset and size of each blob in the plaintext. ``out``: room for the sealed record, reused by the
-        caller because fresh megabytes cost more in page faults than their encryption does.
-        """
-        size = len(body) + TAG_BYTES
-        record = self._sealer.next_number
-        sealed = memoryview(out)[:size]
-        offset = self.file.size
-        self._sealer.seal_into(body, sealed)
-        self._write(sealed)
-        self._segments.append(Segment(record, offset, size, plain_size, codec, kind))
-        for blob_id, blob_offset, blob_size in blobs:
-            self._blobs += _BLOB.pack(blob_id, record, blob_offset, blob_size)
-
-    def finish(self) -> Pack:
-        """Write table and trailer. The pack exists once ``file`` is committed to ``path_of(pack.name)``."""
-        table = self._sealer.seal(compression.compress(encode_table(self._segments, self._blobs)), final=True)
-        self._write(table)
-        self._write(_TRAILER.pack(len(table), len(self._segments)))
-        name = FileName(self._hash.hexdigest())
-        return Pack(name, self.file.size, self._salt, tuple(self._segments), bytes(self._blobs))
+def encode_trailer(table_size: int, segment_count: int) -> bytes:
+    """The last 8 bytes of a pack."""
+    return _TRAILER.pack(table_size, segment_count)
 
 
 def encode_table(segments: Sequence[Segment], blobs: Buffer) -> bytes:
@@ -201,14 +139,8 @@ def check_place(segment: Segment, offset: int, size: int) -> None:
         raise Damaged("a blob does not lie within its segment")
 
 
-def read_table(store: Store, keys: RepositoryKeys, name: FileName) -> Pack:
-    """The pack of that name by its own table, authenticated; its segments are not read. Raises ``Damaged``."""
-    path = path_of(name)
-    return parse_table(lambda offset, size: store.read(path, offset, size), store.size(path), keys, name)
-
-
 def parse_table(read: Callable[[int, int], bytes], size: int, keys: RepositoryKeys, name: FileName) -> Pack:
-    """Like ``read_table``, from anything that gives ``size`` bytes at an offset."""
+    """Like ``read_pack_table``, from anything that gives ``size`` bytes at an offset."""
     if size < FRAME_BYTES + TAG_BYTES + TRAILER_BYTES:
         raise Damaged(_("a pack is too short"))
     table_size, segment_count = _TRAILER.unpack(read(size - TRAILER_BYTES, TRAILER_BYTES))

@@ -18,9 +18,9 @@ from functools import partial
 from kinebackup.engine.format.compression import WORTH_IT, Compressor
 from kinebackup.engine.format.constants import MAX_BLOB_BYTES, SALT_BYTES, TAG_BYTES, Codec, Kind
 from kinebackup.engine.format.keyring import Entropy
-from kinebackup.engine.format.pack import PackWriter
 from kinebackup.engine.repository.committer import Committer
-from kinebackup.engine.repository.repository import Repository
+from kinebackup.engine.repository.pack_writer import PackWriter
+from kinebackup.engine.repository.repository import WritableRepository
 from kinebackup.engine.repository.store import Buffer
 from kinebackup.errors import Cancelled
 from kinebackup.model import BlobId, CancelToken
@@ -59,7 +59,7 @@ class OpenSegment:
 class Lane:
     """What one worker thread owns: a compressor, a buffer for sealed bytes, one pack for data and one for metadata."""
 
-    def __init__(self, repository: Repository, committer: Committer, entropy: Entropy) -> None:
+    def __init__(self, repository: WritableRepository, committer: Committer, entropy: Entropy) -> None:
         self._repository = repository
         self._committer = committer
         self._entropy = entropy
@@ -143,7 +143,7 @@ class PackPipeline:
 
     def __init__(
         self,
-        repository: Repository,
+        repository: WritableRepository,
         entropy: Entropy,
         *,
         read_back: bool,

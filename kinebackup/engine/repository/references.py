@@ -1,7 +1,7 @@
 """What snapshots refer to.
 
-Owns: following every snapshot to every blob, once; which snapshots and files need a blob that is lost; what the index
-says of a pack. Does not know: what is done with the answer.
+Owns: following every snapshot to every blob, once; which snapshots and files need a blob that is lost. Does not know:
+what is done with the answer.
 
 A million blobs are marked in one byte each, by their place in the index.
 """
@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 
 from kinebackup.engine.format import tree
 from kinebackup.engine.format.constants import Kind
-from kinebackup.engine.format.index import Index
-from kinebackup.engine.format.pack import BlobPlace, Segment
 from kinebackup.engine.format.snapshot import NamedSnapshot
 from kinebackup.engine.format.tree import Entry
-from kinebackup.engine.repository.repository import BlobReader, Repository
+from kinebackup.engine.repository.blob_index import Index
+from kinebackup.engine.repository.blob_reader import BlobReader
+from kinebackup.engine.repository.repository import LoadedRepository
 from kinebackup.engine.repository.tree_reader import TreeReader, data_ids
 from kinebackup.errors import Damaged
-from kinebackup.model import BlobId, CancelToken, FileName, Problem
+from kinebackup.model import BlobId, CancelToken, Problem
 
 
 class Marks:
@@ -53,7 +53,9 @@ class ReferenceWalk:
     what they refer to is not marked.
     """
 
-    def __init__(self, repository: Repository, cancel: CancelToken, on_problem: Callable[[Problem], None]) -> None:
+    def __init__(
+        self, repository: LoadedRepository, cancel: CancelToken, on_problem: Callable[[Problem], None]
+    ) -> None:
         """``on_problem`` hears of directories that opened and hold what no directory may hold."""
         self.marks = Marks(repository.index)
         self.missing: set[BlobId] = set()
@@ -134,7 +136,7 @@ class Trace:
         return tuple(sorted({name for blob in blobs for name in self.snapshots.get(blob, ())}))
 
 
-def trace(repository: Repository, snapshots: Sequence[NamedSnapshot], lost: Collection[BlobId]) -> Trace:
+def trace(repository: LoadedRepository, snapshots: Sequence[NamedSnapshot], lost: Collection[BlobId]) -> Trace:
     """Follow every snapshot to what it needs of the lost blobs. Slow: for damage only."""
     found = Trace()
     by_hex = {blob_id.hex(): blob_id for blob_id in lost}
@@ -160,28 +162,3 @@ def _needs(entry: Entry, reader: BlobReader) -> set[str]:
         with suppress(Damaged):  # where one of the lists is itself among the lost
             needs |= set(data_ids(entry, reader))
     return needs
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """What the index says of one pack. ``segments`` by record number; ``places`` in the order of the segments."""
-
-    salt: bytes
-    segments: dict[int, Segment]
-    places: list[BlobPlace]
-
-
-def listing_of(index: Index, pack: FileName) -> Listing | None:
-    """None where no index file lists the pack. Slow: for damage only."""
-    for table in index.tables:
-        for listed in table.packs:
-            if listed.name == pack:
-                segments = {segment.record: segment for segment in table.segments_of([pack])[pack]}
-                places: list[BlobPlace] = []
-                for number in range(table.count):
-                    at = table.location(number)
-                    if at.pack == pack:
-                        places.append(BlobPlace(table.id_at(number), at.segment.record, at.offset, at.size))
-                places.sort(key=lambda place: (place.segment, place.offset))
-                return Listing(listed.salt, segments, places)
-    return None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from kinebackup.engine.format import tree
 from kinebackup.engine.format.constants import Kind
 from kinebackup.engine.format.tree import Entry
-from kinebackup.engine.repository.repository import BlobReader
+from kinebackup.engine.repository.blob_reader import BlobReader
 from kinebackup.errors import Damaged, NotFound
 from kinebackup.i18n import _
 from kinebackup.model import Problem

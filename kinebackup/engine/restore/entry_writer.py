@@ -18,7 +18,7 @@ from kinebackup.engine.format import tree
 from kinebackup.engine.format.constants import Kind
 from kinebackup.engine.format.tree import Entry
 from kinebackup.engine.metadata import Refused, apply
-from kinebackup.engine.repository.repository import BlobReader
+from kinebackup.engine.repository.blob_reader import BlobReader
 from kinebackup.engine.repository.tree_reader import data_ids
 from kinebackup.engine.restore.place import Named, Opened
 from kinebackup.errors import Damaged

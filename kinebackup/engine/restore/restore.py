@@ -23,7 +23,8 @@ import msgspec
 from kinebackup.engine.format.snapshot import NamedSnapshot
 from kinebackup.engine.format.tree import Entry
 from kinebackup.engine.metadata import Comparison, Refused, apply, matches
-from kinebackup.engine.repository.repository import BlobReader, Repository
+from kinebackup.engine.repository.blob_reader import BlobReader
+from kinebackup.engine.repository.repository import LoadedRepository
 from kinebackup.engine.repository.tree_reader import TreeReader
 from kinebackup.engine.restore.destination import Destination
 from kinebackup.engine.restore.entry_writer import EntryWriter, replace_by_link, stops_restore
@@ -72,7 +73,7 @@ class Restore:
     """One run."""
 
     def __init__(
-        self, repository: Repository, request: RestoreRequest, *, cancel: CancelToken, monitor: Monitor
+        self, repository: LoadedRepository, request: RestoreRequest, *, cancel: CancelToken, monitor: Monitor
     ) -> None:
         self._repository = repository
         self._request = request
@@ -385,7 +386,7 @@ def _join(parent: str, name: str) -> str:
 
 
 def restore_snapshot(
-    repository: Repository,
+    repository: LoadedRepository,
     request: RestoreRequest,
     elapsed_s: Callable[[], float],
     *,

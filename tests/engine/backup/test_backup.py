@@ -398,7 +398,7 @@ def test_many_backups_leave_few_index_files(drive: Drive, tmp_path: Path) -> Non
         back_up(drive, folder)
     assert len(drive.files("index")) <= 7
     with loaded(drive) as repository:
-        assert repository.unlisted == []
+        assert repository.inventory.unlisted == ()
     restored(drive, tmp_path / "back")
     assert seen(below(tmp_path / "back", folder)) == seen(folder)
 

@@ -12,13 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from support.engine.drives import Dice, Drive, back_up, below, enroll, loaded, noise, opened, restored
+from support.engine.drives import Dice, Drive, back_up, below, enroll, loaded, noise, restored, writable
 from support.engine.hooked_source import HookedSource
 
 from kinebackup.engine.backup.content import read_small
 from kinebackup.engine.format.constants import Kind
+from kinebackup.engine.repository.blob_reader import BlobReader
 from kinebackup.engine.repository.pack_pipeline import OpenSegment, PackPipeline
-from kinebackup.engine.repository.repository import BlobReader
 from kinebackup.engine.repository.tree_reader import TreeReader
 from kinebackup.model import BackupReport, CancelToken
 from kinebackup.sources.folder import FolderSource
@@ -137,7 +137,7 @@ def test_a_small_file_is_read_up_to_three_times(drive: Drive, tmp_path: Path, ti
             left.pop()
             grow(path)
 
-    with loaded(drive) as repository, path.open("rb") as file:
+    with writable(drive) as repository, path.open("rb") as file:
         packer = MeddlingPacker(repository, Dice("small"), read_back=False, cancel=CancelToken())
         packer.act = act
         try:
@@ -159,7 +159,7 @@ def test_a_small_file_that_shrinks_or_grows_large_meanwhile_is_not_cut(drive: Dr
     ]
     for act, expected in acts:
         path.write_bytes(b"note")
-        with loaded(drive) as repository, path.open("rb") as file:
+        with writable(drive) as repository, path.open("rb") as file:
             packer = MeddlingPacker(repository, Dice("small"), read_back=False, cancel=CancelToken())
             packer.act = act
             try:
@@ -398,8 +398,7 @@ def test_the_snapshot_says_that_a_database_was_copied(
     drive: Drive, docs: Path, database: sqlite3.Connection, source: FolderSource
 ) -> None:
     back_up(drive, source)
-    with opened(drive) as repository:
-        repository.load()
+    with loaded(drive) as repository:
         found = repository.find_snapshot("latest").snapshot
         entry = TreeReader(BlobReader(repository), lambda _: None).find(found.root, str(docs / "agenda.sqlite")).entry
     assert entry.copied is not None

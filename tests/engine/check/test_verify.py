@@ -15,9 +15,9 @@ from support.engine.drives import (
     back_up,
     edit_patients,
     enroll,
+    loaded,
     make_patients,
     noise,
-    opened,
     restored,
     verified,
 )
@@ -60,8 +60,7 @@ def check(
 ) -> tuple[VerifyReport, list[tuple[str, bool]]]:
     """A verification in that order; the report and what was remembered of each pack."""
     heard: list[tuple[str, bool]] = []
-    with opened(drive) as repository:
-        problems = repository.load()
+    with loaded(drive) as repository:
         run = Verification(
             repository,
             [FileName(name) for name in order],
@@ -70,7 +69,7 @@ def check(
             cancel=cancel or CancelToken(),
             monitor=SilentMonitor(),
         )
-        return run.run(problems, Stopwatch()), heard
+        return run.run(Stopwatch()), heard
 
 
 def packs(drive: Drive) -> list[str]:
@@ -150,8 +149,7 @@ def test_a_cancelled_verification_remembers_what_it_read(drive: Drive) -> None:
         def advance(self, *, files: int = 0, size_bytes: int = 0) -> None:
             cancel.cancel()
 
-    with opened(drive) as repository:
-        repository.load()
+    with loaded(drive) as repository:
         run = Verification(
             repository,
             [FileName(name) for name in packs(drive)],
@@ -161,7 +159,7 @@ def test_a_cancelled_verification_remembers_what_it_read(drive: Drive) -> None:
             monitor=StopAtOnce(),
         )
         with pytest.raises(Cancelled):
-            run.run([], Stopwatch())
+            run.run(Stopwatch())
     assert 1 <= len(heard) <= 3
 
 

@@ -14,8 +14,9 @@ from hypothesis import strategies as some
 
 from kinebackup.engine.format import index
 from kinebackup.engine.format.constants import Codec, Kind
-from kinebackup.engine.format.index import Index, IndexTable
+from kinebackup.engine.format.index import IndexTable
 from kinebackup.engine.format.pack import Pack, Segment
+from kinebackup.engine.repository.blob_index import Index
 from kinebackup.errors import Damaged
 from kinebackup.model import BlobId, FileName
 
@@ -208,17 +209,17 @@ def test_a_pack_that_is_gone_cut_or_damaged_is_not_relied_on() -> None:
     sizes = {A: a_pack(A, ids).size}
     for present, damaged in (({}, set()), ({A: sizes[A] - 1}, set()), (sizes, {str(A)})):
         table = IndexTable(index.encode([a_pack(A, ids)]))
-        table.set_usable(present, damaged)
+        table.rely_on(present, damaged)
         assert not table.has(ids[0])
         assert len(Index([table]).locations(ids[0])) == 1  # readers still try it
-    table.set_usable(sizes, set())
+    table.rely_on(sizes, set())
     assert table.has(ids[0])
 
 
 def test_a_sound_place_comes_before_a_doubtful_one() -> None:
     ids = [blob_id(1)]
     doubtful, sound = (IndexTable(index.encode([a_pack(name, ids)])) for name in (A, B))
-    doubtful.set_usable({}, set())
+    doubtful.rely_on({}, set())
     both = Index([doubtful, sound])
     assert [place.pack for place in both.locations(ids[0])] == [B, A]
     assert both.has(ids[0])

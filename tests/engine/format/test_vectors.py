@@ -24,7 +24,9 @@ from kinebackup.engine.format import header, snapshot
 from kinebackup.engine.format.key_schedule import MasterKey, RepositoryKeys, commitment
 from kinebackup.engine.format.keyring import MachineKey, Passphrase, RecoveryCode, Secret
 from kinebackup.engine.format.snapshot import NamedSnapshot
-from kinebackup.engine.repository.repository import Repository
+from kinebackup.engine.repository.findings import problem_of
+from kinebackup.engine.repository.inventory import read_index_file
+from kinebackup.engine.repository.repository import LoadedRepository, Repository
 from kinebackup.engine.repository.store import FolderStore
 from kinebackup.engine.restore.restore import RestoreRequest, restore_snapshot
 from kinebackup.errors import Damaged, KineError
@@ -42,7 +44,7 @@ def opened(drive: Path, secret: Secret) -> Iterator[Repository]:
         yield Repository.open(store, secret)
 
 
-def restored(repository: Repository, named: NamedSnapshot, into: Path) -> tuple[Problem, ...]:
+def restored(repository: LoadedRepository, named: NamedSnapshot, into: Path) -> tuple[Problem, ...]:
     request = RestoreRequest(snapshot=named, paths=(), destination=str(into), as_root=AS_ROOT)
     return restore_snapshot(repository, request, Stopwatch(), cancel=CancelToken(), monitor=SilentMonitor()).problems
 
@@ -98,34 +100,36 @@ def test_each_secret_opens_the_good_drive(secret: Secret) -> None:
 
 def test_the_good_drive_passes_every_check() -> None:
     with opened(VECTORS / "good", SECRETS[1]) as repository:
-        problems = repository.load()
-        assert problems == []
-        assert [pack.name for pack in repository.unlisted] == [EXPECTED["packs"]["without index"].rpartition("/")[2]]
-        for name in repository.present:
-            result = PackChecker(repository).check(name)
+        loaded = repository.load()
+        assert loaded.inventory.findings == ()
+        assert [pack.name for pack in loaded.inventory.unlisted] == [
+            EXPECTED["packs"]["without index"].rpartition("/")[2]
+        ]
+        for name in loaded.packs:
+            result = PackChecker(loaded).check(name)
             assert (result.ok, result.message) == (True, "")
 
 
 def test_a_verification_of_the_good_drive_finds_nothing(tmp_path: Path) -> None:
     shutil.copytree(VECTORS / "good", tmp_path / "drive")
     with opened(tmp_path / "drive", SECRETS[1]) as repository:
-        problems = repository.load()
+        loaded = repository.load()
         check = Verification(
-            repository,
-            list(repository.present),
+            loaded,
+            list(loaded.packs),
             Budget(),
             lambda name, ok: None,
             cancel=CancelToken(),
             monitor=SilentMonitor(),
         )
-        report = check.run(problems, Stopwatch())
+        report = check.run(Stopwatch())
         assert (report.result, report.problems) == ("ok", ())
 
 
 def test_the_newest_snapshot_that_is_not_suspicious_is_the_latest() -> None:
     with opened(VECTORS / "good", SECRETS[1]) as repository:
-        known, problems = repository.snapshots()
-        assert problems == []
+        known = repository.snapshots().readable
+        assert repository.snapshots().unreadable == ()
         assert {named.id for named in known} == set(EXPECTED["snapshots"])
         by_time = sorted(EXPECTED["snapshots"], key=lambda name: str(EXPECTED["snapshots"][name]["time"]))
         assert [named.id for named in known] == by_time
@@ -186,8 +190,7 @@ def check_content(path: str, stat: os.stat_result, entry: dict[str, Any]) -> Non
 def test_a_good_snapshot_restores_to_what_is_expected(name: str, tmp_path: Path) -> None:
     entries = EXPECTED["snapshots"][name]["entries"]
     with opened(VECTORS / "good", SECRETS[1]) as repository:
-        repository.load()
-        assert restored(repository, repository.find_snapshot(name), tmp_path / "back") == ()
+        assert restored(repository.load(), repository.find_snapshot(name), tmp_path / "back") == ()
     for entry in entries:
         check_entry(tmp_path / "back", entry)
     paths = {entry_path(tmp_path / "back", entry) for entry in entries}
@@ -203,7 +206,7 @@ def test_a_good_snapshot_restores_to_what_is_expected(name: str, tmp_path: Path)
 
 def test_what_the_product_writes_of_a_good_snapshot_it_reads_again() -> None:
     with opened(VECTORS / "good", SECRETS[1]) as repository:
-        for named in repository.snapshots()[0]:
+        for named in repository.snapshots().readable:
             data = snapshot.seal(named.snapshot, repository.keys, bytes(32))[1]
             assert snapshot.unseal(data, repository.keys) == named.snapshot
 
@@ -230,7 +233,7 @@ def secret_of(case: dict[str, Any]) -> Secret:
     return Passphrase.of(given["passphrase"]) if "passphrase" in given else RecoveryCode.of(given["code"])
 
 
-def refuses(repository: Repository, drive: Path, refused: str) -> bool:
+def refuses(repository: LoadedRepository, drive: Path, refused: str) -> bool:
     """Whether decoding that file alone shows that it is damaged."""
     directory, _, name = refused.removeprefix("KINEBACKUP/").rpartition("/")
     try:
@@ -239,7 +242,7 @@ def refuses(repository: Repository, drive: Path, refused: str) -> bool:
                 data = (drive / refused).read_bytes()
                 header.authenticate(data, header.decode(data), repository.unlocked.master)
             case "index":
-                repository.read_index_file(FileName(name))
+                read_index_file(repository.store, repository.keys, FileName(name))
             case "snapshots":
                 repository.read_snapshot(FileName(name))
             case _:
@@ -261,16 +264,15 @@ def test_a_bad_vector_is_refused_and_the_rest_comes_back(path: Path, tmp_path: P
         assert case["restored"] == {}
         return
     with opened(drive, secret_of(case)) as repository:
-        problems = repository.load()
-        known, unreadable = repository.snapshots()
-        problems += unreadable
-        good = [named for named in known if not named.snapshot.suspicious]
+        loaded, snapshots = repository.load(), repository.snapshots()
+        problems = [problem_of(found) for found in (*loaded.inventory.findings, *snapshots.unreadable)]
+        good = [named for named in snapshots.readable if not named.snapshot.suspicious]
         if good:
-            problems += restored(repository, good[-1], back)
+            problems += restored(loaded, good[-1], back)
         refused = case["refused"]
         if case["exit"] == 3:
             assert problems
             if refused.startswith("KINEBACKUP/"):
-                assert refuses(repository, drive, refused)
+                assert refuses(loaded, drive, refused)
     assert found_below(back) == case["restored"]
     assert sorted(os.listdir(tmp_path)) == (["back", "drive"] if good else ["drive"])

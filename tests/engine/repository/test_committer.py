@@ -7,11 +7,12 @@ import hashlib
 import struct
 from pathlib import Path
 
-from support.engine.drives import enroll, loaded
+from support.engine.drives import enroll, writable
 
 from kinebackup.engine.format.constants import MAX_INDEX_BLOBS, Codec, Kind
 from kinebackup.engine.format.pack import Pack, Segment
 from kinebackup.engine.repository.committer import Committer
+from kinebackup.engine.repository.inventory import read_index_file
 from kinebackup.model import BlobId, FileName
 
 
@@ -27,10 +28,10 @@ def test_more_blobs_than_one_index_file_can_list_go_into_several(tmp_path: Path)
     drive = enroll(tmp_path / "drive")
     packs = [a_pack(number, MAX_INDEX_BLOBS // 4) for number in range(5)]
     failures: list[BaseException] = []
-    with loaded(drive) as repository:
+    with writable(drive) as repository:
         repository.unlisted = packs
         Committer(repository, drive.dice, read_back=lambda: False, failed=failures.append).close()
         assert failures == []
-        tables = [repository.read_index_file(name) for name in repository.list_names("index")]
+        tables = [read_index_file(repository.store, repository.keys, name) for name in repository.list_names("index")]
     assert sum(table.count for table in tables) == 5 * MAX_INDEX_BLOBS // 4
     assert all(any(table.has(BlobId(pack.blobs[:16])) for table in tables) for pack in packs)

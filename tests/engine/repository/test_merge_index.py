@@ -6,11 +6,10 @@ Owns: which files are replaced, and that nothing is lost by it. Does not know: t
 from pathlib import Path
 
 import pytest
-from support.engine.drives import Drive, back_up, enroll, loaded, noise, verified
+from support.engine.drives import Drive, back_up, enroll, loaded, noise, verified, writable
 
-from kinebackup.engine.backup.backup import merge_index
 from kinebackup.engine.format.index import merge
-from kinebackup.engine.repository.committer import write_index
+from kinebackup.engine.repository.index_files import merge_index, write_index
 
 
 @pytest.fixture
@@ -33,13 +32,13 @@ def index_files(drive: Drive) -> dict[str, int]:
 
 
 def merged(drive: Drive, *, large_blobs: int) -> None:
-    with loaded(drive) as repository:
+    with writable(drive) as repository:
         merge_index(repository, drive.dice, large_blobs=large_blobs)
 
 
 def with_seven_files(drive: Drive) -> dict[str, int]:
     """The same table once more in another file, as two computers can leave it."""
-    with loaded(drive) as repository:
+    with writable(drive) as repository:
         smallest = min(repository.index.tables, key=lambda table: table.count)
         (plain,) = merge([smallest], {pack.name for pack in smallest.packs})
         write_index(repository, plain, drive.dice)

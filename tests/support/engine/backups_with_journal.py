@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
-from support.engine.drives import MACHINE, Drive, enroll, loaded
+from support.engine.drives import MACHINE, Drive, enroll, loaded, writable
 
 from kinebackup.change_journal.cursors import JournalCursors
 from kinebackup.change_journal.inotify import Inotify, InotifyQueue
@@ -23,7 +23,7 @@ from kinebackup.engine.backup.source import Source
 from kinebackup.engine.format import tree
 from kinebackup.engine.format.constants import Kind
 from kinebackup.engine.format.snapshot import Counts, Snapshot
-from kinebackup.engine.repository.repository import BlobReader
+from kinebackup.engine.repository.blob_reader import BlobReader
 from kinebackup.engine.repository.tree_reader import TreeReader, data_ids
 from kinebackup.model import CancelToken, Problem, SilentMonitor
 from kinebackup.sources.folder import FolderSource
@@ -72,7 +72,7 @@ class Office:
     def back_up(self, *, during: Callable[[], None] | None = None, accept_shrink: bool = False) -> Run:
         """``during``: done after the journal was asked, before the walk."""
         now = datetime.now(UTC) + self.late
-        with loaded(self.drive) as repository:
+        with writable(self.drive) as repository:
             tracked = self.tracking.begin(repository.id, self.sources, now)
             request = replace(_request(self.sources, now), accept_shrink=accept_shrink)
             if tracked is not None:
@@ -125,7 +125,7 @@ def picture_of(drive: Drive, taken: BackupOutcome) -> Picture:
 def full_picture(sources: Sequence[Source], folder: Path) -> Picture:
     """What a first backup of the sources, into a new repository, has."""
     drive = enroll(folder, seed=str(folder))
-    with loaded(drive) as repository:
+    with writable(drive) as repository:
         taken = back_up(
             repository,
             _request(sources, datetime.now(UTC)),

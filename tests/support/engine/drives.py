@@ -16,16 +16,20 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from kinebackup.engine.backup.backup import BackupRequest, Environment, backup
+from kinebackup.engine.backup.backup import BackupRequest, preview_backup
+from kinebackup.engine.backup.backup import back_up as engine_back_up
 from kinebackup.engine.backup.source import Source
 from kinebackup.engine.check.restore_test import RestoreTestRequest, restore_test
 from kinebackup.engine.check.verify import Budget, Verification
+from kinebackup.engine.environment import Environment
 from kinebackup.engine.format import keyring
 from kinebackup.engine.format.key_schedule import MasterKey
 from kinebackup.engine.format.keyring import Argon2Cost, Keyring, MachineKey, Passphrase
-from kinebackup.engine.prune import prune_snapshots
+from kinebackup.engine.prune import preview_prune, prune_snapshots
 from kinebackup.engine.repository.index_files import forget_lost_files
-from kinebackup.engine.repository.repository import Repository
+from kinebackup.engine.repository.lock import LockHolder
+from kinebackup.engine.repository.opening import lock_store
+from kinebackup.engine.repository.repository import LoadedRepository, LockedRepository, Repository, WritableRepository
 from kinebackup.engine.repository.store import FolderStore, Store
 from kinebackup.engine.restore.restore import Overwrite, RestoreRequest, restore_snapshot
 from kinebackup.model import (
@@ -44,6 +48,7 @@ from kinebackup.sources.folder import FolderSource, SystemNames
 MACHINE_KEY = MachineKey(bytes(range(32)))
 PASSPHRASE = Passphrase.of("exemple de phrase pour les essais")
 CHEAP = Argon2Cost(memory_kib=64, passes=1, lanes=1)
+HOLDER = LockHolder(host="cabinet-pc", pid=4242, boot="boot", since="2040-01-01", work="backup")
 CREATED = "2030-01-01T00:00:00.000000Z"
 MACHINE = "c0" * 16
 
@@ -116,8 +121,8 @@ def enroll(folder: Path, *, seed: str = "drive", practice: Drive | None = None) 
         master, ring = keyring.create([MACHINE_KEY, PASSPHRASE], entropy=dice, created=CREATED, cost=CHEAP)
     else:
         master, ring = practice.master, practice.ring
-    with contextlib.closing(FolderStore(str(root))) as store:
-        Repository.create(store, master=master, keyring=ring, repository=dice(16).hex(), created=CREATED)
+    with lock_store(str(root), HOLDER) as locked:
+        locked.create(master=master, keyring=ring, repository=dice(16).hex(), created=CREATED)
     return Drive(root, master, ring, dice)
 
 
@@ -129,11 +134,24 @@ def opened(drive: Drive, store: Store | None = None) -> Iterator[Repository]:
 
 
 @contextlib.contextmanager
-def loaded(drive: Drive, store: Store | None = None) -> Iterator[Repository]:
-    """The unlocked repository with its index."""
+def loaded(drive: Drive, store: Store | None = None) -> Iterator[LoadedRepository]:
+    """The unlocked repository with its index, to be read."""
     with opened(drive, store) as repository:
-        repository.load()
-        yield repository
+        yield repository.load()
+
+
+@contextlib.contextmanager
+def locked(drive: Drive, store: Store | None = None) -> Iterator[LockedRepository]:
+    """The unlocked repository, its index not yet loaded, held by its only writer."""
+    with lock_store(str(drive.root), HOLDER, store) as files:
+        yield files.open(MACHINE_KEY)
+
+
+@contextlib.contextmanager
+def writable(drive: Drive, store: Store | None = None) -> Iterator[WritableRepository]:
+    """The same with its index."""
+    with locked(drive, store) as repository:
+        yield repository.load()
 
 
 def back_up(
@@ -157,15 +175,15 @@ def back_up(
         program="kinebackup tests",
         started_at=started_at or drive.calendar.next_day(),
         accept_shrink=accept_shrink,
-        dry_run=dry_run,
         read_back=read_back,
     )
-    with loaded(drive, store) as repository:
-        report = backup(
-            repository, request, drive.world(), cancel=cancel or CancelToken(), monitor=monitor or SilentMonitor()
-        )
-        if not dry_run:
-            forget_lost_files(repository, repository.load_problems, drive.dice)
+    cancel, monitor = cancel or CancelToken(), monitor or SilentMonitor()
+    if dry_run:
+        with loaded(drive, store) as seen_only:
+            return preview_backup(seen_only, request, drive.world(), cancel=cancel, monitor=monitor)
+    with writable(drive, store) as repository:
+        report = engine_back_up(repository, request, drive.world(), cancel=cancel, monitor=monitor).report
+        forget_lost_files(repository, drive.dice)
         return report
 
 
@@ -196,9 +214,8 @@ def restored(
 
 def verified(drive: Drive, *, store: Store | None = None, cancel: CancelToken | None = None) -> VerifyReport:
     """A verification of everything, as ``kinebackup verify --full`` does it."""
-    with opened(drive, store) as repository:
-        problems = repository.load()
-        order = sorted(repository.present)
+    with loaded(drive, store) as repository:
+        order = sorted(repository.packs)
         check = Verification(
             repository,
             order,
@@ -207,7 +224,7 @@ def verified(drive: Drive, *, store: Store | None = None, cancel: CancelToken | 
             cancel=cancel or CancelToken(),
             monitor=SilentMonitor(),
         )
-        return check.run(problems, Stopwatch())
+        return check.run(Stopwatch())
 
 
 def pruned(
@@ -218,15 +235,12 @@ def pruned(
     dry_run: bool = False,
 ) -> PruneReport:
     """A prune that removes these snapshots."""
-    with loaded(drive, store) as repository:
-        return prune_snapshots(
-            repository,
-            [FileName(name) for name in remove],
-            drive.world(),
-            dry_run=dry_run,
-            cancel=cancel or CancelToken(),
-            monitor=SilentMonitor(),
-        )
+    doomed, cancel = [FileName(name) for name in remove], cancel or CancelToken()
+    if dry_run:
+        with loaded(drive, store) as seen_only:
+            return preview_prune(seen_only, doomed, drive.world(), cancel=cancel, monitor=SilentMonitor())
+    with writable(drive, store) as repository:
+        return prune_snapshots(repository, doomed, drive.world(), cancel=cancel, monitor=SilentMonitor())
 
 
 def proven(

@@ -6,13 +6,14 @@ Owns: putting blobs, a tree and a snapshot on a drive by hand. Does not know: wh
 from collections.abc import Sequence
 from pathlib import Path
 
-from support.engine.drives import MACHINE, Drive, loaded
+from support.engine.drives import MACHINE, Drive, loaded, writable
 
 from kinebackup.engine.format import snapshot, tree
 from kinebackup.engine.format.constants import Kind
+from kinebackup.engine.format.layout import snapshot_path
 from kinebackup.engine.format.snapshot import Counts, Snapshot
 from kinebackup.engine.format.tree import Entry
-from kinebackup.engine.repository.committer import write_file
+from kinebackup.engine.repository.files import write_file
 from kinebackup.engine.repository.pack_pipeline import PackPipeline
 from kinebackup.model import CancelToken, FileName
 
@@ -27,7 +28,7 @@ def an_entry(name: str, contents: Sequence[bytes], drive: Drive, **more: object)
 
 def forge(drive: Drive, folder: Path, entries: Sequence[Entry], blobs: Sequence[bytes]) -> FileName:
     """A snapshot in which the folder holds these entries. Returns its id."""
-    with loaded(drive) as repository:
+    with writable(drive) as repository:
         packer = PackPipeline(repository, drive.dice, read_back=True, cancel=CancelToken())
 
         def put(kind: Kind, data: bytes) -> str:
@@ -53,5 +54,5 @@ def forge(drive: Drive, folder: Path, entries: Sequence[Entry], blobs: Sequence[
             counts=Counts(files=len(entries), dirs=1, others=0, bytes=0),
         )
         name, sealed = snapshot.seal(made, repository.keys, drive.dice(32))
-        write_file(repository.store, "snapshots", name, sealed)
+        write_file(repository.store, snapshot_path(name), sealed)
         return name

@@ -1,0 +1,54 @@
+"""Where everything lies in a repository (FORMAT.md §2).
+
+Owns: every path below the KINEBACKUP directory. Does not know: what is in the files, or whether they are there.
+
+Paths are relative to that directory, with ``/``.
+"""
+
+from typing import Final
+
+from kinebackup.model import REPOSITORY_FOLDER as FOLDER
+
+__all__ = ["FOLDER"]
+
+PACKS: Final = "packs"
+INDEX: Final = "index"
+SNAPSHOTS: Final = "snapshots"
+DAMAGED: Final = "damaged"
+TMP: Final = "tmp"
+DIRECTORIES: Final = (PACKS, INDEX, SNAPSHOTS, DAMAGED, TMP)
+HEADER_COPIES: Final = ("header", "header.1", "header.2")
+LOCK: Final = "lock"
+RESERVE: Final = "reserve"
+FOR_PEOPLE: Final = ("LISEZMOI.txt", "README.txt", "recover.py", "FORMAT.md")
+"""How to read the drive without this program; anyone may read these."""
+
+TOP: Final = ""
+"""The KINEBACKUP directory itself."""
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a name in packs, index or snapshots is one of ours: 64 hexadecimal digits."""
+    return len(name) == 64 and all(c in "0123456789abcdef" for c in name)
+
+
+def pack_directory(name: str) -> str:
+    """Packs are spread over 256 directories, by the first two digits of their names."""
+    return f"{PACKS}/{name[:2]}"
+
+
+def pack_path(name: str) -> str:
+    return f"{PACKS}/{name[:2]}/{name}"
+
+
+def index_path(name: str) -> str:
+    return f"{INDEX}/{name}"
+
+
+def snapshot_path(name: str) -> str:
+    return f"{SNAPSHOTS}/{name}"
+
+
+def marker_path(name: str) -> str:
+    """The empty file that says that the pack or snapshot of that name failed a check."""
+    return f"{DAMAGED}/{name}"

@@ -1,0 +1,82 @@
+"""Reading blobs out of packs.
+
+Owns: trying every place of a blob, a few opened packs and segments at hand. Does not know: what the blobs are for.
+"""
+
+from collections import OrderedDict
+
+from kinebackup.engine.format import pack
+from kinebackup.engine.format.constants import PACK, Kind
+from kinebackup.engine.format.index import Location
+from kinebackup.engine.format.layout import pack_path
+from kinebackup.engine.format.seal import RecordOpener
+from kinebackup.engine.repository.repository import LoadedRepository
+from kinebackup.errors import Damaged, KineError, NotFound
+from kinebackup.i18n import _
+from kinebackup.model import BlobId, FileName
+
+
+class BlobReader:
+    """Reads blobs, with a few segments at hand. One for each thread."""
+
+    def __init__(self, repository: LoadedRepository, *, cache_bytes: int = 8 * 2**20) -> None:
+        self._store = repository.store
+        self._keys = repository.keys
+        self._index = repository.index
+        self._conditions = repository.conditions
+        self._openers: OrderedDict[FileName, RecordOpener] = OrderedDict()
+        self._segments: OrderedDict[tuple[FileName, int], bytes] = OrderedDict()
+        self._room = cache_bytes
+
+    def read(self, kind: Kind, blob_id: BlobId) -> bytes | memoryview:
+        """The blob's plaintext, authenticated and checked against its id; each place is tried.
+
+        A pack of which a read fails is not relied upon from then on. Raises ``Damaged`` where the blob is nowhere, or
+        no place of it is sound.
+        """
+        failure: KineError | None = None
+        for location in self._index.locations(blob_id):
+            if location.segment.kind != kind:
+                failure = failure or Damaged("a blob is of another kind than asked for")
+                continue
+            try:
+                plain = self._read_at(location)
+            except (Damaged, NotFound) as error:
+                failure = failure or error
+            else:
+                if self._keys.blob_id(kind, plain) == blob_id:
+                    return plain
+                failure = failure or Damaged(_("a blob is not what its id says"))
+            self._conditions.lower(location.pack)
+        raise Damaged(failure.message if failure else _("a part of the backup is not on the drive any more"))
+
+    def _read_at(self, location: Location) -> bytes | memoryview:
+        plain = self._segment(location)
+        if location.size == len(plain):
+            return plain
+        return memoryview(plain)[location.offset : location.offset + location.size]
+
+    def _segment(self, location: Location) -> bytes:
+        key = (location.pack, location.segment.record)
+        plain = self._segments.get(key)
+        if plain is not None:
+            self._segments.move_to_end(key)
+            return plain
+        segment = location.segment
+        sealed = self._store.read(pack_path(location.pack), segment.offset, segment.sealed_size)
+        plain = pack.open_segment(self._opener(location), segment, sealed)
+        if location.size < len(plain):  # others will ask for their part of it
+            self._segments[key] = plain
+            self._room -= len(plain)
+            while self._room < 0 and len(self._segments) > 1:
+                self._room += len(self._segments.popitem(last=False)[1])
+        return plain
+
+    def _opener(self, location: Location) -> RecordOpener:
+        opener = self._openers.get(location.pack)
+        if opener is None:
+            opener = RecordOpener(self._keys, PACK, location.salt)
+            self._openers[location.pack] = opener
+            if len(self._openers) > 64:
+                self._openers.popitem(last=False)
+        return opener

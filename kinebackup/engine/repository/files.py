@@ -1,0 +1,62 @@
+"""Whole files of a repository: writing one durably, and reading back what a drive has kept of it.
+
+Owns: these two steps. Does not know: what is in the files.
+"""
+
+import hashlib
+from contextlib import suppress
+from typing import Final
+
+from kinebackup.engine.repository.store import Store
+from kinebackup.errors import Damaged, DriveFailed, KineError
+from kinebackup.i18n import _
+
+READ_BYTES: Final = 4 * 2**20
+
+
+def write_file(store: Store, path: str, data: bytes) -> None:
+    """Write a whole file durably: index files and snapshots."""
+    pending = store.create()
+    try:
+        pending.write(data)
+        pending.commit(path)
+    except BaseException:
+        pending.abandon()
+        raise
+    store.sync_directories([path.rpartition("/")[0]])
+
+
+def read_back(store: Store, path: str, size: int, buffer: bytearray) -> None:
+    """Read a pack or snapshot from the drive itself, not from memory, and compare its digest with its name.
+
+    Raises ``DriveFailed``: a drive that does not keep what it took is not a drive for backups. The file is then
+    removed: nothing refers to it yet, and left there, a later run would find it and rely on it.
+    """
+    try:
+        _compare(store, path, size, buffer)
+    except BaseException:
+        with suppress(KineError):
+            store.remove(path)
+        raise
+
+
+def _compare(store: Store, path: str, size: int, buffer: bytearray) -> None:
+    store.drop_cache(path)
+    digest = hashlib.sha256()
+    view = memoryview(buffer)
+    done = 0
+    try:
+        while done < size:
+            count = store.read_into(path, done, view[: min(len(view), size - done)])
+            if not count:
+                break
+            digest.update(view[:count])
+            done += count
+    except Damaged as error:
+        raise DriveFailed(_("the drive does not give back what was just written to it"), _replace_it()) from error
+    if digest.hexdigest() != path.rpartition("/")[2]:
+        raise DriveFailed(_("the drive gives back other bytes than were written to it"), _replace_it())
+
+
+def _replace_it() -> str:
+    return _("replace this drive; do not rely on it")

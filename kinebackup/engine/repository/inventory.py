@@ -1,0 +1,159 @@
+"""What lies on a drive beside what should lie there, as reading the index showed it.
+
+Owns: the walk over packs, index files and markers, and each thing that it finds amiss, as a value. Does not know: the
+words for it (findings.py), or what is done about it.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kinebackup.engine.format import compression
+from kinebackup.engine.format.constants import FRAME_BYTES, INDEX, MAX_SEALED_RECORD_BYTES
+from kinebackup.engine.format.index import IndexTable
+from kinebackup.engine.format.key_schedule import RepositoryKeys
+from kinebackup.engine.format.layout import DAMAGED, PACKS, index_path, is_file_name
+from kinebackup.engine.format.layout import INDEX as INDEX_DIRECTORY
+from kinebackup.engine.format.pack import Pack
+from kinebackup.engine.format.seal import open_single
+from kinebackup.engine.repository.pack_writer import read_pack_table
+from kinebackup.engine.repository.store import Store
+from kinebackup.errors import Damaged, NotFound
+from kinebackup.i18n import _
+from kinebackup.model import FileName
+
+
+@dataclass(frozen=True, slots=True)
+class MissingPack:
+    """An index file lists the pack; it is not on the drive."""
+
+    pack: FileName
+
+
+@dataclass(frozen=True, slots=True)
+class ResizedPack:
+    """The pack is on the drive with another length than the index lists."""
+
+    pack: FileName
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadablePack:
+    """No index file lists the pack, and its own table cannot be read."""
+
+    pack: FileName
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableIndexFile:
+    """What it listed is known from other index files, or from the tables of the packs."""
+
+    name: FileName
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnlistableFolder:
+    """A folder of packs: what is in the others can still be restored."""
+
+    path: str
+    reason: str
+
+
+Finding = MissingPack | ResizedPack | UnreadablePack | UnreadableIndexFile | UnlistableFolder
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """A drive as it was when its index was read.
+
+    ``packs``: name and size in bytes of each pack that is there. ``unlisted``: those that no index file lists, by their
+    own tables. ``marked``: packs and snapshots that failed an earlier verification. ``tables``: the index files that
+    could be read.
+    """
+
+    packs: Mapping[FileName, int]
+    tables: tuple[IndexTable, ...]
+    unlisted: tuple[Pack, ...]
+    marked: frozenset[FileName]
+    findings: tuple[Finding, ...]
+
+    @property
+    def missing_packs(self) -> tuple[FileName, ...]:
+        return tuple(found.pack for found in self.findings if isinstance(found, MissingPack))
+
+    @property
+    def unreadable_index_files(self) -> tuple[FileName, ...]:
+        return tuple(found.name for found in self.findings if isinstance(found, UnreadableIndexFile))
+
+    @property
+    def has_unlistable_folders(self) -> bool:
+        """Whether packs may be there that nobody can see."""
+        return any(isinstance(found, UnlistableFolder) for found in self.findings)
+
+    def is_known(self, finding: Finding) -> bool:
+        """Whether a verification has told of it before: that pack is marked."""
+        return isinstance(finding, ResizedPack | UnreadablePack) and finding.pack in self.marked
+
+
+def take_inventory(store: Store, keys: RepositoryKeys) -> Inventory:
+    """Read every index file, and the tables of packs that none of them lists. Raises ``DriveFailed``."""
+    packs, findings = find_packs(store)
+    tables: list[IndexTable] = []
+    for name in list_names(store, INDEX_DIRECTORY):
+        try:
+            tables.append(read_index_file(store, keys, name))
+        except (Damaged, NotFound) as error:
+            findings.append(UnreadableIndexFile(name, error.message))
+    listed = {pack.name: pack.size for table in tables for pack in table.packs}
+    unlisted: list[Pack] = []
+    for name in sorted(packs.keys() - listed.keys()):
+        try:
+            unlisted.append(read_pack_table(store, keys, name))
+        except (Damaged, NotFound) as error:
+            findings.append(UnreadablePack(name, error.message))
+    for name, size in sorted(listed.items()):
+        if name not in packs:
+            findings.append(MissingPack(name))
+        elif packs[name] != size:
+            findings.append(ResizedPack(name))
+    marked = frozenset(list_names(store, DAMAGED))
+    return Inventory(packs, tuple(tables), tuple(unlisted), marked, tuple(findings))
+
+
+def find_packs(store: Store) -> tuple[dict[FileName, int], list[Finding]]:
+    """Name and size of each pack, and the folders that cannot be listed."""
+    packs: dict[FileName, int] = {}
+    findings: list[Finding] = []
+    for sub in store.subdirectories(PACKS):
+        try:
+            infos = store.list_files(f"{PACKS}/{sub}")
+        except Damaged as error:
+            findings.append(UnlistableFolder(f"{PACKS}/{sub}", error.message))
+            continue
+        packs.update(
+            (FileName(info.name), info.size) for info in infos if is_file_name(info.name) and info.name[:2] == sub
+        )
+    return packs, findings
+
+
+def list_names(store: Store, directory: str) -> list[FileName]:
+    """Files of ``index``, ``snapshots`` or ``damaged`` that are ours."""
+    return [FileName(info.name) for info in store.list_files(directory) if is_file_name(info.name)]
+
+
+def read_named(store: Store, path: str) -> bytes:
+    """An index file or snapshot whose bytes are those that its name stands for. Raises ``Damaged`` or ``NotFound``."""
+    if store.size(path) > FRAME_BYTES + MAX_SEALED_RECORD_BYTES:  # before there is a buffer for it
+        raise Damaged(_("it is longer than such a file may be"))
+    data = store.read(path)
+    if hashlib.sha256(data).hexdigest() != path.rpartition("/")[2]:
+        raise Damaged(_("its bytes are not those that its name stands for"))
+    return data
+
+
+def read_index_file(store: Store, keys: RepositoryKeys, name: FileName) -> IndexTable:
+    """Raises ``Damaged`` or ``NotFound``."""
+    data = read_named(store, index_path(name))
+    return IndexTable(compression.decompress(open_single(keys, INDEX, data)), name)

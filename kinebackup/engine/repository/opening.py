@@ -1,0 +1,76 @@
+"""Opening a repository, to read it or as its only writer.
+
+Owns: the one place that takes the lock and opens, or makes a repository. Does not know: whose keys they are.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from kinebackup.engine.format import header
+from kinebackup.engine.format.header import UnlockedHeader
+from kinebackup.engine.format.key_schedule import MasterKey, RepositoryKeys
+from kinebackup.engine.format.keyring import Keyring, Secret
+from kinebackup.engine.format.layout import DIRECTORIES, TOP
+from kinebackup.engine.repository.header_files import read_header_copies, write_header
+from kinebackup.engine.repository.lock import LockHolder, WriterLock
+from kinebackup.engine.repository.repository import LockedRepository
+from kinebackup.engine.repository.store import FolderStore, Store
+from kinebackup.errors import KineError, NotFound
+from kinebackup.i18n import _
+
+
+@contextlib.contextmanager
+def open_store(root: str) -> Iterator[FolderStore]:
+    """The files of a repository, to be read. ``root``: its KINEBACKUP directory. Raises ``NotFound``."""
+    with contextlib.closing(FolderStore(root)) as store:
+        yield store
+
+
+@dataclass(frozen=True, slots=True)
+class LockedStore:
+    """The files of a repository, which nobody else writes to as long as this is held."""
+
+    store: Store
+    lock: WriterLock
+
+    @property
+    def left_by(self) -> LockHolder | None:
+        """Who held the lock before and ended without letting go of it."""
+        return self.lock.stale
+
+    def open(self, secret: Secret | MasterKey) -> LockedRepository:
+        """Raises ``NotFound``, ``WrongKey`` or ``Damaged``."""
+        return LockedRepository(self.store, header.unlock(read_header_copies(self.store), secret), self.lock)
+
+    def create(self, *, master: MasterKey, keyring: Keyring, repository: str, created: str) -> LockedRepository:
+        """A new, empty repository. ``repository``: 32 random hex digits. Raises ``KineError`` where one is there."""
+        try:
+            read_header_copies(self.store)
+        except NotFound:
+            pass
+        else:
+            raise KineError(
+                _("this drive already has a KineBackup repository"), _("use it as it is, or take another drive")
+            )
+        self.store.make_directories(DIRECTORIES)
+        made = self.assume(master=master, keyring=keyring, repository=repository, created=created)
+        write_header(self.store, made.header, made.keys)
+        self.store.sync_directories([TOP])
+        return made
+
+    def assume(self, *, master: MasterKey, keyring: Keyring, repository: str, created: str) -> LockedRepository:
+        """The repository of that id as its header would say it, whatever header is there: to give it one again."""
+        made = header.make(keyring, repository=repository, created=created)
+        keys = RepositoryKeys.derive(master, bytes.fromhex(repository))
+        return LockedRepository(self.store, UnlockedHeader(header=made, master=master, keys=keys, slot=None), self.lock)
+
+
+@contextlib.contextmanager
+def lock_store(root: str, holder: LockHolder, store: Store | None = None) -> Iterator[LockedStore]:
+    """Become the only writer of the repository in that KINEBACKUP directory. Raises ``Locked`` or ``NotFound``.
+
+    ``store``: another way to its files, where one is meant.
+    """
+    with contextlib.closing(FolderStore(root)) as folder, WriterLock(root, holder) as lock:
+        yield LockedStore(store or folder, lock)
