@@ -15,7 +15,7 @@ from babel.messages.mofile import read_mo
 from babel.messages.pofile import read_po
 
 from kinebackup.i18n import LANGUAGES, LOCALE_DIR, _, language_from, ngettext, set_language
-from kinebackup.policy.rotation import Say, Sentence
+from kinebackup.policy.rotation import StatusCode, StatusMessage
 from kinebackup.texts.status import text_of
 
 PACKAGE = LOCALE_DIR.parent
@@ -131,17 +131,17 @@ def test_english_is_spoken_until_a_language_is_chosen() -> None:
 
 def test_french_is_spoken_once_chosen(french: None) -> None:
     assert _("{path} is named twice") == "{path} est indiqué deux fois"
-    assert text_of(Sentence(Say.NO_BACKUP_FOR_DAYS, "CABINET", days=9)) == (
+    assert text_of(StatusMessage(StatusCode.NO_BACKUP_FOR_DAYS, "CABINET", days=9)) == (
         "Aucune sauvegarde depuis 9 jours\u00a0: branchez le disque CABINET"
     )
-    assert text_of(Sentence(Say.PROTECTED_BY_BOTH)) == (
+    assert text_of(StatusMessage(StatusCode.PROTECTED_BY_BOTH)) == (
         "Le cabinet est protégé\u00a0: les deux disques sont à jour, et l’un d’eux est hors du cabinet"
     )
 
 
 @pytest.mark.parametrize(("days", "word"), [(0, "jour"), (1, "jour"), (2, "jours"), (21, "jours")])
 def test_zero_is_singular_in_french(french: None, days: int, word: str) -> None:
-    text = text_of(Sentence(Say.VERIFY_DUE, "CABINET", days=days))
+    text = text_of(StatusMessage(StatusCode.VERIFY_DUE, "CABINET", days=days))
     assert text == f"La dernière vérification du disque CABINET date de {days} {word}"
 
 

@@ -28,7 +28,7 @@ from kinebackup.jobs.status import DriveOverview, drive_history, overview, sourc
 from kinebackup.model import Report
 from kinebackup.policy.job_kinds import JobKind
 from kinebackup.policy.notices import ActiveNotice
-from kinebackup.policy.targets import TargetWarning
+from kinebackup.policy.verdicts import TargetWarning
 from kinebackup.practice.world import World
 from kinebackup.state.state_db import StateDb
 from kinebackup.texts.status import text_of
@@ -149,7 +149,7 @@ class Service:
             "sentence": text_of(assessment.headline),
             "protected": assessment.protected,
             "simulation": assessment.simulation,
-            "say": assessment.headline.say,
+            "say": assessment.headline.code,
             "more": [text_of(each) for each in assessment.more],
             "drives": [_drive_document(drive, now.get(drive.label)) for drive in found.drives],
             "warnings": self._warnings,

@@ -8,7 +8,10 @@ from collections.abc import Sequence
 
 from kinebackup.drives.facts import HostFacts, cloud_at, gather_facts, read_host_facts, source_paths
 from kinebackup.drives.system import System, this_system
-from kinebackup.policy.targets import TargetWarning, Verdict, is_inside, judge, judge_restore_destination, judge_source
+from kinebackup.policy.exposure import judge_restore_destination, judge_source
+from kinebackup.policy.target_facts import is_inside
+from kinebackup.policy.targets import judge_target
+from kinebackup.policy.verdicts import TargetWarning, Verdict
 
 
 def judge_target_at(
@@ -20,9 +23,9 @@ def judge_target_at(
     allow_existing_files: bool,
     system: System | None = None,
 ) -> Verdict:
-    """Whether a backup may be written at ``path``, a folder or a block device. See ``judge`` for the arguments."""
+    """Whether a backup may be written at ``path``, a folder or a block device. Arguments: see ``judge_target``."""
     host = _host_facts(system)
-    return judge(
+    return judge_target(
         gather_facts(path, host=host),
         sources=source_paths(sources, host),
         enrolled=enrolled,
@@ -46,8 +49,8 @@ def judge_source_at(path: str, *, system: System | None = None) -> tuple[TargetW
     inner = [
         folder for folder in host.clouds if folder.certain and any(is_inside(folder.path, place) for place in places)
     ]
-    notices = (judge_source(folder.path, cloud_at(folder.path, host)) for folder in inner)
-    return tuple(notice for notice in notices if notice is not None)
+    warnings = (judge_source(folder.path, cloud_at(folder.path, host)) for folder in inner)
+    return tuple(warning for warning in warnings if warning is not None)
 
 
 def _host_facts(system: System | None) -> HostFacts:

@@ -15,7 +15,8 @@ from kinebackup.i18n import _
 from kinebackup.jobs.backup import remember_snapshots
 from kinebackup.model import REPOSITORY_FOLDER, Place
 from kinebackup.policy.target_facts import TargetFacts
-from kinebackup.policy.targets import TargetWarning, judge
+from kinebackup.policy.targets import judge_target
+from kinebackup.policy.verdicts import TargetWarning
 from kinebackup.practice.access import PresentDrive, lock_holder, open_to_write
 from kinebackup.practice.computer_keys import ComputerKeys
 from kinebackup.practice.drive_files import write_drive_files
@@ -88,7 +89,7 @@ def examined(
     """
     host = read_host_facts(world.system)
     facts = gather_facts(mounted_at or request.path, host=host)
-    verdict = judge(
+    verdict = judge_target(
         _called(request.path, facts) if mounted_at else facts,
         sources=source_paths(request.sources, host),
         enrolled=False,
@@ -107,7 +108,7 @@ def examined(
         raise no_device(request.path)
     if not verdict.accepted:
         raise TargetRefused(verdict.message, verdict.hint)
-    return facts, verdict.notices
+    return facts, verdict.warnings
 
 
 def no_device(path: str) -> NotFound:

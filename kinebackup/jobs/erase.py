@@ -31,7 +31,8 @@ from kinebackup.errors import KineError, TargetRefused
 from kinebackup.i18n import _
 from kinebackup.jobs.enroll import Enrolled, EnrollRequest, enroll, examined, no_device
 from kinebackup.policy.target_facts import DeviceFacts, TargetFacts
-from kinebackup.policy.targets import TargetWarning, judge_erasing
+from kinebackup.policy.targets import judge_erasing
+from kinebackup.policy.verdicts import TargetWarning
 from kinebackup.practice.computer_keys import ComputerKeys
 from kinebackup.practice.known_drives import check_label, refuse_taken_label
 from kinebackup.practice.private_mount import mount_privately

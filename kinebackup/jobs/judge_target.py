@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from kinebackup.drives.facts import gather_facts, read_host_facts, source_paths
 from kinebackup.drives.system import System
 from kinebackup.policy.target_facts import TargetFacts
-from kinebackup.policy.targets import Verdict, judge
+from kinebackup.policy.targets import judge_target
+from kinebackup.policy.verdicts import Verdict
 from kinebackup.state.records import Drive
 
 
@@ -28,7 +29,7 @@ def check_target(path: str, *, sources: Sequence[str], drives: Sequence[Drive], 
     host = read_host_facts(system)
     facts = gather_facts(path, host=host)
     known = next((drive for drive in drives if _is(drive, facts)), None)
-    verdict = judge(
+    verdict = judge_target(
         facts,
         sources=source_paths(sources, host),
         enrolled=known is not None,

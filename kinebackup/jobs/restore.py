@@ -14,7 +14,7 @@ from kinebackup.errors import KineError, TargetRefused
 from kinebackup.i18n import _
 from kinebackup.jobs.browse import Browser
 from kinebackup.model import CancelToken, Monitor, RestoreReport
-from kinebackup.policy.targets import TargetWarning
+from kinebackup.policy.verdicts import TargetWarning
 from kinebackup.practice.access import OpenDrive
 from kinebackup.practice.world import World
 
@@ -58,12 +58,12 @@ def check_destination(path: str, world: World, *, allow_cloud: bool) -> tuple[Ta
         raise TargetRefused(verdict.message, hint)
     on_drive = _drive_around(real)
     if on_drive is None:
-        return verdict.notices
+        return verdict.warnings
     unsealed = TargetWarning(
         _("{path} is on the backup drive").format(path=path),
         _("restored files are not encrypted there: move them soon"),
     )
-    return (unsealed, *verdict.notices)
+    return (unsealed, *verdict.warnings)
 
 
 def _parents(path: str) -> Sequence[str]:

@@ -17,7 +17,7 @@ from kinebackup.model import Place
 from kinebackup.policy.job_kinds import JOB_KINDS, JobKind
 from kinebackup.policy.rotation import Assessment, DriveFacts, Freshness, assess
 from kinebackup.policy.schedule import History
-from kinebackup.policy.targets import TargetWarning
+from kinebackup.policy.verdicts import TargetWarning
 from kinebackup.practice.presence import folder_of
 from kinebackup.practice.world import World
 from kinebackup.state.records import Drive, Run

@@ -56,8 +56,8 @@ class DriveStatus:
     restore_test_due: bool
 
 
-class Say(StrEnum):
-    """What there is to say. The values are part of the JSON of ``status``: scripts may rely on them."""
+class StatusCode(StrEnum):
+    """The statements of ``status``. The values are part of its JSON: scripts may rely on them."""
 
     # obstacles, in the order in which they matter
     NO_DRIVE = "no-drive"
@@ -88,10 +88,10 @@ class Say(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Sentence:
-    """One sentence as a key and what goes into it; ``sentences.text_of`` words it."""
+class StatusMessage:
+    """One statement about the practice: its code and the values in it. texts/status.py has the words."""
 
-    say: Say
+    code: StatusCode
     drive: str = NOBODY
     days: int = 0
     drives: int = 0
@@ -99,12 +99,12 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """The verdict. ``headline`` comes first on every screen; ``more`` is everything else that there is to say."""
+    """The verdict. ``headline`` comes first on every screen; ``more`` are all other statements."""
 
     protected: bool
     simulation: bool
-    headline: Sentence
-    more: tuple[Sentence, ...]
+    headline: StatusMessage
+    more: tuple[StatusMessage, ...]
     drives: tuple[DriveStatus, ...]
 
 
@@ -115,7 +115,7 @@ def assess(drives: Sequence[DriveFacts], rules: RotationConfig, *, now: datetime
     counted = sorted(drives if simulation else real, key=lambda drive: drive.label)
     obstacles = list(_obstacles(counted, rules, now))
     if simulation:
-        obstacles.append(Sentence(Say.ONLY_SIMULATED))
+        obstacles.append(StatusMessage(StatusCode.ONLY_SIMULATED))
     said = obstacles + list(_advice(counted, rules, now))
     headline = _all_is_well(counted) if not obstacles else said.pop(0)
     return Assessment(
@@ -127,76 +127,80 @@ def assess(drives: Sequence[DriveFacts], rules: RotationConfig, *, now: datetime
     )
 
 
-def _obstacles(drives: Sequence[DriveFacts], rules: RotationConfig, now: datetime) -> Iterable[Sentence]:
+def _obstacles(drives: Sequence[DriveFacts], rules: RotationConfig, now: datetime) -> Iterable[StatusMessage]:
     if not drives:
-        yield Sentence(Say.NO_DRIVE)
+        yield StatusMessage(StatusCode.NO_DRIVE)
         return
     for drive in drives:
         if any(time and time > now for time in (drive.last_backup, drive.last_verify, drive.last_restore_test)):
-            yield Sentence(Say.CLOCK_WRONG, drive.label)
+            yield StatusMessage(StatusCode.CLOCK_WRONG, drive.label)
     for drive in drives:
         if drive.failed_check:
-            yield Sentence(Say.CHECK_FAILED, drive.label)
+            yield StatusMessage(StatusCode.CHECK_FAILED, drive.label)
     yield from _neglected(drives, rules, now)
     if not any(drive.place == "domicile" for drive in drives):
-        yield Sentence(Say.NO_DRIVE_AWAY)
+        yield StatusMessage(StatusCode.NO_DRIVE_AWAY)
     for drive in drives:
         # A drive that is about to be backed up stays in; a simulated one is a folder, and always there.
         if drive.present and not drive.simulated and _status(drive, rules, now).freshness is Freshness.FRESH:
-            yield Sentence(Say.UNPLUG_AND_TAKE_AWAY if drive.place == "domicile" else Say.UNPLUG, drive.label)
+            yield StatusMessage(
+                StatusCode.UNPLUG_AND_TAKE_AWAY if drive.place == "domicile" else StatusCode.UNPLUG, drive.label
+            )
 
 
-def _neglected(drives: Sequence[DriveFacts], rules: RotationConfig, now: datetime) -> Iterable[Sentence]:
+def _neglected(drives: Sequence[DriveFacts], rules: RotationConfig, now: datetime) -> Iterable[StatusMessage]:
     judged = [(drive, _status(drive, rules, now)) for drive in drives]
-    spoken_of = NOBODY
+    named = NOBODY
     # The drive to ask for: one that is plugged in, else one that is at hand.
     nearest = min(drives, key=lambda drive: (not drive.present, drive.place != "cabinet", drive.label))
     if all(status.freshness is Freshness.NEVER for _drive, status in judged):
-        spoken_of = nearest.label
-        yield Sentence(Say.NO_BACKUP_YET_PLUGGED_IN if nearest.present else Say.NO_BACKUP_YET, spoken_of)
+        named = nearest.label
+        yield StatusMessage(StatusCode.NO_BACKUP_YET_PLUGGED_IN if nearest.present else StatusCode.NO_BACKUP_YET, named)
     elif all(status.freshness in (Freshness.STALE, Freshness.NEVER) for _drive, status in judged):
-        spoken_of = nearest.label
-        say = Say.NO_BACKUP_FOR_DAYS_PLUGGED_IN if nearest.present else Say.NO_BACKUP_FOR_DAYS
+        named = nearest.label
+        code = StatusCode.NO_BACKUP_FOR_DAYS_PLUGGED_IN if nearest.present else StatusCode.NO_BACKUP_FOR_DAYS
         days = min(status.backup_days for _drive, status in judged if status.backup_days is not None)
-        yield Sentence(say, spoken_of, days)
+        yield StatusMessage(code, named, days)
     for drive, status in judged:
-        if drive.label == spoken_of:
+        if drive.label == named:
             continue
         if status.freshness is Freshness.NEVER:
-            yield Sentence(Say.DRIVE_NEVER_USED_PLUGGED_IN if drive.present else Say.DRIVE_NEVER_USED, drive.label)
+            yield StatusMessage(
+                StatusCode.DRIVE_NEVER_USED_PLUGGED_IN if drive.present else StatusCode.DRIVE_NEVER_USED, drive.label
+            )
         elif status.freshness is Freshness.STALE:
-            yield Sentence(_stale(drive), drive.label, status.backup_days or 0)
+            yield StatusMessage(_stale(drive), drive.label, status.backup_days or 0)
 
 
-def _stale(drive: DriveFacts) -> Say:
+def _stale(drive: DriveFacts) -> StatusCode:
     if drive.present:
-        return Say.DRIVE_STALE_PLUGGED_IN
-    return Say.DRIVE_AWAY_TOO_LONG if drive.place == "domicile" else Say.DRIVE_STALE
+        return StatusCode.DRIVE_STALE_PLUGGED_IN
+    return StatusCode.DRIVE_AWAY_TOO_LONG if drive.place == "domicile" else StatusCode.DRIVE_STALE
 
 
-def _advice(drives: Sequence[DriveFacts], rules: RotationConfig, now: datetime) -> Iterable[Sentence]:
+def _advice(drives: Sequence[DriveFacts], rules: RotationConfig, now: datetime) -> Iterable[StatusMessage]:
     for drive in drives:
         if drive.last_backup is None:
             continue  # nothing on it to test
         status = _status(drive, rules, now)
         if drive.last_restore_test is None:
-            yield Sentence(Say.RESTORE_TEST_NEVER, drive.label)
+            yield StatusMessage(StatusCode.RESTORE_TEST_NEVER, drive.label)
         elif status.restore_test_due:
-            yield Sentence(Say.RESTORE_TEST_DUE, drive.label, _whole_days(drive.last_restore_test, now))
+            yield StatusMessage(StatusCode.RESTORE_TEST_DUE, drive.label, _whole_days(drive.last_restore_test, now))
         if drive.last_verify is None:
-            yield Sentence(Say.VERIFY_NEVER, drive.label)
+            yield StatusMessage(StatusCode.VERIFY_NEVER, drive.label)
         elif status.verify_due:
-            yield Sentence(Say.VERIFY_DUE, drive.label, _whole_days(drive.last_verify, now))
+            yield StatusMessage(StatusCode.VERIFY_DUE, drive.label, _whole_days(drive.last_verify, now))
 
 
-def _all_is_well(drives: Sequence[DriveFacts]) -> Sentence:
+def _all_is_well(drives: Sequence[DriveFacts]) -> StatusMessage:
     match len(drives):
         case 1:
-            return Sentence(Say.PROTECTED_BY_ONE, drives[0].label)
+            return StatusMessage(StatusCode.PROTECTED_BY_ONE, drives[0].label)
         case 2:
-            return Sentence(Say.PROTECTED_BY_BOTH)
+            return StatusMessage(StatusCode.PROTECTED_BY_BOTH)
         case count:
-            return Sentence(Say.PROTECTED_BY_ALL, drives=count)
+            return StatusMessage(StatusCode.PROTECTED_BY_ALL, drives=count)
 
 
 def _status(drive: DriveFacts, rules: RotationConfig, now: datetime) -> DriveStatus:

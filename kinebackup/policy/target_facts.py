@@ -1,6 +1,6 @@
-"""What was found out about a place: the facts on which a verdict rests.
+"""The facts about a path, on which a verdict rests.
 
-Owns: the values. Does not know: how they are found out (drives/ does that), nor what follows from them (targets.py).
+Owns: the values. Does not know: how they are read (drives/ does that), nor what follows from them (targets.py).
 
 Every path is absolute and resolved: no symbolic link is left in it, and it says where the bytes really go.
 """
@@ -100,3 +100,8 @@ class TargetFacts:
     free_bytes: int
     total_bytes: int
     unmounted: Unmounted = ""
+
+
+def is_inside(path: str, folder: str) -> bool:
+    """Whether ``path`` is ``folder`` or lies in it. Both are absolute and normalised."""
+    return path == folder or path.startswith(folder.rstrip("/") + "/")

@@ -1,99 +1,101 @@
-"""The words for what the policies decide.
+"""The words of the status.
 
-Owns: one sentence for each ``Say``. Does not know: why it is said, nor whether a terminal or a notification shows it.
+Owns: one sentence for each ``StatusCode``. Does not know: why it is said, or whether a terminal or a desktop shows it.
 """
 
 from typing import assert_never
 
 from kinebackup.i18n import _, ngettext
-from kinebackup.policy.rotation import Say, Sentence
+from kinebackup.policy.rotation import StatusCode, StatusMessage
 
 
-def text_of(sentence: Sentence) -> str:
+def text_of(sentence: StatusMessage) -> str:
     """The sentence in the current language, with a capital and without a final stop."""
     template = _template(sentence)
     return template.format(drive=sentence.drive, days=sentence.days, drives=sentence.drives)
 
 
-def _template(sentence: Sentence) -> str:  # one line for each sentence; cutting it would only hide that all are there
+def _template(
+    sentence: StatusMessage,
+) -> str:  # one line for each sentence; cutting it would only hide that all are there
     days = sentence.days
-    match sentence.say:
-        case Say.NO_DRIVE:
+    match sentence.code:
+        case StatusCode.NO_DRIVE:
             return _("Nothing is protected: no drive is enrolled yet")
-        case Say.CLOCK_WRONG:
+        case StatusCode.CLOCK_WRONG:
             return _("The drive {drive} was used at a time still to come: check the date of this computer")
-        case Say.CHECK_FAILED:
+        case StatusCode.CHECK_FAILED:
             return _("The last check of the drive {drive} found damage: run “kinebackup verify --drive {drive} --full”")
-        case Say.NO_BACKUP_YET:
+        case StatusCode.NO_BACKUP_YET:
             return _("There is no backup yet: plug in the drive {drive}")
-        case Say.NO_BACKUP_YET_PLUGGED_IN:
+        case StatusCode.NO_BACKUP_YET_PLUGGED_IN:
             return _("There is no backup yet: the drive {drive} is plugged in, run “kinebackup backup”")
-        case Say.NO_BACKUP_FOR_DAYS:
+        case StatusCode.NO_BACKUP_FOR_DAYS:
             return ngettext(
                 "No backup for {days} day: plug in the drive {drive}",
                 "No backup for {days} days: plug in the drive {drive}",
                 days,
             )
-        case Say.NO_BACKUP_FOR_DAYS_PLUGGED_IN:
+        case StatusCode.NO_BACKUP_FOR_DAYS_PLUGGED_IN:
             return ngettext(
                 "No backup for {days} day: the drive {drive} is plugged in, run “kinebackup backup”",
                 "No backup for {days} days: the drive {drive} is plugged in, run “kinebackup backup”",
                 days,
             )
-        case Say.DRIVE_NEVER_USED:
+        case StatusCode.DRIVE_NEVER_USED:
             return _("The drive {drive} holds no backup yet: plug it in")
-        case Say.DRIVE_NEVER_USED_PLUGGED_IN:
+        case StatusCode.DRIVE_NEVER_USED_PLUGGED_IN:
             return _("The drive {drive} holds no backup yet: it is plugged in, run “kinebackup backup”")
-        case Say.DRIVE_STALE:
+        case StatusCode.DRIVE_STALE:
             return ngettext(
                 "The drive {drive} has had no backup for {days} day: plug it in",
                 "The drive {drive} has had no backup for {days} days: plug it in",
                 days,
             )
-        case Say.DRIVE_AWAY_TOO_LONG:
+        case StatusCode.DRIVE_AWAY_TOO_LONG:
             return ngettext(
                 "The drive {drive} has had no backup for {days} day: bring it to the practice and plug it in",
                 "The drive {drive} has had no backup for {days} days: bring it to the practice and plug it in",
                 days,
             )
-        case Say.DRIVE_STALE_PLUGGED_IN:
+        case StatusCode.DRIVE_STALE_PLUGGED_IN:
             return ngettext(
                 "The drive {drive} has had no backup for {days} day: it is plugged in, run “kinebackup backup”",
                 "The drive {drive} has had no backup for {days} days: it is plugged in, run “kinebackup backup”",
                 days,
             )
-        case Say.NO_DRIVE_AWAY:
+        case StatusCode.NO_DRIVE_AWAY:
             return _("No drive is kept away from the practice: enroll a second one, to be kept at home")
-        case Say.UNPLUG:
+        case StatusCode.UNPLUG:
             return _("The drive {drive} is up to date: unplug it")
-        case Say.UNPLUG_AND_TAKE_AWAY:
+        case StatusCode.UNPLUG_AND_TAKE_AWAY:
             return _("The drive {drive} is up to date: unplug it and take it home")
-        case Say.ONLY_SIMULATED:
+        case StatusCode.ONLY_SIMULATED:
             return _(
                 "Simulation: the only drives are folders of this computer, which protect nothing; enroll a real drive"
             )
-        case Say.RESTORE_TEST_NEVER:
+        case StatusCode.RESTORE_TEST_NEVER:
             return _("Nothing has ever been restored from the drive {drive} to see that it comes back")
-        case Say.RESTORE_TEST_DUE:
+        case StatusCode.RESTORE_TEST_DUE:
             return ngettext(
                 "The last restore test of the drive {drive} was {days} day ago",
                 "The last restore test of the drive {drive} was {days} days ago",
                 days,
             )
-        case Say.VERIFY_NEVER:
+        case StatusCode.VERIFY_NEVER:
             return _("The drive {drive} has never been verified")
-        case Say.VERIFY_DUE:
+        case StatusCode.VERIFY_DUE:
             return ngettext(
                 "The drive {drive} was last verified {days} day ago",
                 "The drive {drive} was last verified {days} days ago",
                 days,
             )
-        case Say.PROTECTED_BY_ONE:
+        case StatusCode.PROTECTED_BY_ONE:
             return _("You are protected: the drive {drive} is up to date, and away from the practice")
-        case Say.PROTECTED_BY_BOTH:
+        case StatusCode.PROTECTED_BY_BOTH:
             return _("You are protected: both drives are up to date, and one is away from the practice")
-        case Say.PROTECTED_BY_ALL:
+        case StatusCode.PROTECTED_BY_ALL:
             return _(
                 "You are protected: all {drives} drives are up to date, and one at least is away from the practice"
             )
-    assert_never(sentence.say)
+    assert_never(sentence.code)

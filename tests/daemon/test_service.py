@@ -22,7 +22,7 @@ from kinebackup.daemon.service import Service, look_at_sources, read_kept, write
 from kinebackup.daemon.spawn import ProcessWorker
 from kinebackup.errors import ConfigError, NotConfigured
 from kinebackup.policy.notices import ActiveNotice, Notice, NoticeKind
-from kinebackup.policy.targets import TargetWarning
+from kinebackup.policy.verdicts import TargetWarning
 from kinebackup.state.records import RunCounts
 from kinebackup.state.state_db import StateDb
 

@@ -10,7 +10,7 @@ from support.drives.invented_computer import Computer, practice_computer
 
 from kinebackup.drives.judge_path import judge_restore_destination_at, judge_source_at, judge_target_at
 from kinebackup.drives.system import System, this_system
-from kinebackup.policy.targets import Verdict
+from kinebackup.policy.verdicts import Verdict
 
 INFO_JSON = '{"personal": {"path": "/home/kine/Dropbox", "host": 1, "is_team": false, "subscription_type": "Basic"}}'
 

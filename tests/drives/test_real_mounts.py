@@ -15,7 +15,7 @@ import pytest
 
 from kinebackup.drives.facts import gather_facts
 from kinebackup.drives.judge_path import judge_target_at
-from kinebackup.policy.targets import Verdict
+from kinebackup.policy.verdicts import Verdict
 
 pytestmark = [
     pytest.mark.root,

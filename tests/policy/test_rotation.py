@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kinebackup.config import RotationConfig
-from kinebackup.policy.rotation import DriveFacts, Freshness, Say, Sentence, assess
+from kinebackup.policy.rotation import DriveFacts, Freshness, StatusCode, StatusMessage, assess
 from kinebackup.texts.status import text_of
 
 NOW = datetime(2026, 11, 24, 17, 30, tzinfo=UTC)
@@ -27,7 +27,7 @@ DOMICILE = replace(CABINET, label="DOMICILE", place="domicile", last_backup=ago(
 NEW = DriveFacts("NEW", "cabinet", False, False)
 
 
-def first(*drives: DriveFacts) -> Sentence:
+def first(*drives: DriveFacts) -> StatusMessage:
     assessment = assess(drives, RULES, now=NOW)
     assert not assessment.protected
     return assessment.headline
@@ -37,26 +37,26 @@ def test_no_drive_at_all() -> None:
     assessment = assess([], RULES, now=NOW)
     assert not assessment.protected
     assert not assessment.simulation
-    assert assessment.headline == Sentence(Say.NO_DRIVE)
+    assert assessment.headline == StatusMessage(StatusCode.NO_DRIVE)
     assert assessment.more == ()
 
 
 def test_both_fresh_and_one_away_is_protected() -> None:
     assessment = assess([DOMICILE, CABINET], RULES, now=NOW)
     assert assessment.protected
-    assert assessment.headline == Sentence(Say.PROTECTED_BY_BOTH)
+    assert assessment.headline == StatusMessage(StatusCode.PROTECTED_BY_BOTH)
     assert assessment.more == ()
     assert [drive.label for drive in assessment.drives] == ["CABINET", "DOMICILE"]
 
 
 def test_one_drive_protects_if_it_is_kept_away() -> None:
-    assert assess([DOMICILE], RULES, now=NOW).headline == Sentence(Say.PROTECTED_BY_ONE, "DOMICILE")
-    assert first(CABINET) == Sentence(Say.NO_DRIVE_AWAY)
+    assert assess([DOMICILE], RULES, now=NOW).headline == StatusMessage(StatusCode.PROTECTED_BY_ONE, "DOMICILE")
+    assert first(CABINET) == StatusMessage(StatusCode.NO_DRIVE_AWAY)
 
 
 def test_three_drives_are_counted() -> None:
     drives = [CABINET, DOMICILE, replace(DOMICILE, label="THIRD")]
-    assert assess(drives, RULES, now=NOW).headline == Sentence(Say.PROTECTED_BY_ALL, drives=3)
+    assert assess(drives, RULES, now=NOW).headline == StatusMessage(StatusCode.PROTECTED_BY_ALL, drives=3)
 
 
 @pytest.mark.parametrize(
@@ -79,43 +79,47 @@ def test_the_place_of_a_drive_decides_how_old_its_backup_may_be(
 
 def test_without_any_backup_the_drive_at_the_practice_is_asked_for() -> None:
     never = replace(NEW, label="A", place="domicile")
-    assert first(never, NEW) == Sentence(Say.NO_BACKUP_YET, "NEW")
-    assert first(never, replace(NEW, present=True)) == Sentence(Say.NO_BACKUP_YET_PLUGGED_IN, "NEW")
+    assert first(never, NEW) == StatusMessage(StatusCode.NO_BACKUP_YET, "NEW")
+    assert first(never, replace(NEW, present=True)) == StatusMessage(StatusCode.NO_BACKUP_YET_PLUGGED_IN, "NEW")
 
 
 def test_when_every_drive_is_stale_the_days_are_those_of_the_newest_backup() -> None:
     stale = (replace(CABINET, last_backup=ago(9.5)), replace(DOMICILE, last_backup=ago(20)))
-    assert first(*stale) == Sentence(Say.NO_BACKUP_FOR_DAYS, "CABINET", days=9)
-    assert assess(stale, RULES, now=NOW).more == (Sentence(Say.DRIVE_AWAY_TOO_LONG, "DOMICILE", days=20),)
+    assert first(*stale) == StatusMessage(StatusCode.NO_BACKUP_FOR_DAYS, "CABINET", days=9)
+    assert assess(stale, RULES, now=NOW).more == (StatusMessage(StatusCode.DRIVE_AWAY_TOO_LONG, "DOMICILE", days=20),)
 
 
 def test_a_stale_drive_that_is_plugged_in_is_the_one_to_use() -> None:
     stale = (replace(CABINET, last_backup=ago(9)), replace(DOMICILE, last_backup=ago(20), present=True))
-    assert first(*stale) == Sentence(Say.NO_BACKUP_FOR_DAYS_PLUGGED_IN, "DOMICILE", days=9)
+    assert first(*stale) == StatusMessage(StatusCode.NO_BACKUP_FOR_DAYS_PLUGGED_IN, "DOMICILE", days=9)
 
 
 def test_one_stale_drive_is_named_with_what_to_do() -> None:
-    assert first(replace(CABINET, last_backup=ago(9)), DOMICILE) == Sentence(Say.DRIVE_STALE, "CABINET", days=9)
-    assert first(CABINET, replace(DOMICILE, last_backup=ago(16))) == Sentence(
-        Say.DRIVE_AWAY_TOO_LONG, "DOMICILE", days=16
+    assert first(replace(CABINET, last_backup=ago(9)), DOMICILE) == StatusMessage(
+        StatusCode.DRIVE_STALE, "CABINET", days=9
     )
-    assert first(CABINET, replace(DOMICILE, last_backup=ago(16), present=True)) == Sentence(
-        Say.DRIVE_STALE_PLUGGED_IN, "DOMICILE", days=16
+    assert first(CABINET, replace(DOMICILE, last_backup=ago(16))) == StatusMessage(
+        StatusCode.DRIVE_AWAY_TOO_LONG, "DOMICILE", days=16
     )
-    assert first(CABINET, DOMICILE, NEW) == Sentence(Say.DRIVE_NEVER_USED, "NEW")
-    assert first(CABINET, DOMICILE, replace(NEW, present=True)) == Sentence(Say.DRIVE_NEVER_USED_PLUGGED_IN, "NEW")
+    assert first(CABINET, replace(DOMICILE, last_backup=ago(16), present=True)) == StatusMessage(
+        StatusCode.DRIVE_STALE_PLUGGED_IN, "DOMICILE", days=16
+    )
+    assert first(CABINET, DOMICILE, NEW) == StatusMessage(StatusCode.DRIVE_NEVER_USED, "NEW")
+    assert first(CABINET, DOMICILE, replace(NEW, present=True)) == StatusMessage(
+        StatusCode.DRIVE_NEVER_USED_PLUGGED_IN, "NEW"
+    )
 
 
 def test_a_fresh_drive_that_is_plugged_in_must_be_unplugged_first() -> None:
-    assert first(replace(CABINET, present=True), DOMICILE) == Sentence(Say.UNPLUG, "CABINET")
-    assert first(CABINET, replace(DOMICILE, present=True)) == Sentence(Say.UNPLUG_AND_TAKE_AWAY, "DOMICILE")
+    assert first(replace(CABINET, present=True), DOMICILE) == StatusMessage(StatusCode.UNPLUG, "CABINET")
+    assert first(CABINET, replace(DOMICILE, present=True)) == StatusMessage(StatusCode.UNPLUG_AND_TAKE_AWAY, "DOMICILE")
 
 
 def test_a_failed_check_comes_before_everything_but_a_wrong_clock() -> None:
     broken = replace(CABINET, failed_check=True, last_backup=ago(9))
-    assert first(broken, DOMICILE) == Sentence(Say.CHECK_FAILED, "CABINET")
+    assert first(broken, DOMICILE) == StatusMessage(StatusCode.CHECK_FAILED, "CABINET")
     future = replace(DOMICILE, last_restore_test=ago(-1))
-    assert first(broken, future) == Sentence(Say.CLOCK_WRONG, "DOMICILE")
+    assert first(broken, future) == StatusMessage(StatusCode.CLOCK_WRONG, "DOMICILE")
 
 
 def test_a_check_that_is_due_is_advice_and_does_not_change_the_verdict() -> None:
@@ -126,30 +130,32 @@ def test_a_check_that_is_due_is_advice_and_does_not_change_the_verdict() -> None
     assessment = assess(drives, RULES, now=NOW)
     assert assessment.protected
     assert assessment.more == (
-        Sentence(Say.RESTORE_TEST_NEVER, "CABINET"),
-        Sentence(Say.VERIFY_NEVER, "CABINET"),
-        Sentence(Say.RESTORE_TEST_DUE, "DOMICILE", days=45),
-        Sentence(Say.VERIFY_DUE, "DOMICILE", days=31),
+        StatusMessage(StatusCode.RESTORE_TEST_NEVER, "CABINET"),
+        StatusMessage(StatusCode.VERIFY_NEVER, "CABINET"),
+        StatusMessage(StatusCode.RESTORE_TEST_DUE, "DOMICILE", days=45),
+        StatusMessage(StatusCode.VERIFY_DUE, "DOMICILE", days=31),
     )
 
 
 def test_a_simulated_drive_does_not_protect_a_practice_with_a_real_one() -> None:
     simulated = replace(DOMICILE, simulated=True)
-    assert first(CABINET, simulated) == Sentence(Say.NO_DRIVE_AWAY)
+    assert first(CABINET, simulated) == StatusMessage(StatusCode.NO_DRIVE_AWAY)
 
 
 def test_a_simulated_drive_does_not_spoil_the_verdict_on_the_real_ones() -> None:
     simulated = replace(NEW, simulated=True)
-    assert assess([CABINET, DOMICILE, simulated], RULES, now=NOW).headline == Sentence(Say.PROTECTED_BY_BOTH)
+    assert assess([CABINET, DOMICILE, simulated], RULES, now=NOW).headline == StatusMessage(
+        StatusCode.PROTECTED_BY_BOTH
+    )
 
 
 def test_simulated_drives_alone_are_judged_by_the_same_rules_and_never_protect() -> None:
     drives = [replace(CABINET, simulated=True, present=True), replace(DOMICILE, simulated=True, present=True)]
     assessment = assess(drives, RULES, now=NOW)
     assert (assessment.protected, assessment.simulation) == (False, True)
-    assert assessment.headline == Sentence(Say.ONLY_SIMULATED)
+    assert assessment.headline == StatusMessage(StatusCode.ONLY_SIMULATED)
     stale = [replace(drive, last_backup=ago(20)) for drive in drives]
-    assert first(*stale) == Sentence(Say.NO_BACKUP_FOR_DAYS_PLUGGED_IN, "CABINET", days=20)
+    assert first(*stale) == StatusMessage(StatusCode.NO_BACKUP_FOR_DAYS_PLUGGED_IN, "CABINET", days=20)
 
 
 DRIVES = st.lists(
@@ -178,7 +184,7 @@ def test_protected_is_said_only_where_every_condition_holds(drives: list[DriveFa
         assert real
         assert all(drive.label in fresh and not drive.present and not drive.failed_check for drive in real)
         assert any(drive.place == "domicile" for drive in real)
-    assert assessment.protected == assessment.headline.say.value.startswith("protected-by-")
+    assert assessment.protected == assessment.headline.code.value.startswith("protected-by-")
     assert assessment.headline not in assessment.more
     assert len(assessment.drives) == len(drives)
 
@@ -202,21 +208,21 @@ def test_whatever_is_said_has_words_with_nothing_left_to_fill_in(drives: list[Dr
 
 
 def test_every_sentence_has_words() -> None:
-    texts = [text_of(Sentence(say, drive="CABINET", days=9, drives=3)) for say in Say]
-    assert len(set(texts)) == len(Say)
+    texts = [text_of(StatusMessage(code, drive="CABINET", days=9, drives=3)) for code in StatusCode]
+    assert len(set(texts)) == len(StatusCode)
 
 
 def test_the_sentences_people_see_most() -> None:
-    assert text_of(Sentence(Say.NO_BACKUP_FOR_DAYS, "CABINET", days=9)) == (
+    assert text_of(StatusMessage(StatusCode.NO_BACKUP_FOR_DAYS, "CABINET", days=9)) == (
         "No backup for 9 days: plug in the drive CABINET"
     )
-    assert text_of(Sentence(Say.NO_BACKUP_FOR_DAYS, "CABINET", days=1)) == (
+    assert text_of(StatusMessage(StatusCode.NO_BACKUP_FOR_DAYS, "CABINET", days=1)) == (
         "No backup for 1 day: plug in the drive CABINET"
     )
-    assert text_of(Sentence(Say.PROTECTED_BY_BOTH)) == (
+    assert text_of(StatusMessage(StatusCode.PROTECTED_BY_BOTH)) == (
         "You are protected: both drives are up to date, and one is away from the practice"
     )
 
 
 def test_a_label_with_braces_is_only_a_label() -> None:
-    assert text_of(Sentence(Say.UNPLUG, "{days}")) == "The drive {days} is up to date: unplug it"
+    assert text_of(StatusMessage(StatusCode.UNPLUG, "{days}")) == "The drive {days} is up to date: unplug it"

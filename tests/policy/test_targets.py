@@ -7,17 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from kinebackup.policy.target_facts import CloudMatch, DeviceFacts, MountKind, TargetFacts, Unmounted
-from kinebackup.policy.targets import (
-    TargetWarning,
-    Verdict,
-    is_inside,
-    judge,
-    judge_device,
-    judge_erasing,
-    judge_restore_destination,
-    judge_source,
-)
+from kinebackup.policy.exposure import judge_restore_destination, judge_source
+from kinebackup.policy.target_facts import CloudMatch, DeviceFacts, MountKind, TargetFacts, Unmounted, is_inside
+from kinebackup.policy.targets import judge_device, judge_erasing, judge_target
+from kinebackup.policy.verdicts import TargetWarning, Verdict
 
 USB = DeviceFacts(
     number="8:17",
@@ -70,11 +63,11 @@ NAS = CloudMatch("SMB", "network", "/mnt/nas", "cifs //nas/share", certain=True)
 
 
 def drive(facts: TargetFacts, *sources: str, enrolled: bool = False, allow: bool = False) -> Verdict:
-    return judge(facts, sources=sources, enrolled=enrolled, simulated=False, allow_existing_files=allow)
+    return judge_target(facts, sources=sources, enrolled=enrolled, simulated=False, allow_existing_files=allow)
 
 
 def folder(facts: TargetFacts, *sources: str, enrolled: bool = False, allow: bool = False) -> Verdict:
-    return judge(facts, sources=sources, enrolled=enrolled, simulated=True, allow_existing_files=allow)
+    return judge_target(facts, sources=sources, enrolled=enrolled, simulated=True, allow_existing_files=allow)
 
 
 def test_an_empty_usb_drive_is_accepted() -> None:
@@ -117,7 +110,7 @@ def test_what_could_not_be_read_is_not_fine() -> None:
 def test_a_drive_beside_what_could_not_be_read_is_accepted_and_told() -> None:
     verdict = drive(replace(DRIVE, unclear=(INSYNC, INSYNC)))
     assert verdict.accepted
-    assert verdict.notices == (
+    assert verdict.warnings == (
         TargetWarning(
             "what Insync synchronises could not be read",
             "check in its settings that it does not synchronise /media/kine/CABINET",
@@ -129,7 +122,7 @@ def test_a_drive_beside_what_could_not_be_read_is_accepted_and_told() -> None:
 def test_the_home_of_another_user_is_told_without_a_service() -> None:
     other = CloudMatch("", "cloud", "/home/remplacante", "permission denied", certain=False)
     verdict = drive(replace(DRIVE, unclear=(other,)))
-    assert verdict.notices == (
+    assert verdict.warnings == (
         TargetWarning(
             "what another user synchronises could not be read", "run the command as root, which can read it", None
         ),
@@ -236,7 +229,7 @@ UNMOUNTED = replace(
 
 
 def to_mount(facts: TargetFacts) -> Verdict:
-    return judge(facts, sources=[], enrolled=False, simulated=False, allow_existing_files=False, may_mount=True)
+    return judge_target(facts, sources=[], enrolled=False, simulated=False, allow_existing_files=False, may_mount=True)
 
 
 def test_a_drive_that_may_be_mounted_is_accepted_for_what_is_known_of_it() -> None:
@@ -269,10 +262,10 @@ def test_what_is_on_an_internal_disk_is_not_even_spoken_of() -> None:
 def test_a_filesystem_of_other_systems_is_accepted_with_a_warning(filesystem: str) -> None:
     verdict = drive(replace(DRIVE, filesystem=filesystem))
     assert verdict.accepted
-    assert [notice.message for notice in verdict.notices] == [
+    assert [notice.message for notice in verdict.warnings] == [
         f"the file system of /media/kine/CABINET ({filesystem}) does not last as well when the drive is pulled out"
     ]
-    assert drive(replace(DRIVE, filesystem="btrfs")).notices == ()
+    assert drive(replace(DRIVE, filesystem="btrfs")).warnings == ()
 
 
 def test_only_a_usb_disk_of_its_own_may_be_erased_whatever_is_on_it() -> None:
@@ -393,13 +386,13 @@ def test_a_restore_anywhere_else_is_accepted(facts: TargetFacts) -> None:
 def test_a_restore_out_of_this_computer_is_accepted_and_told(facts: TargetFacts) -> None:
     verdict = judge_restore_destination(facts)
     assert verdict.accepted
-    assert len(verdict.notices) == 1
+    assert len(verdict.warnings) == 1
 
 
 def test_a_restore_near_what_could_not_be_read_is_accepted_and_told() -> None:
     verdict = judge_restore_destination(replace(FOLDER, cloud=INSYNC, unclear=(INSYNC,)))
     assert verdict.accepted
-    assert [notice.service for notice in verdict.notices] == ["Insync"]
+    assert [notice.service for notice in verdict.warnings] == ["Insync"]
 
 
 def test_a_restore_into_proc_is_refused() -> None:

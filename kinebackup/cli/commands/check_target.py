@@ -35,7 +35,7 @@ def command(session: Session, /, path: str) -> int:
         "message": verdict.message,
         "hint": verdict.hint,
         "drive": found.known.label if found.known else None,
-        "notices": verdict.notices,
+        "notices": verdict.warnings,
     }
     session.output.result(document, lambda: _text(found))
     return ExitCode.OK if verdict.accepted else ExitCode.TARGET_REFUSED
@@ -85,5 +85,5 @@ def _text(found: CheckedTarget) -> str:
         if not facts.mount_point:
             lines.append("  " + _("What is on it is looked at when it is enrolled: files of others refuse it then."))
         lines.append("  " + _("Next: kinebackup drive enroll {path} --label L --place cabinet").format(path=facts.path))
-    lines += [f"  ! {with_hint(notice.message, notice.hint)}" for notice in verdict.notices]
+    lines += [f"  ! {with_hint(notice.message, notice.hint)}" for notice in verdict.warnings]
     return "\n".join(lines)

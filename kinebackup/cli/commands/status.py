@@ -47,7 +47,7 @@ def status(session: Session, /) -> None:
         "sentence": shown.sentence,
         "protected": assessment.protected,
         "simulation": assessment.simulation,
-        "say": assessment.headline.say,
+        "say": assessment.headline.code,
         "more": shown.more,
         "drives": [
             asdict(drive) | ({"phase": now.phase, "job": now.kind or None} if now else {})

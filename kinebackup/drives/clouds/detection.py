@@ -14,8 +14,7 @@ from kinebackup.drives.clouds.home import Home, open_home
 from kinebackup.drives.clouds.services import all_services
 from kinebackup.drives.mount_table import Mount, MountTable, read_mounts
 from kinebackup.drives.system import System
-from kinebackup.policy.target_facts import CloudMatch
-from kinebackup.policy.targets import is_inside
+from kinebackup.policy.target_facts import CloudMatch, is_inside
 
 FIRST_USER_ID: Final = 1000  # login.defs(5), UID_MIN
 UNKNOWN_CLIENT: Final = ""  # of a home that may not be read
