@@ -1,6 +1,7 @@
 """Freeze a small repository of the version at hand under tests/compat/, for ever.
 
-Owns: what is in a frozen repository and what is expected of it. Does not know: how it is tested (tests/test_compat.py).
+Owns: what is in a frozen repository and what is expected of it. Does not know: how it is tested
+(tests/recover/test_compat.py).
 
     .venv/bin/python -m tools.freeze            writes tests/compat/v1-VERSION, which must not exist yet
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 from support.bus.private_bus import PrivateBus, private_bus
+from support.cli.computer import Ran
 from support.cli.playing_daemon import (
     Advances,
     Ends,
     Enters,
     PlayingDaemon,
-    Ran,
     Says,
     Step,
     Stops,

@@ -6,7 +6,7 @@ Owns: hostile and boring mount tables. Does not know: devices or clouds.
 from pathlib import Path
 
 import pytest
-from support.drives.invented_computer import Computer, practice_computer
+from support.drives.invented_computer import InventedComputer, practice_computer
 
 from kinebackup.drives.mount_table import Mount, MountTable, parse_mountinfo
 
@@ -14,7 +14,7 @@ ROOT = b"20 1 8:2 / / rw,relatime shared:1 - ext4 /dev/sda2 rw,errors=remount-ro
 
 
 @pytest.fixture
-def computer(tmp_path: Path) -> Computer:
+def computer(tmp_path: Path) -> InventedComputer:
     return practice_computer(tmp_path)
 
 
@@ -165,7 +165,7 @@ def test_the_mount_of_a_device_is_found_by_number_and_by_node() -> None:
     assert mounts.of_device("8:49", "/dev/sdd1") is None
 
 
-def test_links_dots_and_missing_names_are_resolved(computer: Computer) -> None:
+def test_links_dots_and_missing_names_are_resolved(computer: InventedComputer) -> None:
     computer.directory("/data/cloud")
     computer.link("/home/kine/Dropbox", "../../data/./cloud")
     computer.link("/home/kine/absolute", "/data/cloud")
@@ -175,7 +175,7 @@ def test_links_dots_and_missing_names_are_resolved(computer: Computer) -> None:
     assert mounts.resolve(computer.system, "/../..", never).path == "/"
 
 
-def test_a_loop_of_links_ends(computer: Computer) -> None:
+def test_a_loop_of_links_ends(computer: InventedComputer) -> None:
     computer.link("/home/kine/a", "b")
     computer.link("/home/kine/b", "a")
     assert parse_mountinfo(ROOT).resolve(computer.system, "/home/kine/a", never).path in (
@@ -184,7 +184,7 @@ def test_a_loop_of_links_ends(computer: Computer) -> None:
     )
 
 
-def test_resolving_stops_before_a_remote_mount(computer: Computer) -> None:
+def test_resolving_stops_before_a_remote_mount(computer: InventedComputer) -> None:
     computer.link("/home/kine/nas", "/mnt/nas/folder")
     computer.link("/mnt/nas/folder/inner", "/elsewhere")
     mounts = table(b"41 20 0:50 / /mnt/nas rw - nfs4 nas:/export rw")

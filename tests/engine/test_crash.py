@@ -16,7 +16,6 @@ from support.engine.drives import (
     HOLDER,
     MACHINE_KEY,
     PASSPHRASE,
-    Dice,
     Drive,
     Seen,
     back_up,
@@ -33,6 +32,7 @@ from support.engine.drives import (
 )
 from support.engine.power_cut import Cut, cuts
 from support.engine.recording_store import Operation, RecordingStore, Unlinked
+from support.ports import Dice
 
 from kinebackup.engine.format import keyring
 from kinebackup.engine.format.keyring import Passphrase

@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.jobs.small_practice import PASSPHRASE, Clock, Office, make_world, open_office
+from support.jobs.small_practice import PASSPHRASE, Office, make_world, open_office
+from support.ports import Clock
 
 from kinebackup.engine.format.keyring import Passphrase
 from kinebackup.jobs.join import JoinRequest, join

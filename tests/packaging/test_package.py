@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.packaging.debian_computer import Computer, make_computer
+from support.packaging.debian_computer import FreshDebian, make_debian
 from support.project import ROOT
 
 from kinebackup import __version__
@@ -125,33 +125,33 @@ def test_each_file_lies_where_debian_looks_for_it(listing: list[str]) -> None:
 
 
 @pytest.fixture(scope="module")
-def debian(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Computer]:
-    computer = make_computer(tmp_path_factory.mktemp("debian-12") / "root", "bookworm")
+def debian(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FreshDebian]:
+    computer = make_debian(tmp_path_factory.mktemp("debian-12") / "root", "bookworm")
     yield computer
     shutil.rmtree(computer.root)
 
 
 @pytest.fixture
-def next_debian(tmp_path: Path) -> Iterator[Computer]:
-    computer = make_computer(tmp_path / "root", "trixie")
+def next_debian(tmp_path: Path) -> Iterator[FreshDebian]:
+    computer = make_debian(tmp_path / "root", "trixie")
     yield computer
     shutil.rmtree(computer.root)
 
 
-def installed(computer: Computer, package: Path) -> Computer:
+def installed(computer: FreshDebian, package: Path) -> FreshDebian:
     computer.install(package)
     for name in (STATE, SETTINGS, DRIVE_RULE, CACHED):
         computer.write(name, "kept")
     return computer
 
 
-def kept(computer: Computer) -> list[str]:
+def kept(computer: FreshDebian) -> list[str]:
     return [name for name in (STATE, SETTINGS, DRIVE_RULE, CACHED) if computer.path(name).exists()]
 
 
 @pytest.mark.root
 @pytest.mark.slow
-def test_it_installs_without_a_network_and_does_the_whole_job(debian: Computer, package: Path) -> None:
+def test_it_installs_without_a_network_and_does_the_whole_job(debian: FreshDebian, package: Path) -> None:
     debian.install(package)
     assert debian.must("kinebackup", "--version") == f"kinebackup, version {__version__}\n"
     played = json.loads(debian.must("kinebackup", "demo", "--json"))
@@ -165,7 +165,7 @@ def test_it_installs_without_a_network_and_does_the_whole_job(debian: Computer, 
 @pytest.mark.root
 @pytest.mark.slow
 def test_an_upgrade_keeps_state_settings_and_what_was_switched_off(
-    debian: Computer, package: Path, tmp_path: Path
+    debian: FreshDebian, package: Path, tmp_path: Path
 ) -> None:
     installed(debian, package)
     debian.must("systemctl", "disable", "kinebackup.service")
@@ -180,7 +180,7 @@ def test_an_upgrade_keeps_state_settings_and_what_was_switched_off(
 
 @pytest.mark.root
 @pytest.mark.slow
-def test_removal_leaves_keys_and_settings_and_says_so(debian: Computer, package: Path) -> None:
+def test_removal_leaves_keys_and_settings_and_says_so(debian: FreshDebian, package: Path) -> None:
     installed(debian, package)
     said = debian.must("apt-get", "remove", "--yes", "kinebackup")
     assert "your keys, and what this computer knows of your drives, stay in /var/lib/kinebackup" in said
@@ -191,7 +191,7 @@ def test_removal_leaves_keys_and_settings_and_says_so(debian: Computer, package:
 
 @pytest.mark.root
 @pytest.mark.slow
-def test_a_purge_takes_settings_and_caches_and_never_the_keys(debian: Computer, package: Path) -> None:
+def test_a_purge_takes_settings_and_caches_and_never_the_keys(debian: FreshDebian, package: Path) -> None:
     installed(debian, package)
     said = debian.must("apt-get", "purge", "--yes", "kinebackup")
     assert "the keys in /var/lib/kinebackup are kept" in said
@@ -202,7 +202,7 @@ def test_a_purge_takes_settings_and_caches_and_never_the_keys(debian: Computer, 
 
 @pytest.mark.root
 @pytest.mark.slow
-def test_a_python_that_is_not_in_the_package_is_named_with_what_to_do(debian: Computer, package: Path) -> None:
+def test_a_python_that_is_not_in_the_package_is_named_with_what_to_do(debian: FreshDebian, package: Path) -> None:
     debian.install(package)
     python = debian.must("readlink", "/usr/bin/python3").strip()
     known, hidden = debian.path(f"/opt/kinebackup/lib/{python}"), debian.path("/opt/kinebackup/lib/hidden")
@@ -222,7 +222,7 @@ def test_a_python_that_is_not_in_the_package_is_named_with_what_to_do(debian: Co
 
 @pytest.mark.root
 @pytest.mark.slow
-def test_another_python_is_compiled_for_when_dpkg_tells_of_it(debian: Computer, package: Path) -> None:
+def test_another_python_is_compiled_for_when_dpkg_tells_of_it(debian: FreshDebian, package: Path) -> None:
     debian.install(package)
     compiled = debian.path("/opt/kinebackup/lib/shared/kinebackup/__pycache__")
     assert len(list(compiled.glob("*.pyc"))) > 5
@@ -233,7 +233,7 @@ def test_another_python_is_compiled_for_when_dpkg_tells_of_it(debian: Computer, 
 
 @pytest.mark.root
 @pytest.mark.slow
-def test_it_runs_on_the_next_debian_with_another_python(package: Path, next_debian: Computer) -> None:
+def test_it_runs_on_the_next_debian_with_another_python(package: Path, next_debian: FreshDebian) -> None:
     debian = next_debian
     assert debian.must("python3", "--version").startswith("Python 3.13.")
     debian.install(package)

@@ -13,7 +13,7 @@ from support.daemon.imagined_computer import (
     MONDAY,
     RULES,
     VERIFIED,
-    Computer,
+    ImaginedComputer,
     device_of,
     started,
 )
@@ -31,12 +31,12 @@ ONE = ev.AttachmentId(1)
 JOB = ev.JobId(1)
 
 
-def computer(*drives: ev.KnownDrive, now: datetime = TUESDAY) -> Computer:
+def computer(*drives: ev.KnownDrive, now: datetime = TUESDAY) -> ImaginedComputer:
     """A practice whose drives were all saved, verified and tested on Monday; it is Tuesday, and a backup is due."""
-    return Computer(started(*(drives or (CABINET, DOMICILE)), now=now), now=now)
+    return ImaginedComputer(started(*(drives or (CABINET, DOMICILE)), now=now), now=now)
 
 
-def phase(of: Computer, label: str = "CABINET") -> Phase:
+def phase(of: ImaginedComputer, label: str = "CABINET") -> Phase:
     drive = next(drive for drive in of.state.drives if drive.known.label == label)
     return drive.phase
 
@@ -49,7 +49,7 @@ def jobs(actions: Sequence[do.Action]) -> list[str]:
     return [action.kind for action in actions if isinstance(action, do.StartJob)]
 
 
-def until_the_backup_runs(of: Computer) -> None:
+def until_the_backup_runs(of: ImaginedComputer) -> None:
     of.plug_in(CABINET)
     of.answer(of.requests[0])
     of.answer(of.requests[0])
@@ -140,7 +140,7 @@ def test_a_person_can_have_it_saved_again() -> None:
 
 
 def test_where_nothing_is_automatic_the_person_is_asked() -> None:
-    it = Computer(started(CABINET, now=TUESDAY, rules=replace(RULES, automatic=False)), now=TUESDAY)
+    it = ImaginedComputer(started(CABINET, now=TUESDAY, rules=replace(RULES, automatic=False)), now=TUESDAY)
     assert it.plug_in(CABINET) == (do.Notify(Notice(NoticeKind.READY, "CABINET")),)
     assert it.send(ev.Tick(it.now, "backup-due")) == ()
     it.send(ev.BackUpNow(it.now, "CABINET"))
@@ -581,7 +581,7 @@ def test_no_timer_begins_anything_during_an_alarm() -> None:
     assert (phase(it), it.requests) == (Phase.APPEARED, [])
 
 
-def finished(report: Report, history: History = FRESH, problems: int = 0) -> tuple[Computer, list[do.Action]]:
+def finished(report: Report, history: History = FRESH, problems: int = 0) -> tuple[ImaginedComputer, list[do.Action]]:
     """A drive on which everything is due, and whose first job of that report's kind ends with it."""
     it = computer(replace(CABINET, history=history))
     until_the_backup_runs(it)

@@ -6,7 +6,16 @@ from typing import get_args
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.daemon.imagined_computer import CABINET, DOMICILE, MONDAY, PRUNED, RULES, Computer, device_of, started
+from support.daemon.imagined_computer import (
+    CABINET,
+    DOMICILE,
+    MONDAY,
+    PRUNED,
+    RULES,
+    ImaginedComputer,
+    device_of,
+    started,
+)
 
 from kinebackup.daemon.decide import actions as do
 from kinebackup.daemon.decide import events as ev
@@ -22,10 +31,10 @@ DRIVES = tuple(ev.KnownDrive(d.label, d.place, d.fs_uuid, d.part_uuid, d.serial,
 TICKS: tuple[TickKind, ...] = get_args(TickKind)
 PASSING = [timedelta(minutes=m) for m in (0, 1, 20, 180, 525, 1440, 4320, -30, -1500, 60 * 24 * 400, -60 * 24 * 390)]
 
-Choice = Callable[[Computer], object]
+Choice = Callable[[ImaginedComputer], object]
 
 
-def people(computer: Computer) -> list[Choice]:
+def people(computer: ImaginedComputer) -> list[Choice]:
     """What hands and buttons can do now."""
     found: list[Choice] = []
     for known in DRIVES:
@@ -61,7 +70,7 @@ def surroundings() -> list[Choice]:
     ]
 
 
-def answers(computer: Computer) -> list[Choice]:
+def answers(computer: ImaginedComputer) -> list[Choice]:
     """How what was asked of the computer can end badly now."""
     found: list[Choice] = []
     for request in computer.requests:
@@ -71,7 +80,7 @@ def answers(computer: Computer) -> list[Choice]:
     return found
 
 
-def one_thing(data: st.DataObject, computer: Computer) -> None:
+def one_thing(data: st.DataObject, computer: ImaginedComputer) -> None:
     """Mostly what was asked for goes well: else no walk would ever get far from the start."""
     what = data.draw(
         st.sampled_from(
@@ -104,7 +113,7 @@ def one_thing(data: st.DataObject, computer: Computer) -> None:
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.data())
 def test_no_order_of_events_breaks_a_promise(data: st.DataObject) -> None:
-    computer = Computer(started(*DRIVES, last_code_test=None))
+    computer = ImaginedComputer(started(*DRIVES, last_code_test=None))
     for _turn in range(data.draw(st.sampled_from([10, 40, 80]))):
         one_thing(data, computer)
     for label in list(computer.plugged):
@@ -119,7 +128,7 @@ def test_no_order_of_events_breaks_a_promise(data: st.DataObject) -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from([CABINET, DOMICILE]), min_size=1, max_size=6), st.integers(0, 20))
 def test_a_drive_that_stays_in_long_enough_is_always_let_go(order: list[ev.KnownDrive], pulled_after: int) -> None:
-    computer = Computer(started(*DRIVES))
+    computer = ImaginedComputer(started(*DRIVES))
     for known in order:
         if known.label in computer.plugged:
             computer.pull(known.label)

@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from support.drives.invented_computer import Computer, practice_computer
+from support.drives.invented_computer import InventedComputer, practice_computer
 
 from kinebackup.drives.clouds import services
 from kinebackup.drives.clouds.description import SyncedFolder
@@ -21,24 +21,24 @@ from kinebackup.policy.target_facts import CloudMatch
 
 
 @pytest.fixture
-def computer(tmp_path: Path) -> Computer:
+def computer(tmp_path: Path) -> InventedComputer:
     return practice_computer(tmp_path)
 
 
-def certain(computer: Computer) -> set[tuple[str, str]]:
+def certain(computer: InventedComputer) -> set[tuple[str, str]]:
     return {(folder.service, folder.path) for folder in find_clouds(computer.system) if folder.certain}
 
 
-def doubtful(computer: Computer) -> set[tuple[str, str]]:
+def doubtful(computer: InventedComputer) -> set[tuple[str, str]]:
     return {(folder.service, folder.path) for folder in find_clouds(computer.system) if not folder.certain}
 
 
-def match_at(computer: Computer, path: str) -> CloudMatch | None:
+def match_at(computer: InventedComputer, path: str) -> CloudMatch | None:
     mounts = parse_mountinfo("".join(f"{line}\n" for line in computer.mounts).encode())
     return cloud_of(path, mounts.of_path(path), find_clouds(computer.system), system=computer.system)
 
 
-def database(computer: Computer, path: str, *statements: str) -> None:
+def database(computer: InventedComputer, path: str, *statements: str) -> None:
     place = computer.file(path)
     with closing(sqlite3.connect(place)) as connection:
         for statement in statements:
@@ -107,7 +107,7 @@ def test_the_services_are_these() -> None:
     ]
 
 
-def test_a_computer_without_clouds_has_none(computer: Computer) -> None:
+def test_a_computer_without_clouds_has_none(computer: InventedComputer) -> None:
     computer.file("/home/kine/.config/gtk-3.0/bookmarks", "file:///home/kine/Documents\n")
     assert find_clouds(computer.system) == []
     assert match_at(computer, "/home/kine/Documents") is None
@@ -116,7 +116,7 @@ def test_a_computer_without_clouds_has_none(computer: Computer) -> None:
 # --- the configurations of the clients ---
 
 
-def test_onedrive_keeps_its_folder_in_config(computer: Computer) -> None:
+def test_onedrive_keeps_its_folder_in_config(computer: InventedComputer) -> None:
     computer.file(
         "/home/kine/.config/onedrive/config",
         '# sync_dir = "~/OneDrive"\n# skip_file = "~*|.~*|*.tmp"\nsync_dir = "~/Cloud/OneDrive Pro"\n',
@@ -124,23 +124,23 @@ def test_onedrive_keeps_its_folder_in_config(computer: Computer) -> None:
     assert certain(computer) == {("OneDrive", "/home/kine/Cloud/OneDrive Pro")}
 
 
-def test_onedrive_has_a_default_folder_and_several_accounts(computer: Computer) -> None:
+def test_onedrive_has_a_default_folder_and_several_accounts(computer: InventedComputer) -> None:
     computer.file("/home/kine/.config/onedrive/refresh_token", "not-a-token")
     computer.file("/home/kine/.config/onedrive-cabinet/config", "sync_dir = '/srv/cabinet'\n")
     assert certain(computer) == {("OneDrive", "/home/kine/OneDrive"), ("OneDrive", "/srv/cabinet")}
 
 
-def test_onedrive_of_the_whole_computer(computer: Computer) -> None:
+def test_onedrive_of_the_whole_computer(computer: InventedComputer) -> None:
     computer.file("/etc/onedrive/config", 'sync_dir = "~/Partage"\n')
     assert ("OneDrive", "/home/kine/Partage") in certain(computer)
 
 
-def test_onedriver_names_its_mount_points(computer: Computer) -> None:
+def test_onedriver_names_its_mount_points(computer: InventedComputer) -> None:
     computer.directory("/home/kine/.cache/onedriver/home-kine-One\\x2dDrive")
     assert certain(computer) == {("OneDrive", "/home/kine/One-Drive")}
 
 
-def test_dropbox_lists_its_accounts_in_info_json(computer: Computer) -> None:
+def test_dropbox_lists_its_accounts_in_info_json(computer: InventedComputer) -> None:
     computer.file(
         "/home/kine/.dropbox/info.json",
         '{"personal": {"path": "/home/kine/Dropbox", "host": 1, "is_team": false, "subscription_type": "Basic"}, '
@@ -149,17 +149,17 @@ def test_dropbox_lists_its_accounts_in_info_json(computer: Computer) -> None:
     assert certain(computer) == {("Dropbox", "/home/kine/Dropbox"), ("Dropbox", "/srv/Dropbox (Cabinet)")}
 
 
-def test_dropbox_that_is_not_linked_yet_has_its_default_folder(computer: Computer) -> None:
+def test_dropbox_that_is_not_linked_yet_has_its_default_folder(computer: InventedComputer) -> None:
     computer.directory("/home/kine/.dropbox/instance1")
     assert certain(computer) == {("Dropbox", "/home/kine/Dropbox")}
 
 
-def test_maestral_keeps_its_folder_in_an_ini_file(computer: Computer) -> None:
+def test_maestral_keeps_its_folder_in_an_ini_file(computer: InventedComputer) -> None:
     computer.file("/home/kine/.config/maestral/maestral.ini", "[sync]\npath = /home/kine/Dropbox (Maestral)\n")
     assert certain(computer) == {("Dropbox", "/home/kine/Dropbox (Maestral)")}
 
 
-def test_nextcloud_lists_its_folders(computer: Computer) -> None:
+def test_nextcloud_lists_its_folders(computer: InventedComputer) -> None:
     computer.file(
         "/home/kine/.config/Nextcloud/nextcloud.cfg",
         "[General]\nlaunchOnSystemStartup=true\n\n[Accounts]\n0\\Folders\\1\\ignoreHiddenFiles=false\n"
@@ -170,7 +170,7 @@ def test_nextcloud_lists_its_folders(computer: Computer) -> None:
     assert certain(computer) == {("Nextcloud", "/home/kine/Nextcloud"), ("Nextcloud", "/home/kine/Cabinet, été")}
 
 
-def test_nextcloud_from_flatpak_is_found(computer: Computer) -> None:
+def test_nextcloud_from_flatpak_is_found(computer: InventedComputer) -> None:
     computer.file(
         "/home/kine/.var/app/com.nextcloud.desktopclient.nextcloud/config/Nextcloud/nextcloud.cfg",
         "[Accounts]\n0\\Folders\\1\\localPath=/home/kine/NC/\n",
@@ -181,12 +181,12 @@ def test_nextcloud_from_flatpak_is_found(computer: Computer) -> None:
 @pytest.mark.parametrize(
     "config", ["/home/kine/.config/ownCloud/owncloud.cfg", "/home/kine/.local/share/data/ownCloud/owncloud.cfg"]
 )
-def test_owncloud_lists_its_folders(computer: Computer, config: str) -> None:
+def test_owncloud_lists_its_folders(computer: InventedComputer, config: str) -> None:
     computer.file(config, "[Accounts]\n0\\Folders\\1\\localPath=/home/kine/ownCloud/\n0\\Folders\\1\\targetPath=/\n")
     assert certain(computer) == {("ownCloud", "/home/kine/ownCloud")}
 
 
-def test_kdrive_lists_its_folders_in_a_database(computer: Computer) -> None:
+def test_kdrive_lists_its_folders_in_a_database(computer: InventedComputer) -> None:
     database(
         computer,
         "/home/kine/.config/kDrive/.parms.db",
@@ -196,7 +196,7 @@ def test_kdrive_lists_its_folders_in_a_database(computer: Computer) -> None:
     assert certain(computer) == {("kDrive", "/home/kine/kDrive")}
 
 
-def test_a_folder_that_a_running_client_has_just_added_is_read_from_its_wal(computer: Computer) -> None:
+def test_a_folder_that_a_running_client_has_just_added_is_read_from_its_wal(computer: InventedComputer) -> None:
     place = computer.file("/home/kine/.config/kDrive/.parms.db")
     with closing(sqlite3.connect(place)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
@@ -216,7 +216,7 @@ def test_a_folder_that_a_running_client_has_just_added_is_read_from_its_wal(comp
         "/home/kine/.var/app/com.github.zocker_160.SyncThingy/.local/state/syncthing/config.xml",
     ],
 )
-def test_syncthing_lists_its_folders_and_a_template(computer: Computer, config: str) -> None:
+def test_syncthing_lists_its_folders_and_a_template(computer: InventedComputer, config: str) -> None:
     computer.file(
         config,
         '<configuration version="37">\n'
@@ -229,7 +229,7 @@ def test_syncthing_lists_its_folders_and_a_template(computer: Computer, config: 
     assert certain(computer) == {("Syncthing", "/home/kine/Patients & co"), ("Syncthing", "/srv/sync")}
 
 
-def test_resilio_lists_shared_folders_with_comments(computer: Computer) -> None:
+def test_resilio_lists_shared_folders_with_comments(computer: InventedComputer) -> None:
     computer.file(
         "/etc/resilio-sync/config.json",
         '{\n  "device_name": "cabinet", // "http://x"\n/* folders */\n  "storage_path" : "/var/lib/resilio-sync/",\n'
@@ -239,19 +239,19 @@ def test_resilio_lists_shared_folders_with_comments(computer: Computer) -> None:
     assert certain(computer) == {("Resilio Sync", "/home/kine/Resilio/Sync")}
 
 
-def test_resilio_with_a_web_page_is_to_be_checked(computer: Computer) -> None:
+def test_resilio_with_a_web_page_is_to_be_checked(computer: InventedComputer) -> None:
     computer.file("/etc/resilio-sync/config.json", '{"webui": {"listen": "127.0.0.1:8888"}, "directory_root": "/home"}')
     assert certain(computer) == set()
     assert doubtful(computer) == {("Resilio Sync", "/home")}
 
 
-def test_mega_encrypts_its_folders_so_they_are_to_be_checked(computer: Computer) -> None:
+def test_mega_encrypts_its_folders_so_they_are_to_be_checked(computer: InventedComputer) -> None:
     computer.file("/home/kine/.local/share/data/Mega Limited/MEGAsync/MEGAsync.cfg", "[General]\n0a9b=AAAA\n")
     assert ("MEGA", "/home/kine/MEGA") in certain(computer)
     assert doubtful(computer) == {("MEGA", "/home/kine")}
 
 
-def test_seafile_lists_its_libraries_in_its_data_directory(computer: Computer) -> None:
+def test_seafile_lists_its_libraries_in_its_data_directory(computer: InventedComputer) -> None:
     computer.file("/home/kine/.ccnet/seafile.ini", "/home/kine/Seafile/.seafile-data\n")
     database(
         computer,
@@ -268,18 +268,18 @@ def test_seafile_lists_its_libraries_in_its_data_directory(computer: Computer) -
 
 
 @pytest.mark.parametrize("name", ["Insync", "Insync-headless"])
-def test_insync_is_to_be_checked(computer: Computer, name: str) -> None:
+def test_insync_is_to_be_checked(computer: InventedComputer, name: str) -> None:
     computer.directory(f"/home/kine/.config/{name}/live")
     assert certain(computer) == {("Insync", "/home/kine/Insync")}
     assert doubtful(computer) == {("Insync", "/home/kine")}
 
 
-def test_google_drive_ocamlfuse_is_to_be_checked(computer: Computer) -> None:
+def test_google_drive_ocamlfuse_is_to_be_checked(computer: InventedComputer) -> None:
     computer.file("/home/kine/.gdfuse/default/config", "mount_point=\n")
     assert doubtful(computer) == {("Google Drive", "/home/kine")}
 
 
-def test_pcloud_lists_its_folders_in_a_database(computer: Computer) -> None:
+def test_pcloud_lists_its_folders_in_a_database(computer: InventedComputer) -> None:
     database(
         computer,
         "/home/kine/.pcloud/data.db",
@@ -289,35 +289,35 @@ def test_pcloud_lists_its_folders_in_a_database(computer: Computer) -> None:
     assert certain(computer) == {("pCloud", "/home/kine/Bilans"), ("pCloud", "/home/kine/pCloudDrive")}
 
 
-def test_rclone_with_a_remote_is_to_be_checked(computer: Computer) -> None:
+def test_rclone_with_a_remote_is_to_be_checked(computer: InventedComputer) -> None:
     computer.file("/home/kine/.config/rclone/rclone.conf", "[icloud]\ntype = iclouddrive\n")
     assert doubtful(computer) == {("rclone", "/home/kine")}
 
 
-def test_an_empty_rclone_configuration_says_nothing(computer: Computer) -> None:
+def test_an_empty_rclone_configuration_says_nothing(computer: InventedComputer) -> None:
     computer.file("/home/kine/.config/rclone/rclone.conf", "\n")
     assert find_clouds(computer.system) == []
 
 
-def test_a_folder_of_rclone_bisync_is_found(computer: Computer) -> None:
+def test_a_folder_of_rclone_bisync_is_found(computer: InventedComputer) -> None:
     computer.directory("/home/kine/Patients")
     computer.file("/home/kine/.cache/rclone/bisync/home_kine_Patients..gdrive_Patients.path1.lst")
     assert certain(computer) == {("rclone", "/home/kine/Patients")}
 
 
-def test_davfs2_lists_mount_points_in_secrets(computer: Computer) -> None:
+def test_davfs2_lists_mount_points_in_secrets(computer: InventedComputer) -> None:
     computer.file("/etc/davfs2/secrets", '# x\n/home/kine/dav kine "a\nhttps://dav.example.org kine secret\n')
     assert certain(computer) == {("WebDAV", "/home/kine/dav")}
 
 
-def test_synology_drive_and_qsync_are_to_be_checked(computer: Computer) -> None:
+def test_synology_drive_and_qsync_are_to_be_checked(computer: InventedComputer) -> None:
     computer.file("/home/kine/.SynologyDrive/data/db/sys.sqlite")
     computer.directory("/home/kine/.local/share/QNAP/Qsync")
     assert certain(computer) == {("Synology Drive", "/home/kine/SynologyDrive"), ("QNAP Qsync", "/home/kine/Qsync")}
     assert doubtful(computer) == {("Synology Drive", "/home/kine"), ("QNAP Qsync", "/home/kine")}
 
 
-def test_yandex_disk_keeps_its_folder_in_config(computer: Computer) -> None:
+def test_yandex_disk_keeps_its_folder_in_config(computer: InventedComputer) -> None:
     computer.file("/home/kine/.config/yandex-disk/config.cfg", 'exclude-dirs="a"\ndir="/home/kine/Ya"\n')
     assert certain(computer) == {("Yandex.Disk", "/home/kine/Ya")}
 
@@ -325,7 +325,7 @@ def test_yandex_disk_keeps_its_folder_in_config(computer: Computer) -> None:
 # --- whose configuration is read ---
 
 
-def test_every_login_user_is_read_and_no_service_account(computer: Computer) -> None:
+def test_every_login_user_is_read_and_no_service_account(computer: InventedComputer) -> None:
     computer.add_user("remplacante:x:1001:1001::/home/remplacante:/bin/bash")
     computer.add_user("www-data:x:33:33::/var/www:/usr/sbin/nologin")
     computer.add_user("nobody:x:65534:65534::/nonexistent:/usr/sbin/nologin")
@@ -339,7 +339,7 @@ def test_every_login_user_is_read_and_no_service_account(computer: Computer) -> 
     }
 
 
-def test_the_home_and_configuration_of_the_session_are_read_too(computer: Computer) -> None:
+def test_the_home_and_configuration_of_the_session_are_read_too(computer: InventedComputer) -> None:
     computer.file("/tmp/home/.dropbox/info.json", '{"personal": {"path": "/tmp/home/Dropbox"}}')
     computer.file("/tmp/config/onedrive/config", 'sync_dir = "~/OD"\n')
     system = System(computer.system.root, homes=("/tmp/home",), config_dirs=("/tmp/config",))
@@ -349,14 +349,14 @@ def test_the_home_and_configuration_of_the_session_are_read_too(computer: Comput
     }
 
 
-def test_a_synchronised_folder_that_is_a_link_is_known_by_where_it_leads(computer: Computer) -> None:
+def test_a_synchronised_folder_that_is_a_link_is_known_by_where_it_leads(computer: InventedComputer) -> None:
     computer.directory("/data/cloud")
     computer.link("/home/kine/Dropbox", "/data/cloud")
     computer.file("/home/kine/.dropbox/info.json", '{"personal": {"path": "/home/kine/Dropbox"}}')
     assert certain(computer) == {("Dropbox", "/data/cloud")}
 
 
-def test_a_computer_without_passwd_reads_the_homes_that_are_there(computer: Computer) -> None:
+def test_a_computer_without_passwd_reads_the_homes_that_are_there(computer: InventedComputer) -> None:
     (computer.root / "etc/passwd").unlink()
     computer.file("/home/kine/.dropbox/info.json", '{"personal": {"path": "/home/kine/Dropbox"}}')
     assert certain(computer) == {("Dropbox", "/home/kine/Dropbox")}
@@ -379,20 +379,20 @@ def test_a_computer_without_passwd_reads_the_homes_that_are_there(computer: Comp
     ],
 )
 def test_a_configuration_that_is_not_understood_is_to_be_checked(
-    computer: Computer, path: str, text: str, service: str
+    computer: InventedComputer, path: str, text: str, service: str
 ) -> None:
     computer.file(f"/home/kine/{path}", text)
     assert certain(computer) == set()
     assert doubtful(computer) == {(service, "/home/kine")}
 
 
-def test_a_pipe_in_the_place_of_a_configuration_hangs_nobody(computer: Computer) -> None:
+def test_a_pipe_in_the_place_of_a_configuration_hangs_nobody(computer: InventedComputer) -> None:
     place = computer.directory("/home/kine/.dropbox")
     os.mkfifo(place / "info.json")
     assert doubtful(computer) == {("Dropbox", "/home/kine")}
 
 
-def test_a_view_that_never_ends_hangs_nobody(computer: Computer) -> None:
+def test_a_view_that_never_ends_hangs_nobody(computer: InventedComputer) -> None:
     database(
         computer,
         "/home/kine/.config/kDrive/.parms.db",
@@ -402,14 +402,14 @@ def test_a_view_that_never_ends_hangs_nobody(computer: Computer) -> None:
     assert doubtful(computer) == {("kDrive", "/home/kine")}
 
 
-def test_a_link_to_a_device_in_the_place_of_a_configuration_is_not_read(computer: Computer) -> None:
+def test_a_link_to_a_device_in_the_place_of_a_configuration_is_not_read(computer: InventedComputer) -> None:
     computer.directory("/home/kine/.dropbox")
     os.symlink("/dev/zero", computer.root / "home/kine/.dropbox/info.json")
     assert doubtful(computer) == {("Dropbox", "/home/kine")}
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every home")
-def test_a_home_that_may_not_be_read_is_to_be_checked(computer: Computer) -> None:
+def test_a_home_that_may_not_be_read_is_to_be_checked(computer: InventedComputer) -> None:
     computer.directory("/home/kine").chmod(0)
     assert doubtful(computer) == {("", "/home/kine")}
 
@@ -435,7 +435,7 @@ def test_a_home_that_may_not_be_read_is_to_be_checked(computer: Computer) -> Non
         ("/.tmp.drivedownload/", "Google Drive"),
     ],
 )
-def test_a_marker_in_any_parent_gives_the_service_away(computer: Computer, marker: str, service: str) -> None:
+def test_a_marker_in_any_parent_gives_the_service_away(computer: InventedComputer, marker: str, service: str) -> None:
     if marker.endswith("/"):
         computer.directory(f"/data{marker}")
     else:
@@ -448,7 +448,7 @@ def test_a_marker_in_any_parent_gives_the_service_away(computer: Computer, marke
 
 
 @pytest.mark.parametrize("name", ["/.dropbox/", "/.sync/", "/.sync/other", "/.sync_x.db/", "/dropbox", "/.stignore/"])
-def test_what_only_looks_like_a_marker_is_none(computer: Computer, name: str) -> None:
+def test_what_only_looks_like_a_marker_is_none(computer: InventedComputer, name: str) -> None:
     if name.endswith("/"):
         computer.directory(f"/data{name}")
     else:
@@ -456,7 +456,7 @@ def test_what_only_looks_like_a_marker_is_none(computer: Computer, name: str) ->
     assert match_at(computer, "/data/x") is None
 
 
-def test_nosync_alone_is_to_be_checked(computer: Computer) -> None:
+def test_nosync_alone_is_to_be_checked(computer: InventedComputer) -> None:
     computer.file("/data/.nosync")
     match = match_at(computer, "/data/x")
     assert match is not None
@@ -497,7 +497,7 @@ def test_nosync_alone_is_to_be_checked(computer: Computer) -> None:
     ],
 )
 def test_a_mount_is_known_by_its_type_or_source(
-    computer: Computer, filesystem: str, source: str, service: str, kind: str
+    computer: InventedComputer, filesystem: str, source: str, service: str, kind: str
 ) -> None:
     computer.mount(f"40 20 0:70 / /mnt/x rw - {filesystem} {source} rw")
     match = match_at(computer, "/mnt/x/backup")
@@ -517,25 +517,25 @@ def test_a_mount_is_known_by_its_type_or_source(
         ("fuse.gocryptfs", "/home/kine/.secret"),
     ],
 )
-def test_a_local_mount_is_no_cloud(computer: Computer, filesystem: str, source: str) -> None:
+def test_a_local_mount_is_no_cloud(computer: InventedComputer, filesystem: str, source: str) -> None:
     computer.mount(f"40 20 0:70 / /mnt/x rw - {filesystem} {source} rw")
     assert match_at(computer, "/mnt/x/backup") is None
 
 
-def test_google_drive_below_gvfs_is_named(computer: Computer) -> None:
+def test_google_drive_below_gvfs_is_named(computer: InventedComputer) -> None:
     computer.mount("40 20 0:70 / /run/user/1000/gvfs rw - fuse.gvfsd-fuse gvfsd-fuse rw")
     match = match_at(computer, "/run/user/1000/gvfs/google-drive:host=gmail.com,user=kine/Sauvegardes")
     assert match is not None
     assert match.service == "Google Drive"
 
 
-def test_a_path_of_gvfs_is_known_without_its_mount(computer: Computer) -> None:
+def test_a_path_of_gvfs_is_known_without_its_mount(computer: InventedComputer) -> None:
     match = match_at(computer, "/run/user/1000/gvfs/smb-share:server=nas,share=x")
     assert match is not None
     assert match.service == "GNOME (gvfs)"
 
 
-def test_nothing_is_read_on_an_unknown_fuse_filesystem(computer: Computer) -> None:
+def test_nothing_is_read_on_an_unknown_fuse_filesystem(computer: InventedComputer) -> None:
     computer.mount("40 20 0:70 / /mnt/x rw - fuse.unheard-of x rw")
     computer.file("/mnt/x/.dropbox")
     assert match_at(computer, "/mnt/x") is None

@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from support.engine.drives import Dice, Drive, back_up, below, enroll, loaded, noise, restored, writable
+from support.engine.drives import Drive, back_up, below, enroll, loaded, noise, restored, writable
 from support.engine.hooked_source import HookedSource
+from support.ports import Dice
 
 from kinebackup.engine.backup.content import read_small
 from kinebackup.engine.format.constants import Kind

@@ -15,7 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from support.engine.backups_with_journal import Office, full_picture, listening, picture_of, snapshot_of
+from support.engine.backups_with_journal import TrackedPractice, full_picture, listening, picture_of, snapshot_of
 from support.engine.drives import Seen, below, edit_patients, enroll, in_memory, make_patients, restored, seen, verified
 from support.engine.random_work import Work
 
@@ -40,11 +40,11 @@ def patients(disk_path: Path) -> Path:
 
 
 @pytest.fixture
-def office(shelf: Path, patients: Path) -> Iterator[Office]:
+def office(shelf: Path, patients: Path) -> Iterator[TrackedPractice]:
     source = FolderSource(str(patients))
     with listening(source) as journal:
         # What was made a moment before the backup is looked at again by the next one; here it is long ago.
-        yield Office(enroll(shelf / "drive"), [source], JournalCursors(journal), late=timedelta(minutes=1))
+        yield TrackedPractice(enroll(shelf / "drive"), [source], JournalCursors(journal), late=timedelta(minutes=1))
 
 
 class DeafJournal(ChangeJournal):
@@ -73,7 +73,7 @@ def test_random_work_is_saved_as_by_a_look_at_everything(seed: int, tmp_path: Pa
     work.some(40)
     source = FolderSource(str(folder))
     with listening(source) as journal:
-        office = Office(enroll(shelf / "drive"), [source], JournalCursors(journal))
+        office = TrackedPractice(enroll(shelf / "drive"), [source], JournalCursors(journal))
         office.back_up()
         for day in range(6):
             work.some(1 + 3 * day)
@@ -102,7 +102,7 @@ def test_several_sources_with_exclusions_follow_their_journal(seed: int, tmp_pat
         FolderSource(str(letter)),
     ]
     with listening(*sources) as journal:
-        office = Office(enroll(shelf / "drive"), sources, JournalCursors(journal))
+        office = TrackedPractice(enroll(shelf / "drive"), sources, JournalCursors(journal))
         office.back_up(accept_shrink=True)  # a source of which all is excluded is suspicious
         followed = 0
         for day in range(5):
@@ -125,7 +125,7 @@ def test_the_journal_is_followed_most_days_of_random_work(tmp_path: Path, shelf:
     work.some(60)
     source = FolderSource(str(folder))
     with listening(source) as journal:
-        office = Office(enroll(shelf / "drive"), [source], JournalCursors(journal))
+        office = TrackedPractice(enroll(shelf / "drive"), [source], JournalCursors(journal))
         followed = []
         for _ in range(10):
             work.some(3)
@@ -149,7 +149,7 @@ def test_work_that_goes_on_during_the_walk_is_in_the_next_backup(tmp_path: Path,
             work.some(1)
 
     with listening(source) as journal:
-        office = Office(enroll(shelf / "drive"), [source], JournalCursors(journal))
+        office = TrackedPractice(enroll(shelf / "drive"), [source], JournalCursors(journal))
         office.back_up()
         thread = threading.Thread(target=go_on)
         thread.start()
@@ -162,7 +162,7 @@ def test_work_that_goes_on_during_the_walk_is_in_the_next_backup(tmp_path: Path,
     work.close()
 
 
-def test_a_day_without_work_reads_no_directory_but_those_of_links(office: Office) -> None:
+def test_a_day_without_work_reads_no_directory_but_those_of_links(office: TrackedPractice) -> None:
     first = office.back_up()
     second = office.back_up()
     assert (first.followed, second.followed) == (False, True)
@@ -171,7 +171,7 @@ def test_a_day_without_work_reads_no_directory_but_those_of_links(office: Office
     assert second.taken.report.bytes_read == 0
 
 
-def test_counts_are_those_of_everything(office: Office, patients: Path) -> None:
+def test_counts_are_those_of_everything(office: TrackedPractice, patients: Path) -> None:
     office.back_up()
     edit_patients(patients)
     run = office.back_up()
@@ -182,7 +182,7 @@ def test_counts_are_those_of_everything(office: Office, patients: Path) -> None:
     assert (report.files_new, report.files_changed, report.files_unmodified, report.files_removed) == (1, 2, 6, 1)
 
 
-def test_problems_are_told_again_each_day(office: Office, patients: Path) -> None:
+def test_problems_are_told_again_each_day(office: TrackedPractice, patients: Path) -> None:
     os.mknod(patients / "vide" / "s", stat.S_IFSOCK | 0o600)
     office.back_up()
     run = office.back_up()
@@ -191,7 +191,7 @@ def test_problems_are_told_again_each_day(office: Office, patients: Path) -> Non
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_a_folder_that_cannot_be_read_is_tried_each_day(office: Office, patients: Path, shelf: Path) -> None:
+def test_a_folder_that_cannot_be_read_is_tried_each_day(office: TrackedPractice, patients: Path, shelf: Path) -> None:
     closed = patients / "Dupont" / "radios"
     closed.chmod(0)
     for _ in range(2):
@@ -204,7 +204,9 @@ def test_a_folder_that_cannot_be_read_is_tried_each_day(office: Office, patients
     assert picture_of(office.drive, run.taken) == full_picture(office.sources, shelf / "full")
 
 
-def test_a_change_through_a_memory_map_that_stays_open_is_saved(office: Office, patients: Path, shelf: Path) -> None:
+def test_a_change_through_a_memory_map_that_stays_open_is_saved(
+    office: TrackedPractice, patients: Path, shelf: Path
+) -> None:
     film = patients / "Dupont" / "radios" / "film.bin"
     with film.open("r+b") as file, mmap.mmap(file.fileno(), 0) as memory:
         office.back_up()
@@ -220,7 +222,7 @@ def test_a_change_through_a_memory_map_that_stays_open_is_saved(office: Office, 
 # -- hard links --------------------------------------------------------------------------------------------------
 
 
-def test_a_change_under_another_name_of_a_file_is_saved(office: Office, patients: Path, shelf: Path) -> None:
+def test_a_change_under_another_name_of_a_file_is_saved(office: TrackedPractice, patients: Path, shelf: Path) -> None:
     office.back_up()
     (patients / "Dupont" / "bilan.txt").write_text("écrit sous un seul de ses deux noms")
     run = office.back_up()
@@ -230,7 +232,7 @@ def test_a_change_under_another_name_of_a_file_is_saved(office: Office, patients
 
 
 def test_a_new_link_to_a_file_in_a_quiet_folder_leads_to_a_look_at_everything(
-    office: Office, patients: Path, shelf: Path
+    office: TrackedPractice, patients: Path, shelf: Path
 ) -> None:
     office.back_up()
     os.link(patients / "Dupont" / "radios" / "film.bin", patients / "vide" / "film.bin")
@@ -244,7 +246,7 @@ def test_a_new_link_to_a_file_in_a_quiet_folder_leads_to_a_look_at_everything(
 # -- what is not followed ----------------------------------------------------------------------------------------
 
 
-def test_each_drive_follows_from_its_own_last_backup(office: Office, patients: Path, shelf: Path) -> None:
+def test_each_drive_follows_from_its_own_last_backup(office: TrackedPractice, patients: Path, shelf: Path) -> None:
     other = office.other_drive(shelf / "other")
     office.back_up()
     other.back_up()
@@ -259,7 +261,9 @@ def test_each_drive_follows_from_its_own_last_backup(office: Office, patients: P
     assert run.taken.report.files_new == 1
 
 
-def test_a_backup_made_without_the_journal_in_between_ends_the_reliance(office: Office, patients: Path) -> None:
+def test_a_backup_made_without_the_journal_in_between_ends_the_reliance(
+    office: TrackedPractice, patients: Path
+) -> None:
     office.back_up()
     (patients / "Durand" / "lundi.txt").write_text("lundi")
     stranger = replace(office, sources=[FolderSource(str(patients), exclude=["*.bak"])])
@@ -268,7 +272,7 @@ def test_a_backup_made_without_the_journal_in_between_ends_the_reliance(office: 
     assert office.back_up().followed
 
 
-def test_a_source_with_other_exclusions_is_not_the_same(office: Office, patients: Path) -> None:
+def test_a_source_with_other_exclusions_is_not_the_same(office: TrackedPractice, patients: Path) -> None:
     office.back_up()
     changed = replace(office, sources=[FolderSource(str(patients), exclude=["vide"])])
     run = changed.back_up()
@@ -276,7 +280,7 @@ def test_a_source_with_other_exclusions_is_not_the_same(office: Office, patients
     assert snapshot_of(office.drive, run.taken).counts.dirs == 3
 
 
-def test_a_missing_source_is_told_and_not_taken_over(office: Office, patients: Path) -> None:
+def test_a_missing_source_is_told_and_not_taken_over(office: TrackedPractice, patients: Path) -> None:
     office.back_up()
     patients.rename(patients.with_name("ailleurs"))
     run = office.back_up()
@@ -284,7 +288,7 @@ def test_a_missing_source_is_told_and_not_taken_over(office: Office, patients: P
     assert run.taken.report.snapshot is None
 
 
-def test_another_folder_in_the_place_of_the_source_is_looked_at(office: Office, patients: Path) -> None:
+def test_another_folder_in_the_place_of_the_source_is_looked_at(office: TrackedPractice, patients: Path) -> None:
     office.back_up()
     patients.rename(patients.with_name("ailleurs"))
     patients.mkdir()
@@ -293,7 +297,7 @@ def test_another_folder_in_the_place_of_the_source_is_looked_at(office: Office, 
     assert [problem.kind for problem in run.taken.report.problems] == ["source-empty"]
 
 
-def test_a_source_that_shrinks_is_suspicious_and_stays_so(office: Office, patients: Path) -> None:
+def test_a_source_that_shrinks_is_suspicious_and_stays_so(office: TrackedPractice, patients: Path) -> None:
     office.back_up()
     for folder in ("Durand", "Dupont"):
         shutil.rmtree(patients / folder)
@@ -305,7 +309,7 @@ def test_a_source_that_shrinks_is_suspicious_and_stays_so(office: Office, patien
     assert (run.followed, run.taken.report.suspicious) == (True, False)
 
 
-def test_a_damaged_tree_of_the_parent_costs_time_only(office: Office, patients: Path, shelf: Path) -> None:
+def test_a_damaged_tree_of_the_parent_costs_time_only(office: TrackedPractice, patients: Path, shelf: Path) -> None:
     office.back_up()
     for pack in office.drive.files("packs"):
         data = bytearray(pack.read_bytes())
@@ -317,7 +321,7 @@ def test_a_damaged_tree_of_the_parent_costs_time_only(office: Office, patients: 
     assert run.taken.report.files_new >= 1
 
 
-def test_after_a_week_everything_is_looked_at(office: Office) -> None:
+def test_after_a_week_everything_is_looked_at(office: TrackedPractice) -> None:
     office.back_up()
     office.late = timedelta(days=6)
     assert office.back_up().followed
@@ -333,7 +337,7 @@ def test_a_source_that_is_one_file_is_no_defect_of_the_journal(tmp_path: Path, s
     letter.write_text("Bonjour")
     source = FolderSource(str(letter))
     with listening(source) as journal:
-        office = Office(enroll(shelf / "drive"), [source], JournalCursors(journal))
+        office = TrackedPractice(enroll(shelf / "drive"), [source], JournalCursors(journal))
         office.back_up()
         letter.write_text("Bonsoir, Madame")
         office.late = timedelta(days=8)
@@ -341,7 +345,7 @@ def test_a_source_that_is_one_file_is_no_defect_of_the_journal(tmp_path: Path, s
     assert (run.followed, run.missed, run.taken.report.files_changed) == (False, [], 1)
 
 
-def test_a_clock_that_was_put_back_leads_to_a_look_at_everything(office: Office) -> None:
+def test_a_clock_that_was_put_back_leads_to_a_look_at_everything(office: TrackedPractice) -> None:
     office.late = timedelta(days=30)
     office.back_up()
     office.late = timedelta(days=29)
@@ -356,7 +360,7 @@ def test_work_of_the_week_is_no_defect_of_the_journal(tmp_path: Path, shelf: Pat
     work.some(60)
     source = FolderSource(str(folder))
     with listening(source) as journal:
-        office = Office(enroll(shelf / "drive"), [source], JournalCursors(journal))
+        office = TrackedPractice(enroll(shelf / "drive"), [source], JournalCursors(journal))
         for week in range(5):
             office.late = timedelta(days=8 * week)
             work.some(15)
@@ -365,7 +369,9 @@ def test_work_of_the_week_is_no_defect_of_the_journal(tmp_path: Path, shelf: Pat
     work.close()
 
 
-def test_a_link_that_came_and_went_elsewhere_is_no_defect_of_the_journal(office: Office, patients: Path) -> None:
+def test_a_link_that_came_and_went_elsewhere_is_no_defect_of_the_journal(
+    office: TrackedPractice, patients: Path
+) -> None:
     office.back_up()
     os.link(patients / "Dupont" / "radios" / "film.bin", patients.parent / "film.bin")
     (patients.parent / "film.bin").unlink()
@@ -379,7 +385,7 @@ def test_a_change_that_the_journal_missed_is_told_loudly_and_saved(
 ) -> None:
     source = FolderSource(str(patients))
     with listening(source, journal=DeafJournal) as journal:
-        office = Office(enroll(shelf / "drive"), [source], JournalCursors(journal), late=timedelta(minutes=1))
+        office = TrackedPractice(enroll(shelf / "drive"), [source], JournalCursors(journal), late=timedelta(minutes=1))
         office.back_up()
         (patients / "Dupont" / "radios" / "image.jpg").write_bytes(b"inaper\xc3\xa7u")
         assert office.back_up().taken.report.files_changed == 0

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from support.engine.drives import (
     Drive,
-    Stopwatch,
     back_up,
     edit_patients,
     enroll,
@@ -21,6 +20,7 @@ from support.engine.drives import (
     restored,
     verified,
 )
+from support.ports import Stopwatch
 
 from kinebackup.engine.check.verify import Budget, Verification
 from kinebackup.errors import Cancelled

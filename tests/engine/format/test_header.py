@@ -10,7 +10,8 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
-from support.engine.drives import CHEAP, CREATED, MACHINE_KEY, PASSPHRASE, Dice
+from support.engine.drives import CHEAP, CREATED, MACHINE_KEY, PASSPHRASE
+from support.ports import Dice
 
 from kinebackup.engine.format import header, keyring
 from kinebackup.engine.format.header import Header

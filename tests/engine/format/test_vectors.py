@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.engine.drives import Stopwatch
+from support.ports import Stopwatch
 from support.project import VECTORS
 
 from kinebackup.engine.check.verify import Budget, PackChecker, Verification

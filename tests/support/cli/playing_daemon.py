@@ -17,6 +17,7 @@ from typing import Final
 from support.bus.polkit_authority import Ledger, run_authority
 from support.bus.private_bus import NOBODY, PrivateBus
 from support.bus.recorded_daemon import NOW, RecordedDaemon
+from support.cli.computer import Ran
 
 from kinebackup.daemon.bus_service import BusService
 from kinebackup.daemon.decide.actions import Ending
@@ -138,15 +139,6 @@ async def played(bus: PrivateBus, daemon: PlayingDaemon, *, polkit: Sequence[str
         await asyncio.gather(*stopping)
         connection.disconnect()
         await connection.wait_for_disconnect()  # type: ignore[no-untyped-call]  # the library gives no annotation
-
-
-@dataclass(frozen=True, slots=True)
-class Ran:
-    """What the program printed, and its exit code."""
-
-    code: int
-    out: str
-    err: str
 
 
 async def as_ordinary_user(bus: PrivateBus, *arguments: str, interrupt_after: Callable[[], bool] | None = None) -> Ran:

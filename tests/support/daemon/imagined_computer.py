@@ -63,7 +63,7 @@ def started(
 
 
 @dataclass
-class Computer:
+class ImaginedComputer:
     state: State
     now: datetime = MONDAY
     plugged: dict[str, ev.Device] = field(default_factory=dict)

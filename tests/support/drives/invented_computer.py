@@ -14,7 +14,7 @@ SATA_PATH = "devices/pci0000:00/0000:00:17.0/ata1/host0/target0:0:0/0:0:0:0/bloc
 
 
 @dataclass
-class Computer:
+class InventedComputer:
     """A practice PC: /dev/sda2 on SATA is the root, the user kine has a home, and nothing else is there."""
 
     root: Path
@@ -83,8 +83,8 @@ class Computer:
         self.directory(line.split(":")[5])
 
 
-def practice_computer(tmp_path: Path) -> Computer:
-    computer = Computer(tmp_path / "computer")
+def practice_computer(tmp_path: Path) -> InventedComputer:
+    computer = InventedComputer(tmp_path / "computer")
     computer.file("/etc/passwd", "root:x:0:0:root:/root:/bin/bash\ndaemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\n")
     computer.directory("/root")
     computer.add_user("kine:x:1000:1000:Kine,,,:/home/kine:/bin/bash")

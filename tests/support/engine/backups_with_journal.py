@@ -61,7 +61,7 @@ class Run:
 
 
 @dataclass
-class Office:
+class TrackedPractice:
     """A drive, its sources and what is remembered between its backups. ``late``: how far its clock is ahead."""
 
     drive: Drive
@@ -83,7 +83,7 @@ class Office:
             missed = self.tracking.end(tracked, taken.report, taken.trail, now) if tracked is not None else []
         return Run(taken, missed)
 
-    def other_drive(self, folder: Path) -> "Office":
+    def other_drive(self, folder: Path) -> "TrackedPractice":
         return replace(self, drive=enroll(folder, seed=folder.name))
 
 

@@ -10,11 +10,12 @@ import os
 import shutil
 import stat as st
 import tempfile
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
+
+from support.ports import Calendar, Dice, Stopwatch
 
 from kinebackup.engine.backup.backup import BackupRequest, preview_backup
 from kinebackup.engine.backup.backup import back_up as engine_back_up
@@ -51,42 +52,6 @@ CHEAP = Argon2Cost(memory_kib=64, passes=1, lanes=1)
 HOLDER = LockHolder(host="cabinet-pc", pid=4242, boot="boot", since="2040-01-01", work="backup")
 CREATED = "2030-01-01T00:00:00.000000Z"
 MACHINE = "c0" * 16
-
-
-class Dice:
-    """Random bytes from a seed: the same in each run of a test, never twice within one. For several threads."""
-
-    def __init__(self, seed: str) -> None:
-        self._seed = seed.encode("utf-8")
-        self._thrown = 0
-        self._lock = threading.Lock()
-
-    def __call__(self, size: int) -> bytes:
-        with self._lock:
-            self._thrown += 1
-            return hashlib.shake_256(self._seed + self._thrown.to_bytes(8, "big")).digest(size)
-
-
-class Calendar:
-    """Each look at it is one day later. It begins after all files were made, so that unchanged files can be trusted."""
-
-    def __init__(self) -> None:
-        self._today = datetime(2040, 1, 1, tzinfo=UTC)
-
-    def next_day(self) -> datetime:
-        self._today += timedelta(days=1)
-        return self._today
-
-
-class Stopwatch:
-    """Seconds that pass only when asked for: every look takes one."""
-
-    def __init__(self) -> None:
-        self._seconds = 0.0
-
-    def __call__(self) -> float:
-        self._seconds += 1.0
-        return self._seconds
 
 
 @dataclass

@@ -7,7 +7,8 @@ import contextlib
 import sys
 from pathlib import Path
 
-from support.engine.drives import MACHINE_KEY, Dice, Drive, back_up
+from support.engine.drives import MACHINE_KEY, Drive, back_up
+from support.ports import Dice
 
 from kinebackup.engine.repository.repository import Repository
 from kinebackup.engine.repository.store import FolderStore

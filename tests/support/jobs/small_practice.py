@@ -4,11 +4,12 @@ Owns: building it, and letting go of its files. Does not know: what is expected.
 """
 
 import contextlib
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC
 from pathlib import Path
+
+from support.ports import Clock, Dice
 
 from kinebackup.config import BackupOptions, Retention
 from kinebackup.drives.system import System
@@ -24,31 +25,6 @@ from kinebackup.sources.folder import FolderSource, SystemNames
 
 PASSPHRASE = Passphrase.of("exemple de phrase pour les essais")
 CHEAP = Argon2Cost(memory_kib=64, passes=1, lanes=1)
-
-
-class Dice:
-    """Random bytes from a seed, never the same twice."""
-
-    def __init__(self, seed: str) -> None:
-        self._seed = seed
-        self._thrown = 0
-
-    def __call__(self, size: int) -> bytes:
-        self._thrown += 1
-        return hashlib.shake_256(f"{self._seed} {self._thrown}".encode()).digest(size)
-
-
-@dataclass
-class Clock:
-    """Stands still until it is set."""
-
-    now: datetime = datetime(2040, 1, 2, 12, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def forward(self, **by: float) -> None:
-        self.now += timedelta(**by)
 
 
 def make_world(place: Path, clock: Clock, *, seed: str = "pc") -> World:

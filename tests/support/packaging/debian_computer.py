@@ -22,7 +22,7 @@ exec chroot "$root" "$@"
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class Ended:
     """How a command ended, and what it said on both streams."""
 
     code: int
@@ -30,12 +30,12 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
-class Computer:
+class FreshDebian:
     """``root`` is the folder that is its ``/``."""
 
     root: Path
 
-    def run(self, *command: str | Path, **environment: str) -> Done:
+    def run(self, *command: str | Path, **environment: str) -> Ended:
         """Run a command there as root, with mounts and network devices of its own: none that leads anywhere."""
         settings = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
         # The computer of the tests has a proxy or not; this one has no network at all.
@@ -47,7 +47,7 @@ class Computer:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        return Done(done.returncode, done.stdout)
+        return Ended(done.returncode, done.stdout)
 
     def must(self, *command: str | Path) -> str:
         """The same for a command that must succeed; returns what it said."""
@@ -70,7 +70,7 @@ class Computer:
         return self.must("apt-get", "install", "--yes", "--no-install-recommends", f"/srv/{package.name}")
 
 
-def make_computer(folder: Path, suite: str) -> Computer:
+def make_debian(folder: Path, suite: str) -> FreshDebian:
     """Install a small Debian into ``folder``, from where this computer has its own packages."""
     subprocess.run(
         ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={_INCLUDED}", suite, folder, "-"],
@@ -78,4 +78,4 @@ def make_computer(folder: Path, suite: str) -> Computer:
         text=True,
         check=True,
     )
-    return Computer(folder)
+    return FreshDebian(folder)

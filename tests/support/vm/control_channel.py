@@ -110,7 +110,7 @@ class Qmp:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class GuestResult:
     """What came of a command in the guest. ``code`` -1: it was not done in time."""
 
     code: int
@@ -137,14 +137,14 @@ class Guest:
         while self.boot == before:
             self.boot = self._lines.receive(deadline).get("started", self.boot)
 
-    def run(self, argv: list[str], given: str = "", *, timeout_s: float = 60, check: bool = True) -> Done:
+    def run(self, argv: list[str], given: str = "", *, timeout_s: float = 60, check: bool = True) -> GuestResult:
         """Raises ``GuestFailedError`` where ``check`` and the command does not succeed."""
         number = next(self._numbers)
         self._lines.send({"id": number, "argv": argv, "input": given, "timeout_s": timeout_s})
         deadline = time.monotonic() + timeout_s + 20
         while (word := self._lines.receive(deadline)).get("id") != number:
             pass  # the late answer to a question of before
-        done = Done(word["code"], word["out"], word["err"])
+        done = GuestResult(word["code"], word["out"], word["err"])
         if check and done.code:
             shown = " ".join(argv) if argv[0] != "bash" else argv[-1]
             raise GuestFailedError(f"{shown}\nended with {done.code}\n{done.out[-4000:]}\n{done.err[-4000:]}")

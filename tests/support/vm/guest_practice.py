@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from support.vm.control_channel import Done
+from support.vm.control_channel import GuestResult
 from support.vm.machine import HEALTHY, Machine, Plug
 from support.vm.practice_files import FOLDER, PASSPHRASE
 from support.vm.stick import Stick
@@ -83,7 +83,7 @@ class GuestPractice:
         print(f"the practice has {len(sums)} files and a database")
         return sums
 
-    def kinebackup(self, *arguments: str, check: bool = True) -> Done:
+    def kinebackup(self, *arguments: str, check: bool = True) -> GuestResult:
         """The command line, as root."""
         return self.machine.run("kinebackup", *arguments, timeout_s=300, check=check)
 

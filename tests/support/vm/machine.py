@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from support.vm.control_channel import Done, Guest, MachineGoneError, Qmp
+from support.vm.control_channel import Guest, GuestResult, MachineGoneError, Qmp
 from support.vm.machine_image import Image
 from support.vm.stick import Stick
 
@@ -121,11 +121,11 @@ class Machine:
         """Whether QEMU runs."""
         return self._process is not None and self._process.poll() is None
 
-    def run(self, *argv: str, given: str = "", timeout_s: float = 60, check: bool = True) -> Done:
+    def run(self, *argv: str, given: str = "", timeout_s: float = 60, check: bool = True) -> GuestResult:
         """A command, as root."""
         return self._inside().run(list(argv), given, timeout_s=timeout_s, check=check)
 
-    def shell(self, script: str, *, timeout_s: float = 60, check: bool = True) -> Done:
+    def shell(self, script: str, *, timeout_s: float = 60, check: bool = True) -> GuestResult:
         """A script, as root; it ends at the first error."""
         return self.run("bash", "-euc", script, timeout_s=timeout_s, check=check)
 

@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
+from support.project import ROOT as REPOSITORY
 
-REPOSITORY = Path(__file__).parent.parent
 DESIGN_IS_BEING_REWRITTEN = "docs/DESIGN.md"  # takes its place among the others with its new text
 DOCUMENTS = sorted(
     str(path.relative_to(REPOSITORY))
