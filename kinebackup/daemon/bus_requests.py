@@ -20,7 +20,7 @@ from kinebackup.daemon.decide.events import Acknowledge, AlarmLifted, BackUpNow,
 from kinebackup.daemon.decide.table import Phase
 from kinebackup.daemon.ports import Daemon, DriveNow
 from kinebackup.policy.job_kinds import job_kind
-from kinebackup.policy.notices import NoticeKind
+from kinebackup.policy.notices import NOBODY, NoticeKey, NoticeKind
 
 _SNOOZE_AT_MOST: Final = timedelta(days=31)
 """The machine allows less; what lies beyond this is no date that a person chose."""
@@ -64,7 +64,7 @@ class Requests:
                 document = msgspec.to_builtins(self._daemon.status_document())
                 return [json.dumps(document)]
             case "Notices", []:
-                return [[encode_notice(shown.notice, shown.since) for shown in self._daemon.shown()]]
+                return [[encode_notice(each.notice, each.since) for each in self._daemon.notices()]]
             case "Drives", []:
                 return [[_drive(each) for each in self._daemon.drives()]]
             case (("BackUpNow" | "TestRestore"), [drive]):
@@ -90,17 +90,17 @@ class Requests:
     async def _work(self, caller: Caller, member: str, drive: str) -> None:
         self._ready_for_work(drive)
         await self._need(caller, names.ACTION_WORK)
-        label = self._ready_for_work(drive)
+        chosen = self._ready_for_work(drive)
         now = self._daemon.now()
-        self._daemon.post(BackUpNow(now, label) if member == "BackUpNow" else RestoreTestNow(now, label))
+        self._daemon.post(BackUpNow(now, chosen.id) if member == "BackUpNow" else RestoreTestNow(now, chosen.id))
 
     async def _eject(self, caller: Caller, drive: str) -> None:
         self._present(drive)
         await self._need(caller, names.ACTION_EJECT)
-        self._daemon.post(Eject(self._daemon.now(), self._present(drive).label))
+        self._daemon.post(Eject(self._daemon.now(), self._present(drive).id))
 
     async def _snooze(self, caller: Caller, kind: str, drive: str, until_unix: int) -> None:
-        known = self._notice(kind, drive)
+        key = self._notice(kind, drive)
         try:
             until = moment(until_unix)
         except ValueError as error:
@@ -108,43 +108,46 @@ class Requests:
         if not timedelta(0) < until - self._daemon.now() <= _SNOOZE_AT_MOST:
             raise Refusal(names.ERROR_INVALID_ARGUMENT, "until_unix must lie in the next 31 days")
         await self._need(caller, names.ACTION_ANSWER)
-        self._daemon.post(Snooze(self._daemon.now(), known, drive, until))
+        self._daemon.post(Snooze(self._daemon.now(), key.kind, key.drive, until))
 
     async def _acknowledge(self, caller: Caller, kind: str, drive: str) -> None:
-        known = self._notice(kind, drive)
+        key = self._notice(kind, drive)
         await self._need(caller, names.ACTION_ANSWER)
-        self._daemon.post(Acknowledge(self._daemon.now(), known, drive))
+        self._daemon.post(Acknowledge(self._daemon.now(), key.kind, key.drive))
 
     async def _last_report(self, caller: Caller, drive: str, kind: str) -> str:
         """Root only: it holds the names of files."""
         await self._need_root(caller)
-        self._enrolled(drive)
+        enrolled = self._enrolled(drive)
         try:
             known = job_kind(kind)
         except ValueError as error:
             raise Refusal(names.ERROR_INVALID_ARGUMENT, str(error)) from error
-        report = self._daemon.last_report(drive, known)
+        report = self._daemon.last_report(enrolled.id, known)
         if report is None:
             raise Refusal(names.ERROR_NO_REPORT, f"no {known} of {drive!r} has come to its end")
         return encode_report(report)
 
     # --- checks -------------------------------------------------------------------------------------------------------
 
-    def _notice(self, kind: str, drive: str) -> NoticeKind:
+    def _notice(self, kind: str, label: str) -> NoticeKey:
         """A drive that was forgotten meanwhile may still have a notice."""
         try:
             known = notice_kind(kind)
         except ValueError as error:
             raise Refusal(names.ERROR_INVALID_ARGUMENT, str(error)) from error
-        if drive and not any(shown.notice.drive == drive for shown in self._daemon.shown()):
-            self._enrolled(drive)
-        return known
+        if not label:
+            return NoticeKey(known, NOBODY)
+        key = self._daemon.key_of(known, label)
+        if key is None:
+            raise _unknown(label)
+        return key
 
     def _enrolled(self, label: str) -> DriveNow:
         for drive in self._daemon.drives():
             if drive.label == label:
                 return drive
-        raise Refusal(names.ERROR_NOT_FOUND, f"no drive is called {label[:80]!r}")
+        raise _unknown(label)
 
     def _present(self, label: str) -> DriveNow:
         """The drive of that label; without one, the only one that is plugged in."""
@@ -161,13 +164,13 @@ class Requests:
             raise Refusal(names.ERROR_SEVERAL_DRIVES, "several drives are plugged in")
         return usable[0]
 
-    def _ready_for_work(self, label: str) -> str:
+    def _ready_for_work(self, label: str) -> DriveNow:
         drive = self._present(label)
         if drive.phase is Phase.REFUSED:
             raise Refusal(names.ERROR_REFUSED, f"{drive.label!r} was refused; it must be plugged in again")
-        if any(shown.notice.kind is NoticeKind.ALARM for shown in self._daemon.shown()):
+        if any(each.notice.kind is NoticeKind.ALARM for each in self._daemon.notices()):
             raise Refusal(names.ERROR_ALARM, "the alarm has not been lifted")
-        return drive.label
+        return drive
 
     async def _need(self, caller: Caller, action: str) -> None:
         if not await self._may(caller, action):
@@ -176,6 +179,10 @@ class Requests:
     async def _need_root(self, caller: Caller) -> None:
         if not await self._is_root(caller):
             raise Refusal(names.ERROR_NOT_AUTHORIZED, "for root only")
+
+
+def _unknown(label: str) -> Refusal:
+    return Refusal(names.ERROR_NOT_FOUND, f"no drive is called {label[:80]!r}")
 
 
 def _drive(drive: DriveNow) -> list[Any]:

@@ -246,9 +246,9 @@ class BusService:
 
     # --- signals: the daemon's ``Listener`` ---------------------------------------------------------------------------
 
-    def notice_shown(self, shown: ActiveNotice) -> None:
+    def notice_shown(self, active: ActiveNotice) -> None:
         """See ``ports.Listener``."""
-        self._signal("NoticeShown", names.NOTICE_SIGNATURE, encode_notice(shown.notice, shown.since))
+        self._signal("NoticeShown", names.NOTICE_SIGNATURE, encode_notice(active.notice, active.since))
 
     def notice_withdrawn(self, kind: NoticeKind, drive: str) -> None:
         """See ``ports.Listener``."""

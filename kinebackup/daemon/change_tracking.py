@@ -13,11 +13,9 @@ from kinebackup.change_journal.cursors import JournalCursors, TrackedBackup
 from kinebackup.change_journal.journal import ChangeJournal, JournalStatus
 from kinebackup.config import Config
 from kinebackup.engine import TrackingResult
-from kinebackup.errors import KineError
 from kinebackup.model import BackupReport
 from kinebackup.practice.world import World
 from kinebackup.sources.folder import FolderSource
-from kinebackup.state.state_db import StateDb
 
 log = logging.getLogger("kinebackup.daemon")
 
@@ -71,13 +69,8 @@ class SourceWatch:
         status = use.journal.status()
         if status.message:
             log.warning("this backup looks at every file: %s; %s", status.message, status.hint)
-        try:
-            with StateDb(use.config.paths.state) as state:
-                repository = state.drive(drive).repository
-        except KineError:
-            return None  # the job will say why
         self._asked = use.tracking
-        return use.tracking.begin(repository, use.sources, self._world.now())
+        return use.tracking.begin(drive, use.sources, self._world.now())
 
     def after(self, tracked: TrackedBackup, report: BackupReport, trail: TrackingResult) -> BackupReport:
         """See ``worker.Following``."""

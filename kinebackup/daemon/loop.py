@@ -1,7 +1,7 @@
 """The daemon itself: takes events in their order, asks the machine, and has done what it says.
 
-Owns: the state, the order of events, and that every action is answered. Does not know: what to do (machine.py), or how
-anything is done (the ports say who does it).
+Owns: the state, the order of events, that every action is answered, and that people hear of drives by their labels.
+Does not know: what to do (machine.py), or how anything is done (the ports say who does it).
 
 Everything here runs in one event loop. An event that arrives while another is worked on waits; so ``step`` sees one
 thing after the other, whoever posts it.
@@ -18,8 +18,9 @@ from typing import Any, Final, assert_never
 from kinebackup.daemon.decide import actions as act
 from kinebackup.daemon.decide import events as ev
 from kinebackup.daemon.decide.machine import step
-from kinebackup.daemon.decide.states import NoticeKey, State
+from kinebackup.daemon.decide.states import State
 from kinebackup.daemon.decide.table import AT_WORK, Phase
+from kinebackup.daemon.labels import Labels
 from kinebackup.daemon.persistence import PersistentState
 from kinebackup.daemon.ports import (
     DriveNow,
@@ -33,7 +34,7 @@ from kinebackup.daemon.ports import (
 )
 from kinebackup.model import CancelToken, Progress, Report, counting
 from kinebackup.policy.job_kinds import JobKind
-from kinebackup.policy.notices import ActiveNotice, NoticeKind
+from kinebackup.policy.notices import ActiveNotice, NoticeKey, NoticeKind
 from kinebackup.policy.schedule import Rules
 from kinebackup.worker.protocol import Failure, JobRequest
 
@@ -69,8 +70,8 @@ class Loop:
         self._inhibitor = inhibitor
         self._keep = keep
         self._defect = defect
-        self._notices = {NoticeKey(each.notice.kind, each.notice.drive): each for each in kept.shown}
-        self._state = State(rules, memory=kept.memory, alarm=kept.alarm, shown=frozenset(self._notices))
+        self._labels = Labels(kept.labels)
+        self._state = State(rules, memory=kept.memory, alarm=kept.alarm, notices=kept.shown)
         self._kept = kept
         self._waiting: deque[ev.Event] = deque()
         self._judging = False
@@ -105,21 +106,31 @@ class Loop:
         self._state = replace(self._state, rules=rules)
 
     def know(self, known: Known) -> None:
-        """These are the enrolled drives now."""
+        """These are the enrolled drives now. For the machine a drive that was renamed is the one that it was."""
+        renamed = self._labels.learn(known.drives)
         self.post(ev.DrivesKnown(self.now(), tuple(known.drives), known.last_code_test))
+        self._tell_renamed(renamed)
 
     def listen(self, listener: Listener) -> None:
         """Tell this listener of everything from now on."""
         self._listeners.append(listener)
 
-    def shown(self) -> tuple[ActiveNotice, ...]:
-        """The notices that still stand, oldest first."""
-        return tuple(sorted(self._notices.values(), key=lambda each: each.since))
+    def notices(self) -> tuple[ActiveNotice, ...]:
+        """The active notices, with labels for drives, oldest first."""
+        return tuple(self._spoken(each) for each in sorted(self._state.notices, key=lambda each: each.since))
+
+    def key_of(self, kind: NoticeKind, label: str) -> NoticeKey | None:
+        """By which the machine knows the notice of that kind and label: one that is active, else of a known drive."""
+        active = [each.notice.drive for each in self._state.notices if each.notice.kind is kind]
+        enrolled = [drive.known.id for drive in self._state.drives]
+        others = [each.notice.drive for each in self._state.notices]
+        return next((NoticeKey(kind, d) for d in (*active, *enrolled, *others) if self._labels.of(d) == label), None)
 
     def drives(self) -> tuple[DriveNow, ...]:
         """Every enrolled drive, sorted by label."""
         return tuple(
             DriveNow(
+                drive.known.id,
                 drive.known.label,
                 drive.phase,
                 drive.job.id if drive.job else None,
@@ -130,7 +141,7 @@ class Loop:
         )
 
     def last_report(self, drive: str, kind: JobKind) -> Report | None:
-        """How the latest job of this kind on this drive went, if it came to its end."""
+        """How the latest job of this kind on this drive went, if it came to its end. ``drive`` is an id."""
         return self._reports.get((drive, kind))
 
     @property
@@ -148,33 +159,44 @@ class Loop:
     def _judge(self, event: ev.Event) -> None:
         before = self._state
         self._state, actions = step(before, event)
-        self._remember_what_was_shown(actions)
         self._keep_if_changed()
         self._tell_phases(before)
         for action in actions:
             self._act(action)
 
-    def _remember_what_was_shown(self, actions: tuple[act.Action, ...]) -> None:
-        for action in actions:
-            if isinstance(action, act.Notify):
-                notice = action.notice
-                self._notices[NoticeKey(notice.kind, notice.drive)] = ActiveNotice(notice, self.now())
-            elif isinstance(action, act.Withdraw):
-                self._notices.pop(NoticeKey(action.kind, action.drive), None)
-
     def _keep_if_changed(self) -> None:
-        kept = PersistentState(self._state.memory, self.shown(), self._state.alarm)
+        state = self._state
+        kept = PersistentState(state.memory, state.notices, state.alarm, self._labels.named_by(state.notices))
         if kept != self._kept:
             self._kept = kept
             self._keep(kept)
 
     def _tell_phases(self, before: State) -> None:
-        phases = {drive.known.label: drive.phase for drive in before.drives}
+        phases = {drive.known.id: drive.phase for drive in before.drives}
         for drive in self._state.drives:
-            if phases.get(drive.known.label, Phase.ABSENT) is not drive.phase:
+            if phases.get(drive.known.id, Phase.ABSENT) is not drive.phase:
                 log.info("drive %s: %s", drive.known.label, drive.phase)
                 for listener in self._listeners:
                     listener.phase_changed(drive.known.label, drive.phase)
+
+    def _tell_renamed(self, renamed: dict[str, str]) -> None:
+        """Whoever speaks to people knows a drive by its label only: there, one has gone and another has come."""
+        for drive in self._state.drives:
+            if drive.known.id in renamed:
+                log.info("drive %s is called %s now", renamed[drive.known.id], drive.known.label)
+                for listener in self._listeners:
+                    if drive.phase is not Phase.ABSENT:
+                        listener.phase_changed(renamed[drive.known.id], Phase.ABSENT)
+                        listener.phase_changed(drive.known.label, drive.phase)
+        for active in self._state.notices:
+            notice = active.notice
+            if notice.drive in renamed or notice.other in renamed:
+                for listener in self._listeners:
+                    listener.notice_withdrawn(notice.kind, renamed.get(notice.drive, self._labels.of(notice.drive)))
+                    listener.notice_shown(self._spoken(active))
+
+    def _spoken(self, active: ActiveNotice) -> ActiveNotice:
+        return replace(active, notice=self._labels.spoken(active.notice))
 
     def _act(self, action: act.Action) -> None:
         match action:
@@ -200,22 +222,21 @@ class Loop:
             case act.ReleaseSleep():
                 self._inhibitor.release()
             case act.Record():
-                log.info("drive %s: %s ended: %s", action.drive, action.kind, action.ending)
+                label = self._labels.of(action.drive)
+                log.info("drive %s: %s ended: %s", label, action.kind, action.ending)
                 for listener in self._listeners:
-                    listener.job_ended(action.drive, action.job, action.kind, action.ending)
+                    listener.job_ended(label, action.job, action.kind, action.ending)
             case act.Log():
-                log.info("%s%s", f"drive {action.drive}: " if action.drive else "", action.what)
+                log.info("%s%s", f"drive {self._labels.of(action.drive)}: " if action.drive else "", action.what)
             case _:
                 assert_never(action)
 
     def _tell_notice(self, action: act.Notify | act.Withdraw) -> None:
         for listener in self._listeners:
             if isinstance(action, act.Withdraw):
-                listener.notice_withdrawn(action.kind, action.drive)
-            else:
-                shown = self._notices.get(NoticeKey(action.notice.kind, action.notice.drive))
-                if shown is not None:  # else the same step took it back again
-                    listener.notice_shown(shown)
+                listener.notice_withdrawn(action.kind, self._labels.of(action.drive))
+            elif (active := self._state.notice(action.notice.key)) is not None:  # else the same step took it back
+                listener.notice_shown(self._spoken(active))
         if isinstance(action, act.Notify) and action.notice.kind is NoticeKind.ALARM:
             log.warning("many files changed at once; nothing is written before a person has looked")
 
@@ -235,7 +256,7 @@ class Loop:
         try:
             await self._mounter.mount(action.attachment, action.device)
         except NotMountedError as error:
-            log.warning("drive %s could not be opened: %s", action.drive, error.message)
+            log.warning("drive %s could not be opened: %s", self._labels.of(action.drive), error.message)
             self.post(ev.MountFailed(self.now(), action.drive, action.attachment, error.reason, error.program))
         else:
             self.post(ev.Mounted(self.now(), action.drive, action.attachment))
@@ -245,7 +266,7 @@ class Loop:
         if reason is None:
             self.post(ev.Authenticated(self.now(), action.drive, action.attachment))
         else:
-            log.warning("drive %s is not to be written to: %s", action.drive, reason)
+            log.warning("drive %s is not to be written to: %s", self._labels.of(action.drive), reason)
             self.post(ev.Refused(self.now(), action.drive, action.attachment, reason))
 
     async def _unmount(self, action: act.Unmount) -> None:
@@ -288,7 +309,7 @@ class Loop:
             return
         self._progress[action.job] = progress
         for listener in self._listeners:
-            listener.progressed(action.drive, action.kind, progress)
+            listener.progressed(self._labels.of(action.drive), action.kind, progress)
         now = self.now()
         if abs(now - self._pulses[action.job]) >= _PULSE:
             self._pulses[action.job] = now

@@ -18,11 +18,15 @@ _NAME: Final = "daemon"
 
 @dataclass(frozen=True, slots=True)
 class PersistentState:
-    """The part of the daemon's state that outlives it."""
+    """The part of the daemon's state that outlives it.
+
+    ``shown``: the active notices, with ids of drives; ``labels``: what people call those drives, by id.
+    """
 
     memory: Memory = field(default_factory=Memory)
     shown: tuple[ActiveNotice, ...] = ()
     alarm: bool = False
+    labels: dict[str, str] = field(default_factory=dict)
 
 
 def encode(kept: PersistentState) -> str:

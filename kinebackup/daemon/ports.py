@@ -15,7 +15,7 @@ from kinebackup.daemon.decide.table import Phase
 from kinebackup.errors import KineError
 from kinebackup.model import CancelToken, NotOurs, Progress, Report
 from kinebackup.policy.job_kinds import JobKind
-from kinebackup.policy.notices import ActiveNotice, NoticeKind
+from kinebackup.policy.notices import ActiveNotice, NoticeKey, NoticeKind
 from kinebackup.worker.protocol import Failure, JobRequest
 
 
@@ -23,6 +23,7 @@ from kinebackup.worker.protocol import Failure, JobRequest
 class DriveNow:
     """Where one enrolled drive stands this moment. ``job`` and ``progress`` are None where no job runs."""
 
+    id: str
     label: str
     phase: Phase
     job: JobId | None = None
@@ -31,16 +32,19 @@ class DriveNow:
 
 
 class Listener(Protocol):
-    """Hears what the daemon does. Called in the daemon's event loop; MUST return at once and MUST NOT raise."""
+    """Is told what the daemon does, with labels for drives, since it speaks to people.
 
-    def notice_shown(self, shown: ActiveNotice) -> None:
+    Called in the daemon's event loop; MUST return at once and MUST NOT raise.
+    """
+
+    def notice_shown(self, active: ActiveNotice) -> None:
         """A notice, new or in the place of the one of the same kind and drive."""
 
     def notice_withdrawn(self, kind: NoticeKind, drive: str) -> None:
         """That notice is obsolete."""
 
     def phase_changed(self, drive: str, phase: Phase) -> None:
-        """A drive went on to another phase; JobStarted is the phase that the job belongs to."""
+        """A drive went on to another phase; that a job began is told by the phase that it belongs to."""
 
     def progressed(self, drive: str, kind: JobKind, progress: Progress) -> None:
         """A job goes on; at most a few times a second."""
@@ -61,8 +65,11 @@ class Daemon(Protocol):
     def drives(self) -> tuple[DriveNow, ...]:
         """Every enrolled drive, sorted by label."""
 
-    def shown(self) -> tuple[ActiveNotice, ...]:
-        """The notices that still stand, oldest first: an agent that has just started shows them."""
+    def notices(self) -> tuple[ActiveNotice, ...]:
+        """The active notices, with labels for drives, oldest first: an agent that has just started shows them."""
+
+    def key_of(self, kind: NoticeKind, label: str) -> NoticeKey | None:
+        """By which the machine knows the notice of that kind and label; None where no drive is called so."""
 
     def status_document(self) -> dict[str, object]:
         """What ``kinebackup status --json`` prints, and where each drive stands. No name of a file or a folder."""

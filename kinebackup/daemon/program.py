@@ -203,7 +203,7 @@ class Program:
 
     # --- as a listener of the loop ------------------------------------------------------------------------------------
 
-    def notice_shown(self, shown: object) -> None:
+    def notice_shown(self, active: object) -> None:
         """See ``ports.Listener``."""
 
     def notice_withdrawn(self, kind: object, drive: str) -> None:

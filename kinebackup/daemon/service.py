@@ -27,7 +27,7 @@ from kinebackup.i18n import _, set_language
 from kinebackup.jobs.status import DriveOverview, drive_history, overview, source_notices
 from kinebackup.model import Report
 from kinebackup.policy.job_kinds import JobKind
-from kinebackup.policy.notices import ActiveNotice
+from kinebackup.policy.notices import ActiveNotice, NoticeKey, NoticeKind
 from kinebackup.policy.verdicts import TargetWarning
 from kinebackup.practice.world import World
 from kinebackup.state.state_db import StateDb
@@ -78,9 +78,13 @@ class Service:
         """See ``ports.Daemon``."""
         return self.loop.drives()
 
-    def shown(self) -> tuple[ActiveNotice, ...]:
+    def notices(self) -> tuple[ActiveNotice, ...]:
         """See ``ports.Daemon``."""
-        return self.loop.shown()
+        return self.loop.notices()
+
+    def key_of(self, kind: NoticeKind, label: str) -> NoticeKey | None:
+        """See ``ports.Daemon``."""
+        return self.loop.key_of(kind, label)
 
     def last_report(self, drive: str, kind: JobKind) -> Report | None:
         """See ``ports.Daemon``."""
@@ -141,8 +145,8 @@ class Service:
 
     def status_document(self) -> dict[str, object]:
         """See ``ports.Daemon``. Raises ``KineError`` where this computer is not set up, or its memory is damaged."""
-        now = {drive.label: drive for drive in self.loop.drives()}
-        plugged_in = {label for label, drive in now.items() if drive.phase is not Phase.ABSENT}
+        now = {drive.id: drive for drive in self.loop.drives()}
+        plugged_in = {drive.label for drive in now.values() if drive.phase is not Phase.ABSENT}
         found = overview(self._config or self._load_config(), self._world, plugged_in=plugged_in)
         assessment = found.assessment
         return {
@@ -151,7 +155,7 @@ class Service:
             "simulation": assessment.simulation,
             "say": assessment.headline.code,
             "more": [text_of(each) for each in assessment.more],
-            "drives": [_drive_document(drive, now.get(drive.label)) for drive in found.drives],
+            "drives": [_drive_document(drive, now.get(drive.repository)) for drive in found.drives],
             "warnings": self._warnings,
         }
 
@@ -170,6 +174,7 @@ def read_known(config: Config) -> Known | None:
             return None
         drives = [
             KnownDrive(
+                id=record.repository,
                 label=record.label,
                 place=record.place,
                 fs_uuid=record.fs_uuid,

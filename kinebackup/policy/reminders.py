@@ -40,12 +40,12 @@ Occasion = Literal["reminder-hour", "rotation-day", "still-plugged"]
 
 @dataclass(frozen=True, slots=True)
 class DriveView:
-    """One enrolled drive, as far as reminders go.
+    """One enrolled drive, as far as reminders go. ``id``: by which notices name it.
 
     ``idle_since``: since when it may be unplugged; None where it is absent, at work, or not known to be let go.
     """
 
-    label: str
+    id: str
     place: Place
     plugged: bool
     idle_since: datetime | None = None
@@ -82,7 +82,7 @@ class Memory:
 def remind(
     drives: Sequence[DriveView], rules: Rules, memory: Memory, occasion: Occasion, *, now: datetime
 ) -> tuple[Notice, ...]:
-    """The reminders to give now. ``spoken_of`` must be kept for each of them."""
+    """The reminders to give now; of drives that are alike, the first is meant. ``spoken_of`` must be kept for each."""
     hours = rules.hours
     match occasion:
         case "still-plugged":
@@ -125,7 +125,7 @@ def _plug_in(drives: Sequence[DriveView], rules: Rules, now: datetime) -> Iterab
     """The drive at hand, while none is plugged in and the newest backup of all drives is not of today."""
     if not drives or any(drive.plugged for drive in drives):
         return
-    nearest = min(drives, key=lambda drive: (drive.place != "cabinet", drive.label)).label
+    nearest = min(drives, key=lambda drive: drive.place != "cabinet").id
     times = [drive.last_backup for drive in drives if drive.last_backup is not None and drive.last_backup <= now]
     if not times:
         yield Notice(NoticeKind.PLUG_IN_FIRST, nearest)
@@ -145,7 +145,7 @@ def _unplug(drives: Sequence[DriveView], hours: PracticeHours, now: datetime) ->
         days = days_between(drive.idle_since, now, hours.zone)
         if days in _BACK_OFF_DAYS or days % _THEN_EVERY_DAYS == 0:
             at_home = drive.place == "domicile"
-            yield Notice(NoticeKind.UNPLUG_TAKE_HOME if at_home else NoticeKind.UNPLUG, drive.label)
+            yield Notice(NoticeKind.UNPLUG_TAKE_HOME if at_home else NoticeKind.UNPLUG, drive.id)
 
 
 def _rotate(drives: Sequence[DriveView], rules: Rules, now: datetime) -> Iterable[Notice]:
@@ -155,7 +155,7 @@ def _rotate(drives: Sequence[DriveView], rules: Rules, now: datetime) -> Iterabl
     saved = [drive for drive in drives if drive.last_backup is not None and drive.last_backup <= now]
     if not saved:
         return
-    freshest = max(saved, key=lambda drive: (drive.last_backup, drive.label))
+    freshest = max(reversed(saved), key=lambda drive: drive.last_backup or now)
     zone = rules.hours.zone
     away = [
         drive
@@ -163,8 +163,8 @@ def _rotate(drives: Sequence[DriveView], rules: Rules, now: datetime) -> Iterabl
         if drive is not freshest and not drive.plugged and is_due(drive.last_backup, ROTATE_AFTER_DAYS, now, zone)
     ]
     if away:
-        stalest = min(away, key=lambda drive: (drive.last_backup is not None, drive.last_backup or now, drive.label))
-        yield Notice(NoticeKind.ROTATE, freshest.label, other=stalest.label)
+        stalest = min(away, key=lambda drive: (drive.last_backup is not None, drive.last_backup or now))
+        yield Notice(NoticeKind.ROTATE, freshest.id, other=stalest.id)
 
 
 def _bring_back(drives: Sequence[DriveView], rules: Rules, now: datetime) -> Iterable[Notice]:
@@ -175,7 +175,7 @@ def _bring_back(drives: Sequence[DriveView], rules: Rules, now: datetime) -> Ite
             continue
         late = days_between(drive.last_backup, now, rules.hours.zone) - limit
         if late > 0 and (late - 1 in _BACK_OFF_DAYS or (late - 1) % _THEN_EVERY_DAYS == 0):
-            yield Notice(NoticeKind.BRING_BACK, drive.label, days=late + limit)
+            yield Notice(NoticeKind.BRING_BACK, drive.id, days=late + limit)
 
 
 def _test_with_code(drives: Sequence[DriveView], rules: Rules, memory: Memory, now: datetime) -> Iterable[Notice]:

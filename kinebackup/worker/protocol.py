@@ -25,7 +25,7 @@ MAX_LINE_BYTES: Final = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class JobRequest:
-    """One job to run on the drive that is mounted at ``folder``."""
+    """One job to run on the drive that is mounted at ``folder``. ``drive`` is the id of its repository."""
 
     drive: str
     folder: str

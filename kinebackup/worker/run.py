@@ -91,12 +91,13 @@ def run(request: JobRequest, tools: Tools, cancel: CancelToken, monitor: Progres
         return Failure("defect")
     try:
         with computer.state:
-            drive = PresentDrive(request.drive, request.folder, computer.state.drive(request.drive))
+            record = _record_of(request.drive, computer)
+            drive = PresentDrive(record.label, request.folder, record)
             return _job(request, drive, computer, config, tools, cancel, monitor)
     except Cancelled:
         return Failure(None)
     except KineError as error:
-        log.warning("drive %s: %s did not end: %s", request.drive, request.kind, type(error).__name__)
+        log.warning("%s did not end: %s", request.kind, type(error).__name__)
         return Failure(_meaning(error, request))
     except Exception as defect:  # noqa: BLE001 - one job's defect must not end the daemon, which has to unmount the drive
         _log_defect(request.kind, defect)
@@ -161,16 +162,24 @@ def _meaning(error: KineError, request: JobRequest) -> JobFailure:
             return "defect"
 
 
-def identify(label: str, folder: str, tools: Tools) -> NotOurs | None:
-    """Whether the drive mounted there is that drive of this practice; None where it is. Never raises."""
+def _record_of(drive: str, computer: ComputerKeys) -> Drive:
+    """Raises ``NotFound``: it was forgotten a moment ago."""
+    record = computer.state.drive_of(drive)
+    if record is None:
+        raise NotFound("the drive is not enrolled any more")
+    return record
+
+
+def identify(drive: str, folder: str, tools: Tools) -> NotOurs | None:
+    """Whether what is mounted there is that drive of this practice; None where it is. Never raises."""
     try:
         config = tools.load_config()
         computer = ComputerKeys.open(config.paths.state)
         with computer.state:
-            record = computer.state.drive(label)
+            record = _record_of(drive, computer)
             return _judge_header(folder, record, computer) or _judge_place(folder, record, config, tools.world)
     except KineError as error:
-        log.warning("drive %s could not be identified: %s", label, type(error).__name__)
+        log.warning("a drive could not be identified: %s", type(error).__name__)
         return "failed"
     except Exception as defect:  # noqa: BLE001 - as above: the drive has to be unmounted whatever happened
         _log_defect("identify", defect)

@@ -73,7 +73,7 @@ def test_a_client_without_a_bus_says_that_the_service_does_not_run(tmp_path: Pat
 
 @pytest.mark.root
 def test_a_bus_without_the_daemon_is_told_from_one_with_it(bus: PrivateBus) -> None:
-    daemon = RecordedDaemon(DriveNow("CABINET", Phase.SAFE))
+    daemon = RecordedDaemon(DriveNow("CABINET", "CABINET", Phase.SAFE))
 
     async def play() -> list[object]:
         before = await asyncio.to_thread(daemon_is_running, bus.address)

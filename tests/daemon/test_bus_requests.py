@@ -15,8 +15,8 @@ from kinebackup.daemon.decide.table import Phase
 from kinebackup.daemon.ports import DriveNow
 from kinebackup.policy.notices import ActiveNotice, Notice, NoticeKind
 
-CABINET = DriveNow("CABINET", Phase.APPEARED)
-DOMICILE = DriveNow("DOMICILE", Phase.ABSENT)
+CABINET = DriveNow("id of CABINET", "CABINET", Phase.APPEARED)
+DOMICILE = DriveNow("id of DOMICILE", "DOMICILE", Phase.ABSENT)
 SOMEBODY = Caller(":1.7", interactive=True)
 TOMORROW = int((NOW + timedelta(days=1)).timestamp())
 
@@ -51,11 +51,11 @@ def test_requests_become_events_about_the_drive_that_is_meant() -> None:
     ):
         assert ask(daemon, member, *body) == []
     assert daemon.posted == [
-        BackUpNow(NOW, "CABINET"),
-        RestoreTestNow(NOW, "CABINET"),
-        Eject(NOW, "CABINET"),
+        BackUpNow(NOW, "id of CABINET"),
+        RestoreTestNow(NOW, "id of CABINET"),
+        Eject(NOW, "id of CABINET"),
         Snooze(NOW, NoticeKind.PLUG_IN, "", until),
-        Acknowledge(NOW, NoticeKind.DRIVE_FULL, "DOMICILE"),
+        Acknowledge(NOW, NoticeKind.DRIVE_FULL, "id of DOMICILE"),
         AlarmLifted(NOW),
     ]
 
@@ -101,16 +101,16 @@ def test_work_needs_a_drive_that_is_here_and_accepted(drives: tuple[DriveNow, ..
 def test_a_refused_drive_is_not_counted_where_another_is_here() -> None:
     daemon = RecordedDaemon(CABINET, replace(DOMICILE, phase=Phase.REFUSED))
     ask(daemon, "BackUpNow", "")
-    assert daemon.posted == [BackUpNow(NOW, "CABINET")]
+    assert daemon.posted == [BackUpNow(NOW, "id of CABINET")]
 
 
 def test_before_the_alarm_is_lifted_no_work_is_begun_but_drives_are_let_go() -> None:
     daemon = RecordedDaemon(CABINET)
-    daemon.notices = (ActiveNotice(Notice(NoticeKind.ALARM), NOW),)
+    daemon.active = (ActiveNotice(Notice(NoticeKind.ALARM), NOW),)
     assert refused(daemon, "BackUpNow", "") == "Alarm"
     assert refused(daemon, "TestRestore", "CABINET") == "Alarm"
     ask(daemon, "Eject", "")
-    assert daemon.posted == [Eject(NOW, "CABINET")]
+    assert daemon.posted == [Eject(NOW, "id of CABINET")]
 
 
 @pytest.mark.parametrize("seconds", [-1, 0, 32 * 86_400, 10**12, -(10**12)])
@@ -127,7 +127,7 @@ def test_only_a_notice_that_there_can_be_is_answered(kind: str, drive: str, erro
 
 def test_the_notice_of_a_drive_that_was_forgotten_can_still_be_answered() -> None:
     daemon = RecordedDaemon()
-    daemon.notices = (ActiveNotice(Notice(NoticeKind.DRIVE_FULL, "OLD"), NOW),)
+    daemon.active = (ActiveNotice(Notice(NoticeKind.DRIVE_FULL, "OLD"), NOW),)
     ask(daemon, "Acknowledge", "drive-full", "OLD")
     assert daemon.posted == [Acknowledge(NOW, NoticeKind.DRIVE_FULL, "OLD")]
 

@@ -28,8 +28,8 @@ from kinebackup.policy.notices import ActiveNotice, Notice, NoticeKind
 
 pytestmark = pytest.mark.root
 
-CABINET = DriveNow("CABINET", Phase.APPEARED)
-DOMICILE = DriveNow("DOMICILE", Phase.ABSENT)
+CABINET = DriveNow("CABINET", "CABINET", Phase.APPEARED)
+DOMICILE = DriveNow("DOMICILE", "DOMICILE", Phase.ABSENT)
 REPORT = BackupReport("ab" * 32, 1, 2, 3, 4, 5, 6, 7.5, suspicious=False)
 
 
@@ -212,8 +212,8 @@ def test_properties_cannot_be_set_nor_other_interfaces_called(bus: PrivateBus) -
 
 
 def test_everybody_may_read_status_notices_and_drives(bus: PrivateBus) -> None:
-    daemon = RecordedDaemon(DriveNow("CABINET", Phase.BACKING_UP, JobId(7), "backup"), DOMICILE)
-    daemon.notices = (ActiveNotice(Notice(NoticeKind.STILL_BUSY, "CABINET", program="vi"), NOW),)
+    daemon = RecordedDaemon(DriveNow("CABINET", "CABINET", Phase.BACKING_UP, JobId(7), "backup"), DOMICILE)
+    daemon.active = (ActiveNotice(Notice(NoticeKind.STILL_BUSY, "CABINET", program="vi"), NOW),)
 
     async def play() -> list[str]:
         async with served(bus, daemon):
@@ -390,8 +390,8 @@ def test_a_program_with_a_name_that_is_no_text_does_not_end_the_service(bus: Pri
             client = DaemonClient(heard, address=bus.address)
             await client.connect()
             odd = Notice(NoticeKind.BUSY, "CABINET", program="caf\udce9\0")
-            daemon.notices = (ActiveNotice(odd, NOW),)
-            daemon.listeners[0].notice_shown(daemon.notices[0])
+            daemon.active = (ActiveNotice(odd, NOW),)
+            daemon.listeners[0].notice_shown(daemon.active[0])
             await until(lambda: bool(heard.told))
             assert await client.notices() == (heard.told[0],)
             await client.close()

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.daemon.job_processes import command, environ, folder, ignore
+from support.daemon.job_processes import command, drive_id, environ, folder, ignore
 from support.jobs.small_practice import Office
 
 from kinebackup.change_journal.cursors import TrackedBackup
@@ -49,7 +49,7 @@ def keeper(office: Office) -> Iterator[SourceWatch]:
 def back_up(office: Office, keeper: SourceWatch) -> BackupReport:
     async def story() -> BackupReport:
         worker = ProcessWorker(command(office), environ(), keeper)
-        report = await worker.run(JobRequest("A", folder(office), "backup"), CancelToken(), ignore)
+        report = await worker.run(JobRequest(drive_id(office), folder(office), "backup"), CancelToken(), ignore)
         assert isinstance(report, BackupReport)
         return report
 
@@ -68,7 +68,7 @@ def test_the_first_backup_looks_at_everything_and_the_next_one_at_what_changed(
     office: Office, keeper: SourceWatch
 ) -> None:
     first = back_up(office, keeper)
-    tracked = keeper.before("A")
+    tracked = keeper.before(drive_id(office))
     assert tracked is not None
     assert tracked.since is not None
     assert tracked.since.snapshot == first.snapshot
@@ -85,7 +85,7 @@ def test_names_that_are_no_text_cross_the_border_of_the_process(office: Office, 
     odd = bytes(office.patients) + b"/caf\xe9"
     Path(odd.decode(errors="surrogateescape")).mkdir()
     Path(odd.decode(errors="surrogateescape"), "lettre.txt").write_text("x", encoding="utf-8")
-    tracked = keeper.before("A")
+    tracked = keeper.before(drive_id(office))
     assert tracked is not None
     assert tracked.since is not None
     arrived = crossed(tracked).since
@@ -95,31 +95,33 @@ def test_names_that_are_no_text_cross_the_border_of_the_process(office: Office, 
     assert back_up(office, keeper).files_new == 1
 
 
-def test_a_drive_that_is_not_known_is_not_followed(keeper: SourceWatch) -> None:
-    assert keeper.before("B") is None
+def test_a_drive_that_is_not_known_has_no_snapshot_to_continue_from(keeper: SourceWatch) -> None:
+    tracked = keeper.before("B")
+    assert tracked is not None
+    assert (tracked.since, tracked.kept) == (None, None)
 
 
 def test_other_sources_begin_another_journal_and_none_end_it(office: Office, keeper: SourceWatch) -> None:
     back_up(office, keeper)
     keeper.use(config_of(office))  # read anew, and the same
-    tracked = keeper.before("A")
+    tracked = keeper.before(drive_id(office))
     assert tracked is not None
     assert tracked.since is not None
     state = office.place / "state"
     keeper.use(Config(Paths(state, state, state)))
-    assert keeper.before("A") is None
+    assert keeper.before(drive_id(office)) is None
     assert keeper.status().state == "off"
 
 
 def test_a_journal_that_began_during_a_backup_vouches_for_nothing_of_it(office: Office, keeper: SourceWatch) -> None:
     """Its numbers begin anew: what the journal before it meant by a moment is another one now."""
     report = back_up(office, keeper)
-    tracked = keeper.before("A")
+    tracked = keeper.before(drive_id(office))
     assert tracked is not None
     config = config_of(office)
     keeper.use(replace(config, sources=()))
     keeper.use(config)
     keeper.after(tracked, report, TrackingResult(parent="", followed=False))
-    again = keeper.before("A")
+    again = keeper.before(drive_id(office))
     assert again is not None
     assert again.kept is None

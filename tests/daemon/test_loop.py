@@ -46,15 +46,21 @@ class Heard:
     withdrawn: list[NoticeKind] = field(default_factory=list)
     phases: list[Phase] = field(default_factory=list)
     ended: list[tuple[JobKind, Ending]] = field(default_factory=list)
+    shown: list[tuple[NoticeKind, str]] = field(default_factory=list)
+    taken_back: list[tuple[NoticeKind, str]] = field(default_factory=list)
+    phases_of: list[tuple[str, Phase]] = field(default_factory=list)
 
-    def notice_shown(self, shown: ActiveNotice) -> None:
-        self.notices.append(shown.notice.kind)
+    def notice_shown(self, active: ActiveNotice) -> None:
+        self.notices.append(active.notice.kind)
+        self.shown.append((active.notice.kind, active.notice.drive))
 
     def notice_withdrawn(self, kind: NoticeKind, drive: str) -> None:
         self.withdrawn.append(kind)
+        self.taken_back.append((kind, drive))
 
     def phase_changed(self, drive: str, phase: Phase) -> None:
         self.phases.append(phase)
+        self.phases_of.append((drive, phase))
 
     def progressed(self, drive: str, kind: JobKind, progress: Progress) -> None:
         pass
@@ -204,7 +210,7 @@ def test_the_first_plug_in_saves_reads_back_tests_and_lets_go(cabinet: Cabinet, 
         loop = cabinet.loop()
         loop.post(ev.DriveAppeared(loop.now(), device))
         await loop.quiet()
-        report = loop.last_report("A", "backup")
+        report = loop.last_report(loop.drives()[0].id, "backup")
         assert isinstance(report, BackupReport)
         assert report.files_new == 2
         assert [drive.phase for drive in loop.drives()] == [Phase.SAFE]
@@ -271,9 +277,9 @@ def test_a_drive_that_somebody_works_on_is_not_taken_from_them(cabinet: Cabinet)
         loop = cabinet.loop()
         loop.post(ev.DriveAppeared(loop.now(), device))
         await loop.quiet()
-        assert [each.notice for each in loop.shown()] == [Notice(NoticeKind.BUSY, "A", program="nautilus")]
+        assert [each.notice for each in loop.notices()] == [Notice(NoticeKind.BUSY, "A", program="nautilus")]
         cabinet.mounter.busy = ""
-        loop.post(ev.BackUpNow(loop.now(), "A"))
+        loop.post(ev.BackUpNow(loop.now(), loop.drives()[0].id))
         await loop.quiet()
 
     play(story())
@@ -290,7 +296,7 @@ def test_a_drive_that_cannot_be_let_go_is_never_called_safe(cabinet: Cabinet) ->
         await loop.quiet()
         assert cabinet.heard.notices == [NoticeKind.STILL_BUSY]
         cabinet.mounter.stuck = ""
-        loop.post(ev.Eject(loop.now(), "A"))
+        loop.post(ev.Eject(loop.now(), loop.drives()[0].id))
         await loop.quiet()
 
     play(story())
@@ -366,13 +372,123 @@ def test_what_nobody_has_acknowledged_is_still_there_after_a_restart(cabinet: Ca
 
     async def second() -> None:
         loop = cabinet.loop()
-        assert [each.notice.kind for each in loop.shown()] == [NoticeKind.STILL_BUSY]
-        loop.post(ev.Acknowledge(loop.now(), NoticeKind.STILL_BUSY, "A"))
-        assert loop.shown() == ()
+        assert [each.notice.kind for each in loop.notices()] == [NoticeKind.STILL_BUSY]
+        key = loop.key_of(NoticeKind.STILL_BUSY, "A")
+        assert key is not None
+        loop.post(ev.Acknowledge(loop.now(), key.kind, key.drive))
+        assert loop.notices() == ()
 
     play(first())
     play(second())
     assert cabinet.kept.shown == ()
+
+
+def renamed(cabinet: Cabinet, loop: Loop, old: str, new: str) -> None:
+    """What ``kinebackup drive rename`` does, and what the daemon does when it is told."""
+    state = cabinet.office.computer.state
+    state.update_drive(replace(state.drive(old), label=new))
+    known = read_known(cabinet.config())
+    assert known is not None
+    loop.know(known)
+
+
+def test_a_drive_that_is_renamed_while_it_is_saved_keeps_its_job_and_its_history(cabinet: Cabinet) -> None:
+    device = cabinet.add_drive("A", "1234-ABCD")
+    begun, go_on = threading.Event(), threading.Event()
+
+    def wait(_cancel: CancelToken) -> None:
+        begun.set()
+        go_on.wait(30)
+
+    async def story() -> None:
+        loop = cabinet.loop()
+        cabinet.before_backup = wait
+        loop.post(ev.DriveAppeared(loop.now(), device))
+        while not begun.is_set():
+            await asyncio.sleep(0.01)
+        before = loop.drives()[0]
+        renamed(cabinet, loop, "A", "NOIR")
+        assert loop.drives() == (replace(before, label="NOIR"),)
+        go_on.set()
+        await loop.quiet()
+        assert [(drive.label, drive.phase) for drive in loop.drives()] == [("NOIR", Phase.SAFE)]
+        assert isinstance(loop.last_report(before.id, "backup"), BackupReport)
+        assert loop.state.drives[0].known.history.last_backup == MORNING
+        assert [each.notice for each in loop.notices()] == [Notice(NoticeKind.SAFE, "NOIR")]
+
+    play(story())
+    assert cabinet.defects == []
+    assert cabinet.heard.ended[0] == ("backup", "good")
+    assert ("A", Phase.ABSENT) in cabinet.heard.phases_of
+    assert cabinet.heard.phases_of[-1] == ("NOIR", Phase.SAFE)
+
+
+def test_a_notice_follows_its_drive_to_its_new_name_and_is_neither_lost_nor_doubled(cabinet: Cabinet) -> None:
+    device = cabinet.add_drive("A", "1234-ABCD")
+    cabinet.mounter.busy = "nautilus"
+
+    async def story() -> None:
+        loop = cabinet.loop()
+        loop.post(ev.DriveAppeared(loop.now(), device))
+        await loop.quiet()
+        since = loop.notices()[0].since
+        renamed(cabinet, loop, "A", "NOIR")
+        assert loop.notices() == (ActiveNotice(Notice(NoticeKind.BUSY, "NOIR", program="nautilus"), since),)
+        assert loop.key_of(NoticeKind.BUSY, "A") is None
+        loop.post(ev.DriveVanished(loop.now(), device))
+        assert loop.notices() == ()
+
+    play(story())
+    assert cabinet.heard.shown == [(NoticeKind.BUSY, "A"), (NoticeKind.BUSY, "NOIR")]
+    assert cabinet.heard.taken_back == [(NoticeKind.BUSY, "A"), (NoticeKind.BUSY, "NOIR")]
+
+
+def test_a_drive_that_is_renamed_while_the_daemon_does_not_run_has_its_notices_under_its_new_name(
+    cabinet: Cabinet,
+) -> None:
+    device = cabinet.add_drive("A", "1234-ABCD")
+    cabinet.mounter.stuck = "bash"
+
+    async def first() -> None:
+        loop = cabinet.loop()
+        loop.post(ev.DriveAppeared(loop.now(), device))
+        await loop.quiet()
+
+    async def second() -> None:
+        loop = cabinet.loop()
+        assert [each.notice for each in loop.notices()] == [Notice(NoticeKind.STILL_BUSY, "NOIR", program="bash")]
+
+    play(first())
+    state = cabinet.office.computer.state
+    state.update_drive(replace(state.drive("A"), label="NOIR"))
+    play(second())
+
+
+def test_a_notice_of_a_drive_that_was_forgotten_has_the_name_that_people_knew(cabinet: Cabinet) -> None:
+    device = cabinet.add_drive("A", "1234-ABCD")
+    cabinet.before_backup = _fail
+
+    async def first() -> None:
+        loop = cabinet.loop()
+        loop.post(ev.DriveAppeared(loop.now(), device))
+        await loop.quiet()
+
+    async def second() -> None:
+        loop = cabinet.loop()
+        assert loop.drives() == ()
+        assert Notice(NoticeKind.BACKUP_FAILED, "A") in [each.notice for each in loop.notices()]
+        key = loop.key_of(NoticeKind.BACKUP_FAILED, "A")
+        assert key is not None
+        loop.post(ev.Acknowledge(loop.now(), key.kind, key.drive))
+        assert NoticeKind.BACKUP_FAILED not in [each.notice.kind for each in loop.notices()]
+
+    play(first())
+    cabinet.office.computer.state.remove_drive("A")
+    play(second())
+
+
+def _fail(_cancel: CancelToken) -> None:
+    raise ZeroDivisionError
 
 
 def test_an_action_that_will_never_be_answered_is_a_defect_that_somebody_hears_of(cabinet: Cabinet) -> None:

@@ -78,17 +78,17 @@ def test_a_configuration_that_became_unreadable_leaves_what_was_known(office: Of
     assert [drive.label for drive in made.drives()] == ["A"]
     assert len(read) == 1
     assert made.is_lost
-    assert [each.notice.kind for each in made.shown()] == [NoticeKind.SETTINGS_UNREADABLE]
+    assert [each.notice.kind for each in made.notices()] == [NoticeKind.SETTINGS_UNREADABLE]
     made._load_config = lambda: config_of(office)
     made.reload()
-    assert made.shown() == ()
+    assert made.notices() == ()
     assert not made.is_lost
 
 
 def test_before_anybody_has_set_it_up_a_missing_configuration_is_nobody_s_trouble(office: Office) -> None:
     made, _read = service(office, NotConfigured("there is no configuration file"))
     made.reload()
-    assert (made.shown(), made.is_lost) == ((), False)
+    assert (made.notices(), made.is_lost) == ((), False)
 
 
 def _fails() -> Config:

@@ -12,7 +12,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 
 import pytest
-from support.daemon.job_processes import command, environ, folder, ignore
+from support.daemon.job_processes import command, drive_id, environ, folder, ignore
 from support.jobs.small_practice import Office, open_office
 
 from kinebackup.daemon.spawn import ProcessWorker
@@ -40,8 +40,10 @@ def play(story: Coroutine[None, None, None]) -> None:
 def test_a_process_that_cannot_be_started_is_a_failed_job_and_a_drive_that_is_not_known(office: Office) -> None:
     async def story() -> None:
         broken = ProcessWorker(["/nowhere/python"], environ())
-        assert await broken.identify("A", folder(office)) == "failed"
-        assert await broken.run(JobRequest("A", folder(office), "backup"), CancelToken(), ignore) == Failure("defect")
+        assert await broken.identify(drive_id(office), folder(office)) == "failed"
+        assert await broken.run(
+            JobRequest(drive_id(office), folder(office), "backup"), CancelToken(), ignore
+        ) == Failure("defect")
 
     play(story())
 
@@ -50,7 +52,7 @@ def test_a_process_that_talks_nonsense_is_a_failed_job(office: Office) -> None:
     async def story() -> None:
         for said in ("print('hello')", "print('{}')", "import os; os.kill(os.getpid(), 9)", "pass"):
             broken = ProcessWorker([sys.executable, "-c", said], environ())
-            answer = await broken.run(JobRequest("A", folder(office), "backup"), CancelToken(), ignore)
+            answer = await broken.run(JobRequest(drive_id(office), folder(office), "backup"), CancelToken(), ignore)
             assert answer == Failure("defect")
 
     play(story())
@@ -60,15 +62,15 @@ def test_the_jobs_of_a_visit_run_one_after_the_other(office: Office) -> None:
     async def story() -> None:
         own = worker(office)
         told: list[Progress] = []
-        assert await own.identify("A", folder(office)) is None
-        saved = await own.run(JobRequest("A", folder(office), "backup"), CancelToken(), told.append)
+        assert await own.identify(drive_id(office), folder(office)) is None
+        saved = await own.run(JobRequest(drive_id(office), folder(office), "backup"), CancelToken(), told.append)
         assert isinstance(saved, BackupReport)
         assert saved.files_new == 2
         assert told
-        decode = await own.run(JobRequest("A", folder(office), "verify-written"), CancelToken(), ignore)
+        decode = await own.run(JobRequest(drive_id(office), folder(office), "verify-written"), CancelToken(), ignore)
         assert isinstance(decode, VerifyReport)
         assert (decode.result, decode.complete) == ("ok", True)
-        tested = await own.run(JobRequest("A", folder(office), "restore-test"), CancelToken(), ignore)
+        tested = await own.run(JobRequest(drive_id(office), folder(office), "restore-test"), CancelToken(), ignore)
         assert isinstance(tested, RestoreTestReport)
         assert (tested.result, tested.files_tested) == ("ok", 2)
 
@@ -82,8 +84,8 @@ def test_a_drive_without_a_header_is_told_apart_from_one_of_another_practice(off
 
     async def story() -> None:
         own = worker(office)
-        assert await own.identify("A", str(tmp_path / "empty")) == "no-header"
-        assert await own.identify("A", stranger.folder) == "impostor"
+        assert await own.identify(drive_id(office), str(tmp_path / "empty")) == "no-header"
+        assert await own.identify(drive_id(office), stranger.folder) == "impostor"
         assert await own.identify("B", stranger.folder) == "failed"
 
     play(story())
@@ -96,7 +98,7 @@ def test_a_job_that_is_cancelled_stops_and_says_so(office: Office) -> None:
 
     async def story() -> None:
         cancel = CancelToken()
-        order = JobRequest("A", folder(office), "backup")
+        order = JobRequest(drive_id(office), folder(office), "backup")
         answer = await worker(office).run(order, cancel, lambda _progress: cancel.cancel())
         assert answer == Failure(None)
 
@@ -110,7 +112,7 @@ def test_a_daemon_that_ends_does_not_wait_for_a_job_that_cannot_stop(office: Off
 
     async def story() -> None:
         begun = asyncio.Event()
-        order = JobRequest("A", folder(office), "backup")
+        order = JobRequest(drive_id(office), folder(office), "backup")
         job = asyncio.create_task(
             ProcessWorker([sys.executable, "-c", deaf], environ()).run(order, CancelToken(), lambda _: begun.set())
         )
@@ -131,7 +133,9 @@ def test_a_job_ends_by_itself_when_its_daemon_has_died(office: Office) -> None:
     )
     assert process.stdin is not None
     assert process.stdout is not None
-    process.stdin.write(protocol.encode(protocol.JobMessage(job=JobRequest("A", folder(office), "backup"))))
+    process.stdin.write(
+        protocol.encode(protocol.JobMessage(job=JobRequest(drive_id(office), folder(office), "backup")))
+    )
     process.stdin.flush()
     assert b"made" in process.stdout.readline()
     process.stdin.close()  # what the kernel does when the daemon dies
@@ -156,7 +160,7 @@ def test_a_job_that_the_kernel_kills_is_a_failed_job(office: Office) -> None:
                 killed.append(process_of(f"{office.place}/config.toml"))
                 os.kill(killed[0], signal.SIGKILL)
 
-        order = JobRequest("A", folder(office), "backup")
+        order = JobRequest(drive_id(office), folder(office), "backup")
         assert await worker(office).run(order, CancelToken(), kill) == Failure("defect")
 
     play(story())
@@ -166,6 +170,6 @@ def test_nothing_of_the_person_s_environment_reaches_a_job(office: Office) -> No
     """An empty environment is enough: PYTHONPATH says where the modules are."""
 
     async def story() -> None:
-        assert await worker(office).identify("A", folder(office)) is None
+        assert await worker(office).identify(drive_id(office), folder(office)) is None
 
     play(story())

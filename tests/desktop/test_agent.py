@@ -256,7 +256,7 @@ def test_an_agent_that_ends_leaves_no_dead_buttons(session: SessionBus, practice
             async with agent_in(session.address, practice):
                 await until(lambda: len(server.shown) == 2)
             assert server.shown == {}
-            assert len(practice.daemon.notices) == 2
+            assert len(practice.daemon.active) == 2
 
     play(story())
 

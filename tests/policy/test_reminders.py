@@ -172,14 +172,14 @@ def test_a_snooze_set_by_a_clock_that_was_ahead_does_not_silence_for_years() -> 
 VIEWS = st.lists(
     st.builds(
         DriveView,
-        label=st.sampled_from("ABC"),
+        id=st.sampled_from("ABC"),
         place=st.sampled_from(["cabinet", "domicile"]),
         plugged=st.booleans(),
         idle_since=st.none() | st.integers(-2, 40).map(ago),
         last_backup=st.none() | st.integers(-2, 40).map(ago),
     ),
     max_size=3,
-    unique_by=lambda drive: drive.label,
+    unique_by=lambda drive: drive.id,
 )
 
 

@@ -9,11 +9,11 @@ from dataclasses import replace
 from kinebackup.daemon.decide import events as ev
 from kinebackup.daemon.decide.actions import Detach, Log
 from kinebackup.daemon.decide.phases import fire, next_job
-from kinebackup.daemon.decide.states import DriveState, NoticeKey, State
+from kinebackup.daemon.decide.states import DriveState, State
 from kinebackup.daemon.decide.step import Step
 from kinebackup.daemon.decide.table import Phase, Trigger
 from kinebackup.policy import schedule
-from kinebackup.policy.notices import Notice, NoticeKind
+from kinebackup.policy.notices import Notice, NoticeKey, NoticeKind
 
 
 def about_presence(step: Step, event: ev.DriveAppeared | ev.DriveChanged | ev.DriveVanished | ev.DrivesKnown) -> None:
@@ -54,51 +54,53 @@ def _appeared(step: Step, device: ev.Device) -> None:
         step.do(Log("an unknown drive was plugged in; it is left alone"))
     elif not mine or mine[0].phase is not Phase.ABSENT:
         # Another disk with our UUID, or a second one beside ours: a copy, which nobody can tell from a trap.
-        step.do(Log("a copy of a drive was plugged in; it is left alone", named[0].known.label))
-        step.tell(Notice(NoticeKind.IMPOSTOR, named[0].known.label))
+        step.do(Log("a copy of a drive was plugged in; it is left alone", named[0].known.id))
+        step.tell(Notice(NoticeKind.IMPOSTOR, named[0].known.id))
     else:
         _plugged_in(step, mine[0], device)
 
 
 def _plugged_in(step: Step, drive: DriveState, device: ev.Device) -> None:
-    label = drive.known.label
+    drive_id = drive.known.id
     step.put(drive, attachment=ev.AttachmentId(step.state.next_attachment), device=device)
     step.state = replace(step.state, next_attachment=step.state.next_attachment + 1)
-    step.withdraw_all("plugged-in", label)
-    step.withdraw_all("unplugged", label)  # what was said when it was powered off
-    fire(step, label, Trigger.PLUGGED_IN)
+    step.withdraw_all("plugged-in", drive_id)
+    step.withdraw_all("unplugged", drive_id)  # what was said when it was powered off
+    fire(step, drive_id, Trigger.PLUGGED_IN)
     if step.state.alarm:
         step.tell(Notice(NoticeKind.ALARM))
         return
-    here = step.drive(label)
+    here = step.drive(drive_id)
     plan = schedule.plan(drive.known.history, step.state.rules, step.now)
     if here is None:
         return
     if not plan:
-        step.tell(Notice(NoticeKind.UP_TO_DATE, label))
+        step.tell(Notice(NoticeKind.UP_TO_DATE, drive_id))
     elif step.state.rules.automatic:
         step.put(here, plan=plan)
     else:
-        step.tell(Notice(NoticeKind.READY, label))
+        step.tell(Notice(NoticeKind.READY, drive_id))
 
 
 def _vanished(step: Step, drive: DriveState) -> None:
-    label = drive.known.label
+    drive_id = drive.known.id
     if drive.phase is Phase.POWERING_OFF:
         # It was unmounted; that the kernel forgets it is what powering off does. So the person must hear of it now.
         _powered_off(step, drive)
-    fire(step, label, Trigger.PULLED)
+    fire(step, drive_id, Trigger.PULLED)
 
 
 def _drives_known(step: Step, event: ev.DrivesKnown) -> None:
     """A drive that was forgotten while it is here stays until it is unplugged."""
-    before = {drive.known.label: drive for drive in step.state.drives}
-    after = {label: drive for label, drive in before.items() if drive.phase is not Phase.ABSENT or drive.orphaned_job}
+    before = {drive.known.id: drive for drive in step.state.drives}
+    after = {
+        drive_id: drive for drive_id, drive in before.items() if drive.phase is not Phase.ABSENT or drive.orphaned_job
+    }
     for known in event.drives:
-        after[known.label] = replace(before.get(known.label, DriveState(known)), known=known)
+        after[known.id] = replace(before.get(known.id, DriveState(known)), known=known)
     step.state = replace(
         step.state,
-        drives=tuple(after[label] for label in sorted(after)),
+        drives=tuple(sorted(after.values(), key=lambda drive: drive.known.label)),
         memory=replace(step.state.memory, last_code_test=event.last_code_test),
     )
 
@@ -153,4 +155,4 @@ def about_leaving(step: Step, event: ev.Unmounted | ev.UnmountFailed | ev.Powere
 def _powered_off(step: Step, drive: DriveState) -> None:
     """Nothing can be done with it any more, whatever was planned meanwhile."""
     step.put(drive, plan=(), requested=False)
-    fire(step, drive.known.label, Trigger.POWERED_OFF)
+    fire(step, drive.known.id, Trigger.POWERED_OFF)

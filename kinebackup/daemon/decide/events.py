@@ -2,19 +2,23 @@
 
 Owns: the closed union ``Event``. Does not know: where events come from, or what follows from them (machine.py).
 
-A *visit* is one stay of a drive, from its appearance to its disappearance; what answers a request names the visit of
-the request, so that an answer that comes after the drive was pulled and plugged in again is recognised. Jobs have
+A ``drive`` is the id of a drive, which is that of its repository: labels are for people, who may change them.
+
+An *attachment* is the time from a drive's appearance to its disappearance; what answers a request names the attachment
+of the request, so that an answer that comes after the drive was pulled and plugged in again is recognised. Jobs have
 numbers for the same reason. Every ``StartJob`` is answered by exactly one ``JobFinished``, ``JobFailed`` or
 ``JobCancelled``, also where the drive has gone meanwhile: until then nothing else is started on that drive.
 """
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, NewType
+from typing import Final, Literal, NewType
 
 from kinebackup.model import JobFailure, NotOurs, Place, Report
-from kinebackup.policy.notices import NOBODY, NoticeKind
+from kinebackup.policy.notices import NoticeKind
 from kinebackup.policy.schedule import History, TickKind
+
+ANY_DRIVE: Final = ""
 
 AttachmentId = NewType("AttachmentId", int)
 JobId = NewType("JobId", int)
@@ -42,8 +46,12 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class KnownDrive:
-    """An enrolled drive, with what is remembered of it. Empty identifiers were not known when it was enrolled."""
+    """An enrolled drive, with what is remembered of it. Empty identifiers were not known when it was enrolled.
 
+    ``label``: only for the order in which people see drives.
+    """
+
+    id: str
     label: str
     place: Place
     fs_uuid: str
@@ -206,23 +214,23 @@ class Tick(_Happened):
 
 @dataclass(frozen=True, slots=True)
 class BackUpNow(_Happened):
-    """A person asks for a backup; without a label, to the drive that is here."""
+    """A person asks for a backup; of any drive: to the one that is here."""
 
-    drive: str = NOBODY
+    drive: str = ANY_DRIVE
 
 
 @dataclass(frozen=True, slots=True)
 class RestoreTestNow(_Happened):
-    """A person asks for a restore test; without a label, of the drive that is here."""
+    """A person asks for a restore test; of any drive: the one that is here."""
 
-    drive: str = NOBODY
+    drive: str = ANY_DRIVE
 
 
 @dataclass(frozen=True, slots=True)
 class Eject(_Happened):
-    """A person wants to unplug; without a label, the drive that is here."""
+    """A person wants to unplug; any drive: the one that is here."""
 
-    drive: str = NOBODY
+    drive: str = ANY_DRIVE
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,12 @@ from kinebackup.daemon.decide.actions import Action, Log, Record
 from kinebackup.daemon.decide.attachments import about_leaving, about_opening, about_presence
 from kinebackup.daemon.decide.job_ends import ALL_JOBS, judge_cancelled, judge_failed, judge_finished
 from kinebackup.daemon.decide.phases import can, fire, next_job, settle
-from kinebackup.daemon.decide.states import DriveState, NoticeKey, State
+from kinebackup.daemon.decide.states import DriveState, State
 from kinebackup.daemon.decide.step import Step
 from kinebackup.daemon.decide.table import AT_WORK, JOB_PHASES, Intent, Phase, Trigger
 from kinebackup.policy import reminders, schedule
 from kinebackup.policy.job_kinds import JobKind
-from kinebackup.policy.notices import BEHAVIOUR, Notice, NoticeKind
+from kinebackup.policy.notices import BEHAVIOUR, Notice, NoticeKey, NoticeKind
 
 LONG: Final = timedelta(minutes=10)
 """A person is told that work goes on only after this time."""
@@ -174,19 +174,19 @@ def _want(step: Step, drive: DriveState, plan: tuple[JobKind, ...]) -> None:
         step.tell(Notice(NoticeKind.ALARM))
         return
     if not can(drive, Trigger.WANTED):
-        step.do(Log("a person asked for a drive that must be plugged in again", drive.known.label))
+        step.do(Log("a person asked for a drive that must be plugged in again", drive.known.id))
         return
     running = drive.job.kind if drive.job and drive.phase in JOB_PHASES else None
     merged = tuple(kind for kind in dict.fromkeys((*plan, *drive.plan)) if kind != running)
     step.put(drive, plan=merged, requested=True)
-    fire(step, drive.known.label, Trigger.WANTED)
+    fire(step, drive.known.id, Trigger.WANTED)
 
 
 def _let_go(step: Step, drive: DriveState) -> None:
     """Stop what runs, unmount, and say so."""
     if can(drive, Trigger.LET_GO):
         step.put(drive, plan=(), requested=False)
-        fire(step, drive.known.label, Trigger.LET_GO)
+        fire(step, drive.known.id, Trigger.LET_GO)
 
 
 def _drop_work(step: Step, drive: DriveState) -> None:
@@ -195,14 +195,14 @@ def _drop_work(step: Step, drive: DriveState) -> None:
         _let_go(step, drive)
     else:
         step.put(drive, plan=(), requested=False)
-        fire(step, drive.known.label, Trigger.ENOUGH)
+        fire(step, drive.known.id, Trigger.ENOUGH)
 
 
 def _pause_all(step: Step, *, spare_requested: bool = False) -> None:
     """Stop and unmount what is at work, to go on later."""
     for drive in step.state.drives:
         if not (spare_requested and drive.requested):
-            fire(step, drive.known.label, Trigger.PAUSE)
+            fire(step, drive.known.id, Trigger.PAUSE)
 
 
 def _look_what_is_due(step: Step, only: frozenset[JobKind] = ALL_JOBS) -> None:
@@ -217,7 +217,7 @@ def _look_what_is_due(step: Step, only: frozenset[JobKind] = ALL_JOBS) -> None:
 
 def _tick(step: Step, event: ev.Tick) -> None:
     for drive in step.state.drives:
-        fire(step, drive.known.label, Trigger.TRY_AGAIN)
+        fire(step, drive.known.id, Trigger.TRY_AGAIN)
     match event.what:
         case "backup-due":
             _look_what_is_due(step)
@@ -245,7 +245,7 @@ def _let_go_if_idle(step: Step, drive: DriveState) -> None:
 
 def _view(drive: DriveState) -> reminders.DriveView:
     return reminders.DriveView(
-        label=drive.known.label,
+        id=drive.known.id,
         place=drive.known.place,
         plugged=drive.phase is not Phase.ABSENT,
         idle_since=drive.since if drive.phase is Phase.SAFE and not drive.plan else None,

@@ -41,9 +41,9 @@ def can(drive: DriveState, trigger: Trigger) -> bool:
     return trigger in TABLE[drive.position]
 
 
-def fire(step: Step, label: str, trigger: Trigger) -> None:
+def fire(step: Step, drive_id: str, trigger: Trigger) -> None:
     """Follow the table, and enter the phase that it leads to, where that is another one or another job."""
-    drive = step.drive(label)
+    drive = step.drive(drive_id)
     if drive is None or not can(drive, trigger):
         return
     phase, intent = TABLE[drive.position][trigger]
@@ -54,7 +54,7 @@ def fire(step: Step, label: str, trigger: Trigger) -> None:
 
 def _enter(step: Step, drive: DriveState, *, before: DriveState) -> None:
     """What a drive does in its new phase."""
-    label, attachment, device = drive.known.label, drive.attachment, drive.device
+    drive_id, attachment, device = drive.known.id, drive.attachment, drive.device
     if drive.phase is Phase.ABSENT or device is None:
         _enter_absent(step, before)
         return
@@ -62,23 +62,23 @@ def _enter(step: Step, drive: DriveState, *, before: DriveState) -> None:
         case Phase.APPEARED | Phase.REFUSED:
             _rest(step, drive)
         case Phase.MOUNTING:
-            step.withdraw_all("unplugged", label)
+            step.withdraw_all("unplugged", drive_id)
             step.put(drive, outcome="nothing", since=None)
-            step.do(Mount(label, attachment, device))
+            step.do(Mount(drive_id, attachment, device))
         case Phase.AUTHENTICATING:
-            step.do(Authenticate(label, attachment))
+            step.do(Authenticate(drive_id, attachment))
         case Phase.BACKING_UP | Phase.VERIFYING | Phase.TESTING | Phase.PRUNING:
             _enter_job(step, drive)
         case Phase.STOPPING:
             if drive.job is not None:
-                step.do(CancelJob(label, drive.job.id))
+                step.do(CancelJob(drive_id, drive.job.id))
         case Phase.UNMOUNTING:
-            step.withdraw_all("work-done", label)
-            step.do(Unmount(label, attachment, device))
+            step.withdraw_all("work-done", drive_id)
+            step.do(Unmount(drive_id, attachment, device))
         case Phase.STUCK:
             pass  # said already; the next tick or *Éjecter* tries again
         case Phase.POWERING_OFF:
-            step.do(PowerOff(label, attachment, device))
+            step.do(PowerOff(drive_id, attachment, device))
         case Phase.SAFE:
             _rest(step, drive)
             if not drive.plan:
@@ -98,27 +98,27 @@ def _enter_job(step: Step, drive: DriveState) -> None:
     step.state = replace(step.state, next_job=step.state.next_job + 1)
     step.put(drive, job=job, plan=drive.plan[1:])
     one_in = schedule.verify_one_in(drive.known.history, step.state.rules, step.now) if kind == "verify" else 1
-    step.do(StartJob(drive.known.label, drive.attachment, job.id, kind, one_in))
+    step.do(StartJob(drive.known.id, drive.attachment, job.id, kind, one_in))
 
 
 def _enter_absent(step: Step, before: DriveState) -> None:
     """Whatever ran is over. The worker may not know yet: until it does, the job is dead, not forgotten."""
-    label = before.known.label
+    drive_id = before.known.id
     dead = before.job
     # Every field from ``plan`` on is about the visit that has just ended.
     step.put(DriveState(before.known, orphaned_job=dead.id if dead else before.orphaned_job))
     if dead is not None:
         if before.phase is not Phase.STOPPING:
-            step.do(CancelJob(label, dead.id))
-        step.do(Record(label, dead.id, dead.kind, "interrupted"))
+            step.do(CancelJob(drive_id, dead.id))
+        step.do(Record(drive_id, dead.id, dead.kind, "interrupted"))
     if before.phase in NEEDS_UNMOUNT | {Phase.MOUNTING}:
-        step.do(Detach(label, before.attachment))
-    step.withdraw_all("work-done", label)
+        step.do(Detach(drive_id, before.attachment))
+    step.withdraw_all("work-done", drive_id)
     if before.phase in NEEDS_UNMOUNT:
-        step.withdraw_all("unplugged", label)
-        step.tell(Notice(NoticeKind.PULLED, label))
+        step.withdraw_all("unplugged", drive_id)
+        step.tell(Notice(NoticeKind.PULLED, drive_id))
     elif before.position != POWERED_OFF:
-        step.withdraw_all("unplugged", label)
+        step.withdraw_all("unplugged", drive_id)
 
 
 def tell_safe(step: Step, drive: DriveState) -> None:
@@ -130,7 +130,7 @@ def tell_safe(step: Step, drive: DriveState) -> None:
         kind = NoticeKind.SAFE_TAKE_HOME
     else:
         kind = NoticeKind.SAFE
-    step.tell(Notice(kind, drive.known.label))
+    step.tell(Notice(kind, drive.known.id))
 
 
 def settle(step: Step) -> None:
@@ -141,7 +141,7 @@ def settle(step: Step) -> None:
         # Who asked comes first; the label makes the order of the others the same on every run.
         ready.sort(key=lambda drive: (not drive.requested, drive.known.label))
         if ready:
-            fire(step, ready[0].known.label, Trigger.BEGIN)
+            fire(step, ready[0].known.id, Trigger.BEGIN)
     busy = any(drive.phase in AT_WORK for drive in step.state.drives)
     if busy != step.state.inhibiting:
         step.state = replace(step.state, inhibiting=busy)
@@ -154,8 +154,8 @@ def _may_begin(drive: DriveState, state: State) -> bool:
     return drive.requested or not (state.on_battery and state.rules.pause_on_battery)
 
 
-def next_job(step: Step, label: str) -> None:
+def next_job(step: Step, drive_id: str) -> None:
     """A job could begin now: which one is next. Whether it does begin is for the table to say."""
-    drive = step.drive(label)
+    drive = step.drive(drive_id)
     if drive is not None:
-        fire(step, label, TRIGGER_OF_JOB[drive.plan[0]] if drive.plan else Trigger.ENOUGH)
+        fire(step, drive_id, TRIGGER_OF_JOB[drive.plan[0]] if drive.plan else Trigger.ENOUGH)

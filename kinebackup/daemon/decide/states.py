@@ -10,7 +10,7 @@ from typing import Final, Literal
 from kinebackup.daemon.decide.events import AttachmentId, Device, JobId, KnownDrive
 from kinebackup.daemon.decide.table import ABSENT, Intent, Phase, Position
 from kinebackup.policy.job_kinds import JobKind
-from kinebackup.policy.notices import NoticeKey as NoticeKey
+from kinebackup.policy.notices import ActiveNotice, NoticeKey
 from kinebackup.policy.reminders import Memory
 from kinebackup.policy.schedule import Rules
 
@@ -59,9 +59,9 @@ class DriveState:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Everything the daemon knows. ``memory``, ``shown`` and ``alarm`` must be kept over a restart.
+    """Everything the daemon knows. ``memory``, ``notices`` and ``alarm`` must be kept over a restart.
 
-    ``drives`` are sorted by label.
+    ``drives`` are sorted by label. ``notices`` are the active ones, and this is the only place that has them.
     """
 
     rules: Rules
@@ -69,9 +69,13 @@ class State:
     next_attachment: int = 1
     next_job: int = 1
     memory: Memory = NO_MEMORY
-    shown: frozenset[NoticeKey] = frozenset()
+    notices: tuple[ActiveNotice, ...] = ()
     alarm: bool = False
     asleep: bool = False
     ending: bool = False
     on_battery: bool = False
     inhibiting: bool = False
+
+    def notice(self, key: NoticeKey) -> ActiveNotice | None:
+        """The active notice of that kind and drive."""
+        return next((each for each in self.notices if each.notice.key == key), None)

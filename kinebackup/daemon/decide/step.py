@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from kinebackup.daemon.decide.actions import Action, Notify, Withdraw
-from kinebackup.daemon.decide.states import DriveState, NoticeKey, State
-from kinebackup.policy.notices import BEHAVIOUR, Ends, Notice
+from kinebackup.daemon.decide.states import DriveState, State
+from kinebackup.policy.notices import BEHAVIOUR, ActiveNotice, Ends, Notice, NoticeKey
 from kinebackup.policy.reminders import said_as, spoken_of
 
 
@@ -26,46 +26,51 @@ class Step:
         """One more thing to be done, after those so far."""
         self.actions.append(action)
 
-    def drive(self, label: str) -> DriveState | None:
-        """The drive of that label as it is now."""
-        return next((drive for drive in self.state.drives if drive.known.label == label), None)
+    def drive(self, drive_id: str) -> DriveState | None:
+        """That drive as it is now."""
+        return next((drive for drive in self.state.drives if drive.known.id == drive_id), None)
 
     def put(self, drive: DriveState, **changes: Any) -> DriveState:  # the fields are those of ``replace``
         """Change one drive; returns it as it is now."""
         changed = replace(drive, **changes)
-        label = changed.known.label
-        self.state = replace(
-            self.state, drives=tuple(changed if each.known.label == label else each for each in self.state.drives)
-        )
+        drives = tuple(changed if each.known.id == changed.known.id else each for each in self.state.drives)
+        self.state = replace(self.state, drives=drives)
         return changed
 
     def tell(self, notice: Notice) -> None:
         """Show a notice, in the place of what it says in other words. A reminder counts as said today."""
-        mine = NoticeKey(notice.kind, notice.drive)
         if notice.behaviour.reminder is not None:
-            for shown in sorted(self.state.shown - {mine}, key=lambda each: (each.kind, each.drive)):
-                if said_as(shown.kind, shown.drive) == said_as(notice.kind, notice.drive):
-                    self.withdraw(shown)
+            for key in self._active_keys():
+                if key != notice.key and said_as(key.kind, key.drive) == said_as(notice.kind, notice.drive):
+                    self.withdraw(key)
             memory = self.state.memory
             spoken = spoken_of(notice, memory, self.state.rules.hours, self.now)
             self.state = replace(self.state, memory=replace(memory, spoken=spoken))
-        self.state = replace(self.state, shown=self.state.shown | {mine})
+        self._drop(notice.key)
+        self.state = replace(self.state, notices=(*self.state.notices, ActiveNotice(notice, self.now)))
         self.do(Notify(notice))
 
     def tell_once(self, notice: Notice) -> None:
-        """Show a notice unless it is shown already."""
-        if NoticeKey(notice.kind, notice.drive) not in self.state.shown:
+        """Show a notice unless it is active already."""
+        if self.state.notice(notice.key) is None:
             self.tell(notice)
 
-    def withdraw(self, shown: NoticeKey) -> None:
-        """Take a notice back, if it is shown."""
-        if shown in self.state.shown:
-            self.state = replace(self.state, shown=self.state.shown - {shown})
-            self.do(Withdraw(shown.kind, shown.drive))
+    def withdraw(self, key: NoticeKey) -> None:
+        """Take a notice back, if it is active."""
+        if self.state.notice(key) is not None:
+            self._drop(key)
+            self.do(Withdraw(key.kind, key.drive))
 
     def withdraw_all(self, ends: Ends, drive: str) -> None:
         """Take back what that makes obsolete: of this drive, and where one is plugged in, what asked for any drive."""
-        for shown in sorted(self.state.shown, key=lambda each: (each.kind, each.drive)):
-            ended_by = BEHAVIOUR[shown.kind].ends
-            if (ended_by == ends and shown.drive == drive) or (ended_by == "any-plugged-in" and ends == "plugged-in"):
-                self.withdraw(shown)
+        for key in self._active_keys():
+            ended_by = BEHAVIOUR[key.kind].ends
+            if (ended_by == ends and key.drive == drive) or (ended_by == "any-plugged-in" and ends == "plugged-in"):
+                self.withdraw(key)
+
+    def _active_keys(self) -> list[NoticeKey]:
+        """In an order that is the same on every run."""
+        return sorted((each.notice.key for each in self.state.notices), key=lambda key: (key.kind, key.drive))
+
+    def _drop(self, key: NoticeKey) -> None:
+        self.state = replace(self.state, notices=tuple(each for each in self.state.notices if each.notice.key != key))

@@ -36,8 +36,8 @@ def computer(*drives: ev.KnownDrive, now: datetime = TUESDAY) -> ImaginedCompute
     return ImaginedComputer(started(*(drives or (CABINET, DOMICILE)), now=now), now=now)
 
 
-def phase(of: ImaginedComputer, label: str = "CABINET") -> Phase:
-    drive = next(drive for drive in of.state.drives if drive.known.label == label)
+def phase(of: ImaginedComputer, drive_id: str = "CABINET") -> Phase:
+    drive = next(drive for drive in of.state.drives if drive.known.id == drive_id)
     return drive.phase
 
 
@@ -763,7 +763,7 @@ def test_a_drive_forgotten_while_it_is_in_stays_until_it_is_unplugged() -> None:
     it.answer_all()
     it.pull("CABINET")
     it.send(ev.DrivesKnown(it.now, (DOMICILE,), None))
-    assert [drive.known.label for drive in it.state.drives] == ["DOMICILE"]
+    assert [drive.known.id for drive in it.state.drives] == ["DOMICILE"]
 
 
 def test_what_another_process_did_is_known_before_it_is_judged() -> None:

@@ -1,6 +1,7 @@
 """Whatever happens in whatever order: what must never happen does not, and the machine never raises."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import get_args
 
@@ -27,7 +28,7 @@ from kinebackup.policy.notices import NoticeKind
 from kinebackup.policy.schedule import History, TickKind
 
 NEW = History()
-DRIVES = tuple(ev.KnownDrive(d.label, d.place, d.fs_uuid, d.part_uuid, d.serial, NEW) for d in (CABINET, DOMICILE))
+DRIVES = tuple(replace(known, history=NEW) for known in (CABINET, DOMICILE))
 TICKS: tuple[TickKind, ...] = get_args(TickKind)
 PASSING = [timedelta(minutes=m) for m in (0, 1, 20, 180, 525, 1440, 4320, -30, -1500, 60 * 24 * 400, -60 * 24 * 390)]
 
@@ -38,18 +39,18 @@ def people(computer: ImaginedComputer) -> list[Choice]:
     """What hands and buttons can do now."""
     found: list[Choice] = []
     for known in DRIVES:
-        if known.label in computer.plugged:
+        if known.id in computer.plugged:
             found += [
-                lambda c, known=known: c.pull(known.label),  # type: ignore[misc]  # mypy: lambda defaults
+                lambda c, known=known: c.pull(known.id),  # type: ignore[misc]  # mypy: lambda defaults
                 lambda c, known=known: c.replug(known),  # type: ignore[misc]
                 lambda c, known=known: c.replug(known),  # type: ignore[misc]  # twice: the more dangerous one
             ]
         else:
             found.append(lambda c, known=known: c.plug_in(known))  # type: ignore[misc]
         found += [
-            lambda c, known=known: c.send(ev.BackUpNow(c.now, known.label)),  # type: ignore[misc]
-            lambda c, known=known: c.send(ev.Eject(c.now, known.label)),  # type: ignore[misc]
-            lambda c, known=known: c.send(ev.RestoreTestNow(c.now, known.label)),  # type: ignore[misc]
+            lambda c, known=known: c.send(ev.BackUpNow(c.now, known.id)),  # type: ignore[misc]
+            lambda c, known=known: c.send(ev.Eject(c.now, known.id)),  # type: ignore[misc]
+            lambda c, known=known: c.send(ev.RestoreTestNow(c.now, known.id)),  # type: ignore[misc]
         ]
     return found
 
@@ -130,8 +131,8 @@ def test_no_order_of_events_breaks_a_promise(data: st.DataObject) -> None:
 def test_a_drive_that_stays_in_long_enough_is_always_let_go(order: list[ev.KnownDrive], pulled_after: int) -> None:
     computer = ImaginedComputer(started(*DRIVES))
     for known in order:
-        if known.label in computer.plugged:
-            computer.pull(known.label)
+        if known.id in computer.plugged:
+            computer.pull(known.id)
         else:
             computer.plug_in(known)
         for _answer in range(pulled_after):
@@ -140,8 +141,8 @@ def test_a_drive_that_stays_in_long_enough_is_always_let_go(order: list[ev.Known
     computer.answer_all()
     for drive in computer.state.drives:
         assert drive.phase in (Phase.ABSENT, Phase.SAFE, Phase.APPEARED)
-        if drive.known.label in computer.plugged:
-            said = {kind for kind, label in computer.shown if label == drive.known.label}
+        if drive.known.id in computer.plugged:
+            said = {kind for kind, label in computer.shown if label == drive.known.id}
             assert said & {NoticeKind.SAFE, NoticeKind.SAFE_TAKE_HOME, NoticeKind.UP_TO_DATE}
 
 

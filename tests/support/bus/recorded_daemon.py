@@ -9,7 +9,7 @@ from kinebackup.daemon.decide.events import Event
 from kinebackup.daemon.ports import DriveNow, Listener
 from kinebackup.model import Report
 from kinebackup.policy.job_kinds import JobKind
-from kinebackup.policy.notices import ActiveNotice
+from kinebackup.policy.notices import ActiveNotice, NoticeKey, NoticeKind
 
 NOW = datetime(2030, 3, 6, 17, 30, tzinfo=UTC)
 
@@ -21,7 +21,7 @@ class RecordedDaemon:
         self.posted: list[Event] = []
         self.reloads = 0
         self.standing = drives
-        self.notices: tuple[ActiveNotice, ...] = ()
+        self.active: tuple[ActiveNotice, ...] = ()
         self.reports: dict[tuple[str, JobKind], Report] = {}
         self.document: dict[str, object] = {"protected": True}
         self.listeners: list[Listener] = []
@@ -35,8 +35,13 @@ class RecordedDaemon:
     def drives(self) -> tuple[DriveNow, ...]:
         return self.standing
 
-    def shown(self) -> tuple[ActiveNotice, ...]:
-        return self.notices
+    def notices(self) -> tuple[ActiveNotice, ...]:
+        return self.active
+
+    def key_of(self, kind: NoticeKind, label: str) -> NoticeKey | None:
+        enrolled = [drive.id for drive in self.standing if drive.label == label]
+        forgotten = [active.notice.drive for active in self.active if active.notice.drive == label]
+        return next((NoticeKey(kind, drive) for drive in (*enrolled, *forgotten)), None)
 
     def status_document(self) -> dict[str, object]:
         return self.document

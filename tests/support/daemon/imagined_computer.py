@@ -24,8 +24,9 @@ MONDAY = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)  # half past nine in Paris
 RULES = Rules(PracticeHours(PARIS))
 
 FRESH = History(last_backup=MONDAY, last_verify=MONDAY, last_restore_test=MONDAY, last_prune=MONDAY, failed_check=False)
-CABINET = ev.KnownDrive("CABINET", "cabinet", "fs-1", "part-1", "serial-1", FRESH)
-DOMICILE = ev.KnownDrive("DOMICILE", "domicile", "fs-2", "part-2", "serial-2", FRESH)
+# The machine knows drives by their ids; their labels stand nowhere in what it does.
+CABINET = ev.KnownDrive("CABINET", "the black one", "cabinet", "fs-1", "part-1", "serial-1", FRESH)
+DOMICILE = ev.KnownDrive("DOMICILE", "the red one", "domicile", "fs-2", "part-2", "serial-2", FRESH)
 
 SAYS_UNPLUG = frozenset(
     {
@@ -114,13 +115,13 @@ class ImaginedComputer:
 
     def plug_in(self, known: ev.KnownDrive) -> tuple[do.Action, ...]:
         self._disks += 1
-        self.visits.pop(known.label, None)  # not known before something is asked for
-        self.plugged[known.label] = device_of(known, self._disks)
-        return self.send(ev.DriveAppeared(self.now, self.plugged[known.label]))
+        self.visits.pop(known.id, None)  # not known before something is asked for
+        self.plugged[known.id] = device_of(known, self._disks)
+        return self.send(ev.DriveAppeared(self.now, self.plugged[known.id]))
 
     def replug(self, known: ev.KnownDrive) -> tuple[do.Action, ...]:
         """A loose cable: gone and back before anybody has answered anything."""
-        return (*self.pull(known.label), *self.plug_in(known))
+        return (*self.pull(known.id), *self.plug_in(known))
 
     def to_the_next(self, what: TickKind) -> tuple[do.Action, ...]:
         """Let time pass until the scheduler's next tick of that kind."""
@@ -135,7 +136,7 @@ class ImaginedComputer:
         actions = self.send(ev.DriveVanished(self.now, self.plugged.pop(label)))
         for job, start in self.started.items():
             assert start.drive != label or job in self.recorded, "a vanished drive always ends its job"
-        assert all(drive.job is None for drive in self.state.drives if drive.known.label == label)
+        assert all(drive.job is None for drive in self.state.drives if drive.known.id == label)
         return actions
 
     # What the machine's requests come to

@@ -24,5 +24,9 @@ def folder(office: Office) -> str:
     return str(office.place / "drives" / "A")
 
 
+def drive_id(office: Office) -> str:
+    return office.computer.state.drive("A").repository
+
+
 def ignore(_progress: Progress) -> None:
     pass

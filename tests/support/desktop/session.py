@@ -26,7 +26,9 @@ class Practice:
     system: PrivateBus
     daemon: RecordedDaemon = field(
         default_factory=lambda: RecordedDaemon(
-            DriveNow("CABINET", Phase.APPEARED), DriveNow("MAISON", Phase.ABSENT), DriveNow("Été <2>", Phase.APPEARED)
+            DriveNow("CABINET", "CABINET", Phase.APPEARED),
+            DriveNow("MAISON", "MAISON", Phase.ABSENT),
+            DriveNow("Été <2>", "Été <2>", Phase.APPEARED),
         )
     )
     service: BusService | None = None
@@ -35,14 +37,14 @@ class Practice:
         """From now on these stand as well."""
         for notice in notices:
             shown = ActiveNotice(notice, NOW)
-            others = [each for each in self.daemon.notices if not _same(each.notice, notice)]
-            self.daemon.notices = (*others, shown)
+            others = [each for each in self.daemon.active if not _same(each.notice, notice)]
+            self.daemon.active = (*others, shown)
             if self.service is not None:
                 self.service.notice_shown(shown)
 
     def take_back(self, notice: Notice) -> None:
         """That one does not stand any more."""
-        self.daemon.notices = tuple(each for each in self.daemon.notices if not _same(each.notice, notice))
+        self.daemon.active = tuple(each for each in self.daemon.active if not _same(each.notice, notice))
         if self.service is not None:
             self.service.notice_withdrawn(notice.kind, notice.drive)
 
