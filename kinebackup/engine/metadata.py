@@ -16,9 +16,9 @@ from functools import partial
 from operator import attrgetter
 from typing import Any, Final, Protocol, get_args
 
-from kinebackup.engine.backup.source import Found, SourceDirectory
 from kinebackup.engine.format import tree
 from kinebackup.engine.format.tree import Entry, EntryType
+from kinebackup.engine.source import Found, SourceDirectory
 from kinebackup.i18n import _
 
 _TYPES: dict[int, EntryType] = {

@@ -10,8 +10,18 @@ headers.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from kinebackup.engine import Keyring, MasterKey, Passphrase, RecoveryCode, Slot, format_time, recovery_code
-from kinebackup.engine import keyring as rings
+from kinebackup.engine import (
+    Keyring,
+    MasterKey,
+    Passphrase,
+    RecoveryCode,
+    Slot,
+    add_slot,
+    create_recovery_code,
+    format_time,
+    remove_slot,
+    unlock_keyring,
+)
 from kinebackup.errors import ConfigError, KineError, NotFound
 from kinebackup.i18n import _
 from kinebackup.practice.access import present_drives, update_keyring
@@ -31,7 +41,7 @@ class KeyChange:
 
 def own_slot(computer: ComputerKeys) -> Slot:
     """The slot of this computer. Raises ``WrongKey`` where it was removed."""
-    return rings.unlock(computer.keyring, computer.machine_key)[1]
+    return unlock_keyring(computer.keyring, computer.machine_key)[1]
 
 
 def waiting_drives(computer: ComputerKeys) -> tuple[str, ...]:
@@ -52,8 +62,8 @@ def add_recovery_code(computer: ComputerKeys, world: World, keep: Callable[[str]
     """A new recovery code beside the others; ``keep`` puts it where it is safe before it counts."""
     master = computer.master()
     _sync_present_drives(computer, world)
-    code = recovery_code.create(world.entropy)
-    ring, slot = rings.with_slot(
+    code = create_recovery_code(world.entropy)
+    ring, slot = add_slot(
         computer.keyring, master, RecoveryCode.of(code), entropy=world.entropy, created=format_time(world.now())
     )
     keep(code)
@@ -62,7 +72,7 @@ def add_recovery_code(computer: ComputerKeys, world: World, keep: Callable[[str]
 
 def slot_to_remove(computer: ComputerKeys, name: str) -> Slot:
     """The slot whose id begins so. Raises ``NotFound``, or ``ConfigError`` for one that must stay."""
-    after = rings.without_slot(computer.keyring, name)
+    after = remove_slot(computer.keyring, name)
     slot = next(slot for slot in computer.keyring.slots if slot not in after.slots)
     if slot == own_slot(computer):
         raise ConfigError(
@@ -76,7 +86,7 @@ def remove(computer: ComputerKeys, slot: Slot, world: World) -> KeyChange:
     """Raises ``ConfigError`` where it is the last one that works without a computer."""
     computer.master()
     _sync_present_drives(computer, world)
-    return _save_and_sync(computer, rings.without_slot(computer.keyring, slot.id), slot, world)
+    return _save_and_sync(computer, remove_slot(computer.keyring, slot.id), slot, world)
 
 
 def passphrase_slot(computer: ComputerKeys, name: str | None, current: Passphrase | None) -> Slot:
@@ -85,7 +95,7 @@ def passphrase_slot(computer: ComputerKeys, name: str | None, current: Passphras
     Raises ``NotFound``, ``WrongKey``, or ``ConfigError`` where several are possible.
     """
     if current is not None:
-        return rings.unlock(computer.keyring, current)[1]
+        return unlock_keyring(computer.keyring, current)[1]
     slots = [slot for slot in computer.keyring.slots if slot.kind == "passphrase"]
     found = [slot for slot in slots if slot.id.startswith(name)] if name else slots
     if len(found) == 1:
@@ -108,14 +118,12 @@ def change_passphrase(computer: ComputerKeys, old: Slot, passphrase: Passphrase,
     master = computer.master()
     _sync_present_drives(computer, world)
     ring, slot = _with_passphrase(computer.keyring, master, passphrase, world)
-    without = rings.without_slot(ring, old.id)
+    without = remove_slot(ring, old.id)
     return _save_and_sync(computer, without, slot, world)
 
 
 def _with_passphrase(ring: Keyring, master: MasterKey, passphrase: Passphrase, world: World) -> tuple[Keyring, Slot]:
-    return rings.with_slot(
-        ring, master, passphrase, entropy=world.entropy, created=format_time(world.now()), cost=world.cost
-    )
+    return add_slot(ring, master, passphrase, entropy=world.entropy, created=format_time(world.now()), cost=world.cost)
 
 
 def _sync_present_drives(computer: ComputerKeys, world: World) -> None:

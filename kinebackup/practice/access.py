@@ -19,8 +19,8 @@ from kinebackup.engine import (
     Store,
     WritableRepository,
     format_time,
-    keyring,
     lock_store,
+    merge_keyrings,
     open_store,
     problem_of,
     read_headers,
@@ -230,7 +230,7 @@ def _share_keyring(repository: LockedRepository, drive: PresentDrive, computer: 
     elif repository.header.generation > computer.keyring.generation:
         computer.save_keyring(repository.header.keyring)
     elif repository.header.slots != computer.keyring.slots:
-        both = keyring.merged(computer.keyring, repository.header.keyring)
+        both = merge_keyrings(computer.keyring, repository.header.keyring)
         computer.save_keyring(both)
         repository.write_keyring(both)
         merged = True

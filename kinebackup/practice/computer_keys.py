@@ -13,8 +13,19 @@ from pathlib import Path
 
 import msgspec
 
-from kinebackup.engine import Keyring, MachineKey, MasterKey, Passphrase, RecoveryCode, format_time, recovery_code
-from kinebackup.engine import keyring as rings
+from kinebackup.engine import (
+    Keyring,
+    MachineKey,
+    MasterKey,
+    Passphrase,
+    RecoveryCode,
+    add_slot,
+    check_keyring,
+    create_keyring,
+    create_recovery_code,
+    format_time,
+    unlock_keyring,
+)
 from kinebackup.errors import ConfigError, Damaged, KineError, WrongKey
 from kinebackup.i18n import _
 from kinebackup.practice.world import World
@@ -54,7 +65,7 @@ class ComputerKeys:
             raise Damaged(_("this computer's key file is damaged"), _join_hint()) from None
         try:
             keyring = msgspec.json.decode(ring, type=Keyring)
-            rings.check(keyring)
+            check_keyring(keyring)
         except (msgspec.MsgspecError, UnicodeDecodeError, Damaged):
             raise Damaged(_("this computer's key ring is damaged"), _join_hint()) from None
         return cls(directory, keyring, MachineKey(machine_key), machine)
@@ -63,9 +74,9 @@ class ComputerKeys:
     def create(cls, directory: Path, passphrase: Passphrase, world: World) -> tuple["ComputerKeys", str]:
         """A new practice, and its recovery code, which is shown once and kept nowhere."""
         _prepare(directory)
-        code = recovery_code.create(world.entropy)
+        code = create_recovery_code(world.entropy)
         machine_key = MachineKey(world.entropy(32))
-        _master, keyring = rings.create(
+        _master, keyring = create_keyring(
             [passphrase, RecoveryCode.of(code), machine_key],
             entropy=world.entropy,
             created=format_time(world.now()),
@@ -78,9 +89,7 @@ class ComputerKeys:
         """Make this computer one of a practice that exists: its key ring gains a slot for this computer."""
         _prepare(directory)
         machine_key = MachineKey(world.entropy(32))
-        wider, _slot = rings.with_slot(
-            keyring, master, machine_key, entropy=world.entropy, created=format_time(world.now())
-        )
+        wider, _slot = add_slot(keyring, master, machine_key, entropy=world.entropy, created=format_time(world.now()))
         return cls._write(directory, wider, machine_key, world)
 
     @classmethod
@@ -102,7 +111,7 @@ class ComputerKeys:
     def master(self) -> MasterKey:
         """The master key, by this computer's own slot. Raises ``WrongKey`` where that slot was removed."""
         try:
-            return rings.unlock(self.keyring, self.machine_key)[0]
+            return unlock_keyring(self.keyring, self.machine_key)[0]
         except WrongKey:
             raise WrongKey(
                 _("this computer's key has been removed from the key ring"),

@@ -15,7 +15,6 @@ from support.engine.drives import Drive, back_up, enroll
 from support.engine.forged_snapshot import an_entry, forge
 from support.project import ROOT
 
-from kinebackup.engine.backup.source import Found
 from kinebackup.engine.format.tree import Copied, Entry, EntryType
 from kinebackup.engine.metadata import (
     ALL,
@@ -33,6 +32,7 @@ from kinebackup.engine.metadata import (
     same,
 )
 from kinebackup.engine.restore.place import Named, Opened
+from kinebackup.engine.source import Found
 
 MEMBERS = {member for attribute in TABLE for member in attribute.members}
 FIELDS = set(Entry.__struct_fields__)

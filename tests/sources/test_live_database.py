@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kinebackup.engine.backup.source import LiveCopy
+from kinebackup.engine.source import LiveCopy
 from kinebackup.sources.live_database import DatabaseCopier
 
 

@@ -12,7 +12,6 @@ from kinebackup.engine.backup.changes import ChangesSince, TrackingResult
 from kinebackup.engine.backup.reuse import Reuse, StartOver
 from kinebackup.engine.backup.saver import DrySaver, FileSaver, Saver, Tally
 from kinebackup.engine.backup.scan import Walker
-from kinebackup.engine.backup.source import Source
 from kinebackup.engine.backup.tree_writer import TreeWriter
 from kinebackup.engine.environment import Environment
 from kinebackup.engine.format import snapshot as snapshots
@@ -25,6 +24,7 @@ from kinebackup.engine.repository.findings import healed_header_copy
 from kinebackup.engine.repository.index_files import merge_index
 from kinebackup.engine.repository.pack_pipeline import PackPipeline
 from kinebackup.engine.repository.repository import LoadedRepository, WritableRepository
+from kinebackup.engine.source import Source
 from kinebackup.errors import ConfigError
 from kinebackup.i18n import _, ngettext
 from kinebackup.model import BackupReport, CancelToken, Monitor, Problem

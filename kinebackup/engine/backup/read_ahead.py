@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 
-from kinebackup.engine.backup.source import SourceDirectory
+from kinebackup.engine.source import SourceDirectory
 
 AHEAD = 32
 _WORTH_IT = 32  # files in a directory; below that there is not much to wait for

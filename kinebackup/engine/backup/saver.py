@@ -14,7 +14,6 @@ from typing import Protocol
 from kinebackup.engine.backup.chunker import SQLITE_MAGIC
 from kinebackup.engine.backup.content import SMALL_FILE_BYTES, Content, LargeFileReader, find_extents, read_small
 from kinebackup.engine.backup.read_ahead import ReadAhead
-from kinebackup.engine.backup.source import Found, LiveCopy, SourceDirectory
 from kinebackup.engine.backup.tree_writer import Node, TreeWriter
 from kinebackup.engine.format import tree
 from kinebackup.engine.format.constants import Kind
@@ -23,6 +22,7 @@ from kinebackup.engine.metadata import Comparison, read_attributes, same, take_o
 from kinebackup.engine.repository.blob_reader import BlobReader
 from kinebackup.engine.repository.pack_pipeline import Lane, PackPipeline
 from kinebackup.engine.repository.repository import LoadedRepository
+from kinebackup.engine.source import Found, LiveCopy, SourceDirectory
 from kinebackup.errors import Damaged
 from kinebackup.i18n import _
 from kinebackup.model import CancelToken, Monitor, Problem, ProblemKind

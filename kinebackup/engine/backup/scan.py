@@ -15,7 +15,6 @@ from kinebackup.engine.backup.changes import EVERYTHING, DirtyDir
 from kinebackup.engine.backup.parent_diff import Accounts
 from kinebackup.engine.backup.reuse import Reuse, StartOver
 from kinebackup.engine.backup.saver import FoundFile, Saver, Tally
-from kinebackup.engine.backup.source import Found, Source, SourceDirectory
 from kinebackup.engine.backup.tree_writer import Node, TreeWriter
 from kinebackup.engine.format import tree
 from kinebackup.engine.format.tree import Entry
@@ -23,6 +22,7 @@ from kinebackup.engine.metadata import Comparison, entry_of, read_attributes, sa
 from kinebackup.engine.repository.blob_reader import BlobReader
 from kinebackup.engine.repository.repository import LoadedRepository
 from kinebackup.engine.repository.tree_reader import TreeReader
+from kinebackup.engine.source import Found, Source, SourceDirectory
 from kinebackup.i18n import _
 from kinebackup.model import CancelToken, Monitor, Problem, ProblemKind
 

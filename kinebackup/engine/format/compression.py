@@ -5,7 +5,7 @@ Owns: level, limits and the choice between raw and zstd. Does not know: what is 
 
 import sys
 
-from kinebackup.engine.format.constants import MAX_RECORD_BYTES
+from kinebackup.engine.format.constants import MAX_RECORD_BYTES, Buffer
 from kinebackup.errors import Damaged
 from kinebackup.i18n import _
 
@@ -19,8 +19,6 @@ LEVEL = 3
 WORTH_IT = 0.97
 
 _MAGIC = b"\x28\xb5\x2f\xfd"
-
-Buffer = bytes | bytearray | memoryview
 
 
 class Compressor:

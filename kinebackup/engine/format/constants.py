@@ -10,6 +10,9 @@ from kinebackup.errors import Damaged
 from kinebackup.i18n import _
 
 VERSION = 1
+
+Buffer = bytes | bytearray | memoryview
+
 MAGIC = b"KINEBKP"
 SALT_BYTES = 32
 FRAME_BYTES = 48

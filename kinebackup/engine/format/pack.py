@@ -18,13 +18,13 @@ from kinebackup.engine.format.constants import (
     PACK,
     TAG_BYTES,
     TRAILER_BYTES,
+    Buffer,
     Codec,
     Kind,
     decode_frame,
 )
 from kinebackup.engine.format.key_schedule import RepositoryKeys
 from kinebackup.engine.format.seal import RecordOpener
-from kinebackup.engine.repository.store import Buffer
 from kinebackup.errors import Damaged
 from kinebackup.i18n import _
 from kinebackup.model import BlobId, FileName

@@ -18,6 +18,7 @@ from kinebackup.engine.format.constants import (
     SALT_BYTES,
     TAG_BYTES,
     VERSION,
+    Buffer,
     FileType,
     decode_frame,
     encode_frame,
@@ -28,8 +29,6 @@ from kinebackup.i18n import _
 
 _AAD_TAIL = struct.Struct("<QB")
 _MAX_RECORDS = 2**32
-
-Buffer = bytes | bytearray | memoryview
 
 
 def _aad_head(keys: RepositoryKeys, file_type: FileType) -> bytes:

@@ -16,12 +16,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from kinebackup.engine.format.compression import WORTH_IT, Compressor
-from kinebackup.engine.format.constants import MAX_BLOB_BYTES, SALT_BYTES, TAG_BYTES, Codec, Kind
+from kinebackup.engine.format.constants import MAX_BLOB_BYTES, SALT_BYTES, TAG_BYTES, Buffer, Codec, Kind
 from kinebackup.engine.format.keyring import Entropy
 from kinebackup.engine.repository.committer import Committer
 from kinebackup.engine.repository.pack_writer import PackWriter
 from kinebackup.engine.repository.repository import WritableRepository
-from kinebackup.engine.repository.store import Buffer
 from kinebackup.errors import Cancelled
 from kinebackup.model import BlobId, CancelToken
 

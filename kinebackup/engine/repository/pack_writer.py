@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Sequence
 
 from kinebackup.engine.format import compression
-from kinebackup.engine.format.constants import MAX_PACK_SEGMENTS, PACK, TAG_BYTES, Codec, Kind
+from kinebackup.engine.format.constants import MAX_PACK_SEGMENTS, PACK, TAG_BYTES, Buffer, Codec, Kind
 from kinebackup.engine.format.key_schedule import RepositoryKeys
 from kinebackup.engine.format.layout import pack_path
 from kinebackup.engine.format.pack import (
@@ -20,7 +20,7 @@ from kinebackup.engine.format.pack import (
     parse_table,
 )
 from kinebackup.engine.format.seal import RecordSealer
-from kinebackup.engine.repository.store import Buffer, PendingFile, Store
+from kinebackup.engine.repository.store import PendingFile, Store
 from kinebackup.model import BlobId, FileName
 
 TARGET_BYTES = 16 * 2**20

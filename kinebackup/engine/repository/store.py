@@ -12,10 +12,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from kinebackup.engine.format.constants import Buffer
 from kinebackup.errors import Damaged, DriveFailed, DriveFull, NotFound
 from kinebackup.i18n import _
-
-Buffer = bytes | bytearray | memoryview
 
 # Not supported by some file systems (exFAT and FUSE in places): durability is then the drive's own affair.
 _FSYNC_UNSUPPORTED = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS}

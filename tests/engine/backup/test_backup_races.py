@@ -14,7 +14,7 @@ import pytest
 from support.engine.drives import Drive, back_up, below, enroll, noise, restored
 from support.engine.hooked_source import HookedDirectory, HookedSource
 
-from kinebackup.engine.backup.source import SourceDirectory
+from kinebackup.engine.source import SourceDirectory
 from kinebackup.model import BackupReport, CancelToken
 from kinebackup.sources.folder import FolderSource
 

@@ -19,12 +19,12 @@ from kinebackup.change_journal.inotify import Inotify, InotifyQueue
 from kinebackup.change_journal.journal import ChangeJournal
 from kinebackup.change_journal.mount_context import MountContext, MountIdentity
 from kinebackup.engine.backup.backup import BackupOutcome, BackupRequest, back_up
-from kinebackup.engine.backup.source import Source
 from kinebackup.engine.format import tree
 from kinebackup.engine.format.constants import Kind
 from kinebackup.engine.format.snapshot import Counts, Snapshot
 from kinebackup.engine.repository.blob_reader import BlobReader
 from kinebackup.engine.repository.tree_reader import TreeReader, data_ids
+from kinebackup.engine.source import Source
 from kinebackup.model import CancelToken, Problem, SilentMonitor
 from kinebackup.sources.folder import FolderSource
 

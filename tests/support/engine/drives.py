@@ -19,7 +19,6 @@ from support.ports import Calendar, Dice, Stopwatch
 
 from kinebackup.engine.backup.backup import BackupRequest, preview_backup
 from kinebackup.engine.backup.backup import back_up as engine_back_up
-from kinebackup.engine.backup.source import Source
 from kinebackup.engine.check.restore_test import RestoreTestRequest, restore_test
 from kinebackup.engine.check.verify import Budget, Verification
 from kinebackup.engine.environment import Environment
@@ -33,6 +32,7 @@ from kinebackup.engine.repository.opening import lock_store
 from kinebackup.engine.repository.repository import LoadedRepository, LockedRepository, Repository, WritableRepository
 from kinebackup.engine.repository.store import FolderStore, Store
 from kinebackup.engine.restore.restore import Overwrite, RestoreRequest, restore_snapshot
+from kinebackup.engine.source import Source
 from kinebackup.model import (
     BackupReport,
     CancelToken,

@@ -10,7 +10,8 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from kinebackup.engine.repository.store import Buffer, FileInfo, PendingFile, Store, drive_errors
+from kinebackup.engine.format.constants import Buffer
+from kinebackup.engine.repository.store import FileInfo, PendingFile, Store, drive_errors
 
 READS = frozenset({"read", "read_into", "size", "list_files", "subdirectories"})
 WRITES = frozenset({"create", "write", "commit", "make_directories", "sync_directories"})

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from kinebackup.engine.backup.source import Found, LiveCopy, SourceDirectory
+from kinebackup.engine.source import Found, LiveCopy, SourceDirectory
 from kinebackup.sources.folder import FolderSource
 
 Hook = Callable[[str], None]

@@ -7,7 +7,8 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from kinebackup.engine.repository.store import Buffer, FileInfo, PendingFile, Store
+from kinebackup.engine.format.constants import Buffer
+from kinebackup.engine.repository.store import FileInfo, PendingFile, Store
 
 
 @dataclass(frozen=True, slots=True)
