@@ -4,9 +4,10 @@ The code's messages are extracted here by Babel, so that a message without Frenc
 """
 
 import ast
+import functools
 import re
 import string
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pytest
 from babel.messages.catalog import Catalog, Message
@@ -14,6 +15,7 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import read_mo
 from babel.messages.pofile import read_po
 
+from kinebackup.engine.format.malformed import Malformed
 from kinebackup.i18n import LANGUAGES, LOCALE_DIR, _, language_from, ngettext, set_language
 from kinebackup.policy.rotation import StatusCode, StatusMessage
 from kinebackup.texts.status import text_of
@@ -119,6 +121,96 @@ def test_french_puts_unbreakable_spaces_where_french_has_them() -> None:
 def test_only_files_of_the_catalogue_are_in_its_folder() -> None:
     found = sorted(str(path.relative_to(LOCALE_DIR)) for path in LOCALE_DIR.rglob("*") if path.is_file())
     assert found == ["fr/LC_MESSAGES/kinebackup.mo", "fr/LC_MESSAGES/kinebackup.po"]
+
+
+# --- what is not in the catalogue -----------------------------------------------------------------------------------
+
+TRANSLATORS = ("_", "ngettext")
+WORDS = re.compile(r"[a-z] [a-z]", re.IGNORECASE)
+UNTRANSLATED = "Malformed"  # CONTRIBUTING.md says why
+
+
+def name_of(node: ast.expr) -> str:
+    return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+
+
+@functools.cache
+def modules() -> dict[str, ast.Module]:
+    """The product, without the reader of the next twenty years, which speaks English."""
+    files = [file for file in sorted(PACKAGE.rglob("*.py")) if "recover" not in file.relative_to(PACKAGE).parts]
+    return {str(file.relative_to(PACKAGE)): ast.parse(file.read_text(encoding="utf-8")) for file in files}
+
+
+def kinds_of_texts(trees: Iterable[ast.Module]) -> set[str]:
+    """The classes whose texts a person reads: every error, problems, warnings."""
+    classes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    found = {"KineError", "Problem", "TargetWarning"}
+    while more := {each.name for each in classes if found & set(map(name_of, each.bases))} - found:
+        found |= more
+    return found
+
+
+def literals(node: ast.AST) -> Iterator[str]:
+    """Texts that stand in an expression and go through no translation."""
+    if isinstance(node, ast.Call) and name_of(node.func) in TRANSLATORS:
+        return
+    if isinstance(node, ast.Constant) and isinstance(node.value, str) and WORDS.search(node.value):
+        yield node.value
+    for child in ast.iter_child_nodes(node):
+        yield from literals(child)
+
+
+def untranslated(tree: ast.Module, kinds: set[str]) -> list[str]:
+    return [
+        text
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call) and name_of(call.func) in kinds - {UNTRANSLATED}
+        for argument in (*call.args, *(keyword.value for keyword in call.keywords))
+        for text in literals(argument)
+    ]
+
+
+def test_every_error_problem_and_warning_is_translated_or_says_that_it_is_not() -> None:
+    trees = modules()
+    kinds = kinds_of_texts(trees.values())
+    found = {file: texts for file, tree in trees.items() if (texts := untranslated(tree, kinds))}
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ('raise NotFound(_("there is no {x}").format(x=", ".join(y)))', []),
+        ('raise NotFound("there is none")', ["there is none"]),
+        ('raise KineError(_("it failed"), "try again")', ["try again"]),
+        ('raise KineError(f"{count} names were refused")', [" names were refused"]),
+        ('raise errors.KineError("it" + " failed here")', [" failed here"]),
+        ('Problem("damaged", path, message="it is gone")', ["it is gone"]),
+        ('raise MountFailed("read-only", _("it cannot be written to"))', []),
+        ('raise Malformed("a segment has an impossible size")', []),
+        ('raise ValueError("a defect of the caller")', []),
+        ('class Odd(NotFound): ...\nraise Odd("it is odd")', ["it is odd"]),
+    ],
+)
+def test_a_text_that_was_forgotten_is_found(code: str, found: list[str]) -> None:
+    tree = ast.parse(code)
+    assert untranslated(tree, kinds_of_texts([*modules().values(), tree])) == found
+
+
+def test_only_the_decoders_of_the_format_have_rules_that_are_not_translated() -> None:
+    raising = {
+        file
+        for file, tree in modules().items()
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call) and name_of(call.func) == UNTRANSLATED
+    }
+    assert {file for file in raising if not file.startswith("engine/format/")} == set()
+    assert len(raising) > 2
+
+
+def test_a_person_reads_a_sentence_around_a_rule_of_the_format(french: None) -> None:
+    error = Malformed("a segment has an impossible size")
+    assert error.message == "ce n’est pas écrit comme le format l’exige (a segment has an impossible size)"
 
 
 # --- speaking -------------------------------------------------------------------------------------------------------

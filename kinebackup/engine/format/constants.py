@@ -80,5 +80,5 @@ def decode_frame(data: bytes, expected: FileType) -> bytes:
     if file_type != expected:
         raise Damaged(_("the file is of another type than its directory says"))
     if reserved:
-        raise Damaged("a reserved field of the file is not zero")
+        raise Damaged(_("a reserved field of the file is not zero"))
     return bytes(salt)

@@ -16,8 +16,8 @@ from itertools import pairwise
 from operator import add, ge, gt
 
 from kinebackup.engine.format.constants import FRAME_BYTES, ID_BYTES, MAX_INDEX_BLOBS
+from kinebackup.engine.format.malformed import Malformed
 from kinebackup.engine.format.pack import Pack, Segment, check_place, checked_segment
-from kinebackup.errors import Damaged
 from kinebackup.model import BlobId, FileName
 
 FLUSH_BLOBS = 65_536  # a run writes an index file after so many new blobs: the resume point, and bounded memory
@@ -63,13 +63,13 @@ class IndexTable:
         """
         self.name = name
         if len(plain) < _COUNTS.size:
-            raise Damaged("an index file is too short")
+            raise Malformed("an index file is too short")
         packs, segments, blobs, reserved = _COUNTS.unpack_from(plain)
         self._segments_at = _COUNTS.size + packs * _PACK.size
         self._ids_at = self._segments_at + segments * _SEGMENT.size
         self._places_at = self._ids_at + blobs * ID_BYTES
         if reserved or blobs > MAX_INDEX_BLOBS or len(plain) != self._places_at + blobs * _PLACE.size:
-            raise Damaged("an index file has another length than its counts say")
+            raise Malformed("an index file has another length than its counts say")
         self.count = blobs
         self._plain = plain
         self.packs = [
@@ -86,7 +86,7 @@ class IndexTable:
         for pack, record, offset, sealed, plain, codec, kind, zero in _SEGMENT.iter_unpack(view):
             checked_segment(record, offset, sealed, plain, codec, kind)
             if zero or pack >= len(self.packs) or offset < FRAME_BYTES or offset + sealed > self.packs[pack].size:
-                raise Damaged("an index file has a segment that lies outside its pack")
+                raise Malformed("an index file has a segment that lies outside its pack")
 
     def _check_places(self) -> None:
         """Every blob lies within its segment. Column by column: a million blobs take a tenth of a second."""
@@ -96,10 +96,10 @@ class IndexTable:
             numbers.byteswap()
         segments, offsets, lengths = numbers[0::3], numbers[1::3], numbers[2::3]
         if max(segments, default=-1) >= len(sizes):
-            raise Damaged("an index file names a segment that it does not have")
+            raise Malformed("an index file names a segment that it does not have")
         ends = map(add, offsets, lengths)
         if not min(lengths, default=1) or any(map(gt, ends, map(sizes.__getitem__, segments))):
-            raise Damaged("an index file has a blob that does not lie within its segment")
+            raise Malformed("an index file has a blob that does not lie within its segment")
 
     def _build_fan_out(self) -> None:
         halves = array("Q", self._plain[self._ids_at : self._places_at])
@@ -107,7 +107,7 @@ class IndexTable:
             halves.byteswap()
         leads = halves[0::2]
         if any(map(ge, leads, leads[1:])) and any(a > b for a, b in pairwise(map(self.id_at, range(self.count)))):
-            raise Damaged("the ids of an index file are out of order")
+            raise Malformed("the ids of an index file are out of order")
         bits = max(0, min(16, (self.count // 16).bit_length()))
         self._shift = 16 - bits
         self._fan_out = [bisect_left(leads, bucket << 64 - bits) for bucket in range(1 << bits)] + [self.count]
@@ -139,7 +139,7 @@ class IndexTable:
         """Raises ``Damaged`` where the blob lies outside its segment, or its segment outside the table."""
         segment, offset, size = self._place(number)
         if segment >= (self._ids_at - self._segments_at) // _SEGMENT.size:
-            raise Damaged("an index file names a segment that it does not have")
+            raise Malformed("an index file names a segment that it does not have")
         pack, record, at, sealed, plain, codec, kind, _ = _SEGMENT.unpack_from(
             self._plain, self._segments_at + segment * _SEGMENT.size
         )

@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from kinebackup.engine.format import recovery_code
 from kinebackup.engine.format.kdf import Argon2Cost as Argon2Cost
 from kinebackup.engine.format.key_schedule import KEY_BYTES, MasterKey, SecretBytes, commitment, hkdf
-from kinebackup.errors import ConfigError, Damaged, NotFound, WrongKey
+from kinebackup.engine.format.malformed import Malformed
+from kinebackup.errors import ConfigError, NotFound, WrongKey
 from kinebackup.i18n import _
 from kinebackup.model import Entropy as Entropy
 
@@ -84,7 +85,7 @@ class Keyring(msgspec.Struct, frozen=True):
 
 def _hex(text: str, size_bytes: int, what: str) -> bytes:
     if not re.fullmatch(f"[0-9a-f]{{{2 * size_bytes}}}", text):
-        raise Damaged(f"{what} is not {2 * size_bytes} hexadecimal digits")
+        raise Malformed(f"{what} is not {2 * size_bytes} hexadecimal digits")
     return bytes.fromhex(text)
 
 
@@ -93,11 +94,11 @@ def check(keyring: Keyring) -> None:
     _hex(keyring.practice, 16, "the practice id")
     _hex(keyring.commitment, 32, "the key commitment")
     if keyring.generation < 1 or keyring.generation >= 2**63:
-        raise Damaged("the key ring's generation is out of bounds")
+        raise Malformed("the key ring's generation is out of bounds")
     if not 1 <= len(keyring.slots) <= MAX_SLOTS:
-        raise Damaged(f"the key ring has {len(keyring.slots)} slots")
+        raise Malformed(f"the key ring has {len(keyring.slots)} slots")
     if len({slot.id for slot in keyring.slots}) != len(keyring.slots):
-        raise Damaged("two key slots have the same id")
+        raise Malformed("two key slots have the same id")
     for slot in keyring.slots:
         _check_slot(slot)
 
@@ -107,13 +108,13 @@ def _check_slot(slot: Slot) -> None:
     _hex(slot.salt, 32, "a slot's salt")
     _hex(slot.wrapped, KEY_BYTES + 16, "a slot's wrapped key")
     if slot.kdf != ("argon2id" if slot.kind == "passphrase" else "hkdf"):
-        raise Damaged("a key slot names a derivation that its kind does not have")
+        raise Malformed("a key slot names a derivation that its kind does not have")
     if slot.kdf == "argon2id":
         memory, passes, lanes = slot.memory_kib, slot.passes, slot.lanes
         if memory is None or passes is None or lanes is None:
-            raise Damaged("a passphrase slot lacks its Argon2id parameters")
+            raise Malformed("a passphrase slot lacks its Argon2id parameters")
         if not (1 <= lanes <= MAX_LANES and 1 <= passes <= MAX_PASSES and 8 * lanes <= memory <= MAX_MEMORY_KIB):
-            raise Damaged("a passphrase slot asks for more memory or time than allowed")
+            raise Malformed("a passphrase slot asks for more memory or time than allowed")
 
 
 def _wrapping_key(slot: Slot, secret: Secret) -> bytes:
@@ -205,7 +206,7 @@ def unlock(keyring: Keyring, secret: Secret) -> tuple[MasterKey, Slot]:
             continue
         master = MasterKey(plain)
         if commitment(master, bytes.fromhex(keyring.practice)).hex() != keyring.commitment:
-            raise Damaged("a key slot opens to a key that does not belong to this key ring")
+            raise Malformed("a key slot opens to a key that does not belong to this key ring")
         return master, slot
     raise WrongKey(*_wrong_key_text(keyring, kind))
 

@@ -24,6 +24,7 @@ from kinebackup.engine.format.constants import (
     decode_frame,
 )
 from kinebackup.engine.format.key_schedule import RepositoryKeys
+from kinebackup.engine.format.malformed import Malformed
 from kinebackup.engine.format.seal import RecordOpener
 from kinebackup.errors import Damaged
 from kinebackup.i18n import _
@@ -99,13 +100,13 @@ def encode_table(segments: Sequence[Segment], blobs: Buffer) -> bytes:
 def decode_table(plain: bytes) -> tuple[tuple[Segment, ...], bytes]:
     """Segments and the 28 bytes of each blob. Raises ``Damaged`` for anything that ``encode_table`` cannot produce."""
     if len(plain) < _COUNTS.size:
-        raise Damaged("a pack's table is too short")
+        raise Malformed("a pack's table is too short")
     segment_count, blob_count = _COUNTS.unpack_from(plain)
     if segment_count > MAX_PACK_SEGMENTS or blob_count > MAX_PACK_BLOBS:
-        raise Damaged("a pack's table claims more than a pack may hold")
+        raise Malformed("a pack's table claims more than a pack may hold")
     blobs_at = _COUNTS.size + segment_count * _SEGMENT.size
     if len(plain) != blobs_at + blob_count * _BLOB.size:
-        raise Damaged("a pack's table has another length than its counts say")
+        raise Malformed("a pack's table has another length than its counts say")
     segments: list[Segment] = []
     offset = FRAME_BYTES
     for record, fields in enumerate(_SEGMENT.iter_unpack(plain[_COUNTS.size : blobs_at])):
@@ -115,7 +116,7 @@ def decode_table(plain: bytes) -> tuple[tuple[Segment, ...], bytes]:
     blobs = plain[blobs_at:]
     for _id, number, start, size in _BLOB.iter_unpack(blobs):
         if number >= segment_count:
-            raise Damaged("a blob names a segment that its pack does not have")
+            raise Malformed("a blob names a segment that its pack does not have")
         check_place(segments[number], start, size)
     return tuple(segments), blobs
 
@@ -123,20 +124,20 @@ def decode_table(plain: bytes) -> tuple[tuple[Segment, ...], bytes]:
 def checked_segment(record: int, offset: int, sealed_size: int, plain_size: int, codec: int, kind: int) -> Segment:
     """The segment of these numbers. Raises ``Damaged`` where they are impossible."""
     if codec not in (0, 1) or kind not in (0, 1, 2):
-        raise Damaged("a segment has an unknown codec or kind")
+        raise Malformed("a segment has an unknown codec or kind")
     if not 0 < plain_size <= MAX_SEGMENT_BYTES or sealed_size <= TAG_BYTES:
-        raise Damaged("a segment has an impossible size")
+        raise Malformed("a segment has an impossible size")
     # Content that does not compress may be a little longer as zstd: its own bound, 1/256 and a frame header.
     longest = plain_size if codec == Codec.RAW else plain_size + plain_size // 256 + 64
     if (codec == Codec.RAW and sealed_size < plain_size + TAG_BYTES) or sealed_size > longest + TAG_BYTES:
-        raise Damaged("a segment's sizes do not agree")
+        raise Malformed("a segment's sizes do not agree")
     return Segment(record, offset, sealed_size, plain_size, Codec(codec), Kind(kind))
 
 
 def check_place(segment: Segment, offset: int, size: int) -> None:
     """Raise ``Damaged`` where a blob does not lie within its segment."""
     if size == 0 or offset + size > segment.plain_size:
-        raise Damaged("a blob does not lie within its segment")
+        raise Malformed("a blob does not lie within its segment")
 
 
 def parse_table(read: Callable[[int, int], bytes], size: int, keys: RepositoryKeys, name: FileName) -> Pack:

@@ -11,6 +11,7 @@ import msgspec
 from kinebackup.engine.format import compression
 from kinebackup.engine.format.constants import SNAPSHOT
 from kinebackup.engine.format.key_schedule import RepositoryKeys
+from kinebackup.engine.format.malformed import Malformed
 from kinebackup.engine.format.seal import open_single, seal_single
 from kinebackup.errors import Damaged
 from kinebackup.i18n import _
@@ -71,7 +72,7 @@ def parse_time(text: str) -> datetime:
     try:
         return datetime.strptime(text, TIME_FORMAT).replace(tzinfo=UTC)
     except ValueError:
-        raise Damaged("a time is not written as it should be") from None
+        raise Malformed("a time is not written as it should be") from None
 
 
 class NamedSnapshot(msgspec.Struct, frozen=True):

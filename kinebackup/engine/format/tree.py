@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from kinebackup.engine.format.constants import ID_BYTES
+from kinebackup.engine.format.malformed import Malformed
 from kinebackup.errors import Damaged
 from kinebackup.i18n import _
 from kinebackup.model import BlobId
@@ -212,7 +213,7 @@ def encode_ids(ids: Sequence[str]) -> bytes:
 def decode_ids(plain: bytes) -> list[str]:
     """The ids of a list blob. Raises ``Damaged``."""
     if len(plain) % ID_BYTES:
-        raise Damaged("a list of ids has a broken length")
+        raise Malformed("a list of ids has a broken length")
     text = plain.hex()
     return [text[at : at + 2 * ID_BYTES] for at in range(0, len(text), 2 * ID_BYTES)]
 
@@ -222,9 +223,9 @@ def blob_id(text: str) -> BlobId:
     try:
         value = bytes.fromhex(text)
     except ValueError:
-        raise Damaged("an id is not hexadecimal") from None
+        raise Malformed("an id is not hexadecimal") from None
     if len(value) != ID_BYTES:
-        raise Damaged("an id has a wrong length")
+        raise Malformed("an id has a wrong length")
     return BlobId(value)
 
 
@@ -237,6 +238,6 @@ def data_extents(entry: Entry) -> Iterator[tuple[int, int]]:
     end = 0
     for offset, length in entry.extents:
         if offset < end or length <= 0 or offset + length > entry.size:
-            raise Damaged("the extents of a sparse file are impossible")
+            raise Malformed("the extents of a sparse file are impossible")
         end = offset + length
         yield offset, length

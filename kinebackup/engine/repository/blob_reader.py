@@ -37,7 +37,7 @@ class BlobReader:
         failure: KineError | None = None
         for location in self._index.locations(blob_id):
             if location.segment.kind != kind:
-                failure = failure or Damaged("a blob is of another kind than asked for")
+                failure = failure or Damaged(_("a blob is of another kind than asked for"))
                 continue
             try:
                 plain = self._read_at(location)

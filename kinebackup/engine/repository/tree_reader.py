@@ -11,7 +11,7 @@ from kinebackup.engine.format.constants import Kind
 from kinebackup.engine.format.tree import Entry
 from kinebackup.engine.repository.blob_reader import BlobReader
 from kinebackup.errors import Damaged, NotFound
-from kinebackup.i18n import _
+from kinebackup.i18n import _, ngettext
 from kinebackup.model import Problem
 
 
@@ -46,13 +46,16 @@ class TreeReader:
                 )
                 continue
             if rejected:
-                self._on_problem(Problem("damaged", f"/{path}", f"{rejected} names in this folder were refused"))
+                text = ngettext(
+                    "{count} name in this folder was refused", "{count} names in this folder were refused", rejected
+                )
+                self._on_problem(Problem("damaged", f"/{path}", text.format(count=rejected)))
             found += entries
         single = tree.first_of_each_name(found)
         if len(single) < len(found):
-            self._on_problem(
-                Problem("damaged", f"/{path}", f"{len(found) - len(single)} names in this folder came twice")
-            )
+            twice = len(found) - len(single)
+            text = ngettext("{count} name in this folder came twice", "{count} names in this folder came twice", twice)
+            self._on_problem(Problem("damaged", f"/{path}", text.format(count=twice)))
         return single
 
     def walk(self, ids: Sequence[str], path: str = "") -> Iterator[Visited]:
@@ -100,7 +103,7 @@ def data_ids(entry: Entry, reader: BlobReader) -> list[str]:
     if not entry.lists:
         return entry.blobs
     if entry.blobs:
-        raise Damaged("the content of this file is given twice")
+        raise Damaged(_("the content of this file is given twice"))
     ids: list[str] = []
     for text in entry.lists:
         ids += tree.decode_ids(bytes(reader.read(Kind.LIST, tree.blob_id(text))))
