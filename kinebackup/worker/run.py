@@ -27,6 +27,7 @@ from kinebackup.errors import (
     TargetRefused,
     WrongKey,
 )
+from kinebackup.i18n import _
 from kinebackup.model import REPOSITORY_FOLDER, CancelToken, JobFailure, NotOurs, Problem, Progress, Report
 from kinebackup.practice.access import PresentDrive
 from kinebackup.practice.computer_keys import ComputerKeys
@@ -166,7 +167,7 @@ def _record_of(drive: str, computer: ComputerKeys) -> Drive:
     """Raises ``NotFound``: it was forgotten a moment ago."""
     record = computer.state.drive_of(drive)
     if record is None:
-        raise NotFound("the drive is not enrolled any more")
+        raise NotFound(_("the drive is not enrolled any more"))
     return record
 
 
