@@ -1,4 +1,4 @@
-"""Values that more than one room of the house speaks of.
+"""Values that several packages share.
 
 Owns: reports, problems, progress and cancellation. Does not know: files, drives, keys or the screen.
 """
@@ -59,7 +59,7 @@ class Problem:
 
 
 NOTES = frozenset({"skipped", "healed"})
-"""Kinds of problems that are told but do not make a run end with problems."""
+"""Kinds of problems that are reported and do not make a run end with problems."""
 
 
 def counting(problems: Sequence[Problem]) -> int:
@@ -170,7 +170,7 @@ class Progress:
 
 
 class Monitor(Protocol):
-    """Hears how a run goes. Called from several threads; MUST be quick and MUST NOT raise."""
+    """Follows a run. Called from several threads; MUST be quick and MUST NOT raise."""
 
     def phase(self, name: str, *, files: int = 0, size_bytes: int = 0) -> None:
         """A new part of the work begins; the totals are those expected, 0 where not known."""
@@ -183,7 +183,7 @@ class Monitor(Protocol):
 
 
 class SilentMonitor:
-    """Hears everything and says nothing."""
+    """Ignores everything."""
 
     def phase(self, name: str, *, files: int = 0, size_bytes: int = 0) -> None:
         pass

@@ -3,7 +3,7 @@
 Owns: taking in newer slots of present drives first, and handing the change on. Does not know: how a secret was typed
 or is shown.
 
-The master key stays the same: a removed passphrase still opens a drive that has not heard of it, and copies of old
+The master key stays the same: a removed passphrase still opens a drive that has not been updated, and copies of old
 headers.
 """
 
@@ -31,7 +31,7 @@ from kinebackup.practice.world import World
 
 @dataclass(frozen=True, slots=True)
 class KeyChange:
-    """``waiting``: drives that hear of it at their next backup. ``code``: a new recovery code, to be shown once."""
+    """``waiting``: drives that are updated at their next backup. ``code``: a new recovery code, to be shown once."""
 
     slot: Slot
     updated: tuple[str, ...]
@@ -132,7 +132,7 @@ def _sync_present_drives(computer: ComputerKeys, world: World) -> None:
         try:
             update_keyring(drive, computer, world)
         except KineError:
-            continue  # it is told as one that waits
+            continue  # it is reported as one that waits
 
 
 def _save_and_sync(

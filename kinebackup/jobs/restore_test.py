@@ -88,7 +88,7 @@ def _is_of(computer: ComputerKeys, opened: OpenDrive) -> bool:
 def _with_doubts(report: RestoreTestReport, opened: OpenDrive) -> RestoreTestReport:
     """A newer backup that cannot be read, or is gone, would not come back, however well an older one does.
 
-    Whether an unreadable one is newer, only this computer's memory tells; a verification has named it where it is
+    Whether an unreadable one is newer, only this computer's memory knows; a verification has reported it where it is
     marked, and then only the memory counts.
     """
     doubts = [drive_problem(found) for found in opened.findings if isinstance(found, BackupsGone)]

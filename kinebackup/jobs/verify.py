@@ -91,8 +91,8 @@ def run_verify(
 
 
 def _order(repository: LoadedRepository, state: StateDb | None) -> list[FileName]:
-    """Packs that should be there come first: what their absence means is told like any damage. Then those that failed
-    before: whether that was a loose cable or has been mended is what a person wants to know of a part.
+    """Packs that should be there come first: what their absence means is reported like any damage. Then those that
+    failed before: whether that was a loose cable or has been mended is what a person wants to know of a part.
     """
     missing = sorted(repository.index.packs().keys() - repository.packs.keys())
     rest = state.oldest_checked_first(repository.id, repository.packs) if state else sorted(repository.packs)

@@ -62,7 +62,7 @@ class OpenDrive:
     """An unlocked repository whose index is loaded, to be read.
 
     ``findings``: what comparing with this computer's memory showed. ``problems``: the words for these, and for what
-    loading showed that no verification has told of already.
+    loading showed that no verification has reported already.
     """
 
     drive: PresentDrive

@@ -69,7 +69,7 @@ def read_small(
         blob_id = keys.blob_id(Kind.DATA, view[:count])
         content.blobs = [blob_id.hex()]
         if index.claim(blob_id):
-            segment.keep(blob_id, count)
+            segment.commit(blob_id, count)
     return content
 
 

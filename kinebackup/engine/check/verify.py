@@ -165,7 +165,7 @@ class Verification:
         cancel: CancelToken,
         monitor: Monitor,
     ) -> None:
-        """``order``: the packs to read, most urgent first. ``on_checked`` hears of each one, from this thread."""
+        """``order``: the packs to read, most urgent first. ``on_checked`` is called for each one, in this thread."""
         self._repository = repository
         self._order = list(order)
         self._budget = budget
@@ -288,7 +288,7 @@ class Verification:
         index = self._repository.index
 
         def affected(name: FileName) -> tuple[str, ...]:
-            # What a pack held of which neither index nor table tells, is among what is listed nowhere.
+            # What a pack held that neither an index file nor its own table lists is among what is listed nowhere.
             return found.affected_by(losses.get(name) or (walk.missing if index.listed_size(name) is None else ()))
 
         for problem in noticed:
@@ -319,7 +319,7 @@ class Verification:
         return self._repository.conditions.of_blob(blob_id) is Condition.LOST
 
     def _report_pack(self, name: FileName, problem: Problem) -> None:
-        """Damage that an earlier verification told of, and a backup has mended since, is a note: nothing would be
+        """Damage that an earlier verification reported, and a backup has mended since, is a note: nothing would be
         missing. The pack itself stays as it is until a prune removes it.
         """
         if problem.snapshots or self._repository.conditions.of_damage(name) is not Condition.HEALED:

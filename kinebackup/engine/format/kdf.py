@@ -1,4 +1,4 @@
-"""How dear it is to try a passphrase.
+"""What one guess of a passphrase costs.
 
 Owns: the parameters of Argon2id. Does not know: Argon2id; the daemon, which derives no key, must not load the library.
 """

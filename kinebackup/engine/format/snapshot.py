@@ -91,13 +91,13 @@ def seal(snapshot: Snapshot, keys: RepositoryKeys, salt: bytes) -> tuple[FileNam
 def _in_utf_8(snapshot: Snapshot) -> Snapshot:
     """JSON is UTF-8, file names are not always: other bytes become ``\\xe9``, rather than no snapshot at all."""
 
-    def told(text: str) -> str:
+    def escaped(text: str) -> str:
         return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
     return msgspec.structs.replace(
         snapshot,
-        sources=tuple(told(path) for path in snapshot.sources),
-        problems=tuple(SavedProblem(p.kind, told(p.path), told(p.message)) for p in snapshot.problems),
+        sources=tuple(escaped(path) for path in snapshot.sources),
+        problems=tuple(SavedProblem(p.kind, escaped(p.path), escaped(p.message)) for p in snapshot.problems),
     )
 
 

@@ -148,7 +148,7 @@ def decode(plain: bytes) -> tuple[list[Entry], int]:
 
 
 def _all_plain(names: list[str]) -> bool:
-    """Whether all names are plainly safe, told at once: a directory is decoded for every directory of a run."""
+    """Whether all names are plainly safe, by one look at all of them: a run decodes every directory."""
     joined = "\0".join(names)
     return "/" not in joined and joined.count("\0") < max(len(names), 1) and {"", ".", ".."}.isdisjoint(names)
 

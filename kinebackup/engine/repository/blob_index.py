@@ -45,7 +45,7 @@ class Index:
     def claim(self, blob_id: BlobId) -> bool:
         """True: the caller must store the blob.
 
-        Two threads may both be told so at the same instant: it is then stored twice, which costs room, nothing else.
+        Two threads may both get that answer at the same instant: the blob is then stored twice, which costs space only.
         """
         if self.has(blob_id):
             return False

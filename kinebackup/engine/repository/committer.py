@@ -37,7 +37,10 @@ class Committer:
         read_back: Callable[[], bool],
         failed: Callable[[BaseException], None],
     ) -> None:
-        """``read_back`` is asked before each pack. ``failed`` hears the first error; later packs are then dropped."""
+        """``read_back`` is asked before each pack.
+
+        ``failed`` is called with the first error; later packs are then dropped.
+        """
         self._repository = repository
         self._entropy = entropy
         self._read_back = read_back

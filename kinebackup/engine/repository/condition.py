@@ -58,7 +58,7 @@ class Conditions:
         return best
 
     def of_damage(self, pack: FileName) -> Condition:
-        """Of a pack that was found damaged: *healed* where a verification had told of it before and a backup has put
+        """Of a pack that was found damaged: *healed* where a verification had reported it before and a backup has put
         any of its blobs elsewhere since, for since it is marked none relies on it. Slow: for damage only.
         """
         if pack not in self._marked:

@@ -93,7 +93,7 @@ class Inventory:
         return any(isinstance(found, UnlistableFolder) for found in self.findings)
 
     def is_known(self, finding: Finding) -> bool:
-        """Whether a verification has told of it before: that pack is marked."""
+        """Whether an earlier verification has reported it: that pack is marked."""
         return isinstance(finding, ResizedPack | UnreadablePack) and finding.pack in self.marked
 
 

@@ -3,8 +3,8 @@
 Owns: the ``lock`` file on the drive. Does not know: what the writer does.
 
 The lock itself is the kernel's ``flock``: it ends with the process that holds it, however that ends. The text in the
-file only explains: who holds it, or who left without a good-bye. A drive is in one computer at a time, so text left by
-another computer is always stale.
+file only explains: who holds it, or who ended without releasing it. A drive is in one computer at a time, so text left
+by another computer is always stale.
 """
 
 import contextlib
@@ -46,7 +46,7 @@ class WriterLock:
             os.close(self._fd)
             raise Locked(*_explain(found)) from None
         self.stale = _read(self._fd)
-        with contextlib.suppress(OSError):  # a full drive has no room for an explanation, and must still be pruned
+        with contextlib.suppress(OSError):  # a full drive cannot hold the explanation, and must still be pruned
             os.ftruncate(self._fd, 0)
             os.pwrite(self._fd, msgspec.json.encode(holder), 0)
 

@@ -40,16 +40,16 @@ class OpenSegment:
         self.size = 0
         self.blobs: list[tuple[BlobId, int, int]] = []
 
-    def room(self) -> int:
+    def free_bytes(self) -> int:
         return len(self.buffer) - self.size
 
     def append(self, blob_id: BlobId, data: Buffer) -> None:
         """Copy a blob in; it fits."""
         end = self.size + len(data)
         self.buffer[self.size : end] = data
-        self.keep(blob_id, len(data))
+        self.commit(blob_id, len(data))
 
-    def keep(self, blob_id: BlobId, size: int) -> None:
+    def commit(self, blob_id: BlobId, size: int) -> None:
         """Count bytes that were read straight into the buffer as a blob."""
         self.blobs.append((blob_id, self.size, size))
         self.size += size
@@ -77,7 +77,7 @@ class Lane:
         if len(data) >= SEGMENT_BYTES // 2:
             self._write(kind, data, [(blob_id, 0, len(data))])
             return
-        if self._gathering.kind is not kind or self._gathering.room() < len(data):
+        if self._gathering.kind is not kind or self._gathering.free_bytes() < len(data):
             self.flush()
             self._gathering.kind = kind
         self._gathering.append(blob_id, data)
@@ -186,7 +186,7 @@ class PackPipeline:
         try:
             work()
         except Cancelled:
-            return  # the caller's thread is told by the token; what the lanes have begun is still finished and kept
+            return  # the caller's thread sees the token; what the lanes have begun is still finished and kept
         except BaseException as error:  # noqa: BLE001 - carried to the caller's thread, which raises it
             self._fail(error)
 
@@ -199,7 +199,7 @@ class PackPipeline:
     def reserve(self, kind: Kind, size: int) -> OpenSegment:
         """An open segment with room for ``size`` ≤ ``SEGMENT_BYTES`` bytes at ``buffer[size:]``."""
         segment = self._open.get(kind)
-        if segment is not None and segment.room() >= size:
+        if segment is not None and segment.free_bytes() >= size:
             return segment
         if segment is not None:
             self._submit(segment)

@@ -56,7 +56,7 @@ class ReferenceWalk:
     def __init__(
         self, repository: LoadedRepository, cancel: CancelToken, on_problem: Callable[[Problem], None]
     ) -> None:
-        """``on_problem`` hears of directories that opened and hold what no directory may hold."""
+        """``on_problem`` is called for directories that open and hold what no directory may hold."""
         self.marks = Marks(repository.index)
         self.missing: set[BlobId] = set()
         self.unreadable: set[BlobId] = set()
