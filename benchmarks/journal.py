@@ -20,7 +20,8 @@ from functools import partial
 from pathlib import Path
 
 from kinebackup.change_journal.cursors import JournalCursors
-from kinebackup.engine.backup.backup import BackupOutcome, BackupRequest, back_up
+from kinebackup.engine.backup.backup import back_up
+from kinebackup.engine.backup.run import BackupOutcome, BackupRequest
 from kinebackup.engine.environment import Environment
 from kinebackup.engine.format import keyring
 from kinebackup.engine.format.keyring import Argon2Cost, MachineKey

@@ -19,7 +19,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from kinebackup import __version__
-from kinebackup.engine.backup.backup import BackupRequest, back_up
+from kinebackup.engine.backup.backup import back_up
+from kinebackup.engine.backup.run import BackupRequest
 from kinebackup.engine.environment import Environment
 from kinebackup.engine.format import keyring, recovery_code
 from kinebackup.engine.format.keyring import Passphrase, RecoveryCode

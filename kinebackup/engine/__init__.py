@@ -10,8 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kinebackup.engine.backup.backup import BackupRequest, back_up, preview_backup
+    from kinebackup.engine.backup.backup import back_up, preview_backup
     from kinebackup.engine.backup.changes import Changes, ChangesSince, TrackingResult
+    from kinebackup.engine.backup.run import BackupRequest
     from kinebackup.engine.check.restore_test import RestoreTestRequest, restore_test
     from kinebackup.engine.check.verify import Budget, Verification
     from kinebackup.engine.environment import Environment, Names
@@ -62,7 +63,7 @@ if TYPE_CHECKING:
 
 _PLACE_OF = {
     "Argon2Cost": "format.kdf:Argon2Cost",
-    "BackupRequest": "backup.backup:BackupRequest",
+    "BackupRequest": "backup.run:BackupRequest",
     "BlobReader": "repository.blob_reader:BlobReader",
     "Budget": "check.verify:Budget",
     "Changes": "backup.changes:Changes",

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
 from operator import attrgetter
-from typing import Any, Final, Protocol, get_args
+from typing import Any, Final, get_args
 
 from kinebackup.engine.format import tree
 from kinebackup.engine.format.tree import Entry, EntryType
+from kinebackup.engine.place import Place
 from kinebackup.engine.source import Found, SourceDirectory
 from kinebackup.i18n import _
 
@@ -63,18 +64,6 @@ class Comparison(Enum):
     """A file that a restore test has written is the one of the backup."""
 
 
-class Place(Protocol):
-    """Where attributes are set: an open file or directory, or a name in an open directory (``restore/place.py``)."""
-
-    def chown(self, uid: int, gid: int) -> None: ...
-
-    def chmod(self, mode: int) -> None: ...
-
-    def set_mtime(self, mtime_ns: int) -> None: ...
-
-    def set_xattr(self, name: str, value: bytes) -> None: ...
-
-
 Setting = tuple[str, Callable[[], None]]
 """What is set (for an extended attribute its name), and the call that sets it."""
 
@@ -90,15 +79,15 @@ class Restored(Enum):
 class Attribute:
     """One row. ``members``: fields of ``Entry``, and how ``lstat`` gives each; None where it does not.
 
-    ``read``: how the members are read from an open directory of the source, by name or descriptor, in their order; a
-    change of them changes ``ctime``. Members with neither are filled with the content. ``restored``: the settings that
+    ``read``: fills them in from an open directory of the source, by name or descriptor; a change of them changes
+    ``ctime``. Members with neither are filled with the content. ``restored``: the settings that
     bring the attribute back; they are made in the order of the table, in which none undoes another.
     """
 
     name: str
     members: Mapping[str, Callable[[os.stat_result], Any] | None]
     types: frozenset[EntryType] = ALL
-    read: Callable[[SourceDirectory, str | None, int | None], tuple[Any, ...]] | None = None
+    read: Callable[[Entry, SourceDirectory, str | None, int | None], None] | None = None
     compared: frozenset[Comparison] = frozenset()
     restored: Callable[[Place, Entry], Iterable[Setting]] | Restored
     root_only: bool = False
@@ -111,8 +100,16 @@ def encode_xattrs(values: Mapping[str, bytes]) -> dict[str, str] | None:
     return {name: base64.b64encode(value).decode("ascii") for name, value in sorted(values.items())}
 
 
+def _device(stat: os.stat_result) -> tuple[int, int]:
+    return os.major(stat.st_rdev), os.minor(stat.st_rdev)
+
+
 def _link(stat: os.stat_result) -> str:
     return f"{stat.st_dev:x}:{stat.st_ino:x}" if stat.st_nlink > 1 else ""
+
+
+def _read_xattrs(entry: Entry, directory: SourceDirectory, name: str | None, fd: int | None) -> None:
+    entry.xattrs = encode_xattrs(directory.xattrs(name, fd))
 
 
 def _set_owner(place: Place, entry: Entry) -> Iterable[Setting]:
@@ -138,11 +135,7 @@ _C = Comparison
 _DIFF_RIGHTS = frozenset({_C.DIFF_FILE, _C.DIFF_FOLDER})
 
 TABLE: Final = (
-    Attribute(
-        name="name",
-        members={"name": None, "rawname": None},
-        restored=Restored.CREATED,
-    ),
+    Attribute(name="name", members={"name": None, "rawname": None}, restored=Restored.CREATED),
     Attribute(
         name="type",
         members={"type": lambda stat: _TYPES.get(st.S_IFMT(stat.st_mode))},
@@ -153,7 +146,7 @@ TABLE: Final = (
     ),
     Attribute(
         name="size",
-        members={"size": lambda stat: stat.st_size},
+        members={"size": attrgetter("st_size")},
         types=_FILE,
         compared=frozenset(
             {_C.UNCHANGED_FILE, _C.WRITTEN, _C.APPEARANCE, _C.DIFF_CONTENT, _C.ALREADY_RESTORED, _C.RESTORE_TEST}
@@ -167,12 +160,7 @@ TABLE: Final = (
         compared=frozenset({_C.CONTENT, _C.DIFF_CONTENT}),
         restored=Restored.CREATED,
     ),
-    Attribute(
-        name="tree",
-        members={"tree": None},
-        types=_DIRECTORY,
-        restored=Restored.CREATED,
-    ),
+    Attribute(name="tree", members={"tree": None}, types=_DIRECTORY, restored=Restored.CREATED),
     Attribute(
         name="target",
         members={"target": None, "rawtarget": None},
@@ -182,7 +170,7 @@ TABLE: Final = (
     ),
     Attribute(
         name="device",
-        members={"device": lambda stat: (os.major(stat.st_rdev), os.minor(stat.st_rdev))},
+        members={"device": _device},
         types=_DEVICE,
         compared=frozenset({_C.DIFF_CONTENT}),
         restored=Restored.CREATED,
@@ -196,7 +184,7 @@ TABLE: Final = (
     ),
     Attribute(  # first of what is set: a new owner drops set-user-id bits and capabilities
         name="owner",
-        members={"uid": lambda stat: stat.st_uid, "gid": lambda stat: stat.st_gid},
+        members={"uid": attrgetter("st_uid"), "gid": attrgetter("st_gid")},
         compared=_DIFF_RIGHTS | {_C.APPEARANCE, _C.FOLDER},
         restored=_set_owner,
         root_only=True,
@@ -204,7 +192,7 @@ TABLE: Final = (
     Attribute(  # before the mode, which may forbid to write them
         name="xattrs",
         members={"xattrs": None},
-        read=lambda directory, name, fd: (encode_xattrs(directory.xattrs(name, fd)),),
+        read=_read_xattrs,
         compared=_DIFF_RIGHTS | {_C.CONTENT, _C.FOLDER},
         restored=_set_xattrs,
     ),
@@ -231,7 +219,7 @@ TABLE: Final = (
     ),
     Attribute(
         name="inode",
-        members={"inode": lambda stat: stat.st_ino},
+        members={"inode": attrgetter("st_ino")},
         compared=frozenset({_C.UNCHANGED_FILE, _C.UNCHANGED_FOLDER, _C.APPEARANCE, _C.FOLDER}),
         restored=Restored.NEVER,
     ),
@@ -246,28 +234,36 @@ TABLE: Final = (
 
 # -- capturing -----------------------------------------------------------------------------------------------------
 
-_SHOWN: Final = {
-    kind: tuple(
-        (member, capture)
-        for attribute in TABLE
-        if kind in attribute.types and attribute.name != "type"
-        for member, capture in attribute.members.items()
-        if capture is not None
-    )
-    for kind in ALL
-}
-_READ: Final = tuple(attribute for attribute in TABLE if attribute.read is not None)
+_READ: Final = tuple((tuple(a.members), a.read) for a in TABLE if a.read is not None)
 
 
 def entry_of(found: Found) -> Entry:
-    """The entry of a name as ``lstat`` shows it. A socket has none: ``KeyError``."""
+    """The entry of a name as ``lstat`` shows it. A socket has none: ``KeyError``.
+
+    Written by hand, because each new file takes this way; a test holds it against the table.
+    """
     stat = found.stat
-    kind = _TYPES[st.S_IFMT(stat.st_mode)]
-    entry = Entry(type=kind, **{member: capture(stat) for member, capture in _SHOWN[kind]})
+    mode = stat.st_mode
+    kind = _TYPES[st.S_IFMT(mode)]
+    entry = Entry(
+        type=kind,
+        mode=st.S_IMODE(mode),
+        uid=stat.st_uid,
+        gid=stat.st_gid,
+        mtime=tree.bounded_time(stat.st_mtime_ns),
+        ctime=tree.bounded_time(stat.st_ctime_ns),
+        inode=stat.st_ino,
+    )
     if found.name.isascii():
         entry.name = found.name
     else:
         entry.name, entry.rawname = tree.encode_text(found.name)
+    if kind == "file":
+        entry.size = stat.st_size
+    elif kind in ("char", "block"):
+        entry.device = _device(stat)
+    if stat.st_nlink > 1 and kind != "dir":
+        entry.link = _link(stat)
     return entry
 
 
@@ -276,16 +272,14 @@ def read_attributes(entry: Entry, directory: SourceDirectory, name: str | None =
 
     Raises ``OSError``.
     """
-    for attribute in _READ:
-        assert attribute.read is not None
-        for member, value in zip(attribute.members, attribute.read(directory, name, fd), strict=True):
-            setattr(entry, member, value)
+    for _members, read in _READ:
+        read(entry, directory, name, fd)
 
 
 def take_over_attributes(entry: Entry, known: Entry) -> None:
     """The same from another entry of an inode whose ``ctime`` is as it was: any change of them would show there."""
-    for attribute in _READ:
-        for member in attribute.members:
+    for members, _read in _READ:
+        for member in members:
             setattr(entry, member, getattr(known, member))
 
 
@@ -384,14 +378,17 @@ class Refused:
         return templates[self.attribute].format(reason=self.reason, xattr=self.xattr)
 
 
+_SET: Final = tuple((a.name, a.restored, a.root_only) for a in TABLE if not isinstance(a.restored, Restored))
+
+
 def apply(entry: Entry, place: Place, *, as_root: bool, refused: Callable[[Refused], None]) -> None:
     """Give what was created the attributes of its entry. ``as_root``: owners can be set."""
-    for attribute in TABLE:
-        if isinstance(attribute.restored, Restored) or (attribute.root_only and not as_root):
+    for name, settings, root_only in _SET:
+        if root_only and not as_root:
             continue
-        for what, action in attribute.restored(place, entry):
+        for what, action in settings(place, entry):
             try:
                 action()
             except (OSError, OverflowError, ValueError) as error:  # ValueError: bad base64, a NUL in a name
                 reason = error.strerror or "" if isinstance(error, OSError) else _("impossible value")
-                refused(Refused(attribute.name, reason, what if attribute.name == "xattrs" else ""))
+                refused(Refused(name, reason, what if name == "xattrs" else ""))

@@ -31,7 +31,7 @@ from kinebackup.engine.metadata import (
     members_of,
     same,
 )
-from kinebackup.engine.restore.place import Named, Opened
+from kinebackup.engine.place import Named, Opened
 from kinebackup.engine.source import Found
 
 MEMBERS = {member for attribute in TABLE for member in attribute.members}
@@ -98,6 +98,25 @@ def test_an_entry_keeps_what_lstat_shows(tmp_path: Path) -> None:
         inode=stat.st_ino,
         size=12,
     )
+
+
+def test_what_is_captured_by_hand_is_what_the_table_says(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "file").write_bytes(b"content")
+    os.link(tmp_path / "file", tmp_path / "twin")
+    seen = set()
+    for path in (*tmp_path.iterdir(), Path("/dev/null")):
+        entry = lstat(path)
+        seen.add(entry.type)
+        for attribute in TABLE:
+            for member, capture in attribute.members.items():
+                if capture is not None and entry.type in attribute.types:
+                    assert getattr(entry, member) == capture(path.lstat()), member
+                elif member != "name":
+                    assert getattr(entry, member) == getattr(Entry(type="file", mode=0, mtime=0, ctime=0), member)
+    assert seen == {"file", "dir", "symlink", "fifo", "char"}
 
 
 def test_an_entry_has_only_the_members_of_its_type(tmp_path: Path) -> None:

@@ -1,18 +1,19 @@
 """Taking a backup: choosing the parent, judging the sources, committing the snapshot.
 
-Owns: the run from first look to snapshot. Does not know: how a folder is walked (``walker``), how bytes become
-packs (``packer``).
+Owns: the run from first look to snapshot. Does not know: how folders are scanned (``scan.py``), how bytes become packs
+(``repository/pack_pipeline.py``).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
-from kinebackup.engine.backup.changes import ChangesSince, TrackingResult
-from kinebackup.engine.backup.reuse import Reuse, StartOver
-from kinebackup.engine.backup.saver import DrySaver, FileSaver, Saver, Tally
-from kinebackup.engine.backup.scan import Walker
-from kinebackup.engine.backup.tree_writer import TreeWriter
+from kinebackup.engine.backup.changes import TrackingResult
+from kinebackup.engine.backup.reuse import JournalReuse, Reuse, StartOver
+from kinebackup.engine.backup.run import BackupOutcome, BackupRequest, BackupRun
+from kinebackup.engine.backup.saver import DrySaver, FileSaver
+from kinebackup.engine.backup.scan import Scan
+from kinebackup.engine.backup.stats import BackupStats
+from kinebackup.engine.backup.tree_writer import DryTreeWriter, TreeWriter
 from kinebackup.engine.environment import Environment
 from kinebackup.engine.format import snapshot as snapshots
 from kinebackup.engine.format.constants import SALT_BYTES
@@ -29,46 +30,14 @@ from kinebackup.errors import ConfigError
 from kinebackup.i18n import _, ngettext
 from kinebackup.model import BackupReport, CancelToken, Monitor, Problem
 
-MAX_INDEX_FILES = 6  # more are merged at the end of a run: each costs a look-up for every blob
-
 
 @dataclass(frozen=True, slots=True)
-class BackupRequest:
-    """What to save, and from where. ``shrink_share``: fewer files than that share of the last ones are suspicious.
+class _Scanned:
+    """What a scan found: the paths of missing sources, and the ids of the root tree."""
 
-    ``since``: what a journal knows, to be relied on where the parent is the snapshot that it speaks of. ``compare``:
-    tell in the ``TrackingResult`` which directories are not as the parent has them.
-    """
-
-    sources: Sequence[Source]
-    host: str
-    machine: str
-    drive: str
-    program: str
-    started_at: datetime
-    accept_shrink: bool = False
-    read_back: bool = True
-    shrink_share: float = 0.5
-    since: ChangesSince | None = None
-    compare: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class BackupOutcome:
-    """A backup that was taken, and what the next one can build upon."""
-
-    report: BackupReport
-    trail: TrackingResult
-
-
-@dataclass(frozen=True, slots=True)
-class _Walked:
-    """What a walk found: the paths of missing sources, and the ids of the root tree."""
-
-    tally: Tally
+    stats: BackupStats
     missing: Sequence[str]
     root: Sequence[str]
-    parent: str
     followed: bool
 
 
@@ -86,10 +55,11 @@ def preview_backup(
     """What a backup would save, without reading a file or writing anything. Raises ``ConfigError`` as it does."""
     _check_sources(request.sources)
     began = world.elapsed_s()
-    parent = _begin(repository, request, monitor)
-    walked = _walk(repository, request, parent, None, cancel, monitor)
-    suspicious = _judge_sources(request, parent, walked.missing, walked.tally, monitor)
-    return _outcome(None, walked, 0, world.elapsed_s() - began, suspicious=suspicious).report
+    parent = _find_parent(repository, request, monitor)
+    run = BackupRun(repository, request, world, parent, None, cancel, monitor)
+    scanned = _scan_all(run)
+    suspicious = _judge_sources(run, scanned)
+    return _outcome(run, scanned, None, 0, world.elapsed_s() - began, suspicious=suspicious).report
 
 
 def back_up(
@@ -104,29 +74,30 @@ def back_up(
     began = world.elapsed_s()
     for name in repository.prepare():
         monitor.problem(healed_header_copy(name))
-    parent = _begin(repository, request, monitor)
+    parent = _find_parent(repository, request, monitor)
     pipeline = PackPipeline(repository, world.entropy, read_back=request.read_back, cancel=cancel)
+    run = BackupRun(repository, request, world, parent, pipeline, cancel, monitor)
     try:
-        walked = _walk(repository, request, parent, pipeline, cancel, monitor)
+        scanned = _scan_all(run)
     except BaseException:
         pipeline.stop()
         raise
-    suspicious = _judge_sources(request, parent, walked.missing, walked.tally, monitor)
+    suspicious = _judge_sources(run, scanned)
     monitor.phase("commit")
     written = pipeline.finish()
     merge_index(repository, world.entropy)
-    if len(walked.missing) == len(request.sources):
-        return _outcome(None, walked, written, world.elapsed_s() - began, suspicious=suspicious)
-    made = _snapshot(request, world, parent, walked, repository.list_names(INDEX), suspicious=suspicious)
+    if len(scanned.missing) == len(request.sources):
+        return _outcome(run, scanned, None, written, world.elapsed_s() - began, suspicious=suspicious)
+    made = _snapshot(run, scanned, repository.list_names(INDEX), suspicious=suspicious)
     name, data = snapshots.seal(made, repository.keys, world.entropy(SALT_BYTES))
     write_file(repository.store, snapshot_path(name), data)
     if request.read_back and not cancel.cancelled:
         read_back(repository.store, snapshot_path(name), len(data), bytearray(READ_BYTES))
-    return _outcome(name, walked, written + len(data), world.elapsed_s() - began, suspicious=suspicious)
+    return _outcome(run, scanned, name, written + len(data), world.elapsed_s() - began, suspicious=suspicious)
 
 
-def _begin(repository: LoadedRepository, request: BackupRequest, monitor: Monitor) -> NamedSnapshot | None:
-    """The parent to compare with."""
+def _find_parent(repository: LoadedRepository, request: BackupRequest, monitor: Monitor) -> NamedSnapshot | None:
+    """The snapshot to compare with; the run's length is told by it."""
     known = repository.snapshots().readable
     parent = choose_parent(known, request.machine, [source.path for source in request.sources])
     monitor.phase("backup", files=parent.snapshot.counts.files if parent else 0)
@@ -151,68 +122,52 @@ def _check_sources(sources: Sequence[Source]) -> None:
                 )
 
 
-def _walk(
-    repository: LoadedRepository,
-    request: BackupRequest,
-    parent: NamedSnapshot | None,
-    packer: PackPipeline | None,
-    cancel: CancelToken,
-    monitor: Monitor,
-) -> _Walked:
-    """Walk all sources: where the journal allows it only what changed, else, or where that leads nowhere, all of it."""
-    since = request.since
+def _scan_all(run: BackupRun) -> _Scanned:
+    """Scan all sources: where the journal allows it only what changed, else, or where that leads nowhere, all of it."""
+    since, parent = run.request.since, run.parent
     if (
         since is not None
         and parent is not None
         and since.snapshot == parent.id
-        and parent.snapshot.sources == tuple(source.path for source in request.sources)
-        and repository.has_all_of(parent.snapshot)
+        and parent.snapshot.sources == tuple(source.path for source in run.request.sources)
+        and run.parent_is_whole
     ):
-        reuse = Reuse(parent.snapshot, since, _trust_before_ns(parent))
         try:
-            return _walk_once(repository, request, parent, packer, reuse, cancel, monitor)
+            return _scan(run, JournalReuse(parent.snapshot, since, run.trust_before_ns))
         except StartOver:
-            monitor.phase("backup", files=parent.snapshot.counts.files)
-    return _walk_once(repository, request, parent, packer, None, cancel, monitor)
+            run.monitor.phase("backup", files=parent.snapshot.counts.files)
+    return _scan(run, Reuse())
 
 
-def _walk_once(
-    repository: LoadedRepository,
-    request: BackupRequest,
-    parent: NamedSnapshot | None,
-    packer: PackPipeline | None,
-    reuse: Reuse | None,
-    cancel: CancelToken,
-    monitor: Monitor,
-) -> _Walked:
-    compare = request.compare and reuse is None  # what was taken over unseen cannot be compared
-    walker = _walker(repository, parent, packer, reuse, cancel, monitor, compare=compare)
-    missing = [source.path for source in request.sources if not walker.add(source)]
-    root = walker.finish()
-    return _Walked(walker.tally, missing, root, parent.id if parent else "", followed=reuse is not None)
+def _scan(run: BackupRun, reuse: Reuse) -> _Scanned:
+    """One scan that compares with the parent; without a pipeline it only looks."""
+    stats = BackupStats()
+    reader = BlobReader(run.repository)
+    if run.pipeline is None:
+        scan = Scan(run, saver=DrySaver(stats), writer=DryTreeWriter(), stats=stats, reuse=reuse)
+    else:
+        writer = TreeWriter(run.repository, run.pipeline)
+        saver = FileSaver(run, run.pipeline, reader=reader, writer=writer, stats=stats)
+        scan = Scan(run, saver=saver, writer=writer, stats=stats, reuse=reuse)
+    if run.parent is not None:
+        scan.start_from(reader, run.parent.snapshot.root)
+    missing = [source.path for source in run.request.sources if not scan.add(source)]
+    return _Scanned(stats, missing, scan.finish(), followed=reuse.follows_journal)
 
 
-def _snapshot(
-    request: BackupRequest,
-    world: Environment,
-    parent: NamedSnapshot | None,
-    walked: _Walked,
-    index_files: Sequence[str],
-    *,
-    suspicious: bool,
-) -> Snapshot:
-    tally = walked.tally
+def _snapshot(run: BackupRun, scanned: _Scanned, index_files: Sequence[str], *, suspicious: bool) -> Snapshot:
+    request, parent, stats, names = run.request, run.parent, scanned.stats, run.world.names
     return Snapshot(
         time=snapshots.format_time(request.started_at),
         host=request.host,
         machine=request.machine,
         sources=tuple(source.path for source in request.sources),
-        root=tuple(walked.root),
-        users=(parent.snapshot.users if parent else {}) | world.names.users(tally.uids),
-        groups=(parent.snapshot.groups if parent else {}) | world.names.groups(tally.gids),
-        counts=Counts(files=tally.files, dirs=tally.dirs, others=tally.others, bytes=tally.bytes),
-        files_by_source=tuple(tally.files_by_source.get(source.path, 0) for source in request.sources),
-        problems=tuple(SavedProblem(p.kind, p.path, p.message) for p in tally.problems),
+        root=tuple(scanned.root),
+        users=(parent.snapshot.users if parent else {}) | names.users(stats.uids),
+        groups=(parent.snapshot.groups if parent else {}) | names.groups(stats.gids),
+        counts=Counts(files=stats.files, dirs=stats.dirs, others=stats.others, bytes=stats.bytes),
+        files_by_source=tuple(stats.files_by_source.get(source.path, 0) for source in request.sources),
+        problems=tuple(SavedProblem(p.kind, p.path, p.message) for p in stats.problems),
         suspicious=suspicious,
         parent=parent.id if parent else "",
         index=tuple(index_files),
@@ -221,68 +176,16 @@ def _snapshot(
     )
 
 
-def _trust_before_ns(parent: NamedSnapshot | None) -> int:
-    """A file that changed in the same tick of the clock in which it was read looks unchanged: files that changed after
-    the parent began, or just before, are read again (the kernel's clock ticks every 10 ms at most).
-    """
-    return int(parent.snapshot.taken_at.timestamp() * 1e9) - 20_000_000 if parent else 0
-
-
-def _walker(
-    repository: LoadedRepository,
-    parent: NamedSnapshot | None,
-    packer: PackPipeline | None,
-    reuse: Reuse | None,
-    cancel: CancelToken,
-    monitor: Monitor,
-    *,
-    compare: bool,
-) -> Walker:
-    """A walker that compares with the parent; without a packer it only looks."""
-    tally = Tally()
-    reader = BlobReader(repository)
-    writer = TreeWriter(repository, packer) if packer else None
-    trust_before_ns = _trust_before_ns(parent)
-    saver: Saver = DrySaver(tally)
-    if packer and writer:
-        saver = FileSaver(
-            repository=repository,
-            reader=reader,
-            packer=packer,
-            writer=writer,
-            tally=tally,
-            trust_before_ns=trust_before_ns,
-            cancel=cancel,
-            monitor=monitor,
-        )
-    walker = Walker(
-        repository=repository,
-        saver=saver,
-        writer=writer,
-        tally=tally,
-        trust_before_ns=trust_before_ns,
-        look_up_blobs=parent is None or not repository.has_all_of(parent.snapshot),
-        reuse=reuse,
-        compare=compare,
-        cancel=cancel,
-        monitor=monitor,
-    )
-    if parent is not None:
-        walker.start_from(reader, parent.snapshot.root)
-    return walker
-
-
-def _judge_sources(
-    request: BackupRequest, parent: NamedSnapshot | None, missing: Sequence[str], tally: Tally, monitor: Monitor
-) -> bool:
+def _judge_sources(run: BackupRun, scanned: _Scanned) -> bool:
     """Sources can lie: report each that is missing, empty or shrunken; whether the snapshot is suspicious."""
+    request, parent, stats = run.request, run.parent, scanned.stats
     before: dict[str, int] = {}
     if parent is not None:
         before = dict(zip(parent.snapshot.sources, parent.snapshot.files_by_source, strict=False))
     doubts: list[Problem] = []
     for source in request.sources:
-        count, old = tally.files_by_source.get(source.path, 0), before.get(source.path, 0)
-        if source.path in missing:
+        count, old = stats.files_by_source.get(source.path, 0), before.get(source.path, 0)
+        if source.path in scanned.missing:
             doubts.append(Problem("source-missing", source.path, _("the folder is not there, or cannot be opened")))
         elif count == 0:
             doubts.append(Problem("source-empty", source.path, _("the folder has no file in it")))
@@ -296,29 +199,36 @@ def _judge_sources(
     if request.accept_shrink:  # confirmed; a missing source is still worth a word each time
         doubts = [p for p in doubts if p.kind == "source-missing"]
     for problem in doubts:
-        tally.problems.append(problem)
-        monitor.problem(problem)
+        stats.problems.append(problem)
+        run.monitor.problem(problem)
     return bool(doubts) and not request.accept_shrink
 
 
 # What is wrong with these does not show in their directory when it changes, and is to be told each time.
-_RESTLESS_PROBLEMS = frozenset({"unreadable", "uncertain", "skipped", "metadata"})
+_RESCANNED_PROBLEMS = frozenset({"unreadable", "uncertain", "skipped", "metadata"})
 
 
-def _outcome(name: str | None, walked: _Walked, written: int, duration_s: float, *, suspicious: bool) -> BackupOutcome:
-    tally = walked.tally
+def _outcome(
+    run: BackupRun, scanned: _Scanned, name: str | None, written: int, duration_s: float, *, suspicious: bool
+) -> BackupOutcome:
+    stats = scanned.stats
     report = BackupReport(
         snapshot=name,
-        files_new=tally.new,
-        files_changed=tally.changed,
-        files_unmodified=tally.unmodified,
-        files_removed=tally.removed,
-        bytes_read=tally.bytes_read,
+        files_new=stats.new,
+        files_changed=stats.changed,
+        files_unmodified=stats.unmodified,
+        files_removed=stats.removed,
+        bytes_read=stats.bytes_read,
         bytes_written=written,
         duration_s=duration_s,
         suspicious=suspicious,
-        problems=tuple(tally.problems),
+        problems=tuple(stats.problems),
     )
-    troubled = {problem.path for problem in tally.problems if problem.kind in _RESTLESS_PROBLEMS}
-    always_rescan, changed_dirs = frozenset(tally.always_rescan | troubled), frozenset(tally.changed_dirs)
-    return BackupOutcome(report, TrackingResult(always_rescan, changed_dirs, walked.parent, walked.followed))
+    troubled = {problem.path for problem in stats.problems if problem.kind in _RESCANNED_PROBLEMS}
+    tracking = TrackingResult(
+        always_rescan=frozenset(stats.always_rescan | troubled),
+        changed_dirs=frozenset(stats.changed_dirs),
+        parent=run.parent.id if run.parent else "",
+        followed=scanned.followed,
+    )
+    return BackupOutcome(report, tracking)

@@ -1,42 +1,65 @@
-"""What a walk notes beside the new trees: what was removed or taken over, which directories differ or stay restless.
+"""Comparing a scan with the parent snapshot: what was removed or taken over, which directories differ.
 
-Owns: these counts and sets, in the run's ``Tally``. Does not know: the walk.
+Owns: reading the parent's directories, and what the comparison adds to the run's ``BackupStats``. Does not know: the
+source.
 """
 
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, field
 
 from kinebackup.engine.backup.reuse import Reuse
-from kinebackup.engine.backup.saver import Tally
-from kinebackup.engine.backup.tree_counts import TreeCounts
+from kinebackup.engine.backup.stats import BackupStats, TreeCounts
 from kinebackup.engine.format.tree import Entry
 from kinebackup.engine.metadata import Comparison, same
+from kinebackup.engine.repository.blob_reader import BlobReader
 from kinebackup.engine.repository.tree_reader import TreeReader
 from kinebackup.model import Problem
 
 
-class Accounts:
-    """For one walk. Paths begin with a slash."""
+@dataclass(slots=True, eq=False)
+class ParentDirectory:
+    """A directory as the parent snapshot has it. ``whole``: all of it could be read."""
 
-    def __init__(self, tally: Tally, reuse: Reuse | None, *, compare: bool) -> None:
+    entries: dict[str, Entry] = field(default_factory=dict)
+    whole: bool = True
+
+
+class ParentDiff:
+    """For one scan. Paths begin with a slash."""
+
+    def __init__(self, stats: BackupStats, reuse: Reuse, *, compare: bool) -> None:
         """``compare``: find out which directories are not as the parent has them."""
-        self._tally = tally
+        self._stats = stats
         self._reuse = reuse
-        self._comparing = compare
+        self._comparing = compare and not reuse.follows_journal  # what was taken over unseen cannot be compared
         self._suspects: list[tuple[str, Entry, Entry]] = []
-        self.trees: TreeReader | None = None  # of the parent, where there is one
+        self._trees: TreeReader | None = None  # of the parent, where there is one
+        self._damage = 0
 
-    def parent_is_damaged(self, problem: Problem) -> None:
+    def read_parent(self, reader: BlobReader) -> None:
+        """There is a parent snapshot. A damaged one costs time, not correctness."""
+        self._trees = TreeReader(reader, self._parent_is_damaged)
+
+    def _parent_is_damaged(self, _problem: Problem) -> None:
         """It cannot tell how things were: what is not known from it is read from the source."""
+        self._reuse.parent_is_damaged()
+        self._damage += 1
         self._comparing = False
-        self._tally.changed_dirs.clear()
+        self._stats.changed_dirs.clear()
         self._suspects.clear()
+
+    def directory(self, ids: Sequence[str], path: str) -> ParentDirectory:
+        """A directory of the parent; an empty one where it has none."""
+        if self._trees is None or not ids:
+            return ParentDirectory()
+        damage = self._damage
+        entries = {entry.name or entry.path_name: entry for entry in self._trees.entries(ids, path.strip("/"))}
+        return ParentDirectory(entries, whole=self._damage == damage)
 
     def links(self, directory: str, links: Sequence[str]) -> None:
         """Names of files that have several. What happens to such a file can show in the directory of another name."""
-        self._tally.always_rescan.add(directory)
-        if self._reuse:
-            for link in links:
-                self._reuse.met_link(link)
+        self._stats.always_rescan.add(directory)
+        self._reuse.met_links(links)
 
     def changed(self, directory: str, entry: Entry, old: Entry | None, names: int) -> None:
         """A name, of no directory, that is not simply as before; ``names``: how many that file has.
@@ -46,63 +69,59 @@ class Accounts:
         """
         if entry.link:
             self.links(directory, [entry.link])
-            if self._reuse:
-                self._reuse.changed_link(entry.link, names)
+            self._reuse.changed_link(entry.link, names)
         elif not self._comparing:
             return
         elif old is None or not same(Comparison.APPEARANCE, entry, old):
-            self._tally.changed_dirs.add(directory)
+            self._stats.changed_dirs.add(directory)
         elif entry.ctime != old.ctime:
             self._suspects.append((directory, entry, old))
 
     def differs(self, directory: str) -> None:
         """Its own attributes are others, or it is new."""
         if self._comparing:
-            self._tally.changed_dirs.add(directory)
+            self._stats.changed_dirs.add(directory)
 
-    def removed(self, directory: str, old: Mapping[str, Entry], present: Set[str]) -> None:
+    def removed(self, directory: str, old: ParentDirectory, present: Set[str]) -> None:
         """All of a directory has been seen: these names it had, and these it has."""
-        if self._reuse:
-            self._reuse.replace(old.values())
-        for name in old.keys() - present:
+        self._reuse.replace(old.entries.values())
+        for name in old.entries.keys() - present:
             self.differs(directory)
-            entry = old[name]
+            entry = old.entries[name]
             if entry.type == "file":
-                self._tally.removed += 1
+                self._stats.removed += 1
             elif entry.type == "dir":
                 self.removed_tree(entry, f"{directory}/{name}")
 
     def removed_tree(self, old: Entry, path: str) -> None:
         """A directory of the parent that is there no more."""
         counts = self._counts_below(old.tree, path)
-        self._tally.removed += counts.files
-        if self._reuse:
-            self._reuse.replace_counts(counts)
+        self._stats.removed += counts.files
+        self._reuse.replace_counts(counts)
 
     def lost(self, ids: Sequence[str], path: str) -> None:
         """A directory of the parent that cannot be entered this time."""
-        if self._reuse:
-            self._reuse.replace_counts(self._counts_below(ids, path))
+        self._reuse.lost(lambda: self._counts_below(ids, path))
 
-    def _counts_below(self, ids: Collection[str], path: str) -> TreeCounts:
-        if self.trees is None:
+    def _counts_below(self, ids: Sequence[str], path: str) -> TreeCounts:
+        if self._trees is None:
             return TreeCounts()
-        return TreeCounts.of(visited.entry for visited in self.trees.walk(list(ids), path.strip("/")))
+        return TreeCounts.of(visited.entry for visited in self._trees.walk(ids, path.strip("/")))
 
     def close(self) -> TreeCounts:
         """All contents are known. Returns what was taken over. May raise ``StartOver``."""
-        tally = self._tally
-        for source, lost in tally.dropped.items():
-            tally.files_by_source[source] -= lost
-        tally.changed_dirs.update(
+        stats = self._stats
+        for source, lost in stats.dropped.items():
+            stats.files_by_source[source] -= lost
+        stats.changed_dirs.update(
             path
             for path, entry, old in self._suspects
             if entry.copied is None and not same(Comparison.CONTENT, entry, old)
         )
-        counts = self._reuse.taken_over() if self._reuse else TreeCounts()
-        tally.files += counts.files
-        tally.unmodified += counts.files
-        tally.dirs += counts.dirs
-        tally.others += counts.others
-        tally.bytes += counts.bytes
+        counts = self._reuse.taken_over()
+        stats.files += counts.files
+        stats.unmodified += counts.files
+        stats.dirs += counts.dirs
+        stats.others += counts.others
+        stats.bytes += counts.bytes
         return counts

@@ -1,6 +1,6 @@
 """Taking over directories of the parent snapshot unseen, where the journal says that nothing changed in them.
 
-Owns: when that may be done, and the counts of what was taken over. Does not know: the walk, or how the journal knows.
+Owns: when that may be done, and the counts of what was taken over. Does not know: the scan, or how the journal knows.
 
 Trees hold no totals, and reading all of them would cost what the journal saves. So the totals of the new snapshot are
 those of the parent, without what the directories looked at held then, plus what they hold now.
@@ -8,14 +8,13 @@ those of the parent, without what the directories looked at held then, plus what
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from kinebackup.engine.backup.changes import EVERYTHING, ChangesSince, DirtyDir
-from kinebackup.engine.backup.tree_counts import TreeCounts
+from kinebackup.engine.backup.stats import TreeCounts
 from kinebackup.engine.format.snapshot import Snapshot
 from kinebackup.engine.format.tree import Entry
 from kinebackup.engine.metadata import Comparison, matches
-from kinebackup.model import Problem
 
 
 class StartOver(Exception):
@@ -23,7 +22,58 @@ class StartOver(Exception):
 
 
 class Reuse:
-    """For one walk."""
+    """For one scan that looks at everything: nothing is taken over.
+
+    Any method of ``JournalReuse`` may raise ``StartOver``; none of these does.
+    """
+
+    follows_journal = False
+
+    def begin_source(self) -> None:
+        """The next source is scanned from here on."""
+
+    def source_is_missing(self) -> None:
+        """It cannot be opened."""
+
+    def parent_is_damaged(self) -> None:
+        """A directory of the parent cannot be read."""
+
+    def of_root(self, source: str, stat: os.stat_result, old: Entry | None) -> DirtyDir:
+        """What to look at in a source."""
+        return EVERYTHING
+
+    def of_directory(self, parent: DirtyDir, name: str, stat: os.stat_result, old: Entry | None) -> DirtyDir | None:
+        """What to look at in a subdirectory; None where all of it is taken over from the parent snapshot."""
+        return EVERYTHING
+
+    def replace(self, entries: Iterable[Entry]) -> None:
+        """These entries of the parent snapshot are looked at again, and counted again."""
+
+    def replace_counts(self, counts: TreeCounts) -> None:
+        """So much of the parent snapshot is looked at again, or gone."""
+
+    def lost(self, count: Callable[[], TreeCounts]) -> None:
+        """A directory of the parent cannot be entered this time; ``count`` reads how much it held."""
+
+    def met_links(self, links: Sequence[str]) -> None:
+        """One name each of files that have several."""
+
+    def changed_link(self, link: str, names: int) -> None:
+        """A file that is not as before has so many names."""
+
+    def files_taken_over(self, source: str) -> int:
+        """How many files of this source, which has been scanned, are in directories that were taken over."""
+        return 0
+
+    def taken_over(self) -> TreeCounts:
+        """What lies in all directories that were taken over, at the end of the scan."""
+        return TreeCounts()
+
+
+class JournalReuse(Reuse):
+    """For one scan that follows the journal."""
+
+    follows_journal = True
 
     def __init__(self, parent: Snapshot, since: ChangesSince, trust_before_ns: int) -> None:
         """The caller has made sure that ``since`` speaks of this parent and that all its blobs can be counted on."""
@@ -31,16 +81,19 @@ class Reuse:
         self._since = since
         self._trust_before_ns = trust_before_ns
         self._replaced = TreeCounts()
-        self._replaced_here = 0  # files of the source being walked
+        self._replaced_here = 0  # files of the source being scanned
         self._names = Counter[str]()
         self._expected: dict[str, int] = {}
 
-    def problem(self, found: Problem) -> None:
-        """A directory of the parent cannot be read: its counts are unknown. Raises ``StartOver``."""
+    def parent_is_damaged(self) -> None:
+        """What it held is unknown, and so are the counts. Raises ``StartOver``."""
+        raise StartOver
+
+    def source_is_missing(self) -> None:
+        """Raises ``StartOver``."""
         raise StartOver
 
     def begin_source(self) -> None:
-        """The next source is walked from here on."""
         self._replaced_here = 0
 
     def of_root(self, source: str, stat: os.stat_result, old: Entry | None) -> DirtyDir:
@@ -69,20 +122,21 @@ class Reuse:
     # -- counts ----------------------------------------------------------------------------------------------------
 
     def replace(self, entries: Iterable[Entry]) -> None:
-        """These entries of the parent snapshot are looked at again, and counted again."""
         self.replace_counts(TreeCounts.of(entries))
 
     def replace_counts(self, counts: TreeCounts) -> None:
         self._replaced += counts
         self._replaced_here += counts.files
 
+    def lost(self, count: Callable[[], TreeCounts]) -> None:
+        self.replace_counts(count())
+
     def files_taken_over(self, source: str) -> int:
-        """How many files of this source, which has been walked, are in directories that were taken over."""
         before = dict(zip(self._parent.sources, self._parent.files_by_source, strict=True))
         return _not_negative(before[source] - self._replaced_here)
 
     def taken_over(self) -> TreeCounts:
-        """What lies in all directories that were taken over, at the end of the walk. May raise ``StartOver``."""
+        """What lies in all directories that were taken over, at the end of the scan. May raise ``StartOver``."""
         self._check_links()
         counts = self._parent.counts
         return TreeCounts(
@@ -94,9 +148,8 @@ class Reuse:
 
     # -- hard links ------------------------------------------------------------------------------------------------
 
-    def met_link(self, link: str) -> None:
-        """One name of a file that has several."""
-        self._names[link] += 1
+    def met_links(self, links: Sequence[str]) -> None:
+        self._names.update(links)
 
     def changed_link(self, link: str, names: int) -> None:
         """A file that is not as before has so many names: all of them have to be met.

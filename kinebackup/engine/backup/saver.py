@@ -1,19 +1,20 @@
 """Saves one file: reads it here or hands it to a lane, and fills its entry.
 
-Owns: what happens to a file that must be read, the counts of a run. Does not know: walking, trees.
+Owns: what happens to a file that must be read. Does not know: scanning, trees.
 """
 
 import os
 import stat as st
 import threading
-from collections import Counter
 from collections.abc import Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from kinebackup.engine.backup.chunker import SQLITE_MAGIC
 from kinebackup.engine.backup.content import SMALL_FILE_BYTES, Content, LargeFileReader, find_extents, read_small
 from kinebackup.engine.backup.read_ahead import ReadAhead
+from kinebackup.engine.backup.run import BackupRun
+from kinebackup.engine.backup.stats import BackupStats
 from kinebackup.engine.backup.tree_writer import Node, TreeWriter
 from kinebackup.engine.format import tree
 from kinebackup.engine.format.constants import Kind
@@ -21,36 +22,13 @@ from kinebackup.engine.format.tree import Entry
 from kinebackup.engine.metadata import Comparison, read_attributes, same, take_over_attributes
 from kinebackup.engine.repository.blob_reader import BlobReader
 from kinebackup.engine.repository.pack_pipeline import Lane, PackPipeline
-from kinebackup.engine.repository.repository import LoadedRepository
 from kinebackup.engine.source import Found, LiveCopy, SourceDirectory
 from kinebackup.errors import Damaged
 from kinebackup.i18n import _
-from kinebackup.model import CancelToken, Monitor, Problem, ProblemKind
+from kinebackup.model import Problem, ProblemKind
 
 # What SQLite keeps beside a database in use. A copy made by its own means contains what they hold.
 COMPANIONS = ("-wal", "-shm", "-journal")
-
-
-@dataclass(slots=True)
-class Tally:
-    """Counts of a run; ``files`` and ``bytes`` are of the new snapshot, the others compare it with the parent."""
-
-    files: int = 0
-    dirs: int = 0
-    others: int = 0
-    bytes: int = 0
-    new: int = 0
-    changed: int = 0
-    unmodified: int = 0
-    removed: int = 0
-    bytes_read: int = 0
-    files_by_source: dict[str, int] = field(default_factory=dict)
-    uids: set[int] = field(default_factory=set)
-    gids: set[int] = field(default_factory=set)
-    problems: list[Problem] = field(default_factory=list)
-    dropped: Counter[str] = field(default_factory=Counter)  # by source: files that turned out to be unreadable late
-    always_rescan: set[str] = field(default_factory=set)  # see ``changes.Trail``
-    changed_dirs: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True, eq=False)
@@ -69,7 +47,7 @@ class FoundFile:
 
 
 class Saver(Protocol):
-    """What the walker does with a file that is not simply as before."""
+    """What the scan does with a file that is not simply as before."""
 
     def lists_are_there(self, entry: Entry) -> bool:
         """Whether everything that a file with list blobs needs can be counted on."""
@@ -87,8 +65,8 @@ class Saver(Protocol):
 class DrySaver:
     """Counts what would be read, and reads nothing."""
 
-    def __init__(self, tally: Tally) -> None:
-        self._tally = tally
+    def __init__(self, stats: BackupStats) -> None:
+        self._stats = stats
 
     def lists_are_there(self, entry: Entry) -> bool:
         return True
@@ -100,47 +78,36 @@ class DrySaver:
         pass
 
     def save(self, file: FoundFile) -> None:
-        entry, old = file.entry, file.old
-        tally = self._tally
+        entry, old, stats = file.entry, file.old, self._stats
         file.node.entries.append(entry)
-        tally.files += 1
-        tally.bytes += entry.size
+        stats.files += 1
+        stats.bytes += entry.size
         if old is None or old.type != "file":
-            tally.new += 1
+            stats.new += 1
         elif same(Comparison.WRITTEN, entry, old):
-            tally.unmodified += 1
+            stats.unmodified += 1
             return
         else:
-            tally.changed += 1
-        tally.bytes_read += entry.size
+            stats.changed += 1
+        stats.bytes_read += entry.size
 
 
 class FileSaver:
-    """Reads files that are new or changed. ``save`` is for the walker's thread; what it starts ends in a lane."""
+    """Reads files that are new or changed. ``save`` is for the scan's thread; what it starts ends in a lane."""
 
     def __init__(
-        self,
-        *,
-        repository: LoadedRepository,
-        reader: BlobReader,
-        packer: PackPipeline,
-        writer: TreeWriter,
-        tally: Tally,
-        trust_before_ns: int,
-        cancel: CancelToken,
-        monitor: Monitor,
+        self, run: BackupRun, packer: PackPipeline, *, reader: BlobReader, writer: TreeWriter, stats: BackupStats
     ) -> None:
-        """``trust_before_ns``: see ``Walker``."""
-        self._trust_before_ns = trust_before_ns
-        self._keys = repository.keys
-        self._index = repository.index
-        self._reader = reader
+        self._trust_before_ns = run.trust_before_ns
+        self._keys = run.repository.keys
+        self._index = run.repository.index
+        self._cancel = run.cancel
+        self._monitor = run.monitor
         self._packer = packer
+        self._reader = reader
         self._writer = writer
-        self._tally = tally
-        self._cancel = cancel
-        self._monitor = monitor
-        self._lock = threading.Lock()  # for the tally: lanes report to it too
+        self._stats = stats
+        self._lock = threading.Lock()  # for the stats: lanes report to it too
         self._by_link: dict[str, Entry] = {}
         self._ahead = ReadAhead()
 
@@ -170,7 +137,7 @@ class FileSaver:
         if node.copied and _belongs_to_copy(node, file.name):
             return
         if old is not None and old.copied is not None and self._copy_is_current(file, old):
-            node.entries.append(old)
+            node.keep(old)
             self._note_copy(file)
             self._count(old, old, bytes_read=0)
             return
@@ -196,7 +163,7 @@ class FileSaver:
         if twin.uncertain:
             entry.uncertain = True
             self._problem("uncertain", file.path, _("this is another name of a file that is uncertain"))
-        self._append(file)
+        file.node.entries.append(entry)
         self._count(entry, file.old, bytes_read=0)
         return True
 
@@ -219,28 +186,22 @@ class FileSaver:
                     self._save_copy(file, live)
                     return False
                 self._finish(file, content)
-                self._append(file)
+                file.node.entries.append(file.entry)
                 return False
-        self._append(file)
+        file.node.entries.append(file.entry)
         self._read_in_lane(file, fd, file.directory.duplicate() if _is_database(fd) else None)
         return True
-
-    def _append(self, file: FoundFile) -> None:
-        file.node.entries.append(file.entry)
-        file.node.reusable = (
-            False  # where all turns out as before, the same tree has the same id and is not stored again
-        )
 
     def _note_copy(self, file: FoundFile) -> None:
         """A database in use: its next change may show nowhere before the program closes it."""
         file.node.copied.add(file.name)
-        self._tally.always_rescan.add(os.path.dirname(file.path))
+        self._stats.always_rescan.add(os.path.dirname(file.path))
 
     def _save_copy(self, file: FoundFile, live: LiveCopy) -> None:
         """Read a database's copy instead of the file itself. The caller closes the file; the lane closes the copy."""
         self._note_copy(file)
         file.entry.copied = live.copied
-        self._append(file)
+        file.node.entries.append(file.entry)
         try:
             self._read_in_lane(file, live.fd, None)
         except BaseException:
@@ -266,7 +227,7 @@ class FileSaver:
                     "unreadable", file.path, _("this file cannot be read ({reason})").format(reason=error.strerror)
                 )
                 with self._lock:
-                    self._tally.dropped[file.source] += 1
+                    self._stats.dropped[file.source] += 1
                 self._writer.arrived(file.node, file.entry, drop=True)
             else:
                 self._writer.arrived(file.node, file.entry)
@@ -285,7 +246,7 @@ class FileSaver:
         content = reader.read(fd, lane)
         if not content.steady and directory and (live := directory.live_copy(file.name)):
             file.entry.copied = live.copied
-            self._tally.always_rescan.add(os.path.dirname(file.path))
+            self._stats.always_rescan.add(os.path.dirname(file.path))
             file.doubt = ""
             try:
                 content = reader.read(live.fd, lane)
@@ -314,22 +275,22 @@ class FileSaver:
 
     def _count(self, entry: Entry, old: Entry | None, *, bytes_read: int) -> None:
         with self._lock:
-            tally = self._tally
-            tally.files += 1
-            tally.bytes += entry.size
-            tally.bytes_read += bytes_read
+            stats = self._stats
+            stats.files += 1
+            stats.bytes += entry.size
+            stats.bytes_read += bytes_read
             if old is None or old.type != "file":
-                tally.new += 1
+                stats.new += 1
             elif entry == old:
-                tally.unmodified += 1
+                stats.unmodified += 1
             else:
-                tally.changed += 1
+                stats.changed += 1
         self._monitor.advance(files=1, size_bytes=entry.size)
 
     def _problem(self, kind: ProblemKind, path: str, message: str) -> None:
         problem = Problem(kind, path, message)
         with self._lock:
-            self._tally.problems.append(problem)
+            self._stats.problems.append(problem)
         self._monitor.problem(problem)
 
     def _copy_is_current(self, file: FoundFile, old: Entry) -> bool:

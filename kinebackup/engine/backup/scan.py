@@ -1,7 +1,7 @@
-"""Walks the sources beside the parent snapshot's trees, and decides for each name: as before, or to be read.
+"""Scans the sources beside the parent snapshot's trees, and decides for each name: as before, or to be read.
 
-Owns: the comparison, the counts of a run. Does not know: how bytes are read (``saver``) or trees written
-(``tree_writer``).
+Owns: the way through the directories, and that decision. Does not know: how bytes are read (``saver``), trees written
+(``tree_writer``), or what else the comparison with the parent tells (``parent_diff``).
 
 This loop runs once for each name of the practice, so it is written for speed: a name that did not change costs one
 ``lstat``, one dictionary look-up and a few comparisons.
@@ -12,19 +12,19 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 
 from kinebackup.engine.backup.changes import EVERYTHING, DirtyDir
-from kinebackup.engine.backup.parent_diff import Accounts
-from kinebackup.engine.backup.reuse import Reuse, StartOver
-from kinebackup.engine.backup.saver import FoundFile, Saver, Tally
-from kinebackup.engine.backup.tree_writer import Node, TreeWriter
+from kinebackup.engine.backup.parent_diff import ParentDiff, ParentDirectory
+from kinebackup.engine.backup.reuse import Reuse
+from kinebackup.engine.backup.run import BackupRun
+from kinebackup.engine.backup.saver import FoundFile, Saver
+from kinebackup.engine.backup.stats import BackupStats
+from kinebackup.engine.backup.tree_writer import DryTreeWriter, Node, TreeWriter
 from kinebackup.engine.format import tree
 from kinebackup.engine.format.tree import Entry
 from kinebackup.engine.metadata import Comparison, entry_of, read_attributes, same, take_over_attributes
 from kinebackup.engine.repository.blob_reader import BlobReader
-from kinebackup.engine.repository.repository import LoadedRepository
-from kinebackup.engine.repository.tree_reader import TreeReader
 from kinebackup.engine.source import Found, Source, SourceDirectory
 from kinebackup.i18n import _
-from kinebackup.model import CancelToken, Monitor, Problem, ProblemKind
+from kinebackup.model import Problem, ProblemKind
 
 
 @dataclass(slots=True, eq=False)
@@ -39,85 +39,60 @@ class _Below:
 
 @dataclass(slots=True, eq=False)
 class _Open:
-    """A directory on the walk's stack."""
+    """A directory on the scan's stack."""
 
     directory: SourceDirectory
     path: str
     node: Node
-    old: dict[str, Entry]
+    old: ParentDirectory
     touched: DirtyDir = EVERYTHING
     todo: list[_Below] = field(default_factory=list)
 
 
-class Walker:
-    """One walk over all sources. For one thread."""
+class Scan:
+    """One scan of all sources. For one thread."""
 
     def __init__(
-        self,
-        *,
-        repository: LoadedRepository,
-        saver: Saver,
-        writer: TreeWriter | None,
-        tally: Tally,
-        trust_before_ns: int,
-        look_up_blobs: bool,
-        reuse: Reuse | None = None,
-        compare: bool = False,
-        cancel: CancelToken,
-        monitor: Monitor,
+        self, run: BackupRun, *, saver: Saver, writer: TreeWriter | DryTreeWriter, stats: BackupStats, reuse: Reuse
     ) -> None:
-        """``writer`` None: a dry run. Files of the parent that changed at ``trust_before_ns`` or later are read again.
-
-        ``look_up_blobs``: an unchanged file is kept only if each of its blobs is found in the index. ``reuse``: take
-        over what the journal says is as before; the walk may then raise ``StartOver``. ``compare``: tell which
-        directories are not as before.
-        """
-        self._index = repository.index
+        """``reuse``: what the journal says is as before is taken over; the scan may then raise ``StartOver``."""
+        self._index = run.repository.index
+        self._cancel = run.cancel
+        self._monitor = run.monitor
+        self._trust_before_ns = run.trust_before_ns  # files that the parent read at this time or later are read again
+        self._parent_is_whole = run.parent_is_whole
         self._saver = saver
         self._writer = writer
-        self._trust_before_ns = trust_before_ns
-        self._look_up_blobs = look_up_blobs
+        self._stats = stats
         self._reuse = reuse
-        self._accounts = Accounts(tally, reuse, compare=compare)
+        self._diff = ParentDiff(stats, reuse, compare=run.request.compare)
         self._source = ""
-        self._cancel = cancel
-        self._monitor = monitor
-        self._trees: TreeReader | None = None
-        self._root = _virtual_root()
-        self._ancestors: dict[str, tuple[Node, dict[str, Entry]]] = {"": (self._root, {})}
+        self._root = Node(Entry(type="dir", mode=0o755, mtime=0, ctime=0))
+        self._ancestors: dict[str, tuple[Node, ParentDirectory]] = {"": (self._root, ParentDirectory())}
         self._found = 0  # files met so far: those that lanes still read are counted too
-        self.tally = tally
 
     def start_from(self, reader: BlobReader, root: Sequence[str]) -> None:
-        """Compare with the snapshot whose root tree this is. A damaged parent costs time, not correctness."""
-        on_damage = self._reuse.problem if self._reuse else self._accounts.parent_is_damaged
-        self._trees = self._accounts.trees = TreeReader(reader, on_damage)
-        self._ancestors[""] = (self._root, self._old_entries(root, ""))
-
-    def _old_entries(self, ids: Sequence[str], path: str) -> dict[str, Entry]:
-        if self._trees is None or not ids:
-            return {}
-        return {entry.name or entry.path_name: entry for entry in self._trees.entries(ids, path)}
+        """Compare with the snapshot whose root tree this is."""
+        self._diff.read_parent(reader)
+        self._ancestors[""] = (self._root, self._diff.directory(root, ""))
 
     def problem(self, kind: ProblemKind, path: str, message: str) -> None:
         """Report something that does not end the run."""
         found = Problem(kind, path, message)
-        self.tally.problems.append(found)
+        self._stats.problems.append(found)
         self._monitor.problem(found)
 
     def add(self, source: Source) -> bool:
-        """Walk a source. False: it is missing or cannot be opened."""
+        """Scan a source. False: it is missing or cannot be opened."""
         try:
             ancestors = source.ancestors()
             directory = source.open_root()
         except OSError:
-            if self._reuse:
-                raise StartOver from None
+            self._reuse.source_is_missing()
             return False
         before = self._found
         self._source = source.path
-        if self._reuse:
-            self._reuse.begin_source()
+        self._reuse.begin_source()
         is_folder = st.S_ISDIR(ancestors[-1].stat.st_mode)
         try:
             here = self._start(source, directory, ancestors, is_folder=is_folder)
@@ -128,8 +103,8 @@ class Walker:
             self._descend(here)
         else:
             self._add_file(here, ancestors[-1])
-        taken_over = self._reuse.files_taken_over(source.path) if self._reuse else 0
-        self.tally.files_by_source[source.path] = self._found - before + taken_over
+        taken_over = self._reuse.files_taken_over(source.path)
+        self._stats.files_by_source[source.path] = self._found - before + taken_over
         return True
 
     def _start(
@@ -141,15 +116,13 @@ class Walker:
             return _Open(directory, path, node, old)
         source = ancestors[-1]
         path += f"/{source.name}"
-        touched = EVERYTHING
-        if self._reuse:
-            touched = self._reuse.of_root(origin.path, source.stat, old.get(source.name))
+        touched = self._reuse.of_root(origin.path, source.stat, old.entries.get(source.name))
         entry = entry_of(source)
         self._read_folder_attributes(entry, directory, path)
-        below = self._node(entry, old.get(source.name))
+        below = self._node(entry, old)
         node.entries.append(entry)
-        node.children.append((below, below.old_tree))
-        return _Open(directory, path, below, self._old_entries(below.old_tree, path.strip("/")), touched)
+        node.children.append(below)
+        return _Open(directory, path, below, self._diff.directory(below.old_tree, path), touched)
 
     def _read_folder_attributes(self, entry: Entry, directory: SourceDirectory, path: str) -> None:
         try:
@@ -161,19 +134,18 @@ class Walker:
                 _("the attributes of this folder cannot be read ({reason})").format(reason=error.strerror),
             )
 
-    def _follow(self, way: Sequence[Found]) -> tuple[Node, dict[str, Entry], str]:
+    def _follow(self, way: Sequence[Found]) -> tuple[Node, ParentDirectory, str]:
         """Make, or find, the directories that lead to a source: they are written last, because sources share them."""
         path = ""
         node, old = self._ancestors[path]
         for found in way:
             path += f"/{found.name}"
             if path not in self._ancestors:
-                entry, old_entry = entry_of(found), old.get(found.name)
-                below = self._node(entry, old_entry)
-                below.reusable = False
+                entry = entry_of(found)
+                below = self._node(entry, old)
                 node.entries.append(entry)
-                node.children.append((below, below.old_tree))
-                self._ancestors[path] = (below, self._old_entries(below.old_tree, path.strip("/")))
+                node.children.append(below)
+                self._ancestors[path] = (below, self._diff.directory(below.old_tree, path))
             node, old = self._ancestors[path]
         return node, old, path
 
@@ -182,7 +154,7 @@ class Walker:
         try:
             names = {item.name for item in here.directory.entries()}
             self._compare(here, [found], names)
-            if self._reuse and (old := here.old.get(found.name)):
+            if old := here.old.entries.get(found.name):
                 self._reuse.replace([old])
         except OSError as error:
             self.problem(
@@ -198,18 +170,15 @@ class Walker:
         for path in sorted(self._ancestors, key=lambda p: -p.count("/") if p else 1):
             node = self._ancestors[path][0]
             node.entries.sort(key=tree.name_key)
-            if self._writer:
-                self._writer.close(node)
-        if self._writer:
-            self._writer.finish()
-        self._monitor.advance(files=self._accounts.close().files)
+            self._writer.close(node)
+        self._writer.finish()
+        self._monitor.advance(files=self._diff.close().files)
         return list(self._root.entry.tree)
 
     @staticmethod
-    def _node(entry: Entry, old: Entry | None) -> Node:
-        if old is None or old.type != "dir":
-            return Node(entry, reusable=False)
-        return Node(entry, old_tree=old.tree)
+    def _node(entry: Entry, above: ParentDirectory) -> Node:
+        old = above.entries.get(entry.path_name)
+        return Node(entry, old if old is not None and old.type == "dir" else None)
 
     def _descend(self, top: _Open) -> None:
         """Depth first, with a stack of our own: a path of 2,000 directories is legal."""
@@ -220,8 +189,7 @@ class Walker:
                 here = stack[-1]
                 if not here.todo:
                     stack.pop().directory.close()
-                    if self._writer:
-                        self._writer.close(here.node)
+                    self._writer.close(here.node)
                     continue
                 below = self._enter(here, here.todo.pop())
                 if below is not None:
@@ -240,19 +208,19 @@ class Walker:
             self.problem(
                 "unreadable", here.path, _("this folder cannot be listed ({reason})").format(reason=error.strerror)
             )
-            here.node.reusable = False
-            self._accounts.lost(here.node.old_tree, here.path)
+            self._diff.lost(here.node.old_tree, here.path)
             return
-        here.node.old_count = len(here.old)
+        if here.old.whole:
+            here.node.old_count = len(here.old.entries)
         names = {item.name for item in found}
         self._compare(here, found, names)
         here.todo.reverse()
-        self._accounts.removed(here.path, here.old, names)
+        self._diff.removed(here.path, here.old, names)
 
     def _compare(self, here: _Open, found: Sequence[Found], names: Set[str]) -> None:
         """Fill the node's entries; the hot loop."""
-        entries, old_entries = here.node.entries, here.old
-        trust_before, sound = self._trust_before_ns, not self._look_up_blobs
+        entries, old_entries = here.node.entries, here.old.entries
+        trust_before, sound = self._trust_before_ns, self._parent_is_whole
         files = size = 0
         links: list[str] = []
         changed: list[tuple[Found, Entry | None]] = []
@@ -283,12 +251,13 @@ class Walker:
         if files and changed:
             here.node.entries.sort(key=tree.name_key)
         if links:
-            self._accounts.links(here.path, links)
+            self._diff.links(here.path, links)
+        here.node.kept += files
         self._found += files
-        tally = self.tally
-        tally.files += files
-        tally.unmodified += files
-        tally.bytes += size
+        stats = self._stats
+        stats.files += files
+        stats.unmodified += files
+        stats.bytes += size
         if files:
             self._monitor.advance(files=files)
 
@@ -311,25 +280,25 @@ class Walker:
         """A name that is not simply as before."""
         touched = EVERYTHING
         if st.S_ISDIR(item.stat.st_mode):
-            if self._reuse and not here.directory.crosses_mount(item.stat):
-                way = self._reuse.of_directory(here.touched, item.name, item.stat, old)
-                if way is None:
+            if not here.directory.crosses_mount(item.stat):
+                below = self._reuse.of_directory(here.touched, item.name, item.stat, old)
+                if below is None:
                     assert old is not None
-                    here.node.entries.append(old)
-                    self.tally.dirs += 1
+                    here.node.keep(old)
+                    self._stats.dirs += 1
                     return
-                touched = way
+                touched = below
         elif old is not None and old.type == "dir":
-            self._accounts.removed_tree(old, f"{here.path}/{item.name}")
+            self._diff.removed_tree(old, f"{here.path}/{item.name}")
         path = f"{here.path}/{item.name}"
         if st.S_ISSOCK(item.stat.st_mode):
             self.problem("skipped", path, _("a socket has no content to save"))
             return
         entry = entry_of(item)
-        self.tally.uids.add(entry.uid)
-        self.tally.gids.add(entry.gid)
+        self._stats.uids.add(entry.uid)
+        self._stats.gids.add(entry.gid)
         if entry.type != "dir":
-            self._accounts.changed(here.path, entry, old, item.stat.st_nlink)
+            self._diff.changed(here.path, entry, old, item.stat.st_nlink)
         try:
             if entry.type == "file":
                 held = len(here.node.entries)
@@ -342,13 +311,16 @@ class Walker:
         except OSError as error:
             self.problem("unreadable", path, _("this file cannot be read ({reason})").format(reason=error.strerror))
             return
-        here.node.entries.append(entry)
         if entry.type == "dir":
-            self.tally.dirs += 1
+            self._stats.dirs += 1
+            here.node.entries.append(entry)
             here.todo.append(_Below(item, entry, old, touched))
+            return
+        self._stats.others += 1
+        if entry == old:
+            here.node.keep(old)
         else:
-            self.tally.others += 1
-            here.node.reusable = here.node.reusable and entry == old
+            here.node.entries.append(entry)
 
     def _describe(self, here: _Open, item: Found, entry: Entry, old: Entry | None) -> None:
         """What an entry without content needs besides ``lstat``."""
@@ -363,34 +335,26 @@ class Walker:
         """Open a subdirectory; None where it is not entered."""
         item, entry, old = below.found, below.entry, below.old
         path = f"{here.path}/{item.name}"
-        node = self._node(entry, old)
-        here.node.children.append((node, node.old_tree))
+        node = self._node(entry, here.old)
         if here.directory.crosses_mount(item.stat):
             self.problem("skipped", path, _("another file system begins here; it is not saved"))
-            here.node.reusable = False  # seldom, and not worth a comparison
-            self._accounts.lost(node.old_tree, path)
+            self._diff.lost(node.old_tree, path)
             return None
-        old_below = self._old_entries(node.old_tree, path.strip("/"))  # before anything is open: the drive may fail
+        old_below = self._diff.directory(node.old_tree, path)  # before anything is open: the drive may fail
         try:
             directory = here.directory.open_directory(item.name)
         except FileNotFoundError:
             here.node.entries = [known for known in here.node.entries if known is not entry]
-            here.node.reusable = False
-            self.tally.dirs -= 1
-            self._accounts.lost(node.old_tree, path)
+            self._stats.dirs -= 1
+            self._diff.lost(node.old_tree, path)
             return None
         except OSError as error:
             self.problem("unreadable", path, _("this folder cannot be opened ({reason})").format(reason=error.strerror))
-            here.node.reusable = False
-            self._accounts.lost(node.old_tree, path)
+            self._diff.lost(node.old_tree, path)
             return None
         if old is None or old.ctime != entry.ctime or entry.ctime >= self._trust_before_ns:
             self._read_folder_attributes(entry, directory, path)
         if old is None or not same(Comparison.FOLDER, entry, old):
-            here.node.reusable = False
-            self._accounts.differs(path)
+            self._diff.differs(path)
+        here.node.children.append(node)
         return _Open(directory, path, node, old_below, below.touched)
-
-
-def _virtual_root() -> Node:
-    return Node(Entry(type="dir", mode=0o755, mtime=0, ctime=0), reusable=False)

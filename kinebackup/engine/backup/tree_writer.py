@@ -1,10 +1,10 @@
-"""Turns walked directories into tree blobs once all that lies in them is known.
+"""Turns scanned directories into tree blobs once all that lies in them is known.
 
 Owns: the queue of directories that wait for a large file still being read elsewhere. Does not know: how files are read.
 
 Directories are closed in post-order: a parent is written after its children, because it holds their ids. A directory
-that waits for a large
-file holds back only those closed after it, and the walk goes on meanwhile, as long as not too much is waiting.
+that waits for a large file holds back only those closed after it, and the scan goes on meanwhile, as long as not too
+much is waiting.
 """
 
 import threading
@@ -23,21 +23,49 @@ _MAX_WAITING_ENTRIES = 20_000
 
 @dataclass(slots=True, eq=False)
 class Node:
-    """A directory being backed up. ``entry`` is its own entry; ``old_tree``, ``old_count``, ``reusable`` speak of
-    the parent snapshot.
+    """A directory being backed up: its own ``entry``, the parent snapshot's (``old``), and what lies in it.
 
+    ``kept`` says how many of ``entries`` are the parent's own; ``old_count`` how many the parent has, once it is known.
     ``waiting`` and ``dropped`` hold ``id(entry)`` of large files; ``copied`` the names of databases that were copied.
     """
 
     entry: Entry
+    old: Entry | None = None
     entries: list[Entry] = field(default_factory=list)
-    old_tree: Sequence[str] = ()
+    kept: int = 0
     old_count: int = -1
-    reusable: bool = True
-    children: list[tuple["Node", Sequence[str]]] = field(default_factory=list)
+    children: list["Node"] = field(default_factory=list)
     waiting: set[int] = field(default_factory=set)
     dropped: set[int] = field(default_factory=set)
     copied: set[str] = field(default_factory=set)
+
+    @property
+    def old_tree(self) -> Sequence[str]:
+        return self.old.tree if self.old is not None else ()
+
+    def keep(self, old: Entry) -> None:
+        """The parent's own entry goes on as it is."""
+        self.entries.append(old)
+        self.kept += 1
+
+    def is_as_before(self) -> bool:
+        """Whether the directory holds what it holds in the parent snapshot; its subdirectories are closed.
+
+        A file that was read again counts as another one: if it turns out as before, so does the tree, which then has
+        the same id and is not stored again.
+        """
+        same = self.kept + sum(child.entry == child.old for child in self.children)
+        return same == len(self.entries) == self.old_count
+
+
+class DryTreeWriter:
+    """Writes nothing."""
+
+    def close(self, node: Node) -> None:
+        node.entries, node.children = [], []
+
+    def finish(self) -> None:
+        pass
 
 
 class TreeWriter:
@@ -85,14 +113,7 @@ class TreeWriter:
 
     def _store(self, node: Node) -> list[str]:
         index, keys = self._repository.index, self._repository.keys
-        unchanged = (
-            node.reusable
-            and not node.dropped
-            and node.old_count == len(node.entries)
-            and all(list(child.entry.tree) == list(old) for child, old in node.children)
-            and all(index.has(tree.blob_id(text)) for text in node.old_tree)
-        )
-        if unchanged:
+        if node.is_as_before() and all(index.has(tree.blob_id(text)) for text in node.old_tree):
             return list(node.old_tree)
         ids: list[str] = []
         for plain in tree.encode(node.entries):

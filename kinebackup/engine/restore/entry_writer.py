@@ -18,9 +18,9 @@ from kinebackup.engine.format import tree
 from kinebackup.engine.format.constants import Kind
 from kinebackup.engine.format.tree import Entry
 from kinebackup.engine.metadata import Refused, apply
+from kinebackup.engine.place import Named, Opened
 from kinebackup.engine.repository.blob_reader import BlobReader
 from kinebackup.engine.repository.tree_reader import data_ids
-from kinebackup.engine.restore.place import Named, Opened
 from kinebackup.errors import Damaged
 from kinebackup.i18n import _
 from kinebackup.model import CancelToken

@@ -23,12 +23,12 @@ import msgspec
 from kinebackup.engine.format.snapshot import NamedSnapshot
 from kinebackup.engine.format.tree import Entry
 from kinebackup.engine.metadata import Comparison, Refused, apply, matches
+from kinebackup.engine.place import Opened
 from kinebackup.engine.repository.blob_reader import BlobReader
 from kinebackup.engine.repository.repository import LoadedRepository
 from kinebackup.engine.repository.tree_reader import TreeReader
 from kinebackup.engine.restore.destination import Destination
 from kinebackup.engine.restore.entry_writer import EntryWriter, replace_by_link, stops_restore
-from kinebackup.engine.restore.place import Opened
 from kinebackup.errors import Damaged, KineError
 from kinebackup.i18n import _
 from kinebackup.model import CancelToken, Monitor, Problem, RestoreReport

@@ -18,7 +18,8 @@ from kinebackup.change_journal.cursors import JournalCursors
 from kinebackup.change_journal.inotify import Inotify, InotifyQueue
 from kinebackup.change_journal.journal import ChangeJournal
 from kinebackup.change_journal.mount_context import MountContext, MountIdentity
-from kinebackup.engine.backup.backup import BackupOutcome, BackupRequest, back_up
+from kinebackup.engine.backup.backup import back_up
+from kinebackup.engine.backup.run import BackupOutcome, BackupRequest
 from kinebackup.engine.format import tree
 from kinebackup.engine.format.constants import Kind
 from kinebackup.engine.format.snapshot import Counts, Snapshot

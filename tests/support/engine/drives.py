@@ -17,8 +17,9 @@ from pathlib import Path
 
 from support.ports import Calendar, Dice, Stopwatch
 
-from kinebackup.engine.backup.backup import BackupRequest, preview_backup
 from kinebackup.engine.backup.backup import back_up as engine_back_up
+from kinebackup.engine.backup.backup import preview_backup
+from kinebackup.engine.backup.run import BackupRequest
 from kinebackup.engine.check.restore_test import RestoreTestRequest, restore_test
 from kinebackup.engine.check.verify import Budget, Verification
 from kinebackup.engine.environment import Environment

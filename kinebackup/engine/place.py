@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Opened:
     """An open file or directory."""
 
@@ -26,7 +26,7 @@ class Opened:
         os.setxattr(self.fd, name, value)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Named:
     """A name in an open directory; a link is not followed."""
 
@@ -44,3 +44,6 @@ class Named:
 
     def set_xattr(self, name: str, value: bytes) -> None:
         os.setxattr(f"/proc/self/fd/{self.directory}/{self.name}", name, value, follow_symlinks=False)
+
+
+Place = Opened | Named

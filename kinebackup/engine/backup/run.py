@@ -1,0 +1,70 @@
+"""The values of one backup: what is asked for, what it works with, what it gives.
+
+Owns: these values. Does not know: the steps, which are ``backup.py``'s.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from kinebackup.engine.backup.changes import ChangesSince, TrackingResult
+from kinebackup.engine.environment import Environment
+from kinebackup.engine.format.snapshot import NamedSnapshot
+from kinebackup.engine.repository.pack_pipeline import PackPipeline
+from kinebackup.engine.repository.repository import LoadedRepository
+from kinebackup.engine.source import Source
+from kinebackup.model import BackupReport, CancelToken, Monitor
+
+
+@dataclass(frozen=True, slots=True)
+class BackupRequest:
+    """What to save, and from where. ``shrink_share``: fewer files than that share of the last ones are suspicious.
+
+    ``since``: what a journal knows, to be relied on where the parent is the snapshot that it speaks of. ``compare``:
+    tell in the ``TrackingResult`` which directories are not as the parent has them.
+    """
+
+    sources: Sequence[Source]
+    host: str
+    machine: str
+    drive: str
+    program: str
+    started_at: datetime
+    accept_shrink: bool = False
+    read_back: bool = True
+    shrink_share: float = 0.5
+    since: ChangesSince | None = None
+    compare: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BackupOutcome:
+    """A backup that was taken, and what the next one can build upon."""
+
+    report: BackupReport
+    trail: TrackingResult
+
+
+@dataclass(frozen=True, slots=True)
+class BackupRun:
+    """What does not change from the beginning of a run to its end. ``pipeline`` None: a preview, which only looks."""
+
+    repository: LoadedRepository
+    request: BackupRequest
+    world: Environment
+    parent: NamedSnapshot | None
+    pipeline: PackPipeline | None
+    cancel: CancelToken
+    monitor: Monitor
+
+    @property
+    def trust_before_ns(self) -> int:
+        """A file that changed in the same tick of the clock in which it was read looks unchanged: files that changed
+        after the parent began, or just before, are read again (the kernel's clock ticks every 10 ms at most).
+        """
+        return int(self.parent.snapshot.taken_at.timestamp() * 1e9) - 20_000_000 if self.parent else 0
+
+    @property
+    def parent_is_whole(self) -> bool:
+        """Whether every blob of the parent can be counted on; else each is looked up in the index."""
+        return self.parent is not None and self.repository.has_all_of(self.parent.snapshot)
