@@ -28,8 +28,9 @@ from kinebackup.engine.format.keyring import Argon2Cost, MachineKey
 from kinebackup.engine.repository.lock import LockHolder
 from kinebackup.engine.repository.opening import lock_store
 from kinebackup.model import CancelToken, SilentMonitor
+from kinebackup.practice.this_computer import raise_open_file_limit
 from kinebackup.sources.folder import FolderSource, SystemNames
-from kinebackup.wiring import allow_open_files, make_journal, make_world
+from kinebackup.wiring import make_journal, make_world
 
 FILES_EACH = 100
 FOLDERS_EACH = 100
@@ -121,7 +122,7 @@ def resident_mb() -> float:
 
 def run(place: Path, files: int) -> list[Figure]:
     """Everything, once."""
-    allow_open_files()
+    raise_open_file_limit()
     root = place / "Patients"
     folders = make_files(root, files)
     source = FolderSource(str(root))

@@ -11,7 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from kinebackup.change_journal.journal import ChangeJournal
-from kinebackup.config import Config, default_paths
+from kinebackup.config import Config
+from kinebackup.config_file import default_paths
 from kinebackup.daemon.change_tracking import SourceWatch
 from kinebackup.daemon.host.mounter import NamespaceMounter
 from kinebackup.daemon.program import Parts

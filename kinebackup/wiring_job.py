@@ -9,8 +9,9 @@ from kinebackup.config import Config
 from kinebackup.model import BackupReport, CancelToken
 from kinebackup.practice.access import PresentDrive
 from kinebackup.practice.computer_keys import ComputerKeys
+from kinebackup.practice.this_computer import scratch_directories
 from kinebackup.practice.world import World
-from kinebackup.wiring import make_sources, scratch_places
+from kinebackup.wiring import make_sources
 from kinebackup.worker.process import RelayedTracking
 from kinebackup.worker.run import ProgressThrottle, Tools, without_reading_back
 
@@ -26,4 +27,4 @@ def make_tools(load_config: Callable[[], Config], world: World, tracking: Relaye
         request = BackupJobRequest(make_sources(config, world), without_reading_back(config.backup), tracking=tracking)
         return run_backup(drive, computer, request, world, cancel=cancel, monitor=monitor)
 
-    return Tools(load_config, world, lambda config: scratch_places(config, world), back_up)
+    return Tools(load_config, world, lambda config: scratch_directories(config, world), back_up)

@@ -10,21 +10,17 @@ import pytest
 from support.project import ROOT
 
 from kinebackup.config import (
-    MAX_CONFIG_BYTES,
     AutomaticConfig,
-    BackupOptions,
+    BackupConfig,
     Config,
     HoursConfig,
     Paths,
     PracticeConfig,
-    Retention,
+    RetentionConfig,
     RotationConfig,
     SourceConfig,
-    default_path,
-    default_paths,
-    load,
-    parse,
 )
+from kinebackup.config_file import MAX_CONFIG_BYTES, default_config_path, default_paths, parse_config, read_config
 from kinebackup.errors import ConfigError, ExitCode
 
 DEFAULTS = Paths(state=Path("/d/state"), cache=Path("/d/cache"), runtime=Path("/d/run"))
@@ -33,7 +29,7 @@ EXAMPLE = ROOT / "config.example.toml"
 
 
 def parsed(text: str) -> Config:
-    return parse(text, FILE, DEFAULTS)
+    return parse_config(text, FILE, DEFAULTS)
 
 
 def refusal(text: str) -> ConfigError:
@@ -48,7 +44,7 @@ def refusal(text: str) -> ConfigError:
 def test_a_missing_file_is_a_usage_error_that_says_what_to_copy(tmp_path: Path) -> None:
     missing = tmp_path / "none.toml"
     with pytest.raises(ConfigError) as caught:
-        load(missing, environ={"HOME": "/home/x"}, is_root=False)
+        read_config(missing, environ={"HOME": "/home/x"}, is_root=False)
     assert caught.value.message == f"there is no configuration file {missing}"
     assert "config.example.toml" in caught.value.hint
     assert caught.value.exit_code is ExitCode.USAGE
@@ -56,21 +52,21 @@ def test_a_missing_file_is_a_usage_error_that_says_what_to_copy(tmp_path: Path) 
 
 def test_a_directory_is_not_a_configuration_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot read the configuration file"):
-        load(tmp_path, environ={"HOME": "/home/x"}, is_root=False)
+        read_config(tmp_path, environ={"HOME": "/home/x"}, is_root=False)
 
 
 def test_a_file_that_is_not_utf8_names_the_line(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     file.write_bytes(b'[practice]\nname = "caf\xe9"\n')
     with pytest.raises(ConfigError, match="line 2: this is not UTF-8 text"):
-        load(file, environ={"HOME": "/home/x"}, is_root=False)
+        read_config(file, environ={"HOME": "/home/x"}, is_root=False)
 
 
 def test_an_enormous_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     file.write_bytes(b"#" * (MAX_CONFIG_BYTES + 1))
     with pytest.raises(ConfigError, match="too large"):
-        load(file, environ={"HOME": "/home/x"}, is_root=False)
+        read_config(file, environ={"HOME": "/home/x"}, is_root=False)
 
 
 def test_text_that_is_not_toml_says_where() -> None:
@@ -206,8 +202,8 @@ def test_an_empty_file_gives_the_defaults_and_no_source() -> None:
         paths=DEFAULTS,
         practice=PracticeConfig(name="", language="fr"),
         sources=(),
-        retention=Retention(keep_last=10, daily=14, weekly=8, monthly=24, yearly=25),
-        backup=BackupOptions(read_back=True, shrink_threshold=0.5),
+        retention=RetentionConfig(keep_last=10, daily=14, weekly=8, monthly=24, yearly=25),
+        backup=BackupConfig(read_back=True, shrink_threshold=0.5),
         rotation=RotationConfig(fresh_days=7, offsite_days=14, verify_days=30, restore_test_days=30),
     )
 
@@ -225,8 +221,8 @@ def test_every_value_of_the_file_arrives() -> None:
         paths=Paths(state=Path("/s"), cache=Path("/c"), runtime=Path("/r")),
         practice=PracticeConfig(name="Cabinet", language="en"),
         sources=(SourceConfig(path=Path("/srv/é"), exclude=("*.tmp",), one_file_system=False),),
-        retention=Retention(keep_last=1, daily=2, weekly=3, monthly=4, yearly=5),
-        backup=BackupOptions(read_back=False, shrink_threshold=1.0),
+        retention=RetentionConfig(keep_last=1, daily=2, weekly=3, monthly=4, yearly=5),
+        backup=BackupConfig(read_back=False, shrink_threshold=1.0),
         rotation=RotationConfig(fresh_days=1, offsite_days=2, verify_days=3, restore_test_days=4),
     )
 
@@ -234,12 +230,12 @@ def test_every_value_of_the_file_arrives() -> None:
 def test_a_byte_order_mark_is_harmless(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     file.write_bytes(b'\xef\xbb\xbf[practice]\nname = "x"\n')
-    assert load(file, environ={"HOME": "/home/x"}, is_root=False).practice.name == "x"
+    assert read_config(file, environ={"HOME": "/home/x"}, is_root=False).practice.name == "x"
 
 
 def test_the_example_loads_and_its_values_are_the_defaults() -> None:
-    config = load(EXAMPLE, environ={}, is_root=True)
-    plain = parse("", FILE, DEFAULTS)
+    config = read_config(EXAMPLE, environ={}, is_root=True)
+    plain = parse_config("", FILE, DEFAULTS)
     assert (config.retention, config.backup, config.rotation) == (plain.retention, plain.backup, plain.rotation)
     assert config.practice.language == "fr"
     assert [source.path for source in config.sources] == [Path("/home/marie/Patients"), Path("/home/marie/Documents")]
@@ -250,7 +246,7 @@ def test_the_example_names_the_default_folders_of_root() -> None:
     for line in ('state = "/var/lib/kinebackup"', 'cache = "/var/cache/kinebackup"', 'runtime = "/run/kinebackup"'):
         assert f"# {line}\n" in text
         text = text.replace(f"# {line}\n", f"{line}\n")
-    assert parse(text, FILE, DEFAULTS).paths == default_paths({}, is_root=True)
+    assert parse_config(text, FILE, DEFAULTS).paths == default_paths({}, is_root=True)
 
 
 # --- where things are by default ------------------------------------------------------------------------------------
@@ -259,12 +255,12 @@ def test_the_example_names_the_default_folders_of_root() -> None:
 def test_root_does_not_follow_the_variables_of_the_person_who_called_sudo() -> None:
     environ = {"HOME": "/home/x", "XDG_STATE_HOME": "/home/x/s", "XDG_CONFIG_HOME": "/home/x/c"}
     assert default_paths(environ, is_root=True).state == Path("/var/lib/kinebackup")
-    assert default_path(environ, is_root=True) == Path("/etc/kinebackup/config.toml")
+    assert default_config_path(environ, is_root=True) == Path("/etc/kinebackup/config.toml")
 
 
 def test_a_user_has_the_folders_of_the_session() -> None:
     environ = {"HOME": "/home/x", "XDG_RUNTIME_DIR": "/run/user/1000"}
-    assert default_path(environ, is_root=False) == Path("/home/x/.config/kinebackup/config.toml")
+    assert default_config_path(environ, is_root=False) == Path("/home/x/.config/kinebackup/config.toml")
     assert default_paths(environ, is_root=False) == Paths(
         state=Path("/home/x/.local/state/kinebackup"),
         cache=Path("/home/x/.cache/kinebackup"),
@@ -281,13 +277,13 @@ def test_xdg_variables_are_followed_unless_they_are_relative() -> None:
 
 def test_the_variable_for_the_file_wins_for_everyone() -> None:
     environ = {"HOME": "/home/x", "KINEBACKUP_CONFIG": "/tmp/other.toml"}
-    assert default_path(environ, is_root=True) == Path("/tmp/other.toml")
-    assert default_path(environ, is_root=False) == Path("/tmp/other.toml")
+    assert default_config_path(environ, is_root=True) == Path("/tmp/other.toml")
+    assert default_config_path(environ, is_root=False) == Path("/tmp/other.toml")
 
 
 def test_no_home_is_said_and_not_guessed() -> None:
     with pytest.raises(ConfigError, match="HOME is not set"):
-        default_path({}, is_root=False)
+        default_config_path({}, is_root=False)
 
 
 def test_hours_are_days_by_name_and_times_of_the_day() -> None:

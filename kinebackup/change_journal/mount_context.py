@@ -1,12 +1,14 @@
 """The mounts around a source, and whether inotify reports every change there.
 
-Owns: the list of file systems that only this kernel can change. Does not know: how mounts are read.
+Owns: the list of file systems that only this kernel can change. Does not know: how the mount table is read.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from kinebackup.drives.mount_table import Mount, read_mounts
+from kinebackup.drives.system import System
 from kinebackup.i18n import _
 
 # On others, other computers or programs can change files behind this kernel's back: network and FUSE file systems; the
@@ -50,3 +52,14 @@ class MountContext:
                     kind=mount.filesystem
                 )
         return ""
+
+
+def read_mount_context(path: str, system: System) -> MountContext:
+    """The mounts around a path, now."""
+
+    def identity(mount: Mount) -> MountIdentity:
+        return MountIdentity(f"{mount.mount_id} {mount.device} {mount.root}", mount.mount_point, mount.filesystem)
+
+    table = read_mounts(system)
+    on = table.of_path(path)
+    return MountContext.of(path, identity(on) if on else None, map(identity, table.mounts))

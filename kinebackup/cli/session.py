@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import click
 
 from kinebackup.cli.terminal.output import Output
-from kinebackup.config import Config, default_path, load
+from kinebackup.config import Config
+from kinebackup.config_file import default_config_path, read_config
 from kinebackup.errors import ConfigError, KineError
 from kinebackup.i18n import _, language_from, set_language
 from kinebackup.model import CancelToken
@@ -46,8 +47,8 @@ class Session:
     def config(self) -> Config:
         """The configuration; sets the language. Raises ``ConfigError``."""
         set_language(language_from(os.environ))
-        path = self.config_path or default_path(os.environ, self.world.is_root)
-        config = load(path, environ=os.environ, is_root=self.world.is_root)
+        path = self.config_path or default_config_path(os.environ, self.world.is_root)
+        config = read_config(path, environ=os.environ, is_root=self.world.is_root)
         set_language(config.practice.language)
         return config
 
@@ -96,7 +97,7 @@ def is_about_this_computer(session: Session) -> bool:
     """Whether the practice that the daemon knows is meant, and not one that this user has made for themselves."""
     if session.config_path is not None or os.environ.get("KINEBACKUP_CONFIG"):
         return False
-    return session.world.is_root or not default_path(os.environ, is_root=False).exists()
+    return session.world.is_root or not default_config_path(os.environ, is_root=False).exists()
 
 
 def secret_from(passphrase_file: str | None, code_file: str | None) -> "Secret | None":

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from kinebackup import __version__
-from kinebackup.config import BackupOptions
+from kinebackup.config import BackupConfig
 from kinebackup.drives.judge_path import judge_target_at
 from kinebackup.engine import (
     BackupRequest,
@@ -53,7 +53,7 @@ class BackupJobRequest:
     """What was asked for."""
 
     sources: Sequence[Source]
-    options: BackupOptions
+    options: BackupConfig
     accept_shrink: bool = False
     dry_run: bool = False
     tracking: "ChangeTracking | None" = (

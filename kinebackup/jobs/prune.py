@@ -6,7 +6,7 @@ rewritten.
 
 from dataclasses import replace
 
-from kinebackup.config import Retention
+from kinebackup.config import RetentionConfig
 from kinebackup.engine import FolderStore, NamedSnapshot, preview_prune, prune_snapshots
 from kinebackup.errors import KineError
 from kinebackup.i18n import _
@@ -24,7 +24,7 @@ from kinebackup.state.records import RunCounts
 def run_prune(
     drive: PresentDrive,
     computer: ComputerKeys,
-    rules: Retention,
+    rules: RetentionConfig,
     world: World,
     *,
     dry_run: bool,
@@ -69,7 +69,7 @@ def run_prune(
         return report
 
 
-def _doomed(opened: OpenDrive, computer: ComputerKeys, rules: Retention, world: World) -> list[FileName]:
+def _doomed(opened: OpenDrive, computer: ComputerKeys, rules: RetentionConfig, world: World) -> list[FileName]:
     """The snapshots that may go, oldest first. Raises ``KineError`` while the clock is earlier than one of them."""
     known = opened.repository.snapshots().readable
     verified = {found.snapshot for found in computer.state.verified_snapshots(opened.repository.id)}

@@ -22,7 +22,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
 from typing import Final, Literal
 
-from kinebackup.config import Retention
+from kinebackup.config import RetentionConfig
 
 SUSPICIOUS_DAYS: Final = 30
 
@@ -68,7 +68,7 @@ class RetentionPlan:
 
 
 def plan_retention(
-    snapshots: Sequence[SnapshotFacts], rules: Retention, *, now: datetime, zone: tzinfo = UTC
+    snapshots: Sequence[SnapshotFacts], rules: RetentionConfig, *, now: datetime, zone: tzinfo = UTC
 ) -> RetentionPlan:
     """Decide for all snapshots of one drive.
 
@@ -110,7 +110,9 @@ def _groups(newest_first: Iterable[SnapshotFacts]) -> Iterable[Sequence[Snapshot
     return groups.values()
 
 
-def _thin(group: Sequence[SnapshotFacts], rules: Retention, zone: tzinfo, reasons: dict[str, list[KeepReason]]) -> None:
+def _thin(
+    group: Sequence[SnapshotFacts], rules: RetentionConfig, zone: tzinfo, reasons: dict[str, list[KeepReason]]
+) -> None:
     sound = [each for each in group if not each.suspicious]
     if sound:
         reasons[sound[0].id].append("newest")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
-from kinebackup.config import BackupOptions, Config
+from kinebackup.config import BackupConfig, Config
 from kinebackup.errors import (
     Cancelled,
     CheckFailed,
@@ -140,7 +140,7 @@ def _job(
     assert_never(request.kind)
 
 
-def without_reading_back(options: BackupOptions) -> BackupOptions:
+def without_reading_back(options: BackupConfig) -> BackupConfig:
     """The daemon reads back in a job of its own, "verify-written", which authenticates as well: once is enough."""
     return replace(options, read_back=False)
 

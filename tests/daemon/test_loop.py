@@ -16,7 +16,7 @@ from support.daemon.folder_bay import Awake, BrokenMounter, FolderMounter
 from support.daemon.thread_worker import ThreadWorker
 from support.jobs.small_practice import PASSPHRASE, Office, open_office
 
-from kinebackup.config import BackupOptions, Config, Paths, PracticeConfig, RotationConfig, SourceConfig
+from kinebackup.config import BackupConfig, Config, Paths, PracticeConfig, RotationConfig, SourceConfig
 from kinebackup.daemon.decide import events as ev
 from kinebackup.daemon.decide.actions import Ending
 from kinebackup.daemon.decide.table import Phase
@@ -89,7 +89,7 @@ class Cabinet:
         return Config(
             paths=Paths(state, state / "cache", state / "run"),
             sources=(SourceConfig(self.office.patients),),
-            backup=BackupOptions(read_back=False),
+            backup=BackupConfig(read_back=False),
             rotation=RotationConfig(),
         )
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from support.jobs.small_practice import Office, open_office
 
-from kinebackup.config import Retention
+from kinebackup.config import RetentionConfig
 from kinebackup.errors import KineError
 
-FEW = Retention(keep_last=1, daily=0, weekly=0, monthly=0, yearly=0)
+FEW = RetentionConfig(keep_last=1, daily=0, weekly=0, monthly=0, yearly=0)
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_twenty_years_of_yearly_backups_keep_one_of_each_year(office: Office) ->
     for _year in range(20):
         office.back_up("A")
         office.clock.forward(days=366)
-    report = office.prune("A", Retention(keep_last=1, daily=1, weekly=1, monthly=1, yearly=25))
+    report = office.prune("A", RetentionConfig(keep_last=1, daily=1, weekly=1, monthly=1, yearly=25))
     assert (report.snapshots_kept, report.snapshots_removed) == (20, ())
-    report = office.prune("A", Retention(keep_last=1, daily=1, weekly=1, monthly=1, yearly=5))
+    report = office.prune("A", RetentionConfig(keep_last=1, daily=1, weekly=1, monthly=1, yearly=5))
     assert report.snapshots_kept == 5

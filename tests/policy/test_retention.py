@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kinebackup.config import Retention
+from kinebackup.config import RetentionConfig
 from kinebackup.policy.retention import Refusal, RetentionPlan, SnapshotFacts, plan_retention
 
 PARIS = ZoneInfo("Europe/Paris")
-NONE = Retention(keep_last=0, daily=0, weekly=0, monthly=0, yearly=0)
+NONE = RetentionConfig(keep_last=0, daily=0, weekly=0, monthly=0, yearly=0)
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 
 
@@ -30,7 +30,7 @@ def snapshot(
     return SnapshotFacts(id or when, time, "host", machine, sources, suspicious, verified)
 
 
-def plan(snapshots: Sequence[SnapshotFacts], rules: Retention, now: datetime = NOW) -> RetentionPlan:
+def plan(snapshots: Sequence[SnapshotFacts], rules: RetentionConfig, now: datetime = NOW) -> RetentionPlan:
     return plan_retention(snapshots, rules, now=now)
 
 
@@ -51,7 +51,7 @@ def test_a_snapshot_of_this_very_moment_is_not_from_the_future() -> None:
 
 def test_a_clock_set_ten_years_ahead_removes_nothing_by_itself() -> None:
     snapshots = [snapshot(f"2026-05-{day:02}") for day in range(1, 29)]
-    rules = Retention(keep_last=1, daily=14, weekly=8, monthly=24, yearly=25)
+    rules = RetentionConfig(keep_last=1, daily=14, weekly=8, monthly=24, yearly=25)
     later = NOW + timedelta(days=3653)
     assert plan(snapshots, rules, later).removed == plan(snapshots, rules).removed
 
@@ -72,7 +72,7 @@ def test_two_snapshots_of_one_id_are_a_defect_of_the_caller() -> None:
 
 
 def test_an_empty_drive_needs_no_decision() -> None:
-    assert plan([], Retention()) == RetentionPlan(kept={}, removed=(), refused=None)
+    assert plan([], RetentionConfig()) == RetentionPlan(kept={}, removed=(), refused=None)
 
 
 def test_the_newest_stays_even_when_the_rules_keep_nothing() -> None:
@@ -109,7 +109,7 @@ def test_each_computer_and_each_set_of_sources_is_thinned_by_itself() -> None:
         snapshot("2026-01-01"),
         snapshot("2026-01-02"),
     ]
-    result = plan(snapshots, Retention(keep_last=1, daily=0, weekly=0, monthly=0, yearly=0))
+    result = plan(snapshots, RetentionConfig(keep_last=1, daily=0, weekly=0, monthly=0, yearly=0))
     assert result.removed == ("2021-01-01", "2026-01-01")
 
 
@@ -118,7 +118,7 @@ def test_each_computer_and_each_set_of_sources_is_thinned_by_itself() -> None:
 
 def test_a_suspicious_snapshot_pushes_no_sound_one_out() -> None:
     snapshots = [snapshot("2026-05-29"), snapshot("2026-05-30"), snapshot("2026-05-31", suspicious=True)]
-    result = plan(snapshots, Retention(keep_last=1, daily=0, weekly=0, monthly=0, yearly=0))
+    result = plan(snapshots, RetentionConfig(keep_last=1, daily=0, weekly=0, monthly=0, yearly=0))
     assert result.kept == {"2026-05-31": ("suspicious",), "2026-05-30": ("newest", "last")}
 
 
@@ -149,14 +149,14 @@ def test_the_last_of_each_day_stays_for_the_days_that_have_one() -> None:
         snapshot("2026-05-20T08:00:00"),  # after holidays
         snapshot("2026-05-20T18:00:00"),
     ]
-    result = plan(snapshots, Retention(keep_last=0, daily=2, weekly=0, monthly=0, yearly=0))
+    result = plan(snapshots, RetentionConfig(keep_last=0, daily=2, weekly=0, monthly=0, yearly=0))
     assert result.kept == {"2026-05-20T18:00:00": ("newest", "daily"), "2026-05-01T18:00:00": ("daily",)}
 
 
 def test_the_day_ends_at_the_midnight_of_the_practice() -> None:
     # 23:30 and 00:30 in Paris, on one UTC day
     snapshots = [snapshot("2026-05-01T21:30:00"), snapshot("2026-05-01T22:30:00")]
-    rules = Retention(keep_last=0, daily=9, weekly=0, monthly=0, yearly=0)
+    rules = RetentionConfig(keep_last=0, daily=9, weekly=0, monthly=0, yearly=0)
     assert plan_retention(snapshots, rules, now=NOW, zone=UTC).removed == ("2026-05-01T21:30:00",)
     assert plan_retention(snapshots, rules, now=NOW, zone=PARIS).removed == ()
 
@@ -164,21 +164,21 @@ def test_the_day_ends_at_the_midnight_of_the_practice() -> None:
 def test_the_hour_that_comes_twice_in_autumn_is_one_day_in_the_order_of_time() -> None:
     # 02:30 summer time, then 02:30 winter time
     snapshots = [snapshot("2025-10-26T00:30:00"), snapshot("2025-10-26T01:30:00")]
-    rules = Retention(keep_last=0, daily=9, weekly=0, monthly=0, yearly=0)
+    rules = RetentionConfig(keep_last=0, daily=9, weekly=0, monthly=0, yearly=0)
     assert plan_retention(snapshots, rules, now=NOW, zone=PARIS).removed == ("2025-10-26T00:30:00",)
 
 
 def test_a_week_is_not_cut_in_two_at_new_year() -> None:
     # Thursday 31 December 2020 and Sunday 3 January 2021 are both in week 53 of 2020; Monday 4 January begins week 1.
     snapshots = [snapshot("2020-12-31"), snapshot("2021-01-03"), snapshot("2021-01-04")]
-    result = plan(snapshots, Retention(keep_last=0, daily=0, weekly=9, monthly=0, yearly=0))
+    result = plan(snapshots, RetentionConfig(keep_last=0, daily=0, weekly=9, monthly=0, yearly=0))
     assert result.removed == ("2020-12-31",)
 
 
 def test_week_one_may_begin_in_december_and_differs_from_week_one_of_the_same_calendar_year() -> None:
     # Monday 30 December 2019 is in week 1 of 2020; Wednesday 2 January 2019 in week 1 of 2019.
     snapshots = [snapshot("2019-01-02"), snapshot("2019-12-30"), snapshot("2020-01-05")]
-    result = plan(snapshots, Retention(keep_last=0, daily=0, weekly=9, monthly=0, yearly=0))
+    result = plan(snapshots, RetentionConfig(keep_last=0, daily=0, weekly=9, monthly=0, yearly=0))
     assert result.removed == ("2019-12-30",)
 
 
@@ -190,7 +190,7 @@ def test_the_last_of_each_month_and_year_stays() -> None:
         snapshot("2025-01-31"),
         snapshot("2025-02-01"),
     ]
-    assert plan(snapshots, Retention(keep_last=0, daily=0, weekly=0, monthly=2, yearly=2)).kept == {
+    assert plan(snapshots, RetentionConfig(keep_last=0, daily=0, weekly=0, monthly=2, yearly=2)).kept == {
         "2025-02-01": ("newest", "monthly", "yearly"),
         "2025-01-31": ("monthly",),
         "2024-12-31": ("yearly",),
@@ -203,7 +203,7 @@ def test_after_twenty_years_of_daily_backups_the_defaults_still_hold_each_year()
     for day in range(20 * 365 + 5):
         time = first + timedelta(days=day)
         kept.append(SnapshotFacts(str(day), time, "host", "pc", ("/a",)))
-        removed = set(plan_retention(kept, Retention(), now=time).removed)
+        removed = set(plan_retention(kept, RetentionConfig(), now=time).removed)
         kept = [each for each in kept if each.id not in removed]
     assert sorted({each.time.year for each in kept}) == list(range(2026, 2046))
     assert [each.time.strftime("%m-%d") for each in kept[:18]] == ["12-31"] * 18
@@ -214,7 +214,7 @@ def test_after_twenty_years_of_daily_backups_the_defaults_still_hold_each_year()
 # --- what holds for any drive ---------------------------------------------------------------------------------------
 
 RULES = st.builds(
-    Retention,
+    RetentionConfig,
     keep_last=st.integers(0, 4),
     daily=st.integers(0, 4),
     weekly=st.integers(0, 4),
@@ -242,7 +242,7 @@ def drives(draw: st.DrawFn) -> list[SnapshotFacts]:
 
 @given(drives(), RULES)
 def test_every_snapshot_is_either_kept_with_a_reason_or_removed(
-    snapshots: list[SnapshotFacts], rules: Retention
+    snapshots: list[SnapshotFacts], rules: RetentionConfig
 ) -> None:
     result = plan(snapshots, rules)
     assert sorted([*result.kept, *result.removed]) == sorted(each.id for each in snapshots)
@@ -251,7 +251,7 @@ def test_every_snapshot_is_either_kept_with_a_reason_or_removed(
 
 @given(drives(), RULES)
 def test_the_newest_sound_and_the_newest_verified_are_never_removed(
-    snapshots: list[SnapshotFacts], rules: Retention
+    snapshots: list[SnapshotFacts], rules: RetentionConfig
 ) -> None:
     result = plan(snapshots, rules)
     for machine, sources in {(each.machine, frozenset(each.sources)) for each in snapshots}:
@@ -266,14 +266,16 @@ def test_the_newest_sound_and_the_newest_verified_are_never_removed(
 
 
 @given(drives(), RULES)
-def test_deciding_again_on_what_was_kept_removes_nothing(snapshots: list[SnapshotFacts], rules: Retention) -> None:
+def test_deciding_again_on_what_was_kept_removes_nothing(
+    snapshots: list[SnapshotFacts], rules: RetentionConfig
+) -> None:
     kept = plan(snapshots, rules).kept
     assert plan([each for each in snapshots if each.id in kept], rules).removed == ()
 
 
 @given(drives(), RULES, st.randoms(use_true_random=False))
 def test_the_order_in_which_snapshots_are_given_does_not_matter(
-    snapshots: list[SnapshotFacts], rules: Retention, random: Random
+    snapshots: list[SnapshotFacts], rules: RetentionConfig, random: Random
 ) -> None:
     shuffled = list(snapshots)
     random.shuffle(shuffled)
@@ -282,7 +284,7 @@ def test_the_order_in_which_snapshots_are_given_does_not_matter(
 
 @given(drives(), RULES)
 def test_the_presence_of_suspicious_snapshots_changes_nothing_for_the_sound_ones(
-    snapshots: list[SnapshotFacts], rules: Retention
+    snapshots: list[SnapshotFacts], rules: RetentionConfig
 ) -> None:
     unverified = [SnapshotFacts(s.id, s.time, s.host, s.machine, s.sources, s.suspicious, False) for s in snapshots]
     sound = [each for each in unverified if not each.suspicious]
@@ -291,6 +293,6 @@ def test_the_presence_of_suspicious_snapshots_changes_nothing_for_the_sound_ones
 
 
 @given(drives(), RULES)
-def test_a_more_generous_rule_keeps_at_least_as_much(snapshots: list[SnapshotFacts], rules: Retention) -> None:
-    more = Retention(rules.keep_last + 1, rules.daily + 1, rules.weekly + 1, rules.monthly + 1, rules.yearly + 1)
+def test_a_more_generous_rule_keeps_at_least_as_much(snapshots: list[SnapshotFacts], rules: RetentionConfig) -> None:
+    more = RetentionConfig(rules.keep_last + 1, rules.daily + 1, rules.weekly + 1, rules.monthly + 1, rules.yearly + 1)
     assert set(plan(snapshots, rules).kept) <= set(plan(snapshots, more).kept)

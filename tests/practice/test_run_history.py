@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from support.jobs.small_practice import PASSPHRASE, Office, open_office
 
-from kinebackup.config import BackupOptions
+from kinebackup.config import BackupConfig
 from kinebackup.engine.check.verify import Budget
 from kinebackup.engine.format.keyring import Passphrase
 from kinebackup.errors import Cancelled, Damaged, Locked, NotFound, WrongKey
@@ -83,14 +83,14 @@ def test_a_source_that_is_gone_leaves_a_suspicious_run_that_does_not_count_as_go
 def test_a_stopped_run_is_remembered_as_such(office: Office) -> None:
     stopped = CancelToken()
     stopped.cancel()
-    request = BackupJobRequest([FolderSource(str(office.patients))], BackupOptions())
+    request = BackupJobRequest([FolderSource(str(office.patients))], BackupConfig())
     with pytest.raises(Cancelled):
         run_backup(office.drive("A"), office.computer, request, office.world, cancel=stopped, monitor=SilentMonitor())
     assert results(office) == [("backup", "cancelled")]
 
 
 def test_a_dry_run_is_no_run(office: Office) -> None:
-    request = BackupJobRequest([FolderSource(str(office.patients))], BackupOptions(), dry_run=True)
+    request = BackupJobRequest([FolderSource(str(office.patients))], BackupConfig(), dry_run=True)
     run_backup(office.drive("A"), office.computer, request, office.world, cancel=CancelToken(), monitor=SilentMonitor())
     assert results(office) == []
 

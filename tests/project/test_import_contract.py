@@ -39,6 +39,8 @@ def test_no_room_imports_one_above_it() -> None:
         ("state/records.py", "import kinebackup.drives.mount_table"),
         ("practice/world.py", "import kinebackup.wiring"),
         ("daemon/decide/phases.py", "import kinebackup.practice.world"),
+        ("daemon/decide/machine.py", "import kinebackup.config_file"),
+        ("config.py", "import kinebackup.toml_document"),
         ("jobs/verify.py", "from kinebackup.engine.format import pack"),
         ("cli/main.py", "import kinebackup.engine.repository.store"),
         ("recover/recover.py", "import kinebackup.errors"),

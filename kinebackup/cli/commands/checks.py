@@ -13,7 +13,8 @@ from kinebackup.cli.reading import drive_option, secret_options
 from kinebackup.cli.session import Session, contradiction, pass_session, secret_from
 from kinebackup.cli.terminal.words import duration_text, files_text, size_text
 from kinebackup.cli.via_daemon import goes_by_daemon, no_daemon_option, say_ending, work
-from kinebackup.config import Config, default_paths
+from kinebackup.config import Config
+from kinebackup.config_file import default_paths
 from kinebackup.engine import Budget, kind_text, slot_of_name
 from kinebackup.errors import ConfigError, ExitCode
 from kinebackup.i18n import _, ngettext
@@ -22,7 +23,7 @@ from kinebackup.jobs.verify import VerifyJobRequest, run_verify
 from kinebackup.model import RestoreTestReport, VerifyReport
 from kinebackup.practice.access import find_drive
 from kinebackup.practice.computer_keys import ComputerKeys
-from kinebackup.wiring import scratch_places
+from kinebackup.practice.this_computer import scratch_directories
 
 _BUDGET = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|kB|KB|MB|GB|TB|Mo|Go|To)", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600}
@@ -134,7 +135,7 @@ def restore_test(
     computer = _computer_for(session, drive, has_secret=secret is not None)
     config = session.config if computer else Config(default_paths(os.environ, session.world.is_root))
     request = RestoreTestJobRequest(
-        scratch=scratch_places(config, session.world),
+        scratch=scratch_directories(config, session.world),
         files=None if everything else count or USUAL_FILES,
         seed=seed,
         secret=secret,

@@ -28,11 +28,11 @@ def daemon(session: Session, /, one_job: bool) -> int:
             _("only root may mount drives, so only root can run the daemon"),
             _("systemd runs it: systemctl start kinebackup"),
         )
+    from kinebackup.daemon.host.log import log_to_systemd
     from kinebackup.daemon.program import Program
-    from kinebackup.wiring import log_to_journal
     from kinebackup.wiring_daemon import make_parts
 
-    log_to_journal()
+    log_to_systemd()
     parts = make_parts(session.config_path)
 
     async def run() -> bool:
@@ -42,12 +42,13 @@ def daemon(session: Session, /, one_job: bool) -> int:
 
 
 def _one_job(session: Session) -> int:
-    from kinebackup.wiring import config_loader, log_to_journal
+    from kinebackup.daemon.host.log import log_to_systemd
+    from kinebackup.wiring import config_loader
     from kinebackup.wiring_job import make_tools
     from kinebackup.worker.process import own_streams, serve_one_request
 
     requests, answers = own_streams()
-    log_to_journal()
+    log_to_systemd()
     load_config = config_loader(session.config_path, session.world)
     serve_one_request(lambda tracking: make_tools(load_config, session.world, tracking), requests, answers)
     return ExitCode.OK

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from support.ports import Clock, Dice
 
-from kinebackup.config import BackupOptions, Retention
+from kinebackup.config import BackupConfig, RetentionConfig
 from kinebackup.drives.system import System
 from kinebackup.engine.format.keyring import Argon2Cost, Passphrase
 from kinebackup.jobs.backup import BackupJobRequest, run_backup
@@ -78,12 +78,12 @@ class Office:
         return find_drive(label, self.computer, self.world)
 
     def back_up(self, label: str, *, accept_shrink: bool = False) -> BackupReport:
-        request = BackupJobRequest([FolderSource(str(self.patients))], BackupOptions(), accept_shrink=accept_shrink)
+        request = BackupJobRequest([FolderSource(str(self.patients))], BackupConfig(), accept_shrink=accept_shrink)
         return run_backup(
             self.drive(label), self.computer, request, self.world, cancel=CancelToken(), monitor=SilentMonitor()
         )
 
-    def prune(self, label: str, rules: Retention) -> PruneReport:
+    def prune(self, label: str, rules: RetentionConfig) -> PruneReport:
         return run_prune(
             self.drive(label),
             self.computer,

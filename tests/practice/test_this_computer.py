@@ -1,6 +1,5 @@
-"""What the real computer gives: its time zone, in summer and in winter; open files; what a source lies on."""
+"""What the real computer gives: its time zone, in summer and in winter; open files."""
 
-import os
 import resource
 import subprocess
 import sys
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kinebackup.wiring import local_zone, make_world, mount_context_of
+from kinebackup.practice.this_computer import local_zone
 
 PARIS = Path("/usr/share/zoneinfo/Europe/Paris")
 WINTER, SUMMER = datetime(2026, 1, 15, 12, 0, tzinfo=UTC), datetime(2026, 7, 15, 12, 0, tzinfo=UTC)
@@ -39,23 +38,3 @@ def test_a_run_may_open_as_many_files_as_the_system_lets_it() -> None:
     text += "import kinebackup.wiring as w; w.make_world(); print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
     assert int(done.stdout) == limit
-
-
-def test_a_source_in_a_file_system_of_the_kernel_itself_is_not_relied_on() -> None:
-    assert "proc" in mount_context_of("/proc/self", make_world().system).unreliable_reason(one_file_system=True)
-
-
-@pytest.mark.root
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounts")
-def test_a_new_mount_below_a_source_is_another_ground(tmp_path: Path) -> None:
-    (tmp_path / "d").mkdir()
-    system = make_world().system
-    before = mount_context_of(str(tmp_path), system)
-    subprocess.run(["mount", "-t", "tmpfs", "none", tmp_path / "d"], check=True)
-    try:
-        mounted = mount_context_of(str(tmp_path), system)
-    finally:
-        subprocess.run(["umount", tmp_path / "d"], check=True)
-    assert before != mounted
-    assert mount_context_of(str(tmp_path), system) == before
-    assert [mount.filesystem for mount in mounted.below] == ["tmpfs"]
