@@ -173,10 +173,6 @@ class DaemonClient:
         """*Done*, *seen*."""
         await self._ask("Acknowledge", "ss", kind.value, drive)
 
-    async def lift_alarm(self) -> None:
-        """Say that the mass change was wanted."""
-        await self._ask("LiftAlarm")
-
     async def reload(self) -> None:
         """For root: the drives or the configuration changed."""
         await self._ask("Reload")

@@ -14,9 +14,11 @@ import click
 from kinebackup.cli.commands.completion import drive_labels
 from kinebackup.cli.session import Session
 from kinebackup.cli.terminal.asking import ask_secret, can_ask
-from kinebackup.engine import Secret
-from kinebackup.errors import ConfigError, NotFound
+from kinebackup.cli.terminal.words import moment_of_ns
+from kinebackup.engine import Secret, format_time
+from kinebackup.errors import ConfigError, ExitCode, NotFound
 from kinebackup.i18n import _
+from kinebackup.model import Problem
 from kinebackup.practice.access import PresentDrive
 from kinebackup.practice.computer_keys import ComputerKeys
 from kinebackup.practice.drive_choice import ChosenDrive, Unlocking, drives_to_read, open_with_snapshots
@@ -101,3 +103,15 @@ def _explained(session: Session) -> ComputerKeys:
     except (NotFound, ConfigError) as error:
         hint = _("{hint}; on a new computer, name the drive instead: --drive PATH --passphrase-file FILE")
         raise type(error)(error.message, hint.format(hint=error.hint)) from None
+
+
+def time_of_ns(mtime_ns: int) -> str | None:
+    """A file's time in JSON: UTC, as all times there; None where no calendar reaches."""
+    moment = moment_of_ns(mtime_ns)
+    return format_time(moment) if moment else None
+
+
+def ended(session: Session, problems: tuple[Problem, ...]) -> int:
+    """List the problems; returns the exit code."""
+    session.output.problems(problems)
+    return ExitCode.PROBLEMS if problems else ExitCode.OK

@@ -4,7 +4,6 @@ Owns: reading them once, when first needed. Does not know: what the commands do.
 """
 
 import os
-import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,7 +22,6 @@ from kinebackup.model import CancelToken
 if (
     TYPE_CHECKING
 ):  # cryptography and the memory take time and room: what runs in a desktop's session has need of neither
-    from kinebackup.engine import Passphrase, Secret
     from kinebackup.practice.computer_keys import ComputerKeys
     from kinebackup.practice.world import World
 
@@ -98,48 +96,6 @@ def is_about_this_computer(session: Session) -> bool:
     if session.config_path is not None or os.environ.get("KINEBACKUP_CONFIG"):
         return False
     return session.world.is_root or not default_config_path(os.environ, is_root=False).exists()
-
-
-def secret_from(passphrase_file: str | None, code_file: str | None) -> "Secret | None":
-    """The secret in one of two files: its first line. None where neither is given."""
-    from kinebackup.engine import Passphrase, RecoveryCode
-
-    if passphrase_file and code_file:
-        raise contradiction(_("give a passphrase or a recovery code, not both"))
-    if passphrase_file:
-        return Passphrase.of(first_line(passphrase_file))
-    if code_file:
-        return RecoveryCode.of(first_line(code_file))
-    return None
-
-
-def new_passphrase_from(file: str, output: Output) -> "Passphrase":
-    """A new passphrase out of a file. A short one is the choice of who wrote the script: it is only warned of."""
-    from kinebackup.engine import Passphrase
-    from kinebackup.practice.computer_keys import MIN_PASSPHRASE, is_short
-
-    passphrase = Passphrase.of(first_line(file))
-    if is_short(passphrase):
-        output.warn(
-            _("this passphrase has fewer than {count} characters").format(count=MIN_PASSPHRASE),
-            _("who steals a drive could guess it; a longer one: kinebackup key change-passphrase"),
-        )
-    return passphrase
-
-
-def first_line(path: str) -> str:
-    """The first line of a secret's file, without its line end; ``-`` is standard input."""
-    try:
-        data = sys.stdin.buffer.readline() if path == "-" else Path(path).read_bytes()
-    except OSError as error:
-        raise ConfigError(
-            _("the file {path} cannot be read ({reason})").format(path=path, reason=error.strerror),
-            _("check its name and its permissions"),
-        ) from None
-    line = data.split(b"\n", 1)[0].removesuffix(b"\r")
-    if not line:
-        raise ConfigError(_("the file {path} is empty").format(path=path), _("its first line must be the secret"))
-    return os.fsdecode(line)
 
 
 pass_session = click.make_pass_decorator(Session, ensure=True)

@@ -7,7 +7,7 @@ that erase it, or how a person agreed to it.
 import contextlib
 import os
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -170,8 +170,6 @@ def enroll_erased(
     computer: ComputerKeys,
     world: World,
     tools: DeviceTools,
-    *,
-    tell: Callable[[str], None] = lambda _step: None,
 ) -> Enrolled:
     """Erase the disk and enroll what becomes of it.
 
@@ -183,7 +181,7 @@ def enroll_erased(
     with contextlib.suppress(KineError):  # that it cannot be written is told in the end
         refresh_rule(computer.state, tools, also=[names.filesystem_uuid])
     try:
-        partition = format_disk(plan.disk, names, system=world.system, on_step=tell)
+        partition = format_disk(plan.disk, names, system=world.system)
         _await_identity(partition, names, world)
         return enroll_device(replace(request, path=partition), computer, world, tools)
     except BaseException:

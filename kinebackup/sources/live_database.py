@@ -15,7 +15,6 @@ from collections.abc import Sequence
 
 from kinebackup.engine import Copied, LiveCopy
 
-COMPANION_SUFFIXES = ("-wal", "-shm", "-journal")
 _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 

@@ -11,18 +11,16 @@ from datetime import tzinfo
 import click
 
 from kinebackup.cli.commands.completion import snapshot_names
-from kinebackup.cli.reading import drive_option, opened, readable, secret_options
-from kinebackup.cli.session import Session, pass_session, secret_from
+from kinebackup.cli.reading import drive_option, ended, opened, readable, secret_options, time_of_ns
+from kinebackup.cli.secret_files import secret_from
+from kinebackup.cli.session import Session, pass_session
 from kinebackup.cli.terminal.output import on_one_line
-from kinebackup.cli.terminal.tables import columns, moment_of_ns
-from kinebackup.cli.terminal.words import size_text, time_text
-from kinebackup.engine import Entry, NamedSnapshot, Snapshot, Visited, format_time, problem_of
-from kinebackup.errors import ExitCode
+from kinebackup.cli.terminal.tables import columns
+from kinebackup.cli.terminal.words import SHORT_ID, moment_of_ns, size_text, time_text
+from kinebackup.engine import Entry, NamedSnapshot, Snapshot, Visited, problem_of
 from kinebackup.i18n import _, ngettext
 from kinebackup.jobs.browse import Browser, Listing
 from kinebackup.model import Problem
-
-SHORT_ID = 12  # digits of a snapshot's id that are shown; any that are unique may be typed
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,18 +232,3 @@ def _detail_row(entry: Entry, snapshot: Snapshot, zone: tzinfo) -> Sequence[str]
         size_text(entry.size) if entry.type == "file" else "",
         time_text(moment, zone),
     )
-
-
-# -- for the other looking commands too ------------------------------------------------------------------------------
-
-
-def time_of_ns(mtime_ns: int) -> str | None:
-    """A file's time in JSON: UTC, as all times there; None where no calendar reaches."""
-    moment = moment_of_ns(mtime_ns)
-    return format_time(moment) if moment else None
-
-
-def ended(session: Session, problems: tuple[Problem, ...]) -> int:
-    """Tell the problems; the exit code."""
-    session.output.problems(problems)
-    return ExitCode.PROBLEMS if problems else ExitCode.OK

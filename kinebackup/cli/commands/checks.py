@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from kinebackup.cli.reading import drive_option, secret_options
-from kinebackup.cli.session import Session, contradiction, pass_session, secret_from
+from kinebackup.cli.secret_files import secret_from
+from kinebackup.cli.session import Session, contradiction, pass_session
 from kinebackup.cli.terminal.words import duration_text, files_text, size_text
 from kinebackup.cli.via_daemon import goes_by_daemon, no_daemon_option, say_ending, work
 from kinebackup.config import Config

@@ -5,8 +5,8 @@ Owns: the commands and their words. Does not know: how slots are wrapped, or rea
 
 import click
 
-from kinebackup.cli.commands.setup import code_text, new_secret_file, shown_code
-from kinebackup.cli.session import Session, contradiction, first_line, new_passphrase_from, pass_session
+from kinebackup.cli.secret_files import code_text, first_line, new_passphrase_from, new_secret_file, shown_code
+from kinebackup.cli.session import Session, contradiction, pass_session
 from kinebackup.cli.terminal.asking import ask_new_passphrase, can_ask, confirm
 from kinebackup.cli.terminal.tables import columns
 from kinebackup.cli.terminal.words import time_text
@@ -65,8 +65,9 @@ def add(session: Session, /, passphrase_file: str | None, recovery_code: bool, r
         with new_secret_file(recovery_code_file) as keep:
             change = key_job.add_recovery_code(computer, session.world, keep)
         code = change.code or ""
-        lines = code_text(recovery_code_file, code)
-        _result(session, change, lines, shown_code(recovery_code_file, code), must_show=code)
+        if recovery_code_file is None:
+            session.output.once(code)
+        _result(session, change, code_text(recovery_code_file, code), shown_code(recovery_code_file, code))
         return
     new = _new_passphrase(session, passphrase_file)
     change = key_job.add_passphrase(computer, new, session.world)
@@ -112,8 +113,6 @@ def _result(
     change: KeyChange,
     lines: tuple[str, ...],
     extra: dict[str, object] | None = None,
-    *,
-    must_show: str = "",
 ) -> None:
     document = {
         "id": change.slot.id,
@@ -122,8 +121,6 @@ def _result(
         "drives_waiting": change.waiting,
     }
     shown = document | (extra or {})
-    if must_show and session.output.quiet and not session.output.as_json and "recovery_code" in shown:
-        click.echo(must_show)  # asked to be quiet, but what is not shown now is lost
     session.output.result(shown, lambda: "\n".join([*lines, *_waiting_text(change.waiting)]))
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import click
 
-from kinebackup.cli.commands.browse import ended
 from kinebackup.cli.commands.completion import snapshot_names
-from kinebackup.cli.reading import drive_option, opened, secret_options
-from kinebackup.cli.session import Session, pass_session, secret_from
+from kinebackup.cli.reading import drive_option, ended, opened, secret_options
+from kinebackup.cli.secret_files import secret_from
+from kinebackup.cli.session import Session, pass_session
 from kinebackup.cli.terminal.output import on_one_line
 from kinebackup.cli.terminal.words import duration_text, size_text, time_text
 from kinebackup.engine import Overwrite

@@ -11,12 +11,12 @@ from datetime import tzinfo
 
 import click
 
-from kinebackup.cli.commands.browse import SHORT_ID, ended, time_of_ns
 from kinebackup.cli.commands.completion import snapshot_names
-from kinebackup.cli.reading import drive_option, opened, secret_options
-from kinebackup.cli.session import Session, pass_session, secret_from
+from kinebackup.cli.reading import drive_option, ended, opened, secret_options, time_of_ns
+from kinebackup.cli.secret_files import secret_from
+from kinebackup.cli.session import Session, pass_session
 from kinebackup.cli.terminal.output import on_one_line, with_detail
-from kinebackup.cli.terminal.words import size_text, time_text
+from kinebackup.cli.terminal.words import SHORT_ID, size_text, time_text
 from kinebackup.engine import problem_of
 from kinebackup.i18n import _, ngettext
 from kinebackup.jobs.browse import Browser, Change, ChangeKind, Match

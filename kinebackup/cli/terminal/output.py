@@ -43,6 +43,11 @@ class Output:
             if text:
                 sys.stdout.write(printable(text) + "\n")
 
+    def once(self, text: str) -> None:
+        """The part of a result that is lost if it is not shown now: who asked to be quiet gets this all the same."""
+        if self.quiet and not self.as_json:
+            sys.stdout.write(text + "\n")
+
     def say(self, text: str) -> None:
         """Something a person should know that is not the result."""
         self.end_progress()

@@ -1,21 +1,10 @@
-"""Columns of a table, and moments that may lie beyond every calendar.
+"""Columns of a table.
 
-Owns: alignment, the conversion of a file's time. Does not know: what is being told.
+Owns: alignment, and how wide a letter is. Does not know: what the columns hold.
 """
 
 import unicodedata
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def moment_of_ns(mtime_ns: int) -> datetime | None:
-    """The UTC moment so many nanoseconds after 1970, or None where no calendar reaches."""
-    try:
-        return _EPOCH + timedelta(microseconds=mtime_ns // 1000)
-    except OverflowError:
-        return None
 
 
 def columns(rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:

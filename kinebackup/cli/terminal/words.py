@@ -3,10 +3,13 @@
 Owns: units, roundings, and the words that several commands have for a drive. Does not know: what is counted.
 """
 
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from kinebackup.i18n import _, ngettext
 from kinebackup.model import Place
+
+SHORT_ID = 12  # digits of a snapshot's id that are shown; any that are unique may be typed
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def size_text(size_bytes: int) -> str:
@@ -39,6 +42,14 @@ def duration_text(duration_s: float) -> str:
 def time_text(moment: datetime | None, zone: tzinfo) -> str:
     """Day and time where the practice is; a dash where there is none."""
     return "–" if moment is None else moment.astimezone(zone).strftime(_("%Y-%m-%d %H:%M"))
+
+
+def moment_of_ns(mtime_ns: int) -> datetime | None:
+    """The UTC moment so many nanoseconds after 1970, or None where no calendar reaches."""
+    try:
+        return _EPOCH + timedelta(microseconds=mtime_ns // 1000)
+    except OverflowError:
+        return None
 
 
 def files_text(count: int) -> str:
