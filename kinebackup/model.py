@@ -148,6 +148,14 @@ NotOurs = Literal[
 ]
 
 
+MountFailure = Literal[
+    "busy",  # the desktop has it, and somebody works there
+    "dirty",  # the filesystem must be repaired first
+    "read-only",
+    "failed",
+]
+
+
 JobFailure = Literal[
     "drive-full",
     "drive-failed",

@@ -13,7 +13,7 @@ from pathlib import Path
 from kinebackup.change_journal.journal import ChangeJournal
 from kinebackup.config import Config
 from kinebackup.config_file import default_paths
-from kinebackup.daemon.change_tracking import SourceWatch
+from kinebackup.daemon.change_tracking import JournalTracking
 from kinebackup.daemon.host.mounter import NamespaceMounter
 from kinebackup.daemon.program import Parts
 from kinebackup.daemon.spawn import ProcessWorker
@@ -31,7 +31,7 @@ def make_parts(config_path: Path | None) -> Parts:
     runtime = _runtime_directory(load_config, world)
     mounter = NamespaceMounter(runtime / "drives")
     mounter.prepare()
-    journal = SourceWatch(_sources_and_journal(world), world)
+    journal = JournalTracking(_sources_and_journal(world), world)
     return Parts(
         load_config=load_config,
         world=world,

@@ -1,19 +1,20 @@
 """The journal of changes in the daemon: it watches the sources, and backups follow it.
 
-Owns: the journal's life, from one configuration to the next, and the way from a drive's label to what it knows of that
-drive. Does not know: how changes are noticed (change_journal/journal.py), or which snapshot it continues from
-(change_journal/cursors.py).
+Owns: the journal's life, from one configuration to the next. Does not know: how changes are noticed
+(change_journal/journal.py), which snapshot of a drive it continues from (change_journal/cursors.py), or in which
+process the backup runs (spawn.py).
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from kinebackup.change_journal.cursors import JournalCursors, TrackedBackup
+from kinebackup.change_journal.cursors import JournalCursors
 from kinebackup.change_journal.journal import ChangeJournal, JournalStatus
+from kinebackup.change_journal.tracking import TrackedBackup
 from kinebackup.config import Config
 from kinebackup.engine import TrackingResult
-from kinebackup.model import BackupReport
+from kinebackup.model import BackupReport, Problem
 from kinebackup.practice.world import World
 from kinebackup.sources.folder import FolderSource
 
@@ -26,18 +27,18 @@ class _Use:
 
     config: Config
     journal: ChangeJournal
-    tracking: JournalCursors
+    cursors: JournalCursors
     sources: tuple[FolderSource, ...]
 
 
-class SourceWatch:
-    """Implements ``worker.Following``. ``make`` makes the sources of a configuration, and their journal."""
+class JournalTracking:
+    """Implements ``ChangeTracking``. ``make`` makes the sources of a configuration, and their journal."""
 
     def __init__(self, make: Callable[[Config], tuple[tuple[FolderSource, ...], ChangeJournal]], world: World) -> None:
         self._make = make
         self._world = world
         self._use: _Use | None = None
-        self._asked: JournalCursors | None = None  # by the backup that is under way
+        self._begun_with: JournalCursors | None = None  # the backup that is under way
 
     def use(self, config: Config) -> None:
         """Watch the sources of that configuration; where they are those of before, go on."""
@@ -61,21 +62,20 @@ class SourceWatch:
         """For ``status``."""
         return self._use.journal.status() if self._use is not None else JournalStatus("off")
 
-    def before(self, drive: str) -> TrackedBackup | None:
-        """See ``worker.Following``."""
+    def begin(self, repository: str) -> TrackedBackup | None:
+        """See ``ChangeTracking``."""
         use = self._use
         if use is None:
             return None
         status = use.journal.status()
         if status.message:
             log.warning("this backup looks at every file: %s; %s", status.message, status.hint)
-        self._asked = use.tracking
-        return use.tracking.begin(drive, use.sources, self._world.now())
+        self._begun_with = use.cursors
+        return use.cursors.begin(repository, use.sources, self._world.now())
 
-    def after(self, tracked: TrackedBackup, report: BackupReport, trail: TrackingResult) -> BackupReport:
-        """See ``worker.Following``."""
+    def end(self, tracked: TrackedBackup, report: BackupReport, result: TrackingResult) -> Sequence[Problem]:
+        """See ``ChangeTracking``. Another journal that watches by now knows nothing of what this backup saw."""
         use = self._use
-        if use is None or use.tracking is not self._asked:
-            return report  # another journal watches by now: it knows nothing of what this backup saw
-        missed = use.tracking.end(tracked, report, trail, self._world.now())
-        return replace(report, problems=(*report.problems, *missed))
+        if use is None or use.cursors is not self._begun_with:
+            return ()
+        return use.cursors.end(tracked, report, result, self._world.now())

@@ -28,10 +28,10 @@ from kinebackup.daemon.ports import (
     Known,
     Listener,
     Mounter,
-    NotMountedError,
-    StillMountedError,
     Worker,
 )
+from kinebackup.drives.mounting import MountFailed
+from kinebackup.drives.unmounting import StillMounted
 from kinebackup.model import CancelToken, Progress, Report, counting
 from kinebackup.policy.job_kinds import JobKind
 from kinebackup.policy.notices import ActiveNotice, NoticeKey, NoticeKind
@@ -255,7 +255,7 @@ class Loop:
     async def _mount(self, action: act.Mount) -> None:
         try:
             await self._mounter.mount(action.attachment, action.device)
-        except NotMountedError as error:
+        except MountFailed as error:
             log.warning("drive %s could not be opened: %s", self._labels.of(action.drive), error.message)
             self.post(ev.MountFailed(self.now(), action.drive, action.attachment, error.reason, error.program))
         else:
@@ -272,7 +272,7 @@ class Loop:
     async def _unmount(self, action: act.Unmount) -> None:
         try:
             complete = await self._mounter.unmount(action.attachment, action.device)
-        except StillMountedError as error:
+        except StillMounted as error:
             self.post(ev.UnmountFailed(self.now(), action.drive, action.attachment, error.program))
         else:
             self.post(ev.Unmounted(self.now(), action.drive, action.attachment, complete))

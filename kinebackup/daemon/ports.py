@@ -10,9 +10,8 @@ from datetime import datetime
 from typing import Protocol
 
 from kinebackup.daemon.decide.actions import Ending
-from kinebackup.daemon.decide.events import AttachmentId, Device, Event, JobId, KnownDrive, NotMounted
+from kinebackup.daemon.decide.events import AttachmentId, Device, Event, JobId, KnownDrive
 from kinebackup.daemon.decide.table import Phase
-from kinebackup.errors import KineError
 from kinebackup.model import CancelToken, NotOurs, Progress, Report
 from kinebackup.policy.job_kinds import JobKind
 from kinebackup.policy.notices import ActiveNotice, NoticeKey, NoticeKind
@@ -84,31 +83,14 @@ class Daemon(Protocol):
         """Tell this listener of everything from now on."""
 
 
-class NotMountedError(KineError):
-    """A drive that could not be opened; ``program`` keeps it busy, where that can be told."""
-
-    def __init__(self, reason: NotMounted, program: str = "", message: str = "") -> None:
-        super().__init__(message or reason)
-        self.reason = reason
-        self.program = program
-
-
-class StillMountedError(KineError):
-    """A drive that is still in a mount table of this computer."""
-
-    def __init__(self, program: str = "") -> None:
-        super().__init__("still mounted")
-        self.program = program
-
-
 class Mounter(Protocol):
-    """Where drives are mounted, for this process alone. One place for each visit of a drive."""
+    """Where drives are mounted, for this process alone. One place for each attachment of a drive."""
 
     async def mount(self, attachment: AttachmentId, device: Device) -> None:
-        """Raises ``NotMountedError``."""
+        """Raises ``drives.mounting.MountFailed``."""
 
     async def unmount(self, attachment: AttachmentId, device: Device) -> bool:
-        """Sync and unmount, wherever it is mounted, and if it is at all. Raises ``StillMountedError``.
+        """Sync and unmount, wherever it is mounted, and if it is at all. Raises ``drives.unmounting.StillMounted``.
 
         False where it is unmounted, but did not take all that was written.
         """
@@ -120,7 +102,7 @@ class Mounter(Protocol):
         """Stop the drive; False where it cannot be, which is harmless."""
 
     def folder(self, attachment: AttachmentId) -> str:
-        """Where that visit's drive is mounted."""
+        """Where the drive of that attachment is mounted."""
 
 
 class Worker(Protocol):

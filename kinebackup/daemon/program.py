@@ -14,7 +14,7 @@ from typing import Final, assert_never
 
 from kinebackup.config import Config
 from kinebackup.daemon.bus_service import BusService
-from kinebackup.daemon.change_tracking import SourceWatch
+from kinebackup.daemon.change_tracking import JournalTracking
 from kinebackup.daemon.decide import events as ev
 from kinebackup.daemon.decide.table import AT_WORK, Phase
 from kinebackup.daemon.host.clock import ClockWatch
@@ -55,7 +55,7 @@ class Parts:
     mounter: Mounter
     worker: Worker
     watcher: DriveWatcher
-    journal: SourceWatch
+    journal: JournalTracking
     trim_memory: Callable[[], None]
 
 

@@ -1,7 +1,7 @@
 """Jobs in processes of their own.
 
-Owns: starting one for each job, hearing what it says, and what its sudden end means. Does not know: what a job does
-(work.py runs in that process).
+Owns: starting one for each job, reading what it sends, and what its sudden end means. Does not know: what a job does
+(worker/process.py runs in that process).
 
 Why not threads: the daemon stays small, for what a job needs is given back at its end; a library that crashes or a
 kernel that kills for want of memory ends a job, not the daemon, which still has a drive to unmount; and a job that
@@ -12,71 +12,62 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Final, Protocol
+from dataclasses import replace
+from typing import Final
 
-from kinebackup.change_journal.cursors import TrackedBackup
+from kinebackup.change_journal.tracking import ChangeTracking
 from kinebackup.daemon.host.threads import in_thread
-from kinebackup.engine import TrackingResult
 from kinebackup.model import BackupReport, CancelToken, NotOurs, Progress, Report
 from kinebackup.worker import protocol as protocol
 from kinebackup.worker.protocol import Failure, JobRequest
 
 _LOOK_S: Final = 0.1
-"""How soon a job hears that it is to stop."""
+"""How soon a job is told to stop."""
 _DIES_WITHIN_S: Final = 0.3
 
 log = logging.getLogger("kinebackup.daemon")
 
 
-class ChangeTracker(Protocol):
-    """Who keeps the journal of changes, as far as jobs go."""
-
-    def before(self, drive: str) -> TrackedBackup | None:
-        """A backup to that drive is about to begin."""
-
-    def after(self, tracked: TrackedBackup, report: BackupReport, trail: TrackingResult) -> BackupReport:
-        """It is done. Returns the report, with what the journal had missed."""
-
-
 class ProcessWorker:
-    """Implements ``ports.Worker``. ``command`` starts a process that reads a request; ``environ`` is all it has."""
+    """Implements ``ports.Worker``. ``command`` starts a process that reads one request; ``environ`` is all it has."""
 
     def __init__(
-        self, command: Sequence[str], environ: Mapping[str, str], following: ChangeTracker | None = None
+        self, command: Sequence[str], environ: Mapping[str, str], tracking: ChangeTracking | None = None
     ) -> None:
         self._command = command
         self._environ = environ
-        self._following = following
+        self._tracking = tracking
 
     async def identify(self, drive: str, folder: str) -> NotOurs | None:
         """See ``ports.Worker``."""
-        answer = await self._ask(protocol.JobMessage(drive=drive, folder=folder), CancelToken(), _ignore)
+        answer = await self._ask(protocol.IdentifyMessage(drive, folder), CancelToken(), _ignore)
         return answer.reason if isinstance(answer, protocol.IdentityMessage) else "failed"
 
     async def run(
         self, request: JobRequest, cancel: CancelToken, progress: Callable[[Progress], None]
     ) -> Report | Failure:
         """See ``ports.Worker``."""
-        following, tracked = self._following, None
-        if following is not None and request.kind == "backup":
-            tracked = await in_thread("journal", lambda: following.before(request.drive))
-        followed = protocol.encode_tracking(tracked) if tracked else None
-        answer = await self._ask(protocol.JobMessage(job=request, followed=followed), cancel, progress)
+        tracking, tracked = self._tracking, None
+        if tracking is not None and request.kind == "backup":
+            tracked = await in_thread("journal", lambda: tracking.begin(request.drive))
+        message = protocol.RunMessage(request, protocol.encode_tracked(tracked) if tracked else None)
+        answer = await self._ask(message, cancel, progress)
         if answer is None:
             return Failure(None if cancel.cancelled else "defect")
         try:
-            result = protocol.decode_answer(answer)
+            result = protocol.decode_result(answer)
         except ValueError as error:
             log.error("the process of a job (%s) answered nonsense: %s", request.kind, error)  # noqa: TRY400 - its only trace
             return Failure("defect")
-        left = answer.left if isinstance(answer, protocol.ReportMessage) else None
-        if following is None or tracked is None or left is None or not isinstance(result, BackupReport):
+        left = answer.tracking if isinstance(answer, protocol.ReportMessage) else None
+        if tracking is None or tracked is None or left is None or not isinstance(result, BackupReport):
             return result
-        report, trail = result, protocol.decode_tracking_result(left)
-        return await in_thread("journal", lambda: following.after(tracked, report, trail))
+        report, tracking_result = result, protocol.decode_tracking_result(left)
+        missed = await in_thread("journal", lambda: tracking.end(tracked, report, tracking_result))
+        return replace(report, problems=(*report.problems, *missed))
 
     async def _ask(
-        self, request: protocol.JobMessage, cancel: CancelToken, progress: Callable[[Progress], None]
+        self, request: protocol.Request, cancel: CancelToken, progress: Callable[[Progress], None]
     ) -> protocol.Message | None:
         """The answer; None where the process ended without one."""
         try:
@@ -108,7 +99,7 @@ class ProcessWorker:
 
 
 async def _converse(
-    process: asyncio.subprocess.Process, request: protocol.JobMessage, progress: Callable[[Progress], None]
+    process: asyncio.subprocess.Process, request: protocol.Request, progress: Callable[[Progress], None]
 ) -> protocol.Message | None:
     answer: protocol.Message | None = None
     with suppress(OSError, ValueError):  # it died: its exit code is told
@@ -116,11 +107,11 @@ async def _converse(
             process.stdin.write(protocol.encode(request))
             await process.stdin.drain()
         while process.stdout is not None and (data := await process.stdout.readline()):
-            word = protocol.decode(data)
-            if isinstance(word, protocol.ProgressMessage):
-                progress(word.progress)
+            message = protocol.decode(data)
+            if isinstance(message, protocol.ProgressMessage):
+                progress(message.progress)
             else:
-                answer = word
+                answer = message
     return answer
 
 

@@ -11,7 +11,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Final, Literal
+from typing import Final
 
 from kinebackup.drives import kernel_mount
 from kinebackup.drives.busy import is_mount_of, who_uses
@@ -30,9 +30,8 @@ from kinebackup.drives.unmounting import (
 )
 from kinebackup.errors import KineError
 from kinebackup.i18n import _
+from kinebackup.model import MountFailure
 from kinebackup.policy.target_facts import DeviceFacts
-
-MountFailure = Literal["busy", "dirty", "read-only", "failed"]
 
 # The kernel's driver for each type that is mounted, and its options. Files of filesystems that know no owners are
 # root's. ext4 is to stop at a fault, not to go on.

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from kinebackup import __version__
 from kinebackup.config import BackupConfig
@@ -17,7 +17,6 @@ from kinebackup.engine import (
     Environment,
     Repository,
     Source,
-    TrackingResult,
     back_up,
     forget_lost_files,
     preview_backup,
@@ -33,19 +32,7 @@ from kinebackup.practice.world import World
 from kinebackup.state.records import Drive, RunCounts, Seen
 
 if TYPE_CHECKING:  # only the daemon has a journal: a command does not pay for it
-    from kinebackup.change_journal.cursors import TrackedBackup
-
-
-class ChangeTracking(Protocol):
-    """Who knows from which snapshot the journal of changes continues: ``Continuity``, here or in another process."""
-
-    def begin(self, repository: str, sources: Sequence[Source], now: datetime) -> "TrackedBackup | None":
-        """Call it before the walk begins. None: the journal does not watch these sources."""
-
-    def end(
-        self, tracked: "TrackedBackup", report: BackupReport, trail: TrackingResult, now: datetime
-    ) -> list[Problem]:
-        """The snapshot is on the drive. Returns what the journal had missed."""
+    from kinebackup.change_journal.tracking import ChangeTracking, TrackedBackup
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +43,7 @@ class BackupJobRequest:
     options: BackupConfig
     accept_shrink: bool = False
     dry_run: bool = False
-    tracking: "ChangeTracking | None" = (
-        None  # where a journal watches the sources: what did not change is not looked at
-    )
+    tracking: "ChangeTracking | None" = None  # where changes are tracked: what did not change is not looked at
 
 
 def environment_of(world: World) -> Environment:
@@ -168,10 +153,10 @@ def _back_up(
 ) -> BackupReport:
     noticed = _noticed(opened, world, monitor)
     tracking, now = request.tracking, world.now()
-    tracked = tracking.begin(opened.repository.id, request.sources, now) if tracking else None
+    tracked = tracking.begin(opened.repository.id) if tracking else None
     wanted = _engine_request(opened, computer, request, world, now, tracked)
     outcome = back_up(opened.repository, wanted, environment_of(world), cancel=cancel, monitor=monitor)
-    missed = tracking.end(tracked, outcome.report, outcome.trail, now) if tracking and tracked else []
+    missed = tracking.end(tracked, outcome.report, outcome.trail) if tracking and tracked else []
     for problem in missed:
         monitor.problem(problem)
     return replace(outcome.report, problems=(*noticed, *outcome.report.problems, *missed))

@@ -1,9 +1,11 @@
 """What the daemon and the process of a job say to each other: a line of JSON each time.
 
-Owns: the lines, in both directions. Does not know: processes or pipes.
+Owns: the messages, in both directions. Does not know: processes or pipes.
 
-To the job: one ``JobMessage``, then nothing; the end of its input means "stop at the next safe point", whether the
-daemon asked for it or is no more. From the job: ``ProgressMessage`` lines, then one of the messages that end a job.
+To the process: one request, then nothing; the end of its input means "stop at the next safe point", whether the daemon
+asked for it or is no more. From the process: ``ProgressMessage`` lines, then one message that answers the request.
+
+Paths are bytes, which need not be text.
 """
 
 import os
@@ -13,8 +15,7 @@ from typing import Final
 import msgspec
 
 from kinebackup.bus.values import decode_report, encode_report
-from kinebackup.change_journal.cursors import TrackedBackup
-from kinebackup.change_journal.journal import Cursor
+from kinebackup.change_journal.tracking import TrackedBackup
 from kinebackup.engine import Changes, ChangesSince, TrackingResult
 from kinebackup.model import JobFailure, NotOurs, Progress, Report
 from kinebackup.policy.job_kinds import JobKind, job_kind
@@ -25,7 +26,10 @@ MAX_LINE_BYTES: Final = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class JobRequest:
-    """One job to run on the drive that is mounted at ``folder``. ``drive`` is the id of its repository."""
+    """One job to run on the drive that is mounted at ``folder``. ``drive`` is the id of its repository.
+
+    ``one_in`` is for "verify": read one pack in so many.
+    """
 
     drive: str
     folder: str
@@ -40,24 +44,24 @@ class Failure:
     cause: JobFailure | None
 
 
-class DirtyDirs(msgspec.Struct, frozen=True):
-    """Directories of one source that have to be looked at, each with whether that holds for all below it."""
+class DirtyFolders(msgspec.Struct, frozen=True):
+    """Folders of one source that have to be looked at, each with whether that holds for all below it."""
 
     source: bytes
     paths: list[tuple[bytes, bool]]
 
 
-class TrackedSince(msgspec.Struct, frozen=True):
-    """What the journal of changes knows. ``snapshot`` None: look at everything, and ``compare`` with what it knows."""
+class TrackedMessage(msgspec.Struct, frozen=True):
+    """A ``TrackedBackup``. ``snapshot`` None: look at everything, and ``compare`` it with what the journal claims."""
 
     repository: str
     compare: bool
     snapshot: str | None = None
-    touched: list[DirtyDirs] = []
+    dirty: list[DirtyFolders] = []
 
 
-class ResultMessage(msgspec.Struct, frozen=True):
-    """What a backup leaves for the next one that follows the journal: see ``archive.changes.TrackingResult``."""
+class TrackingResultMessage(msgspec.Struct, frozen=True):
+    """A ``TrackingResult``: what a backup leaves for the next one that follows the journal."""
 
     always_rescan: list[bytes]
     changed_dirs: list[bytes]
@@ -65,109 +69,122 @@ class ResultMessage(msgspec.Struct, frozen=True):
     followed: bool
 
 
-class JobMessage(msgspec.Struct, frozen=True, tag="order"):
-    """Without a job: only identify the drive."""
+class IdentifyMessage(msgspec.Struct, frozen=True, tag="identify"):
+    """A request: is what is mounted there that drive of this practice? Answered by ``IdentityMessage``."""
 
-    job: JobRequest | None = None
-    drive: str = ""
-    folder: str = ""
-    followed: TrackedSince | None = None
+    drive: str
+    folder: str
 
 
-class ProgressMessage(msgspec.Struct, frozen=True, tag="made"):
+class RunMessage(msgspec.Struct, frozen=True, tag="run"):
+    """A request: run that job. Answered by ``ReportMessage`` or ``FailureMessage``."""
+
+    job: JobRequest
+    tracked: TrackedMessage | None = None
+
+
+class ProgressMessage(msgspec.Struct, frozen=True, tag="progress"):
     """How far the job is."""
 
     progress: Progress
 
 
-class IdentityMessage(msgspec.Struct, frozen=True, tag="identified"):
-    """The answer to a request without a job."""
+class IdentityMessage(msgspec.Struct, frozen=True, tag="identity"):
+    """Why it is not that drive; None where it is."""
 
     reason: NotOurs | None
 
 
-class FailureMessage(msgspec.Struct, frozen=True, tag="failed"):
+class FailureMessage(msgspec.Struct, frozen=True, tag="failure"):
     """The job could not go on; without a cause, it stopped as asked."""
 
     cause: JobFailure | None
 
 
-class ReportMessage(msgspec.Struct, frozen=True, tag="finished"):
+class ReportMessage(msgspec.Struct, frozen=True, tag="report"):
     """The job came to its end. ``report`` is JSON of its own, in ASCII (see ``bus.values``)."""
 
     kind: str
     report: str
-    left: ResultMessage | None = None
+    tracking: TrackingResultMessage | None = None
 
 
-Message = JobMessage | ProgressMessage | IdentityMessage | FailureMessage | ReportMessage
+Request = IdentifyMessage | RunMessage
+Answer = IdentityMessage | FailureMessage | ReportMessage
+Message = Request | ProgressMessage | Answer
 
 
-def encode(word: Message) -> bytes:
+def encode(message: Message) -> bytes:
     """With its line end."""
-    return msgspec.json.encode(word) + b"\n"
+    return msgspec.json.encode(message) + b"\n"
 
 
-def decode(data: bytes) -> Message:
+def decode(line: bytes) -> Message:
     """Raises ``ValueError`` for what is no line of these."""
     try:
-        word: Message = msgspec.json.decode(data, type=Message)
+        message: Message = msgspec.json.decode(line, type=Message)
     except msgspec.MsgspecError as error:
         raise ValueError(str(error)) from error
-    return word
+    return message
 
 
-def encode_answer(result: Report | Failure, request: JobRequest, left: ResultMessage | None = None) -> Message:
-    """How a job ended, to be sent."""
+def encode_result(
+    result: Report | Failure, request: JobRequest, tracking: TrackingResultMessage | None = None
+) -> Answer:
+    """How a job ended."""
     if isinstance(result, Failure):
         return FailureMessage(result.cause)
-    return ReportMessage(request.kind, encode_report(result), left)
+    return ReportMessage(request.kind, encode_report(result), tracking)
 
 
-def encode_tracking(tracked: TrackedBackup) -> TrackedSince:
-    """What a journal knows for one backup, to be sent. Paths are bytes, which need not be text."""
-    compare, since = tracked.known is not None, tracked.since
-    if since is None:
-        return TrackedSince(tracked.repository, compare)
-    touched = [
-        DirtyDirs(os.fsencode(source), [(os.fsencode(path), whole) for path, whole in paths])
-        for source, paths in since.changes.listing().items()
-    ]
-    return TrackedSince(tracked.repository, compare, since.snapshot, touched)
-
-
-def decode_tracking(followed: TrackedSince) -> TrackedBackup:
-    """The other direction. What only the journal's keeper needs is left empty."""
-    changes = Changes(os.fsdecode(each.source) for each in followed.touched)
-    for each in followed.touched:
-        for path, whole in each.paths:
-            changes.touch(os.fsdecode(path), whole=whole)
-    since = None if followed.snapshot is None else ChangesSince(followed.snapshot, changes)
-    return TrackedBackup(followed.repository, Cursor(0, 0), None, since, changes if followed.compare else None)
-
-
-def encode_tracking_result(trail: TrackingResult) -> ResultMessage:
-    """What a backup leaves, to be sent."""
-    always_rescan, changed_dirs = (
-        [os.fsencode(path) for path in paths] for paths in (trail.always_rescan, trail.changed_dirs)
-    )
-    return ResultMessage(always_rescan, changed_dirs, trail.parent, trail.followed)
-
-
-def decode_tracking_result(left: ResultMessage) -> TrackingResult:
-    """The other direction."""
-    always_rescan, changed_dirs = (
-        frozenset(map(os.fsdecode, paths)) for paths in (left.always_rescan, left.changed_dirs)
-    )
-    return TrackingResult(always_rescan, changed_dirs, left.parent, left.followed)
-
-
-def decode_answer(word: Message) -> Report | Failure:
-    """The other direction. Raises ``ValueError`` for a word that ends no job."""
-    match word:
+def decode_result(message: Message) -> Report | Failure:
+    """The other direction. Raises ``ValueError`` for a message that ends no job."""
+    match message:
         case FailureMessage(cause=cause):
             return Failure(cause)
         case ReportMessage(kind=kind, report=report):
             return decode_report(job_kind(kind), report)
         case _:
             raise ValueError("no end of a job")
+
+
+def encode_tracked(tracked: TrackedBackup) -> TrackedMessage:
+    """What is known of the changes, for one backup."""
+    compare, since = tracked.known is not None, tracked.since
+    if since is None:
+        return TrackedMessage(tracked.repository, compare)
+    dirty = [
+        DirtyFolders(os.fsencode(source), [(os.fsencode(path), whole) for path, whole in paths])
+        for source, paths in since.changes.listing().items()
+    ]
+    return TrackedMessage(tracked.repository, compare, since.snapshot, dirty)
+
+
+def decode_tracked(message: TrackedMessage) -> TrackedBackup:
+    """The other direction."""
+    changes = Changes(os.fsdecode(each.source) for each in message.dirty)
+    for each in message.dirty:
+        for path, whole in each.paths:
+            changes.touch(os.fsdecode(path), whole=whole)
+    since = None if message.snapshot is None else ChangesSince(message.snapshot, changes)
+    return TrackedBackup(message.repository, since, changes if message.compare else None)
+
+
+def encode_tracking_result(result: TrackingResult) -> TrackingResultMessage:
+    """What a backup leaves."""
+    return TrackingResultMessage(
+        [os.fsencode(path) for path in result.always_rescan],
+        [os.fsencode(path) for path in result.changed_dirs],
+        result.parent,
+        result.followed,
+    )
+
+
+def decode_tracking_result(message: TrackingResultMessage) -> TrackingResult:
+    """The other direction."""
+    return TrackingResult(
+        frozenset(map(os.fsdecode, message.always_rescan)),
+        frozenset(map(os.fsdecode, message.changed_dirs)),
+        message.parent,
+        message.followed,
+    )

@@ -81,8 +81,8 @@ class ProgressThrottle:
         """The report has them all; a path has no place in the system's journal."""
 
 
-def run(request: JobRequest, tools: Tools, cancel: CancelToken, monitor: ProgressThrottle) -> Report | Failure:
-    """Run the job to its end. Never raises."""
+def run_job(request: JobRequest, tools: Tools, cancel: CancelToken, monitor: ProgressThrottle) -> Report | Failure:
+    """Run the job to its end. Never raises. Each kind has its branch in ``_run_kind``."""
     try:
         config = tools.load_config()
         computer = ComputerKeys.open(config.paths.state)
@@ -94,7 +94,7 @@ def run(request: JobRequest, tools: Tools, cancel: CancelToken, monitor: Progres
         with computer.state:
             record = _record_of(request.drive, computer)
             drive = PresentDrive(record.label, request.folder, record)
-            return _job(request, drive, computer, config, tools, cancel, monitor)
+            return _run_kind(request, drive, computer, config, tools, cancel, monitor)
     except Cancelled:
         return Failure(None)
     except KineError as error:
@@ -105,7 +105,7 @@ def run(request: JobRequest, tools: Tools, cancel: CancelToken, monitor: Progres
         return Failure("defect")
 
 
-def _job(
+def _run_kind(
     request: JobRequest,
     drive: PresentDrive,
     computer: ComputerKeys,

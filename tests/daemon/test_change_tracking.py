@@ -12,10 +12,10 @@ import pytest
 from support.daemon.job_processes import command, drive_id, environ, folder, ignore
 from support.jobs.small_practice import Office
 
-from kinebackup.change_journal.cursors import TrackedBackup
 from kinebackup.change_journal.journal import ChangeJournal
+from kinebackup.change_journal.tracking import TrackedBackup
 from kinebackup.config import Config, Paths, SourceConfig
-from kinebackup.daemon.change_tracking import SourceWatch
+from kinebackup.daemon.change_tracking import JournalTracking
 from kinebackup.daemon.spawn import ProcessWorker
 from kinebackup.engine.backup.changes import TrackingResult
 from kinebackup.model import BackupReport, CancelToken
@@ -31,7 +31,7 @@ def config_of(office: Office) -> Config:
 
 
 @pytest.fixture
-def keeper(office: Office) -> Iterator[SourceWatch]:
+def keeper(office: Office) -> Iterator[JournalTracking]:
     journals: list[ChangeJournal] = []
 
     def make(config: Config) -> tuple[tuple[FolderSource, ...], ChangeJournal]:
@@ -39,14 +39,14 @@ def keeper(office: Office) -> Iterator[SourceWatch]:
         journals.append(make_journal(sources, office.world))
         return sources, journals[-1]
 
-    keeper = SourceWatch(make, office.world)
+    keeper = JournalTracking(make, office.world)
     keeper.use(config_of(office))
     assert journals[0].wait(10)
     yield keeper
     keeper.stop()
 
 
-def back_up(office: Office, keeper: SourceWatch) -> BackupReport:
+def back_up(office: Office, keeper: JournalTracking) -> BackupReport:
     async def story() -> BackupReport:
         worker = ProcessWorker(command(office), environ(), keeper)
         report = await worker.run(JobRequest(drive_id(office), folder(office), "backup"), CancelToken(), ignore)
@@ -58,17 +58,18 @@ def back_up(office: Office, keeper: SourceWatch) -> BackupReport:
 
 def crossed(tracked: TrackedBackup) -> TrackedBackup:
     """What arrives on the other side."""
-    order = protocol.decode(protocol.encode(protocol.JobMessage(followed=protocol.encode_tracking(tracked))))
-    assert isinstance(order, protocol.JobMessage)
-    assert order.followed is not None
-    return protocol.decode_tracking(order.followed)
+    request = protocol.RunMessage(JobRequest("", "", "backup"), protocol.encode_tracked(tracked))
+    arrived = protocol.decode(protocol.encode(request))
+    assert isinstance(arrived, protocol.RunMessage)
+    assert arrived.tracked is not None
+    return protocol.decode_tracked(arrived.tracked)
 
 
 def test_the_first_backup_looks_at_everything_and_the_next_one_at_what_changed(
-    office: Office, keeper: SourceWatch
+    office: Office, keeper: JournalTracking
 ) -> None:
     first = back_up(office, keeper)
-    tracked = keeper.before(drive_id(office))
+    tracked = keeper.begin(drive_id(office))
     assert tracked is not None
     assert tracked.since is not None
     assert tracked.since.snapshot == first.snapshot
@@ -80,12 +81,12 @@ def test_the_first_backup_looks_at_everything_and_the_next_one_at_what_changed(
     assert (third.files_new, third.files_unmodified) == (0, 3)
 
 
-def test_names_that_are_no_text_cross_the_border_of_the_process(office: Office, keeper: SourceWatch) -> None:
+def test_names_that_are_no_text_cross_the_border_of_the_process(office: Office, keeper: JournalTracking) -> None:
     back_up(office, keeper)
     odd = bytes(office.patients) + b"/caf\xe9"
     Path(odd.decode(errors="surrogateescape")).mkdir()
     Path(odd.decode(errors="surrogateescape"), "lettre.txt").write_text("x", encoding="utf-8")
-    tracked = keeper.before(drive_id(office))
+    tracked = keeper.begin(drive_id(office))
     assert tracked is not None
     assert tracked.since is not None
     arrived = crossed(tracked).since
@@ -95,33 +96,35 @@ def test_names_that_are_no_text_cross_the_border_of_the_process(office: Office, 
     assert back_up(office, keeper).files_new == 1
 
 
-def test_a_drive_that_is_not_known_has_no_snapshot_to_continue_from(keeper: SourceWatch) -> None:
-    tracked = keeper.before("B")
+def test_a_drive_that_is_not_known_has_no_snapshot_to_continue_from(keeper: JournalTracking) -> None:
+    tracked = keeper.begin("B")
     assert tracked is not None
-    assert (tracked.since, tracked.kept) == (None, None)
+    assert (tracked.since, tracked.known) == (None, None)
 
 
-def test_other_sources_begin_another_journal_and_none_end_it(office: Office, keeper: SourceWatch) -> None:
+def test_other_sources_begin_another_journal_and_none_end_it(office: Office, keeper: JournalTracking) -> None:
     back_up(office, keeper)
     keeper.use(config_of(office))  # read anew, and the same
-    tracked = keeper.before(drive_id(office))
+    tracked = keeper.begin(drive_id(office))
     assert tracked is not None
     assert tracked.since is not None
     state = office.place / "state"
     keeper.use(Config(Paths(state, state, state)))
-    assert keeper.before(drive_id(office)) is None
+    assert keeper.begin(drive_id(office)) is None
     assert keeper.status().state == "off"
 
 
-def test_a_journal_that_began_during_a_backup_vouches_for_nothing_of_it(office: Office, keeper: SourceWatch) -> None:
+def test_a_journal_that_began_during_a_backup_vouches_for_nothing_of_it(
+    office: Office, keeper: JournalTracking
+) -> None:
     """Its numbers begin anew: what the journal before it meant by a moment is another one now."""
     report = back_up(office, keeper)
-    tracked = keeper.before(drive_id(office))
+    tracked = keeper.begin(drive_id(office))
     assert tracked is not None
     config = config_of(office)
     keeper.use(replace(config, sources=()))
     keeper.use(config)
-    keeper.after(tracked, report, TrackingResult(parent="", followed=False))
-    again = keeper.before(drive_id(office))
+    keeper.end(tracked, report, TrackingResult(parent="", followed=False))
+    again = keeper.begin(drive_id(office))
     assert again is not None
-    assert again.kept is None
+    assert again.known is None

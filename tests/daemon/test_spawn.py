@@ -133,11 +133,9 @@ def test_a_job_ends_by_itself_when_its_daemon_has_died(office: Office) -> None:
     )
     assert process.stdin is not None
     assert process.stdout is not None
-    process.stdin.write(
-        protocol.encode(protocol.JobMessage(job=JobRequest(drive_id(office), folder(office), "backup")))
-    )
+    process.stdin.write(protocol.encode(protocol.RunMessage(JobRequest(drive_id(office), folder(office), "backup"))))
     process.stdin.flush()
-    assert b"made" in process.stdout.readline()
+    assert b"progress" in process.stdout.readline()
     process.stdin.close()  # what the kernel does when the daemon dies
     rest = process.stdout.read().splitlines()
     assert protocol.decode(rest[-1]) == protocol.FailureMessage(None)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, NewType
 
-from kinebackup.model import JobFailure, NotOurs, Place, Report
+from kinebackup.model import JobFailure, MountFailure, NotOurs, Place, Report
 from kinebackup.policy.notices import NoticeKind
 from kinebackup.policy.schedule import History, TickKind
 
@@ -22,13 +22,6 @@ ANY_DRIVE: Final = ""
 
 AttachmentId = NewType("AttachmentId", int)
 JobId = NewType("JobId", int)
-
-NotMounted = Literal[
-    "busy",  # the desktop has it, and somebody works there
-    "dirty",  # the filesystem must be repaired first
-    "read-only",
-    "failed",
-]
 
 SourceFinding = Literal["sound", "suspicious", "synced"]
 
@@ -127,7 +120,7 @@ class Mounted(_OfAttachment):
 class MountFailed(_OfAttachment):
     """Answers ``Mount``. ``program`` keeps the drive busy, where it can be told."""
 
-    reason: NotMounted
+    reason: MountFailure
     program: str = ""
 
 

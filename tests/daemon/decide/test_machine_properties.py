@@ -23,7 +23,7 @@ from kinebackup.daemon.decide import events as ev
 from kinebackup.daemon.decide.machine import step
 from kinebackup.daemon.decide.states import State
 from kinebackup.daemon.decide.table import JOB_PHASES, Intent, Phase
-from kinebackup.model import JobFailure, NotOurs
+from kinebackup.model import JobFailure, MountFailure, NotOurs
 from kinebackup.policy.notices import NoticeKind
 from kinebackup.policy.schedule import History, TickKind
 
@@ -164,7 +164,7 @@ ANYTHING = st.one_of(
         st.builds(kind, TIMES, LABELS, VISITS)
         for kind in (ev.Mounted, ev.Authenticated, ev.Unmounted, ev.UnmountFailed, ev.PoweredOff, ev.PowerOffRefused)
     ),
-    st.builds(ev.MountFailed, TIMES, LABELS, VISITS, st.sampled_from(get_args(ev.NotMounted))),
+    st.builds(ev.MountFailed, TIMES, LABELS, VISITS, st.sampled_from(get_args(MountFailure))),
     st.builds(ev.Refused, TIMES, LABELS, VISITS, st.sampled_from(get_args(NotOurs))),
     *(st.builds(kind, TIMES, LABELS, JOBS) for kind in (ev.JobProgress, ev.JobCancelled)),
     st.builds(ev.JobFailed, TIMES, LABELS, JOBS, st.sampled_from(get_args(JobFailure))),

@@ -6,7 +6,8 @@ Owns: these two stand-ins. Does not know: mounts, udev, or what is expected.
 from dataclasses import dataclass, field
 
 from kinebackup.daemon.decide import events as ev
-from kinebackup.daemon.ports import NotMountedError, StillMountedError
+from kinebackup.drives.mounting import MountFailed
+from kinebackup.drives.unmounting import StillMounted
 
 
 @dataclass
@@ -25,13 +26,13 @@ class FolderMounter:
 
     async def mount(self, attachment: ev.AttachmentId, device: ev.Device) -> None:
         if self.busy:
-            raise NotMountedError("busy", self.busy)
+            raise MountFailed("busy", "in use", program=self.busy)
         self.mounted[attachment] = device
         self.opened.append(device.node)
 
     async def unmount(self, attachment: ev.AttachmentId, device: ev.Device) -> bool:
         if self.stuck:
-            raise StillMountedError(self.stuck)
+            raise StillMounted("still mounted", program=self.stuck)
         self.mounted.pop(attachment, None)
         return self.complete
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from kinebackup.daemon.host.threads import in_thread
 from kinebackup.model import CancelToken, NotOurs, Progress, Report
 from kinebackup.worker.protocol import Failure, JobRequest
-from kinebackup.worker.run import ProgressThrottle, Tools, identify, run
+from kinebackup.worker.run import ProgressThrottle, Tools, identify, run_job
 
 
 class ThreadWorker:
@@ -31,4 +31,4 @@ class ThreadWorker:
                 loop.call_soon_threadsafe(progress, made)
 
         teller = ProgressThrottle(tell, self._tools.world.elapsed_s)
-        return await in_thread(order.kind, lambda: run(order, self._tools, cancel, teller))
+        return await in_thread(order.kind, lambda: run_job(order, self._tools, cancel, teller))
