@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from dbus_fast import BusType, Message, MessageType
 from dbus_fast.aio import MessageBus
-from support.bus.private_bus import PrivateBus, private_bus, until
+from support.bus.private_bus import PrivateBus, private_bus
 from support.bus.recorded_daemon import RecordedDaemon
+from support.waiting import until
 
 from kinebackup.bus.client import DaemonAbsent, DaemonClient, DaemonListener
 from kinebackup.bus.query import daemon_is_running, drives_at_a_glance, status_from_daemon, tell_daemon_to_reload

@@ -12,9 +12,10 @@ import pytest
 from dbus_fast import BusType, Message, NameFlag, RequestNameReply
 from dbus_fast.aio import MessageBus
 from support.bus.polkit_authority import Check, Ledger, run_authority
-from support.bus.private_bus import PrivateBus, ask, busctl, private_bus, until
+from support.bus.private_bus import PrivateBus, ask, busctl, private_bus
 from support.bus.real_polkit import polkitd
 from support.bus.recorded_daemon import NOW, RecordedDaemon
+from support.waiting import until
 
 from kinebackup.bus.client import DaemonClient, DaemonListener
 from kinebackup.bus.connection import connect, disconnect

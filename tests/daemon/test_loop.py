@@ -15,6 +15,7 @@ import pytest
 from support.daemon.folder_bay import Awake, BrokenMounter, FolderMounter
 from support.daemon.thread_worker import ThreadWorker
 from support.jobs.small_practice import PASSPHRASE, Office, open_office
+from support.waiting import until, wait_until
 
 from kinebackup.config import BackupConfig, Config, Paths, PracticeConfig, RotationConfig, SourceConfig
 from kinebackup.daemon.decide import events as ev
@@ -249,15 +250,14 @@ def test_a_drive_pulled_during_the_backup_ends_the_job_once_and_the_next_plug_in
         loop = cabinet.loop()
         cabinet.before_backup = wait
         loop.post(ev.DriveAppeared(loop.now(), device))
-        while not begun.is_set():
-            await asyncio.sleep(0.01)
+        await until(begun.is_set)
         loop.post(ev.DriveVanished(loop.now(), device))
         assert cabinet.heard.ended == [("backup", "interrupted")]
         assert cabinet.heard.notices == [NoticeKind.PULLED]
         cabinet.before_backup = lambda _cancel: None
         again = replace(device, disk_sequence=2)
         loop.post(ev.DriveAppeared(loop.now(), again))
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # nothing may come of it: an absence takes its time
         assert [drive.phase for drive in loop.drives()] == [Phase.APPEARED]  # the dead job still holds the drive
         go_on.set()
         await loop.quiet()
@@ -342,15 +342,13 @@ def test_a_request_to_end_stops_the_job_and_unmounts(cabinet: Cabinet) -> None:
 
     def until_cancelled(cancel: CancelToken) -> None:
         begun.set()
-        while not cancel.cancelled:
-            threading.Event().wait(0.01)
+        wait_until(lambda: cancel.cancelled)
 
     async def story() -> None:
         loop = cabinet.loop()
         cabinet.before_backup = until_cancelled
         loop.post(ev.DriveAppeared(loop.now(), device))
-        while not begun.is_set():
-            await asyncio.sleep(0.01)
+        await until(begun.is_set)
         assert loop.at_work
         loop.post(ev.ShutdownRequested(loop.now()))
         await loop.quiet()

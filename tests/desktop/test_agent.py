@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from dbus_fast import BusType, Message
 from dbus_fast.aio import MessageBus
-from support.bus.private_bus import until
 from support.bus.recorded_daemon import NOW
 from support.desktop.noted_server import NAME, PATH, Noted, NotedServer
 from support.desktop.session import Practice, agent_in
+from support.waiting import until
 
 from kinebackup.daemon.decide.events import Acknowledge, BackUpNow, Eject, Snooze
 from kinebackup.desktop.notifications import AgentRuns, Notifications
@@ -39,7 +39,7 @@ def titles(server: NotedServer) -> list[str]:
 
 
 async def settle() -> None:
-    """What is under way on the buses arrives."""
+    """What is under way on the buses arrives: used where nothing more may come, and an absence takes its time."""
     await asyncio.sleep(0.2)
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.bus.private_bus import until
 from support.desktop.noted_server import NotedServer
 from support.desktop.session import Practice
 from support.project import ROOT
+from support.waiting import until
 
 from kinebackup.desktop.notifications import session_bus_address
 from kinebackup.errors import KineError
@@ -94,9 +94,9 @@ def test_the_process_is_small_idle_has_no_cryptography_and_goes_when_told(
                 assert "dbus_fast" in libraries
                 assert "cryptography" not in libraries
                 assert "_sqlite3" not in libraries
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(0.5)  # what it does once at its start is over
                 before = status_of(process.pid, "voluntary_ctxt_switches")
-                await asyncio.sleep(3)
+                await asyncio.sleep(3)  # what is tested: in this time it does not wake once
                 assert status_of(process.pid, "voluntary_ctxt_switches") == before, "it woke up for nothing"
                 process.send_signal(signal.SIGTERM)
                 await until(lambda: process.poll() is not None, 2)

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.bus.private_bus import until
 from support.bus.recorded_daemon import NOW
 from support.desktop.session import Practice, agent_in
 from support.project import ROOT
+from support.waiting import until
 
 from kinebackup.daemon.decide.events import Acknowledge, Eject, Snooze
 from kinebackup.policy.notices import Notice, NoticeKind
@@ -153,11 +153,11 @@ def test_a_server_that_the_bus_starts_when_it_is_needed_shows_each_notice_once(
         screen.bus.starts_by_itself("org.freedesktop.Notifications", shlex.join(command))
         practice.say(FAILED, SAFE)
         async with agent_in(screen.bus.address, practice):
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0.3)  # an absence takes its time
             assert screen.displayed() is None  # nothing is started before there is something to show
             async with practice.open():
                 await shows(screen, 2)
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(0.5)  # none is shown twice: an absence takes its time
                 assert screen.displayed() == 2
 
     play(story())

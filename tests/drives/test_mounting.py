@@ -6,7 +6,6 @@ Owns: images, loop devices and programs that keep a mount busy. Does not know: U
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from support.drives.own_namespace import own_namespace
+from support.waiting import wait_until
 
 from kinebackup.drives.busy import mounts_anywhere
 from kinebackup.drives.filesystem_state import repair_filesystem
@@ -350,7 +350,8 @@ def test_a_drive_on_which_somebody_works_is_left_to_them_and_they_are_named(benc
     bench.stack.callback(subprocess.run, ["umount", "-l", str(desktop)], check=False)
     (desktop / "open.txt").write_text("x")
     reader = bench.somebody("tail", "-f", str(desktop / "open.txt"))
-    time.sleep(0.3)
+    open_files = Path(f"/proc/{reader.pid}/fd")
+    wait_until(lambda: any(os.readlink(fd) == str(desktop / "open.txt") for fd in open_files.iterdir()))
     with pytest.raises(MountFailed) as refused:
         mount_drive(node, sequence(node), where)
     assert (refused.value.reason, refused.value.program) == ("busy", "tail")
@@ -364,7 +365,7 @@ def test_a_drive_that_is_in_use_is_not_said_to_be_unmounted(bench: Bench) -> Non
     node, where = bench.device(*EXT4), bench.place()
     mount_drive(node, sequence(node), where)
     sleeper = bench.somebody("sh", "-c", f"cd {where} && exec sleep 60")
-    time.sleep(0.3)
+    wait_until(lambda: Path(f"/proc/{sleeper.pid}/comm").read_text("ascii") == "sleep\n")
     with pytest.raises(StillMounted) as refused:
         unmount_drive(node, sequence(node), where)
     assert refused.value.program == "sleep"
@@ -393,8 +394,8 @@ def test_a_mount_in_another_namespace_is_found(bench: Bench, tmp_path: Path) -> 
 def test_what_is_left_of_a_drive_that_was_pulled_is_dropped(bench: Bench) -> None:
     node, where = bench.device(*EXT4), bench.place()
     mount_drive(node, sequence(node), where)
-    bench.somebody("sh", "-c", f"cd {where} && exec sleep 60")
-    time.sleep(0.3)
+    sleeper = bench.somebody("sh", "-c", f"cd {where} && exec sleep 60")
+    wait_until(lambda: Path(f"/proc/{sleeper.pid}/comm").read_text("ascii") == "sleep\n")
     drop_mount(where)
     assert options(where) == set()
     assert not os.path.lexists(where)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import pytest
 from dbus_fast import Message, Variant
 from dbus_fast.aio import MessageBus
+from support.waiting import until
 
 from kinebackup.drives.udisks import power_off, unmount_by_udisks
 
@@ -95,8 +96,7 @@ def playing(udisks: PlayedUdisks, address: str) -> Iterator[None]:
         bus.add_message_handler(udisks.answer)
         await bus.request_name("org.freedesktop.UDisks2")
         ready.set()
-        while not stop.is_set():
-            await asyncio.sleep(0.02)
+        await until(stop.is_set, within_s=60)
         bus.disconnect()
         await bus.wait_for_disconnect()  # type: ignore[no-untyped-call]  # the library's own
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from support.cli.computer import Computer
+from support.waiting import wait_until
 
 
 def names_below(folder: Path) -> list[str]:
@@ -305,9 +306,7 @@ def test_ctrl_c_stops_within_two_seconds_and_the_next_run_goes_on(practice: Comp
     for number in range(40):
         (practice.patients / f"film-{number}.bin").write_bytes(os.urandom(4_000_000))
     run = practice.start("backup", "--json")
-    deadline = time.monotonic() + 30
-    while not list((drive / "KINEBACKUP" / "packs").glob("*/*")) and time.monotonic() < deadline:
-        time.sleep(0.01)  # until the first pack is on the drive
+    wait_until(lambda: any((drive / "KINEBACKUP" / "packs").glob("*/*")), 30)
     run.send_signal(signal.SIGINT)
     asked = time.monotonic()
     out, err = run.communicate(timeout=30)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import pytest
 from dbus_fast import Message, MessageType
 from dbus_fast.aio import MessageBus
+from support.waiting import until
 
 from kinebackup.daemon.host.logind import Logind
 
@@ -53,7 +54,20 @@ class PlayedLogind:
                 body=[value],
             )
         )
-        await asyncio.sleep(0.2)
+        await self.connections()  # the bus answers after it has passed on what was sent before
+
+    async def connections(self) -> int:
+        """How many programs are on the bus."""
+        reply = await self.bus.call(
+            Message(
+                destination="org.freedesktop.DBus",
+                path="/org/freedesktop/DBus",
+                interface="org.freedesktop.DBus",
+                member="ListNames",
+            )
+        )
+        assert reply is not None
+        return sum(name.startswith(":") for name in reply.body[0])
 
 
 @pytest.fixture
@@ -90,12 +104,15 @@ async def played_logind(address: str) -> AsyncIterator[PlayedLogind]:
 
 def test_without_logind_nothing_is_kept_awake_and_nothing_fails(address: str) -> None:
     async def story() -> None:
-        ours = Logind(_nothing, lambda: None, address=address)
-        ours.start()
-        ours.hold()
-        await asyncio.sleep(0.3)
-        ours.release()
-        await ours.stop()
+        async with somebody_on(address) as somebody:
+            ours = Logind(_nothing, lambda: None, address=address)
+            ours.start()
+            ours.hold()
+            while await somebody.connections() < 2:
+                pass
+            await asyncio.sleep(0.3)  # nobody answers, and nothing tells of it: what could fail has had the time to
+            ours.release()
+            await ours.stop()
 
     asyncio.run(asyncio.wait_for(story(), 10))
 
@@ -105,17 +122,15 @@ def test_the_computer_is_kept_awake_while_a_drive_is_at_work(address: str) -> No
         async with played_logind(address) as logind:
             ours = Logind(_nothing, lambda: None, address=address)
             ours.start()
-            await asyncio.sleep(0.3)
-            assert logind.held() == [("sleep", "delay")]
+            await until(lambda: logind.held() == [("sleep", "delay")])
             ours.hold()
-            await asyncio.sleep(0.2)
-            assert logind.held() == [("sleep", "delay"), ("shutdown:sleep:idle", "block")]
+            await until(lambda: logind.held() == [("sleep", "delay"), ("shutdown:sleep:idle", "block")])
             ours.release()
             assert logind.held() == [("sleep", "delay")]
             ours.hold()
             ours.release()
-            await asyncio.sleep(0.2)
-            assert logind.held() == [("sleep", "delay")]
+            await until(lambda: len(logind.locks) == 3)  # it was asked for already, and is given back
+            await until(lambda: logind.held() == [("sleep", "delay")])
             await ours.stop()
             assert logind.held() == []
 
@@ -124,23 +139,25 @@ def test_the_computer_is_kept_awake_while_a_drive_is_at_work(address: str) -> No
 
 def test_sleep_waits_until_the_work_is_stopped_and_waking_is_heard(address: str) -> None:
     story_of: list[str] = []
+    work_ends = asyncio.Event()
 
     async def sleeping() -> None:
         story_of.append("stopping")
-        await asyncio.sleep(0.3)
+        await work_ends.wait()
         story_of.append("stopped")
 
     async def story() -> None:
         async with played_logind(address) as logind:
             ours = Logind(sleeping, lambda: story_of.append("woken"), address=address)
             ours.start()
-            await asyncio.sleep(0.3)
+            await until(lambda: logind.held() == [("sleep", "delay")])
             await logind.say("PrepareForSleep", True)
+            await until(lambda: story_of == ["stopping"])
             assert logind.held() == [("sleep", "delay")]
-            await asyncio.sleep(0.3)
-            assert logind.held() == []
+            work_ends.set()
+            await until(lambda: logind.held() == [])
             await logind.say("PrepareForSleep", False)
-            assert logind.held() == [("sleep", "delay")]
+            await until(lambda: logind.held() == [("sleep", "delay")])
             await ours.stop()
 
     asyncio.run(asyncio.wait_for(story(), 10))
@@ -154,16 +171,19 @@ def test_somebody_else_s_word_does_not_stop_a_backup(address: str) -> None:
         heard.append("sleeping")
 
     async def story() -> None:
-        async with played_logind(address), somebody_on(address) as somebody:
+        async with played_logind(address) as logind, somebody_on(address) as somebody:
             ours = Logind(sleeping, lambda: heard.append("woken"), address=address)
             ours.start()
-            await asyncio.sleep(0.3)
+            await until(lambda: logind.held() == [("sleep", "delay")])
             await somebody.say("PrepareForSleep", True)
             await somebody.say("PrepareForSleep", False)
+            assert heard == []
+            await logind.say("PrepareForSleep", True)  # what the other one said came before it
+            await until(lambda: bool(heard))
             await ours.stop()
 
     asyncio.run(asyncio.wait_for(story(), 10))
-    assert heard == []
+    assert heard == ["sleeping"]
 
 
 async def _nothing() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from support.waiting import until
 
 from kinebackup.config import AutomaticConfig, Config, HoursConfig, Paths
 from kinebackup.daemon.decide.events import Tick
@@ -68,11 +69,11 @@ def test_the_manager_hears_ready_the_state_and_the_end(tmp_path: Path) -> None:
             manager.bind(str(path))
             service = ServiceManager({"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "200000"})
             service.ready("aucun disque")
-            await asyncio.sleep(0.15)
-            service.stopping()
             manager.setblocking(False)
-            for _each in range(4):
-                heard.append(manager.recv(200).decode())
+            while heard.count("WATCHDOG=1") < 2:
+                heard.append((await asyncio.get_running_loop().sock_recv(manager, 200)).decode())
+            service.stopping()
+            heard.append(manager.recv(200).decode())
 
     play(story())
     assert heard == ["READY=1\nSTATUS=aucun disque", "WATCHDOG=1", "WATCHDOG=1", "STOPPING=1"]
@@ -82,6 +83,9 @@ def test_without_a_manager_nothing_is_sent_and_a_manager_that_is_gone_ends_nothi
     ServiceManager({}).status("x")
     ServiceManager({"NOTIFY_SOCKET": str(tmp_path / "gone")}).status("x")
     ServiceManager({"NOTIFY_SOCKET": str(tmp_path / "gone"), "WATCHDOG_USEC": "soon"}).stopping()
+
+
+AT_OPENING = {"backup-due", "reminder-hour", "restore-test-due", "verification-due"}
 
 
 def test_a_tick_comes_at_its_time_and_the_next_one_is_planned(tmp_path: Path) -> None:
@@ -95,11 +99,12 @@ def test_a_tick_comes_at_its_time_and_the_next_one_is_planned(tmp_path: Path) ->
     async def story() -> None:
         timetable = Timetable(lambda: Rules(hours), list, now=lambda: datetime.now(UTC), post=ticks.append)
         timetable.start()
-        await asyncio.sleep(2)
+        await until(lambda: {tick.what for tick in ticks} >= AT_OPENING)
+        await asyncio.sleep(0.5)  # none of them comes twice: an absence takes its time
         timetable.stop()
 
     play(story())
-    assert {tick.what for tick in ticks} >= {"backup-due", "reminder-hour", "restore-test-due", "verification-due"}
+    assert {tick.what for tick in ticks} >= AT_OPENING
     assert all(tick.time >= soon for tick in ticks)
     assert len(ticks) == len({tick.what for tick in ticks})
 
@@ -112,7 +117,7 @@ def test_a_drive_that_became_idle_is_looked_at_a_quarter_of_an_hour_later() -> N
         rules = Rules(PracticeHours(UTC))
         timetable = Timetable(lambda: rules, lambda: idle, now=lambda: datetime.now(UTC), post=ticks.append)
         timetable.start()
-        await asyncio.sleep(1.5)
+        await until(lambda: bool(ticks))
         timetable.stop()
 
     play(story())
@@ -143,11 +148,10 @@ def test_the_daemon_hears_that_the_clock_was_set() -> None:
     async def story() -> None:
         watch = ClockWatch(lambda: jumps.append(True))
         watch.start()
-        await asyncio.sleep(0.05)
         clock.clock_settime_ns(clock.CLOCK_REALTIME, clock.time_ns() + 1)
-        await asyncio.sleep(0.2)
+        await until(lambda: len(jumps) == 1)
         clock.clock_settime_ns(clock.CLOCK_REALTIME, clock.time_ns() + 1)
-        await asyncio.sleep(0.2)
+        await until(lambda: len(jumps) == 2)
         watch.stop()
 
     play(story())

@@ -8,8 +8,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,11 +142,3 @@ async def busctl(bus: PrivateBus, *arguments: str, user: int = NOBODY, interacti
     out, err = await asyncio.wait_for(process.communicate(), 20)
     assert process.returncode is not None
     return Asked(process.returncode, out.decode(), err.decode())
-
-
-async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    """Let the event loop run until that is so."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come to that"
-        await asyncio.sleep(0.01)

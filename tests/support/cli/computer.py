@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from support.measuring import measuring
+
 PASSPHRASE = "exemple de phrase pour les essais"
 PROGRAM = Path(sys.executable).with_name("kinebackup")
 
@@ -70,6 +72,7 @@ class Computer:
             "HOME": str(self.home),
             "LANG": "en_GB.UTF-8",
             "KINEBACKUP_CONFIG": str(self.config),
+            **measuring(),
         } | changes
 
     def run(self, *arguments: str | Path, stdin: str | None = None, env: dict[str, str] | None = None) -> Ran:

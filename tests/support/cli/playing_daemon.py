@@ -18,6 +18,7 @@ from support.bus.polkit_authority import Ledger, run_authority
 from support.bus.private_bus import NOBODY, PrivateBus
 from support.bus.recorded_daemon import NOW, RecordedDaemon
 from support.cli.computer import Ran
+from support.waiting import until
 
 from kinebackup.daemon.bus_service import BusService
 from kinebackup.daemon.decide.actions import Ending
@@ -181,9 +182,8 @@ async def _run(command: Sequence[str], bus: PrivateBus, interrupt_after: Callabl
     )
     reading = asyncio.create_task(process.communicate())
     if interrupt_after is not None:
-        while not interrupt_after():
-            assert not reading.done(), "the program ended too early"
-            await asyncio.sleep(0.02)
+        await until(lambda: interrupt_after() or reading.done())
+        assert not reading.done(), "the program ended too early"
         process.send_signal(signal.SIGINT)
     out, err = await asyncio.wait_for(reading, 30)
     assert process.returncode is not None

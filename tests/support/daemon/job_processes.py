@@ -1,5 +1,4 @@
-"""What the process of a job needs, as the daemon gives it: a command and
-its environment.
+"""What the process of a job needs, as the daemon gives it: a command and its environment.
 
 Owns: these. Does not know: what a job does.
 """
@@ -8,6 +7,7 @@ import os
 import sys
 
 from support.jobs.small_practice import Office
+from support.measuring import measuring
 
 from kinebackup.model import Progress
 
@@ -17,7 +17,8 @@ def command(office: Office) -> list[str]:
 
 
 def environ() -> dict[str, str]:
-    return {"PATH": os.environ["PATH"], "HOME": "/nowhere", "PYTHONPATH": os.pathsep.join(sys.path)}
+    own = {"PATH": os.environ["PATH"], "HOME": "/nowhere", "PYTHONPATH": os.pathsep.join(sys.path)}
+    return own | measuring()
 
 
 def folder(office: Office) -> str:

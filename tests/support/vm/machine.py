@@ -19,6 +19,7 @@ from typing import Any, Final
 from support.vm.control_channel import Guest, GuestResult, MachineGoneError, Qmp
 from support.vm.machine_image import Image
 from support.vm.stick import Stick
+from support.waiting import wait_until
 
 _SLEEP_S: Final = 120.0  # all that has not been written yet is written before
 _BOOT_S: Final = 180.0
@@ -141,10 +142,12 @@ class Machine:
         qmp = self._monitor()
         soon = "--on-active=0.1 --timer-property=AccuracySec=100ms"
         self.shell(f"systemd-run --quiet {soon} systemctl suspend --ignore-inhibitors")
-        deadline = time.monotonic() + _SLEEP_S
-        while qmp.ask("query-status")["status"] != "suspended":
-            assert time.monotonic() < deadline, "the computer does not fall asleep"
-            time.sleep(0.2)
+        wait_until(
+            lambda: qmp.ask("query-status")["status"] == "suspended",
+            _SLEEP_S,
+            look_again_s=0.2,
+            otherwise="the computer does not fall asleep",
+        )
         qmp.ask("system_wakeup")
         print("the computer has slept")
 
