@@ -1,7 +1,7 @@
-"""In which language KineBackup speaks.
+"""The language of KineBackup's texts.
 
 Owns: the choice of the language, and the two functions through which every text for a person goes. Does not know: the
-texts themselves (they stand where they are said, in English) nor where they are shown.
+texts themselves (they stand where they are used, in English), or where they are shown.
 
 Write ``_("no drive is called {label}").format(label=label)``: the template is what is looked up, so an f-string would
 never be found. The French catalogue is ``locale/fr/LC_MESSAGES/kinebackup.po``; CONTRIBUTING.md says how to update it.
@@ -24,7 +24,7 @@ _current: gettext.NullTranslations = _SPEAKERS["en"]
 
 
 def set_language(language: Language) -> None:
-    """Speak this language from now on, in every thread. Until it is called the language is English.
+    """Use this language from now on, in every thread; until then it is English.
 
     A missing catalogue leaves English: a restore on a half-installed computer must not fail for want of a translation.
     """

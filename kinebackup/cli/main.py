@@ -24,7 +24,7 @@ from kinebackup.errors import Cancelled, ConfigError, ExitCode, KineError
 from kinebackup.i18n import _, language_from, set_language
 from kinebackup.model import stopped_as_asked
 
-# command → (module, attribute); in the order in which a person meets them
+# command → (module, attribute); in the order in which a person needs them
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("kinebackup.cli.commands.setup", "init"),
     "drive": ("kinebackup.cli.commands.drives", "drive"),
@@ -90,7 +90,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does, and for a mistyped command the one that was probably meant."""
+        """As click does, with a suggestion for a mistyped command."""
         meant = difflib.get_close_matches(args[0], COMMANDS, n=1)
         if args[0] not in COMMANDS and not args[0].startswith("-") and meant:
             message = _("There is no command {name}. Did you mean {meant}?").format(name=repr(args[0]), meant=meant[0])
@@ -214,7 +214,7 @@ def run(arguments: Sequence[str], early: Sequence[int] = ()) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.FAILED
-    except Exception as defect:  # noqa: BLE001 - the one catch-all: whatever it is, scripts get their document and exit code
+    except Exception as defect:  # noqa: BLE001 - the one catch-all: scripts always get a document and an exit code
         traceback.print_exc()
         session.output.error(
             KineError(
@@ -229,7 +229,7 @@ def run(arguments: Sequence[str], early: Sequence[int] = ()) -> int:
 
 
 def _close(session: Session) -> None:
-    """What the command has opened is let go. The result has been told by now: this can only be a warning."""
+    """Release what the command has opened. The result has been printed by now, so a failure is only a warning."""
     try:
         session.closing.close()
     except KineError as error:
@@ -240,5 +240,5 @@ def entry(early: Sequence[int] = ()) -> None:
     """The program; see ``run``."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal that knows no é still shows the rest
+            stream.reconfigure(errors="backslashreplace")  # a terminal without é still shows the rest
     sys.exit(run(sys.argv[1:], early))

@@ -97,7 +97,7 @@ def opened(session: Session, drive: str | None, secret: Secret | None, *snapshot
 
 
 def _explained(session: Session) -> ComputerKeys:
-    """Raises what is missing, the configuration or the setup, and says how to do without both."""
+    """Raises what is missing, the configuration or the setup, with a hint how to do without both."""
     try:
         return session.computer
     except (NotFound, ConfigError) as error:

@@ -34,7 +34,7 @@ def secret_from(passphrase_file: str | None, code_file: str | None) -> Secret | 
 
 
 def new_passphrase_from(file: str, output: Output) -> Passphrase:
-    """A new passphrase out of a file. A short one is the choice of who wrote the script: it is only warned of."""
+    """A new passphrase out of a file. A short one is the choice of whoever wrote the script: it only gets a warning."""
     passphrase = Passphrase.of(first_line(file))
     if is_short(passphrase):
         output.warn(
@@ -78,7 +78,7 @@ def shown_code(file: str | None, code: str) -> dict[str, object]:
 
 
 class _SecretFile:
-    """A file that exists, empty, before the secret does: one that cannot be written must not cost the only copy."""
+    """A file that is made, empty, before the secret is: where it cannot be written, no secret is lost."""
 
     def __init__(self, path: str | None) -> None:
         self.fd = -1
@@ -104,7 +104,7 @@ class _SecretFile:
 
 
 def _new_or_empty(path: str) -> int:
-    """A file that is new, or empty and one's own, as mktemp leaves it. Raises ``OSError``."""
+    """A new file, or an empty one of this user's, as mktemp makes it. Raises ``OSError``."""
     try:
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError:

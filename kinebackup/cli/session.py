@@ -1,6 +1,6 @@
-"""What every command has at hand: options common to all, the configuration, the practice, secrets.
+"""What every command can use: the common options, the configuration, this computer's keys, the output.
 
-Owns: reading them once, when first needed. Does not know: what the commands do.
+Owns: reading each once, when it is first needed. Does not know: what the commands do.
 """
 
 import os
@@ -19,9 +19,7 @@ from kinebackup.errors import ConfigError, KineError
 from kinebackup.i18n import _, language_from, set_language
 from kinebackup.model import CancelToken
 
-if (
-    TYPE_CHECKING
-):  # cryptography and the memory take time and room: what runs in a desktop's session has need of neither
+if TYPE_CHECKING:  # cryptography and SQLite take time and memory, which the agent in a desktop session can do without
     from kinebackup.practice.computer_keys import ComputerKeys
     from kinebackup.practice.world import World
 
@@ -33,7 +31,7 @@ class Session:
     config_path: Path | None = None
     output: Output = field(default_factory=Output)
     cancel: CancelToken = field(default_factory=CancelToken)
-    closing: ExitStack = field(default_factory=ExitStack)  # what is to be undone when the command has ended
+    closing: ExitStack = field(default_factory=ExitStack)  # undone when the command has ended
 
     @cached_property
     def world(self) -> "World":
@@ -63,11 +61,11 @@ class Session:
     def computer_if_any(self) -> "ComputerKeys | None":
         """For commands that also work on a new or a broken computer: with a drive's path and a passphrase or code.
 
-        They ask for ``computer`` where they cannot do without it, which says what is wrong with it.
+        Where they cannot do without it they ask for ``computer``, which raises what is wrong.
         """
         try:
             computer = self.computer
-            computer.state.drives()  # the memory is opened at the first question only
+            computer.state.drives()  # the database is opened by the first query
         except KineError:
             return None
         return computer
@@ -92,7 +90,7 @@ def contradiction(message: str) -> ConfigError:
 
 
 def is_about_this_computer(session: Session) -> bool:
-    """Whether the practice that the daemon knows is meant, and not one that this user has made for themselves."""
+    """Whether the command is about the practice that the daemon serves, and not about one of this user's own."""
     if session.config_path is not None or os.environ.get("KINEBACKUP_CONFIG"):
         return False
     return session.world.is_root or not default_config_path(os.environ, is_root=False).exists()

@@ -1,6 +1,6 @@
-"""Letting a drive go by hand, where no daemon holds it.
+"""Ejecting a drive without the daemon.
 
-Owns: the order: write all, unmount, stop the drive. Does not know: how each is done, or who asked.
+Owns: the order of the steps: flush, unmount, power off. Does not know: how each is done, or who asked.
 """
 
 from collections.abc import Callable
@@ -14,10 +14,10 @@ from kinebackup.state.records import Drive
 
 
 def run_eject(record: Drive, world: World, *, power_off: Callable[[str], bool]) -> bool:
-    """Returns whether the drive was stopped too; where its case cannot, it may be unplugged all the same.
+    """Returns whether the drive was powered off too; where its case cannot do that, it may be unplugged all the same.
 
     Raises ``NotFound`` where it is not mounted, ``ConfigError`` for a simulated drive, ``StillMounted`` where somebody
-    keeps it busy, and ``DriveFailed`` where it did not take what was written.
+    keeps it busy, and ``DriveFailed`` where what was written did not reach it.
     """
     if record.simulated:
         raise ConfigError(

@@ -1,7 +1,7 @@
-"""Enrolling a drive by its device: mounting it for this process alone, or making it a fresh drive first.
+"""Enrolling a drive by its device: mounting it for this process alone, or erasing it first.
 
-Owns: what happens before and after enroll_job.py, and what a disk must not be to be erased. Does not know: the programs
-that erase it, or how a person agreed to it.
+Owns: what happens before and after ``enroll``, and which disks are never erased. Does not know: the programs that erase
+one, or how a person agreed to it.
 """
 
 import contextlib
@@ -95,7 +95,7 @@ def enroll_device(request: EnrollRequest, computer: ComputerKeys, world: World, 
 
 @contextlib.contextmanager
 def _mounted(device: DeviceFacts, world: World, tools: DeviceTools) -> Iterator[str]:
-    """The drive, mounted for this process alone. It stays so, unless the work on it failed."""
+    """The drive, mounted for this process alone. It stays mounted unless the work on it fails."""
     where = mount_privately(device, tools.runtime, MOUNT_POINT, world)
     try:
         yield where
@@ -107,7 +107,7 @@ def _mounted(device: DeviceFacts, world: World, tools: DeviceTools) -> Iterator[
 
 
 def _with_rule(made: Enrolled, computer: ComputerKeys, tools: DeviceTools) -> Enrolled:
-    """The drive is enrolled, with a rule for the desktop or without."""
+    """Write the desktop's rule. The drive is enrolled even where that fails, with a warning."""
     try:
         refresh_rule(computer.state, tools)
     except KineError as error:
@@ -116,7 +116,7 @@ def _with_rule(made: Enrolled, computer: ComputerKeys, tools: DeviceTools) -> En
 
 
 def _let_go(made: Enrolled, device: DeviceFacts, where: str | None, world: World) -> Enrolled:
-    """The drive is enrolled, whatever keeps it busy: that is told, and the daemon tries again."""
+    """Unmount it. Where something keeps it busy it is enrolled all the same, with a warning; the daemon tries again."""
     try:
         unmount_drive(device.node, device.disk_sequence, where, system=world.system)
     except StillMounted as error:
@@ -177,8 +177,8 @@ def enroll_erased(
     """
     names = Identifiers(_new_uuid(world), _new_uuid(world), filesystem_label(request.label))
     _free(plan, world)
-    # First the rule: the desktop would open the new filesystem in the moment in which it appears.
-    with contextlib.suppress(KineError):  # that it cannot be written is told in the end
+    # The rule comes first: the desktop would mount the new filesystem as soon as it appears.
+    with contextlib.suppress(KineError):  # a warning at the end says that it could not be written
         refresh_rule(computer.state, tools, also=[names.filesystem_uuid])
     try:
         partition = format_disk(plan.disk, names, system=world.system)
@@ -191,11 +191,11 @@ def enroll_erased(
 
 
 def _await_identity(partition: str, names: Identifiers, world: World) -> None:
-    """udev must not tell of the filesystem that was there before: the drive would never be recognised by that."""
+    """Until udev reports the new filesystem: by the identifier of the old one, the drive would never be recognised."""
     look_again(partition)
     number = number_of_node(world.system, partition)
     device = read_device(world.system, number) if number is not None else None
-    if device is None or device.filesystem_uuid not in (names.filesystem_uuid, ""):  # without udev, nobody tells
+    if device is None or device.filesystem_uuid not in (names.filesystem_uuid, ""):  # without udev there is none
         raise FormatFailed(
             _("{node} was prepared, but this computer does not see it yet").format(node=partition),
             _("unplug the drive, plug it in again, then enroll it without --format"),

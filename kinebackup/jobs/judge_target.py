@@ -1,7 +1,7 @@
-"""Whether a backup could go to a place, for who asks without wanting one.
+"""Whether backups may be written to a place, as a question only.
 
-Owns: finding out whether the place is a drive that is known, and judging it as that. Does not know: the rules, or how
-the answer is shown. Nothing is mounted and nothing is written.
+Owns: recognising an enrolled drive, which is judged as such. Does not know: the rules, or how the answer is shown.
+Nothing is mounted and nothing is written.
 """
 
 from collections.abc import Sequence

@@ -1,9 +1,9 @@
-"""How the practice stands, from this computer's memory alone.
+"""Whether the practice is protected, from this computer's state directory alone.
 
 Owns: gathering what is known of each drive. Does not know: what follows from it (policy/rotation.py), or how it is
 shown.
 
-No drive is opened and no key is read: the answer must come at once.
+No drive is opened and no key is read: the answer comes at once.
 """
 
 from collections.abc import Container, Sequence
@@ -97,7 +97,7 @@ def overview(config: Config, world: World, *, plugged_in: Container[str] = ()) -
 
 
 def source_notices(config: Config, world: World) -> Sequence[TargetWarning]:
-    """Sources that a cloud has already."""
+    """Warnings about sources that a cloud synchronises."""
     return [notice for source in config.sources for notice in judge_source_at(str(source.path), system=world.system)]
 
 
@@ -116,7 +116,7 @@ def _facts(record: Drive, state: StateDb) -> DriveFacts:
 
 
 def drive_history(record: Drive, state: StateDb) -> History:
-    """When each thing was last done well on that drive."""
+    """When each kind of job last succeeded on that drive."""
 
     def last(kind: JobKind) -> datetime | None:
         run = state.last_run(record.repository, kind)
@@ -133,7 +133,7 @@ def drive_history(record: Drive, state: StateDb) -> History:
 
 
 def _unread(record: Drive, state: StateDb) -> bool:
-    """A backup by hand was read back too, but only the daemon's reading is a run of its own; once more is cheap."""
+    """Whether no run has read the latest backup back. One by hand did, without saying so; reading again is cheap."""
     backup = state.last_run(record.repository, "backup")
     read = state.last_run(record.repository, "verify-written", results=("ok", "problems", "failed"))
     return backup is not None and (read is None or read.started < backup.started)

@@ -1,4 +1,4 @@
-"""What lies beside the repository for the people and programs of later: how to read it without KineBackup.
+"""The files beside the repository that show people of later years how to read it without KineBackup.
 
 Owns: which files these are, and putting them on a drive. Does not know: what is in the repository.
 """
@@ -14,7 +14,7 @@ from kinebackup.errors import KineError
 def write_drive_files(root: str) -> None:
     """Bring those of a KINEBACKUP directory up to date. Raises ``DriveFailed``.
 
-    Anyone may read them: also who has only found the drive.
+    Anyone may read them, even somebody who has only found the drive.
     """
     with contextlib.closing(FolderStore(root)) as store:
         _write(store)

@@ -1,7 +1,7 @@
 """Whether a drive that is known is here now, and where.
 
-Owns: finding an enrolled drive's mount point. Does not know: what is on it; that it is the right one, its header says
-later.
+Owns: finding an enrolled drive's mount point. Does not know: what is on it. Only its header proves later that it is the
+right one.
 """
 
 import os
@@ -35,7 +35,7 @@ def mounted_device(record: Drive, system: System) -> MountedDevice | None:
     """The device of an enrolled drive that is mounted now.
 
     A file system's UUID can be cloned with the drive: where two drives have it, the one with the serial number is
-    taken. A serial number alone is not asked for: a disk may move into another case.
+    taken. The serial number alone does not count: a disk may move into another case.
     """
     if not record.fs_uuid:
         return None
@@ -49,7 +49,7 @@ def mounted_device(record: Drive, system: System) -> MountedDevice | None:
 
 
 def _device_of(system: System, mount: Mount) -> DeviceFacts | None:
-    """btrfs and others have numbers of their own; there the source tells the device."""
+    """btrfs and others have device numbers of their own; there the mount's source names the device."""
     number = mount.device
     if number.startswith("0:"):
         found = number_of_node(system, mount.source) if mount.source.startswith("/dev/") else None

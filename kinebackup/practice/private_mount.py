@@ -3,7 +3,7 @@
 Owns: finding them among the disks, mounting them for this process alone, letting them go. Does not know: what they are
 opened for.
 
-The desktop leaves enrolled drives alone, and the daemon mounts them in a world of its own; so without this, a person
+The desktop leaves enrolled drives alone, and the daemon mounts them in its own mount namespace: without this, a person
 who wants a file back would find no drive.
 """
 
@@ -32,7 +32,7 @@ def device_of(record: Drive, system: System) -> DeviceFacts | None:
     for name in system.names("/sys/class/block"):
         directory = f"/sys/class/block/{name}"
         if system.mode(f"{directory}/partition") or system.exists(f"{directory}/dm"):
-            continue  # reached through the disk that it is on
+            continue  # found through its disk
         number = number_of_node(system, f"/dev/{name}")
         volumes = volumes_of(system, number) if number is not None else ()
         found += [v.device for v in volumes if v.usage == "filesystem" and v.device.filesystem_uuid == record.fs_uuid]
@@ -58,7 +58,7 @@ def mounted_here(records: Sequence[Drive], world: World, runtime: Path) -> Itera
 
 
 def mount_privately(device: DeviceFacts, runtime: Path, name: str, world: World) -> str:
-    """Mount it for this process alone, under that name in the runtime folder; where. Raises ``NotMounted``."""
+    """Mount it for this process alone, under that name in the runtime folder; where. Raises ``MountFailed``."""
     try:
         runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:

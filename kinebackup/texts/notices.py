@@ -1,6 +1,6 @@
 """The words for notices: two short sentences each, and the labels of their buttons.
 
-Owns: one title and one text for each ``NoticeKind``. Does not know: why it is said, or how a desktop shows it.
+Owns: one title and one text for each ``NoticeKind``. Does not know: when it is shown, or how a desktop shows it.
 """
 
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ def button_text(button: Button) -> str:
 
 
 def _ask(notice: Notice) -> tuple[str, str] | None:
-    """What hands should do."""
+    """What a person is asked to do."""
     days = notice.days
     match notice.kind:
         case NoticeKind.PLUG_IN_FIRST:
@@ -83,7 +83,7 @@ def _ask(notice: Notice) -> tuple[str, str] | None:
 
 
 def _progress(notice: Notice) -> tuple[str, str] | None:
-    """What goes on."""
+    """What is happening."""
     match notice.kind:
         case NoticeKind.READY:
             return _("Drive {drive} is plugged in"), _("A backup is due. Do you want to start it now?")

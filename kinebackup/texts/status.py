@@ -1,6 +1,6 @@
 """The words of the status.
 
-Owns: one sentence for each ``StatusCode``. Does not know: why it is said, or whether a terminal or a desktop shows it.
+Owns: one sentence for each ``StatusCode``. Does not know: when it applies, or whether a terminal or a desktop shows it.
 """
 
 from typing import assert_never

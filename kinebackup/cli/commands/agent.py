@@ -17,7 +17,7 @@ from kinebackup.cli.session import Session, pass_session
 from kinebackup.errors import ConfigError, ExitCode
 from kinebackup.i18n import _
 
-if TYPE_CHECKING:  # the library of the bus is for those commands only that talk to one
+if TYPE_CHECKING:  # only commands that talk to a bus load its library
     from kinebackup.desktop.agent import Agent
 
 

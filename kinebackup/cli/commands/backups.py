@@ -38,7 +38,7 @@ def backup(session: Session, /, drive: str | None, dry_run: bool, accept_shrink:
         session.output.warn(notice.message, notice.hint)
     report = run_backup(found, computer, request, world, cancel=session.cancel, monitor=session.output.monitor())
     if own:
-        session.closing.close()  # what follows says that it may be unplugged
+        session.closing.close()  # the result says that it may be unplugged
     simulated = _is_simulated(found.record)
     session.output.result(
         report, lambda: _backup_text(report, found.label, dry_run=dry_run, simulated=simulated, let_go=own)
@@ -68,9 +68,7 @@ def _is_simulated(record: object) -> bool:
 def _backup_text(
     report: BackupReport, label: str, *, dry_run: bool, simulated: bool, goes_on: bool = False, let_go: bool = False
 ) -> str:
-    """``goes_on``: the daemon has the drive still, checks what was written, and says when it may be unplugged.
-    ``let_go``: nobody has the drive any more.
-    """
+    """``goes_on``: the daemon still holds the drive, to check what was written. ``let_go``: nobody holds it now."""
     if dry_run:
         first = _("Dry run, nothing was written. To be saved on the drive {label}:")
     elif report.snapshot is None:

@@ -1,7 +1,7 @@
 """``kinebackup check-target``: may a backup be written there, and if not, why.
 
-Owns: the command and its words. Does not know: the rules. It needs no configuration and no key; what it can read of
-them makes its answer better.
+Owns: the command and its words. Does not know: the rules. It works without a configuration or a key; with what this
+user can read of them, the answer is more exact.
 """
 
 from collections.abc import Sequence
@@ -62,7 +62,7 @@ def _known(session: Session) -> _Known:
     try:
         with StateDb(config.paths.state) as state:
             return _Known(sources, state.drives() if state.exists else ())
-    except (KineError, OSError):  # root's memory, for others
+    except (KineError, OSError):  # it belongs to root
         return _Known(sources)
 
 

@@ -46,7 +46,7 @@ def parse_budget(text: str) -> Budget:
 
 
 def _computer_for(session: Session, drive: str | None, *, has_secret: bool) -> ComputerKeys | None:
-    """None on a new computer, where a path and a secret are enough; elsewhere what is missing is said."""
+    """None on a new computer, where a path and a secret are enough; without those, raises what is missing."""
     computer = session.computer_if_any
     if computer is None and (drive is None or not has_secret):
         return session.computer

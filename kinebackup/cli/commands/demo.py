@@ -153,7 +153,7 @@ def _environment(folder: Path) -> dict[str, str]:
         "XDG_CACHE_HOME": str(private / "cache"),
         "KINEBACKUP_CONFIG": str(folder / "config.toml"),
         "PYTHONUTF8": "1",
-        "PYTHONUNBUFFERED": "1",  # what went wrong and the result stay in their order
+        "PYTHONUNBUFFERED": "1",  # errors and results keep their order
     }
 
 

@@ -1,4 +1,4 @@
-"""``kinebackup drive enroll``: a drive, a fresh drive, or a folder that plays one.
+"""``kinebackup drive enroll``: a drive as it is, an erased one, or a folder that simulates one.
 
 Owns: the command, its words, and having the person agree before a disk is erased. Does not know: how a drive is judged,
 erased or prepared.
@@ -20,7 +20,7 @@ from kinebackup.jobs.enroll import Enrolled, EnrollRequest
 from kinebackup.jobs.enroll import enroll as enroll_folder
 from kinebackup.model import Place
 
-if TYPE_CHECKING:  # what mounts and erases drives is loaded where a drive is to be mounted or erased
+if TYPE_CHECKING:  # mounting and erasing are loaded only when needed
     from kinebackup.drives.volumes import Volume
     from kinebackup.jobs.erase import DeviceTools, ToErase
     from kinebackup.state.state_db import StateDb
@@ -116,7 +116,7 @@ def _made(session: Session, request: EnrollRequest, options: EnrollOptions) -> E
 
 
 def device_tools(session: Session) -> "DeviceTools":
-    """What is needed to mount drives, and to keep the desktop from it where the practice is this computer's own."""
+    """How to mount drives, and for this computer's own practice, how to keep the desktop from mounting them."""
     from kinebackup.wiring import make_device_tools
 
     is_own = session.world.is_root and is_about_this_computer(session)
@@ -124,7 +124,7 @@ def device_tools(session: Session) -> "DeviceTools":
 
 
 def after_drives_changed(session: Session, state: "StateDb") -> None:
-    """The desktop leaves the drives alone that are enrolled now, and no others; the daemon hears of it."""
+    """Tell the desktop which drives to leave alone from now on, and the daemon to read the drives again."""
     from kinebackup.jobs.erase import refresh_rule
 
     try:

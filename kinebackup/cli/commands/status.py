@@ -3,8 +3,8 @@
 Owns: the command. Does not know: how the practice is judged. It opens no drive and reads no key, so that it answers at
 once.
 
-Root's answer comes from this computer's memory, with what the daemon does with each drive where it runs. Who has no
-practice of their own gets the daemon's answer: the memory of this computer is not theirs to read.
+Root's answer comes from the state directory, plus what a running daemon is doing with each drive. Other users cannot
+read that directory: unless they have a practice of their own, they get the daemon's answer.
 """
 
 import json
@@ -76,7 +76,7 @@ class _DrivePhase(msgspec.Struct):
 
 
 class _Document(msgspec.Struct):
-    """What is read of the daemon's document."""
+    """The part of the daemon's document that is shown."""
 
     sentence: str
     more: list[str]

@@ -19,7 +19,7 @@ from kinebackup.i18n import _
 from kinebackup.model import stopped_as_asked
 from kinebackup.practice.computer_keys import new_passphrase
 
-_YES = ("y", "yes", "o", "oui")  # in either language: who answers yes means it
+_YES = ("y", "yes", "o", "oui")  # in either language
 
 
 def can_ask() -> bool:
@@ -111,7 +111,7 @@ def _ask(prompt: str) -> str:
 
 
 def _sentences(error: KineError) -> str:
-    """The message and the hint, as a person would say them in between."""
+    """The message and the hint as two sentences."""
     return " ".join(f"{text[:1].upper()}{text[1:]}." for text in (error.message, error.hint) if text)
 
 
@@ -122,7 +122,7 @@ def _tell(text: str) -> None:
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
-    """Elsewhere Ctrl-C asks the run to stop at the next safe point; a question has none."""
+    """Ctrl-C ends a question at once; elsewhere it stops the run at the next safe point."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield

@@ -27,7 +27,7 @@ _FRENCH_SPACES = "\u00a0\u202f"  # before « : » and in numbers; Python does no
 
 @dataclass
 class Output:
-    """Where a command's words go."""
+    """Where a command writes."""
 
     as_json: bool = False
     quiet: bool = False
@@ -44,7 +44,7 @@ class Output:
                 sys.stdout.write(printable(text) + "\n")
 
     def once(self, text: str) -> None:
-        """The part of a result that is lost if it is not shown now: who asked to be quiet gets this all the same."""
+        """The part of a result that can be shown only once, even with ``--quiet``."""
         if self.quiet and not self.as_json:
             sys.stdout.write(text + "\n")
 
@@ -55,7 +55,7 @@ class Output:
             sys.stderr.write(printable(text) + "\n")
 
     def warn(self, message: str, hint: str = "") -> None:
-        """Something that may do harm: said on stderr whatever was asked for."""
+        """Something that may do harm: on stderr, even with ``--quiet`` and ``--json``."""
         self.end_progress()
         sys.stderr.write(f"! {printable(with_hint(message, hint))}\n")
 
@@ -118,7 +118,7 @@ def _affected(problem: Problem) -> str:
 
 
 def printable(text: str) -> str:
-    """Text that a terminal shows and does not obey: names may hold control characters and bytes that are no text."""
+    """Text without control characters: file names may hold sequences that a terminal would obey."""
     if text.isascii() and text.replace("\n", "").isprintable():
         return text
     return "".join(c if c.isprintable() or c == "\n" or c in _FRENCH_SPACES else _escaped(c) for c in text)

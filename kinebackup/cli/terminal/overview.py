@@ -47,7 +47,7 @@ def _row(drive: DriveOverview, zone: tzinfo, phase: str) -> tuple[str, ...]:
 
 
 def _phase_text(phase: str) -> str:
-    """Empty for a phase that says no more than that the drive is here or away."""
+    """Empty for a phase that adds nothing to the drive being here or away."""
     texts = {
         "mounting": _("being opened"),
         "authenticating": _("being opened"),

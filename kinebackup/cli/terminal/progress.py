@@ -36,7 +36,7 @@ class ProgressBar:
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),
-            TextColumn("{task.fields[told]}", markup=False),
+            TextColumn("{task.fields[amounts]}", markup=False),
             console=Console(stderr=True),
             transient=True,
             refresh_per_second=5,
@@ -50,7 +50,7 @@ class ProgressBar:
             self._progress.remove_task(self._task)
         self._files, self._bytes, self._files_total, self._bytes_total = 0, 0, files, size_bytes
         self._began = time.monotonic()
-        self._task = self._progress.add_task(phase_text(name), total=size_bytes or files or None, told="")
+        self._task = self._progress.add_task(phase_text(name), total=size_bytes or files or None, amounts="")
         self._progress.start()
 
     def advance(self, *, files: int = 0, size_bytes: int = 0) -> None:
@@ -61,9 +61,9 @@ class ProgressBar:
         done, total = (self._bytes, self._bytes_total) if self._bytes_total else (self._files, self._files_total)
         # There may be more than was expected: the totals of a backup are those of the last one.
         known = total if done <= total else None
-        self._progress.update(self._task, completed=done, total=known, told=self._told(done, known))
+        self._progress.update(self._task, completed=done, total=known, amounts=self._amounts(done, known))
 
-    def _told(self, done: int, total: int | None) -> str:
+    def _amounts(self, done: int, total: int | None) -> str:
         seconds = time.monotonic() - self._began
         parts = [files_text(self._files)] if self._files else []
         if self._bytes:
