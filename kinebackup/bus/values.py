@@ -22,6 +22,10 @@ MOST_BYTES: Final = 8 * 1024 * 1024
 _FARTHEST: Final = 253_402_300_799  # 9999-12-31T23:59:59Z, the last second that ``datetime`` knows
 
 
+ABSENT: Final = "absent"
+"""The phase of a drive that is not plugged in."""
+
+
 @dataclass(frozen=True, slots=True)
 class DriveAtWork:
     """Where one enrolled drive stands. ``phase`` is a value of ``daemon.decide.table.Phase``; no job is 0 and empty."""
@@ -30,6 +34,11 @@ class DriveAtWork:
     phase: str
     job: int = 0
     kind: str = ""
+
+    @property
+    def plugged_in(self) -> bool:
+        """Whether the daemon sees its device."""
+        return self.phase != ABSENT
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,13 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from kinebackup.bus.client import DaemonAbsent, DaemonClient, DaemonListener
-from kinebackup.bus.values import DriveAtWork, JobEnd, JobProgress
+from kinebackup.bus.values import ABSENT, DriveAtWork, JobEnd, JobProgress
 from kinebackup.i18n import _
 from kinebackup.model import CancelToken, Monitor
 from kinebackup.policy.job_kinds import JOB_KINDS
 from kinebackup.policy.notices import ActiveNotice, Notice, NoticeKind
 
 # Phases of the daemon, as they cross the bus
-ABSENT: Final = "absent"
 APPEARED: Final = "appeared"
 MOUNTING: Final = "mounting"
 POWERING_OFF: Final = "powering off"

@@ -13,9 +13,8 @@ import click
 
 from kinebackup.bus.client import DaemonClient
 from kinebackup.bus.query import daemon_is_running
-from kinebackup.bus.values import DriveAtWork
+from kinebackup.bus.values import ABSENT, DriveAtWork
 from kinebackup.bus.watching import (
-    ABSENT,
     BUSY,
     REFUSED,
     DriveWatch,
@@ -168,7 +167,7 @@ async def _choose(client: DaemonClient, watch: DriveWatch, name: str | None) -> 
     watch.forget()
     if name:  # of a label that it does not know, the daemon says so
         return next((drive for drive in drives if drive.label == name), DriveAtWork(name, ABSENT))
-    here = {drive.label: drive for drive in drives if drive.phase not in (ABSENT, REFUSED)}
+    here = {drive.label: drive for drive in drives if drive.plugged_in and drive.phase != REFUSED}
     return here[only_label(list(here), [drive.label for drive in drives])]
 
 

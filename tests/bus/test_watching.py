@@ -8,8 +8,22 @@ import asyncio
 import pytest
 
 from kinebackup.bus.client import DaemonAbsent
-from kinebackup.bus.values import DriveAtWork, JobEnd, JobProgress
-from kinebackup.bus.watching import DriveWatch, LetGo, WatchingStopped, WorkPhases, cause_of, let_go, waits_for
+from kinebackup.bus.values import ABSENT, DriveAtWork, JobEnd, JobProgress
+from kinebackup.bus.watching import (
+    BUSY,
+    POWERING_OFF,
+    REFUSED,
+    RESTING,
+    STUCK,
+    DriveWatch,
+    LetGo,
+    WatchingStopped,
+    WorkPhases,
+    cause_of,
+    let_go,
+    waits_for,
+)
+from kinebackup.daemon.decide.table import Phase
 from kinebackup.model import CancelToken, Problem
 from kinebackup.policy.notices import Notice, NoticeKind
 
@@ -140,3 +154,8 @@ def test_who_watches_no_longer_and_a_daemon_that_ends_are_told_apart() -> None:
     left.daemon_left()
     with pytest.raises(DaemonAbsent):
         asyncio.run(left.next(CancelToken()))
+
+
+def test_every_phase_that_a_client_knows_is_one_of_the_daemon() -> None:
+    known = {ABSENT, *RESTING, *BUSY, STUCK, REFUSED, POWERING_OFF}
+    assert known == {str(phase.value) for phase in Phase}

@@ -39,7 +39,7 @@ def backup(session: Session, /, drive: str | None, dry_run: bool, accept_shrink:
     report = run_backup(found, computer, request, world, cancel=session.cancel, monitor=session.output.monitor())
     if own:
         session.closing.close()  # the result says that it may be unplugged
-    simulated = _is_simulated(found.record)
+    simulated = found.record is not None and found.record.simulated
     session.output.result(
         report, lambda: _backup_text(report, found.label, dry_run=dry_run, simulated=simulated, let_go=own)
     )
@@ -59,10 +59,6 @@ def _by_daemon(session: Session, drive: str | None) -> int:
     )
     session.output.problems(report.problems)
     return ExitCode.PROBLEMS if counting(report.problems) else ExitCode.OK
-
-
-def _is_simulated(record: object) -> bool:
-    return bool(getattr(record, "simulated", False))
 
 
 def _backup_text(

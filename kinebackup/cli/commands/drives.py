@@ -61,7 +61,7 @@ def list_(session: Session, /) -> None:
 def show(session: Session, /, label: str) -> None:
     at_work = {each.label: each for each in (drives_at_a_glance() if is_about_this_computer(session) else None) or ()}
     now = at_work.get(label)
-    found = details(label, session.config, session.world, plugged_in=now is not None and now.phase != "absent")
+    found = details(label, session.config, session.world, plugged_in=now is not None and now.plugged_in)
     document = asdict(found.overview) | {
         "fs_uuid": found.record.fs_uuid,
         "part_uuid": found.record.part_uuid,

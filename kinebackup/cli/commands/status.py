@@ -32,7 +32,7 @@ def status(session: Session, /) -> None:
         session.output.result(json.loads(text), lambda: _words(session, _read(text)))
         return
     at_work = {drive.label: drive for drive in (drives_at_a_glance() if ours else None) or ()}
-    plugged_in = {label for label, drive in at_work.items() if drive.phase != "absent"}
+    plugged_in = {label for label, drive in at_work.items() if drive.plugged_in}
     found = overview(session.config, session.world, plugged_in=plugged_in)
     notices = source_notices(session.config, session.world)
     assessment = found.assessment
