@@ -61,6 +61,7 @@ class Scan:
         self._monitor = run.monitor
         self._trust_before_ns = run.trust_before_ns  # files that the parent read at this time or later are read again
         self._parent_is_whole = run.parent_is_whole
+        self._conditions = run.repository.conditions
         self._saver = saver
         self._writer = writer
         self._stats = stats
@@ -220,7 +221,9 @@ class Scan:
     def _compare(self, here: _Open, found: Sequence[Found], names: Set[str]) -> None:
         """Fill the node's entries; the hot loop."""
         entries, old_entries = here.node.entries, here.old.entries
-        trust_before, sound = self._trust_before_ns, self._parent_is_whole
+        # A pack that failed a read meanwhile may hold what these files need: from then on each blob is looked up.
+        sound = self._parent_is_whole and not self._conditions.lowered
+        trust_before = self._trust_before_ns
         files = size = 0
         links: list[str] = []
         changed: list[tuple[Found, Entry | None]] = []
