@@ -1,4 +1,4 @@
-"""The daemon as its clients see it: questions, orders, and what it tells.
+"""The daemon as its clients see it: questions, requests, and its signals.
 
 Owns: one connection to the system bus, and the daemon's answers as values and errors. Does not know: the daemon itself,
 what is done with its answers, or how they are shown.
@@ -49,7 +49,7 @@ class NotAuthorized(KineError):
 
 
 class DaemonListener:
-    """Hears what the daemon tells; each method is one signal, and does nothing unless it is replaced.
+    """Receives the daemon's signals; each method is one signal, and does nothing unless it is replaced.
 
     Called in the client's event loop; must return at once.
     """
@@ -61,7 +61,7 @@ class DaemonListener:
         """That notice is obsolete."""
 
     def phase_changed(self, drive: str, phase: str) -> None:
-        """A drive went on to another phase, a value of ``daemon.decide.table.Phase``."""
+        """A drive went on to another phase, a value of ``policy.phases.Phase``."""
 
     def progressed(self, progress: JobProgress) -> None:
         """A job goes on."""
@@ -93,7 +93,7 @@ class DaemonClient:
         self._interactive = interactive
         self._bus: MessageBus | None = None
         self._owner = ""
-        self._watch: asyncio.Task[None] | None = None
+        self._connection_watch: asyncio.Task[None] | None = None
 
     async def connect(self) -> None:
         """Raises ``DaemonAbsent`` where there is no bus. That no daemon runs yet is no error: see ``running``."""
@@ -104,7 +104,7 @@ class DaemonClient:
         except CONNECTION_ERRORS as error:
             raise _no_bus() from error
         self._bus = bus
-        bus.add_message_handler(self._heard)
+        bus.add_message_handler(self._on_message)
         try:
             await self._match(f"type='signal',sender='{_BUS}',member='NameOwnerChanged',arg0='{names.BUS_NAME}'")
             await self._match(f"type='signal',sender='{names.BUS_NAME}',interface='{names.INTERFACE}'")
@@ -112,19 +112,19 @@ class DaemonClient:
         except KineError:
             await self.close()
             raise
-        self._watch = asyncio.create_task(self._watch_connection(bus))
+        self._connection_watch = asyncio.create_task(self._watch_connection(bus))
 
     async def close(self) -> None:
-        """End the connection; nothing is heard any more."""
+        """End the connection; no signal comes any more."""
         from kinebackup.bus.connection import disconnect
 
         bus, self._bus = self._bus, None
         if bus is not None:
             await disconnect(bus)
-        if self._watch is not None:
-            self._watch.cancel()
-            await asyncio.gather(self._watch, return_exceptions=True)
-            self._watch = None
+        if self._connection_watch is not None:
+            self._connection_watch.cancel()
+            await asyncio.gather(self._connection_watch, return_exceptions=True)
+            self._connection_watch = None
 
     @property
     def running(self) -> bool:
@@ -151,7 +151,7 @@ class DaemonClient:
         """For root: how the latest job of this kind went. Raises ``NotFound`` where it made no report."""
         return decode_report(kind, _text(await self._ask("LastReport", "ss", drive, kind)))
 
-    # --- orders -------------------------------------------------------------------------------------------------------
+    # --- requests -----------------------------------------------------------------------------------------------------
 
     async def back_up_now(self, drive: str = "") -> None:
         """Without a label, to the drive that is plugged in. Raises ``NotFound``, ``ConfigError``, ``NotAuthorized``."""
@@ -243,7 +243,7 @@ class DaemonClient:
         if self._bus is bus:  # else we closed it ourselves
             self._listener.connection_lost()
 
-    def _heard(self, message: "Message") -> None:
+    def _on_message(self, message: "Message") -> None:
         """Rules of the bus do not keep others from sending us signals of the daemon's name: the sender must be it."""
         from dbus_fast import MessageType
 
@@ -253,7 +253,7 @@ class DaemonClient:
             self._owner_changed(message.body)
         elif message.sender == self._owner and message.interface == names.INTERFACE and self._owner:
             try:
-                self._tell(message.member or "", message.body)
+                self._dispatch_signal(message.member or "", message.body)
             except ValueError:
                 return  # of a newer daemon
 
@@ -267,7 +267,7 @@ class DaemonClient:
         if new:
             self._listener.daemon_came()
 
-    def _tell(self, member: str, body: list[Any]) -> None:
+    def _dispatch_signal(self, member: str, body: list[Any]) -> None:
         match member, body:
             case "NoticeShown", [notice]:
                 self._listener.notice_shown(decode_notice(notice))

@@ -15,7 +15,7 @@ NOTICE_SIGNATURE: Final = "(sssusux)"
 """kind, drive, other, days, program, count (see ``policy.notices.Notice``), and when it was shown (Unix time, s)."""
 
 DRIVE_SIGNATURE: Final = "(ssts)"
-"""label, phase (``daemon.decide.table.Phase``), number of its job or 0, kind of that job or empty."""
+"""label, phase (``policy.phases.Phase``), number of its job or 0, kind of that job or empty."""
 
 PROGRESS_SIGNATURE: Final = "sstttt"
 """drive, kind of job, files done, files in all, bytes done, bytes in all; 0 where a total is not known."""

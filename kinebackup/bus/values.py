@@ -15,6 +15,7 @@ import msgspec
 from kinebackup.model import Report
 from kinebackup.policy.job_kinds import JOB_KINDS, JobKind
 from kinebackup.policy.notices import ActiveNotice, Notice, NoticeKind
+from kinebackup.policy.phases import Phase
 
 MOST_BYTES: Final = 8 * 1024 * 1024
 """A longer report leaves out its last problems: a system bus refuses messages of 32 MiB, and closes the connection."""
@@ -22,13 +23,9 @@ MOST_BYTES: Final = 8 * 1024 * 1024
 _FARTHEST: Final = 253_402_300_799  # 9999-12-31T23:59:59Z, the last second that ``datetime`` knows
 
 
-ABSENT: Final = "absent"
-"""The phase of a drive that is not plugged in."""
-
-
 @dataclass(frozen=True, slots=True)
 class DriveAtWork:
-    """Where one enrolled drive stands. ``phase`` is a value of ``daemon.decide.table.Phase``; no job is 0 and empty."""
+    """Where one enrolled drive stands. ``phase`` is a value of ``policy.phases.Phase``; no job is 0 and empty."""
 
     label: str
     phase: str
@@ -38,7 +35,7 @@ class DriveAtWork:
     @property
     def plugged_in(self) -> bool:
         """Whether the daemon sees its device."""
-        return self.phase != ABSENT
+        return self.phase != Phase.ABSENT
 
 
 @dataclass(frozen=True, slots=True)

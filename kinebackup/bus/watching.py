@@ -10,22 +10,16 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from kinebackup.bus.client import DaemonAbsent, DaemonClient, DaemonListener
-from kinebackup.bus.values import ABSENT, DriveAtWork, JobEnd, JobProgress
+from kinebackup.bus.values import DriveAtWork, JobEnd, JobProgress
 from kinebackup.i18n import _
 from kinebackup.model import CancelToken, Monitor
 from kinebackup.policy.job_kinds import JOB_KINDS
 from kinebackup.policy.notices import ActiveNotice, Notice, NoticeKind
+from kinebackup.policy.phases import Phase
 
-# Phases of the daemon, as they cross the bus
-APPEARED: Final = "appeared"
-MOUNTING: Final = "mounting"
-POWERING_OFF: Final = "powering off"
-SAFE: Final = "safe to unplug"
-STUCK: Final = "stuck"
-REFUSED: Final = "refused"
-RESTING: Final = frozenset({APPEARED, SAFE})
-WORKING: Final = frozenset({MOUNTING, "authenticating"} | {traits.phase for traits in JOB_KINDS.values()})
-BUSY: Final = WORKING | {"stopping", "unmounting"}
+RESTING: Final = frozenset({Phase.APPEARED, Phase.SAFE})
+WORKING: Final = frozenset({Phase.MOUNTING, Phase.AUTHENTICATING} | {traits.phase for traits in JOB_KINDS.values()})
+BUSY: Final = WORKING | {Phase.STOPPING, Phase.UNMOUNTING}
 
 _CANCEL_POLL_S: Final = 0.2
 """How soon a Ctrl-C is seen."""
@@ -145,8 +139,9 @@ class WorkPhases:
     def follow(self, phases: Iterable[str]) -> None:
         """Further phases. A drive on its way out comes back first: it appears, or is safe, before the work begins."""
         for following in phases:
-            failed_to_open = following == APPEARED and self.phase == MOUNTING
-            came_to_rest = following in (ABSENT, REFUSED, STUCK) or (following == SAFE and self.begun)
+            failed_to_open = following == Phase.APPEARED and self.phase == Phase.MOUNTING
+            is_over = following in (Phase.ABSENT, Phase.REFUSED, Phase.STUCK)
+            came_to_rest = is_over or (following == Phase.SAFE and self.begun)
             self.over = self.over or came_to_rest or failed_to_open
             self.begun = self.begun or following in WORKING
             self.phase = following
@@ -193,7 +188,7 @@ class LetGo:
 async def until_let_go(client: DaemonClient, watch: DriveWatch, phases: Sequence[str], cancel: CancelToken) -> LetGo:
     """``phases``: those since the daemon was asked, the present one last."""
     seen = list(phases)
-    while seen[-1] not in (SAFE, STUCK, REFUSED, ABSENT):
+    while seen[-1] not in (Phase.SAFE, Phase.STUCK, Phase.REFUSED, Phase.ABSENT):
         await watch.next(cancel)
         seen += watch.take_phases()
     await client.drives()  # what was sent together with the phase has arrived when this is answered
@@ -203,9 +198,9 @@ async def until_let_go(client: DaemonClient, watch: DriveWatch, phases: Sequence
 def let_go(label: str, phases: Sequence[str], notices: Sequence[Notice]) -> LetGo:
     """What these phases, the last one last, and these notices say of that drive."""
     own = [notice for notice in reversed(notices) if notice.drive == label]
-    if phases[-1] == STUCK:
+    if phases[-1] == Phase.STUCK:
         busy = next((notice for notice in own if notice.kind is NoticeKind.STILL_BUSY), None)
         return LetGo("stuck", busy or Notice(NoticeKind.STILL_BUSY, label))
-    if phases[-1] == ABSENT and POWERING_OFF not in phases:
+    if phases[-1] == Phase.ABSENT and Phase.POWERING_OFF not in phases:
         return LetGo("unplugged")
     return LetGo("free", next((notice for notice in own if notice.kind in _SAFE_NOTICES), None))

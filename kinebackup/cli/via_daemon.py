@@ -13,10 +13,9 @@ import click
 
 from kinebackup.bus.client import DaemonClient
 from kinebackup.bus.query import daemon_is_running
-from kinebackup.bus.values import ABSENT, DriveAtWork
+from kinebackup.bus.values import DriveAtWork
 from kinebackup.bus.watching import (
     BUSY,
-    REFUSED,
     DriveWatch,
     LetGo,
     WatchingStopped,
@@ -30,6 +29,7 @@ from kinebackup.cli.terminal.words import can_unplug_text
 from kinebackup.errors import Cancelled, DriveFailed, ExitCode, KineError
 from kinebackup.i18n import _
 from kinebackup.model import Report
+from kinebackup.policy.phases import Phase
 from kinebackup.practice.known_drives import is_for_daemon, only_label
 from kinebackup.texts.notices import notice_text
 
@@ -166,8 +166,8 @@ async def _choose(client: DaemonClient, watch: DriveWatch, name: str | None) -> 
     drives = await client.drives()
     watch.forget()
     if name:  # of a label that it does not know, the daemon says so
-        return next((drive for drive in drives if drive.label == name), DriveAtWork(name, ABSENT))
-    here = {drive.label: drive for drive in drives if drive.plugged_in and drive.phase != REFUSED}
+        return next((drive for drive in drives if drive.label == name), DriveAtWork(name, Phase.ABSENT))
+    here = {drive.label: drive for drive in drives if drive.plugged_in and drive.phase != Phase.REFUSED}
     return here[only_label(list(here), [drive.label for drive in drives])]
 
 

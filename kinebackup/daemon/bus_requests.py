@@ -17,10 +17,10 @@ import msgspec
 from kinebackup.bus import names
 from kinebackup.bus.values import encode_notice, encode_report, moment, notice_kind
 from kinebackup.daemon.decide.events import Acknowledge, AlarmLifted, BackUpNow, Eject, RestoreTestNow, Snooze
-from kinebackup.daemon.decide.table import Phase
-from kinebackup.daemon.ports import Daemon, DriveNow
+from kinebackup.daemon.ports import Daemon, EnrolledDrive
 from kinebackup.policy.job_kinds import job_kind
 from kinebackup.policy.notices import NOBODY, NoticeKey, NoticeKind
+from kinebackup.policy.phases import Phase
 
 _SNOOZE_AT_MOST: Final = timedelta(days=31)
 """The machine allows less; what lies beyond this is no date that a person chose."""
@@ -143,13 +143,13 @@ class Requests:
             raise _unknown(label)
         return key
 
-    def _enrolled(self, label: str) -> DriveNow:
+    def _enrolled(self, label: str) -> EnrolledDrive:
         for drive in self._daemon.drives():
             if drive.label == label:
                 return drive
         raise _unknown(label)
 
-    def _present(self, label: str) -> DriveNow:
+    def _present(self, label: str) -> EnrolledDrive:
         """The drive of that label; without one, the only one that is plugged in."""
         if label:
             drive = self._enrolled(label)
@@ -164,7 +164,7 @@ class Requests:
             raise Refusal(names.ERROR_SEVERAL_DRIVES, "several drives are plugged in")
         return usable[0]
 
-    def _ready_for_work(self, label: str) -> DriveNow:
+    def _ready_for_work(self, label: str) -> EnrolledDrive:
         drive = self._present(label)
         if drive.phase is Phase.REFUSED:
             raise Refusal(names.ERROR_REFUSED, f"{drive.label!r} was refused; it must be plugged in again")
@@ -185,5 +185,5 @@ def _unknown(label: str) -> Refusal:
     return Refusal(names.ERROR_NOT_FOUND, f"no drive is called {label[:80]!r}")
 
 
-def _drive(drive: DriveNow) -> list[Any]:
+def _drive(drive: EnrolledDrive) -> list[Any]:
     return [drive.label, drive.phase.value, drive.job or 0, drive.kind or ""]

@@ -29,13 +29,13 @@ from kinebackup.bus.values import encode_notice
 from kinebackup.daemon.bus_requests import Caller, Refusal, Requests
 from kinebackup.daemon.decide.actions import Ending
 from kinebackup.daemon.decide.events import JobId
-from kinebackup.daemon.decide.table import Phase
 from kinebackup.daemon.host import polkit
 from kinebackup.daemon.ports import Daemon
 from kinebackup.errors import KineError
 from kinebackup.model import Progress
 from kinebackup.policy.job_kinds import JobKind
 from kinebackup.policy.notices import ActiveNotice, NoticeKind
+from kinebackup.policy.phases import Phase
 
 _FIRST_RETRY_S: Final = 1.0
 _LAST_RETRY_S: Final = 300.0
@@ -52,7 +52,7 @@ _CLIENTS_REMEMBERED: Final = 512
 log = logging.getLogger("kinebackup.daemon")
 
 
-class _Shown(ServiceInterface):
+class _Properties(ServiceInterface):
     """What whoever looks at the bus sees. The methods are not here: the library would not say who calls them."""
 
     def introspect(self) -> Interface:
@@ -127,59 +127,59 @@ class BusService:
         self._gate = Gate(elapsed_s)
         self._requests = Requests(daemon, self._may, self._is_root)
         self._bus: MessageBus | None = None
-        self._keeper: asyncio.Task[None] | None = None
+        self._reconnecting: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._progress_sent: asyncio.Future[None] | None = None
-        self._complained = False
+        self._warned = False
 
     async def start(self) -> bool:
         """Whether the daemon is on the bus now; if not, it goes on trying until ``stop``."""
         self._daemon.listen(self)
-        joined = await self._join()
-        self._keeper = asyncio.create_task(self._stay())
+        joined = await self._connect()
+        self._reconnecting = asyncio.create_task(self._stay_connected())
         return joined
 
     async def stop(self) -> None:
         """Leave the bus; requests that wait are not answered any more."""
-        tasks = [*self._tasks, *([self._keeper] if self._keeper else [])]
+        tasks = [*self._tasks, *([self._reconnecting] if self._reconnecting else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._keeper = None
-        await self._leave()
+        self._reconnecting = None
+        await self._disconnect()
 
     # --- being on the bus ---------------------------------------------------------------------------------------------
 
-    async def _join(self) -> bool:
+    async def _connect(self) -> bool:
         """Connect and take the name. Says once why it could not, not each time."""
         try:
             bus = await connect(self._address)
         except CONNECTION_ERRORS as error:
-            self._complain(f"no system bus: {error}")
+            self._warn_once(f"no system bus: {error}")
             return False
         self._bus = bus
         bus.add_message_handler(self._handle)
         try:
-            bus.export(names.OBJECT_PATH, _Shown(names.INTERFACE))
+            bus.export(names.OBJECT_PATH, _Properties(names.INTERFACE))
             reply = await asyncio.wait_for(bus.request_name(names.BUS_NAME, NameFlag.DO_NOT_QUEUE), PATIENCE_S)
         except CONNECTION_ERRORS as error:
-            self._complain(f"the name on the system bus is not given to us: {error}")
-            await self._leave()
+            self._warn_once(f"the name on the system bus is not given to us: {error}")
+            await self._disconnect()
             return False
         if reply not in (RequestNameReply.PRIMARY_OWNER, RequestNameReply.ALREADY_OWNER):
-            self._complain("another daemon has the name on the system bus")
-            await self._leave()
+            self._warn_once("another daemon has the name on the system bus")
+            await self._disconnect()
             return False
         log.info("on the system bus as %s", names.BUS_NAME)
-        self._complained = False
+        self._warned = False
         return True
 
-    def _complain(self, what: str) -> None:
-        if not self._complained:
+    def _warn_once(self, what: str) -> None:
+        if not self._warned:
             log.warning("%s; going on without, and trying again", what)
-            self._complained = True
+            self._warned = True
 
-    async def _stay(self) -> None:
+    async def _stay_connected(self) -> None:
         pause_s = _FIRST_RETRY_S
         while True:
             if self._bus is not None:
@@ -189,9 +189,9 @@ class BusService:
                 pause_s = _FIRST_RETRY_S
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _LAST_RETRY_S)
-            await self._join()
+            await self._connect()
 
-    async def _leave(self) -> None:
+    async def _disconnect(self) -> None:
         bus, self._bus = self._bus, None
         if bus is not None:
             await disconnect(bus)
@@ -282,6 +282,6 @@ class BusService:
 
 
 def _read_result(sent: "asyncio.Future[None]") -> None:
-    """A message that could not be sent is lost with its connection, which ``_stay`` sees."""
+    """A message that could not be sent is lost with its connection, which ``_stay_connected`` sees."""
     if not sent.cancelled():
         sent.exception()

@@ -19,13 +19,13 @@ from kinebackup.daemon.decide import actions as act
 from kinebackup.daemon.decide import events as ev
 from kinebackup.daemon.decide.machine import step
 from kinebackup.daemon.decide.states import State
-from kinebackup.daemon.decide.table import AT_WORK, Phase
+from kinebackup.daemon.decide.table import AT_WORK
 from kinebackup.daemon.labels import Labels
 from kinebackup.daemon.persistence import PersistentState
 from kinebackup.daemon.ports import (
-    DriveNow,
+    Enrolled,
+    EnrolledDrive,
     Inhibitor,
-    Known,
     Listener,
     Mounter,
     Worker,
@@ -35,11 +35,12 @@ from kinebackup.drives.unmounting import StillMounted
 from kinebackup.model import CancelToken, Progress, Report, counting
 from kinebackup.policy.job_kinds import JobKind
 from kinebackup.policy.notices import ActiveNotice, NoticeKey, NoticeKind
+from kinebackup.policy.phases import Phase
 from kinebackup.policy.schedule import Rules
 from kinebackup.worker.protocol import Failure, JobRequest
 
-_PULSE: Final = timedelta(minutes=1)
-"""How often the machine hears that a job is alive; it speaks of it after ten minutes."""
+_PROGRESS_EVERY: Final = timedelta(minutes=1)
+"""How often the machine is told that a job is alive; it tells the person after ten minutes."""
 
 log = logging.getLogger("kinebackup.daemon")
 
@@ -50,35 +51,35 @@ class Loop:
     def __init__(
         self,
         rules: Rules,
-        kept: PersistentState,
+        restored: PersistentState,
         *,
         now: Callable[[], datetime],
         mounter: Mounter,
         worker: Worker,
         inhibitor: Inhibitor,
-        keep: Callable[[PersistentState], None],
-        defect: Callable[[BaseException], None],
+        persist: Callable[[PersistentState], None],
+        on_defect: Callable[[BaseException], None],
     ) -> None:
-        """``keep`` is called whenever what must outlive a restart has changed.
+        """``persist`` is called whenever what must outlive a restart has changed.
 
-        ``defect`` hears of an error that nobody foresaw: an action will never be answered, so the daemon must end, and
-        systemd starts it again.
+        ``on_defect`` is called with an error that nobody foresaw: an action will never be answered, so the daemon must
+        end, and systemd starts it again.
         """
         self.now = now
         self._mounter = mounter
         self._worker = worker
         self._inhibitor = inhibitor
-        self._keep = keep
-        self._defect = defect
-        self._labels = Labels(kept.labels)
-        self._state = State(rules, memory=kept.memory, alarm=kept.alarm, notices=kept.shown)
-        self._kept = kept
-        self._waiting: deque[ev.Event] = deque()
-        self._judging = False
+        self._persist = persist
+        self._on_defect = on_defect
+        self._labels = Labels(restored.labels)
+        self._state = State(rules, memory=restored.memory, alarm=restored.alarm, notices=restored.shown)
+        self._persisted = restored
+        self._queue: deque[ev.Event] = deque()
+        self._processing = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._cancels: dict[ev.JobId, CancelToken] = {}
         self._progress: dict[ev.JobId, Progress] = {}
-        self._pulses: dict[ev.JobId, datetime] = {}
+        self._progress_posted: dict[ev.JobId, datetime] = {}
         self._reports: dict[tuple[str, JobKind], Report] = {}
         self._listeners: list[Listener] = []
 
@@ -90,26 +91,26 @@ class Loop:
         return self._state
 
     def post(self, event: ev.Event) -> None:
-        """Something happened. It is judged after what was posted before."""
-        self._waiting.append(event)
-        if self._judging:
+        """Something happened. It is processed after what was posted before."""
+        self._queue.append(event)
+        if self._processing:
             return
-        self._judging = True
+        self._processing = True
         try:
-            while self._waiting:
-                self._judge(self._waiting.popleft())
+            while self._queue:
+                self._process(self._queue.popleft())
         finally:
-            self._judging = False
+            self._processing = False
 
     def use_rules(self, rules: Rules) -> None:
         """The configuration was read anew. What is under way keeps to its plan."""
         self._state = replace(self._state, rules=rules)
 
-    def know(self, known: Known) -> None:
+    def set_enrolled(self, enrolled: Enrolled) -> None:
         """These are the enrolled drives now. For the machine a drive that was renamed is the one that it was."""
-        renamed = self._labels.learn(known.drives)
-        self.post(ev.DrivesKnown(self.now(), tuple(known.drives), known.last_code_test))
-        self._tell_renamed(renamed)
+        renamed = self._labels.learn(enrolled.drives)
+        self.post(ev.DrivesKnown(self.now(), tuple(enrolled.drives), enrolled.last_code_test))
+        self._report_renamed(renamed)
 
     def listen(self, listener: Listener) -> None:
         """Tell this listener of everything from now on."""
@@ -126,10 +127,10 @@ class Loop:
         others = [each.notice.drive for each in self._state.notices]
         return next((NoticeKey(kind, d) for d in (*active, *enrolled, *others) if self._labels.of(d) == label), None)
 
-    def drives(self) -> tuple[DriveNow, ...]:
+    def drives(self) -> tuple[EnrolledDrive, ...]:
         """Every enrolled drive, sorted by label."""
         return tuple(
-            DriveNow(
+            EnrolledDrive(
                 drive.known.id,
                 drive.known.label,
                 drive.phase,
@@ -149,29 +150,29 @@ class Loop:
         """Whether a drive is mounted or a job runs, one of a drive that was pulled included."""
         return any(drive.phase in AT_WORK or drive.orphaned_job for drive in self._state.drives)
 
-    async def quiet(self) -> None:
+    async def wait_until_idle(self) -> None:
         """Wait until nothing is under way."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
     # --- one event after the other ------------------------------------------------------------------------------------
 
-    def _judge(self, event: ev.Event) -> None:
+    def _process(self, event: ev.Event) -> None:
         before = self._state
         self._state, actions = step(before, event)
-        self._keep_if_changed()
-        self._tell_phases(before)
+        self._persist_if_changed()
+        self._report_phases(before)
         for action in actions:
             self._act(action)
 
-    def _keep_if_changed(self) -> None:
+    def _persist_if_changed(self) -> None:
         state = self._state
-        kept = PersistentState(state.memory, state.notices, state.alarm, self._labels.named_by(state.notices))
-        if kept != self._kept:
-            self._kept = kept
-            self._keep(kept)
+        now = PersistentState(state.memory, state.notices, state.alarm, self._labels.named_by(state.notices))
+        if now != self._persisted:
+            self._persisted = now
+            self._persist(now)
 
-    def _tell_phases(self, before: State) -> None:
+    def _report_phases(self, before: State) -> None:
         phases = {drive.known.id: drive.phase for drive in before.drives}
         for drive in self._state.drives:
             if phases.get(drive.known.id, Phase.ABSENT) is not drive.phase:
@@ -179,7 +180,7 @@ class Loop:
                 for listener in self._listeners:
                     listener.phase_changed(drive.known.label, drive.phase)
 
-    def _tell_renamed(self, renamed: dict[str, str]) -> None:
+    def _report_renamed(self, renamed: dict[str, str]) -> None:
         """Whoever speaks to people knows a drive by its label only: there, one has gone and another has come."""
         for drive in self._state.drives:
             if drive.known.id in renamed:
@@ -188,12 +189,12 @@ class Loop:
                     if drive.phase is not Phase.ABSENT:
                         listener.phase_changed(renamed[drive.known.id], Phase.ABSENT)
                         listener.phase_changed(drive.known.label, drive.phase)
-        for active in self._state.notices:
-            notice = active.notice
-            if notice.drive in renamed or notice.other in renamed:
-                for listener in self._listeners:
-                    listener.notice_withdrawn(notice.kind, renamed.get(notice.drive, self._labels.of(notice.drive)))
-                    listener.notice_shown(self._spoken(active))
+        moved = [each for each in self._state.notices if {each.notice.drive, each.notice.other} & renamed.keys()]
+        for listener in self._listeners:
+            for key in [each.notice.key for each in moved]:
+                listener.notice_withdrawn(key.kind, renamed.get(key.drive, self._labels.of(key.drive)))
+            for active in moved:  # afterwards: two drives may have changed names
+                listener.notice_shown(self._spoken(active))
 
     def _spoken(self, active: ActiveNotice) -> ActiveNotice:
         return replace(active, notice=self._labels.spoken(active.notice))
@@ -216,7 +217,7 @@ class Loop:
             case act.PowerOff():
                 self._start(self._power_off(action))
             case act.Notify() | act.Withdraw():
-                self._tell_notice(action)
+                self._report_notice(action)
             case act.InhibitSleep():
                 self._inhibitor.hold()
             case act.ReleaseSleep():
@@ -231,7 +232,7 @@ class Loop:
             case _:
                 assert_never(action)
 
-    def _tell_notice(self, action: act.Notify | act.Withdraw) -> None:
+    def _report_notice(self, action: act.Notify | act.Withdraw) -> None:
         for listener in self._listeners:
             if isinstance(action, act.Withdraw):
                 listener.notice_withdrawn(action.kind, self._labels.of(action.drive))
@@ -243,12 +244,12 @@ class Loop:
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._on_task_done)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._defect(error)
+            self._on_defect(error)
 
     # --- actions that take time, each with its one answer -------------------------------------------------------------
 
@@ -286,14 +287,16 @@ class Loop:
         # Made here, not in the task: the machine may cancel a job before its task has begun.
         self._cancels[action.job] = CancelToken()
         self._progress[action.job] = Progress()
-        self._pulses[action.job] = self.now()
+        self._progress_posted[action.job] = self.now()
         self._start(self._run_job(action))
 
     async def _run_job(self, action: act.StartJob) -> None:
         drive, job, kind = action.drive, action.job, action.kind
         request = JobRequest(drive, self._mounter.folder(action.attachment), kind, action.one_in)
-        result = await self._worker.run(request, self._cancels[job], lambda progress: self._go_on(action, progress))
-        del self._cancels[job], self._progress[job], self._pulses[job]
+        result = await self._worker.run(
+            request, self._cancels[job], lambda progress: self._on_progress(action, progress)
+        )
+        del self._cancels[job], self._progress[job], self._progress_posted[job]
         now = self.now()
         if not isinstance(result, Failure):
             self._reports[drive, kind] = result
@@ -304,13 +307,13 @@ class Loop:
             self._reports.pop((drive, kind), None)
             self.post(ev.JobFailed(now, drive, job, result.cause))
 
-    def _go_on(self, action: act.StartJob, progress: Progress) -> None:
+    def _on_progress(self, action: act.StartJob, progress: Progress) -> None:
         if action.job not in self._progress:
             return
         self._progress[action.job] = progress
         for listener in self._listeners:
             listener.progressed(self._labels.of(action.drive), action.kind, progress)
         now = self.now()
-        if abs(now - self._pulses[action.job]) >= _PULSE:
-            self._pulses[action.job] = now
+        if abs(now - self._progress_posted[action.job]) >= _PROGRESS_EVERY:
+            self._progress_posted[action.job] = now
             self.post(ev.JobProgress(now, action.drive, action.job))

@@ -1,19 +1,25 @@
-"""What the daemon must remember over a restart: what was said, what stands, whether the alarm is on.
+"""What the daemon must remember over a restart: what was said, which notices are active, whether the alarm is on.
 
-Owns: that value, and its form in this computer's memory. Does not know: when it is kept (loop.py does).
+Owns: that value, and its place and form in this computer's memory. Does not know: when it changes (loop.py does).
 
 Without it, a restart would repeat the reminders of the day and forget a failure that nobody has seen yet.
 """
 
+import logging
 from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
 
+from kinebackup.config import Config
+from kinebackup.errors import KineError
 from kinebackup.policy.notices import ActiveNotice
 from kinebackup.policy.reminders import Memory
+from kinebackup.state.state_db import StateDb
 
 _NAME: Final = "daemon"
+
+log = logging.getLogger("kinebackup.daemon")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +35,9 @@ class PersistentState:
     labels: dict[str, str] = field(default_factory=dict)
 
 
-def encode(kept: PersistentState) -> str:
+def encode(persistent: PersistentState) -> str:
     """As JSON."""
-    return msgspec.json.encode(kept).decode()
+    return msgspec.json.encode(persistent).decode()
 
 
 def decode(text: str | None) -> PersistentState:
@@ -42,3 +48,27 @@ def decode(text: str | None) -> PersistentState:
         return msgspec.json.decode(text, type=PersistentState)
     except (msgspec.MsgspecError, ValueError):
         return PersistentState()
+
+
+def read_persistent(config: Config | None) -> PersistentState:
+    """What was kept before the last restart; nothing where that cannot be read."""
+    if config is None:
+        return PersistentState()
+    try:
+        with StateDb(config.paths.state) as state:
+            return decode(state.kept(_NAME)) if state.exists else PersistentState()
+    except KineError as error:
+        log.warning("what was shown before the restart is not known: %s", error.message)
+        return PersistentState()
+
+
+def write_persistent(config: Config | None, persistent: PersistentState) -> None:
+    """Remember it. A full disk must not end the daemon: at worst, a reminder is repeated."""
+    if config is None:
+        return
+    try:
+        with StateDb(config.paths.state) as state:
+            if state.exists:
+                state.keep(_NAME, encode(persistent))
+    except KineError as error:
+        log.warning("what is shown cannot be kept over a restart: %s", error.message)

@@ -11,15 +11,15 @@ from typing import Protocol
 
 from kinebackup.daemon.decide.actions import Ending
 from kinebackup.daemon.decide.events import AttachmentId, Device, Event, JobId, KnownDrive
-from kinebackup.daemon.decide.table import Phase
 from kinebackup.model import CancelToken, NotOurs, Progress, Report
 from kinebackup.policy.job_kinds import JobKind
 from kinebackup.policy.notices import ActiveNotice, NoticeKey, NoticeKind
+from kinebackup.policy.phases import Phase
 from kinebackup.worker.protocol import Failure, JobRequest
 
 
 @dataclass(frozen=True, slots=True)
-class DriveNow:
+class EnrolledDrive:
     """Where one enrolled drive stands this moment. ``job`` and ``progress`` are None where no job runs."""
 
     id: str
@@ -56,12 +56,12 @@ class Daemon(Protocol):
     """What can be asked of the loop, in its own event loop. Nothing here waits for a drive."""
 
     def post(self, event: Event) -> None:
-        """Something happened. It is judged after what was posted before."""
+        """Something happened. It is processed after what was posted before."""
 
     def now(self) -> datetime:
         """The time for an event."""
 
-    def drives(self) -> tuple[DriveNow, ...]:
+    def drives(self) -> tuple[EnrolledDrive, ...]:
         """Every enrolled drive, sorted by label."""
 
     def notices(self) -> tuple[ActiveNotice, ...]:
@@ -128,7 +128,7 @@ class Inhibitor(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class Enrolled:
     """What this computer's memory says: the drives, and when the recovery code was last tried."""
 
     drives: Sequence[KnownDrive]

@@ -16,20 +16,21 @@ from kinebackup.config import Config
 from kinebackup.daemon.bus_service import BusService
 from kinebackup.daemon.change_tracking import JournalTracking
 from kinebackup.daemon.decide import events as ev
-from kinebackup.daemon.decide.table import AT_WORK, Phase
+from kinebackup.daemon.decide.table import AT_WORK
 from kinebackup.daemon.host.clock import ClockWatch
 from kinebackup.daemon.host.logind import Logind
 from kinebackup.daemon.host.power import PowerWatch
 from kinebackup.daemon.host.systemd import ServiceManager
 from kinebackup.daemon.host.timetable import Timetable
 from kinebackup.daemon.loop import Loop
-from kinebackup.daemon.persistence import PersistentState
+from kinebackup.daemon.persistence import PersistentState, read_persistent, write_persistent
 from kinebackup.daemon.ports import Mounter, Worker
 from kinebackup.daemon.rules import rules_of
-from kinebackup.daemon.service import Service, read_kept, write_kept
+from kinebackup.daemon.service import Service
 from kinebackup.drives.watcher import DriveChange, DriveWatcher, UsbFilesystem
 from kinebackup.errors import KineError
 from kinebackup.i18n import _
+from kinebackup.policy.phases import Phase
 from kinebackup.policy.schedule import PracticeHours, Rules
 from kinebackup.practice.world import World
 
@@ -75,13 +76,13 @@ class Program:
         config = _config_if_any(parts.load_config)
         self._loop = Loop(
             rules_of(config, parts.world.zone) if config else Rules(PracticeHours(parts.world.zone)),
-            read_kept(config),
+            read_persistent(config),
             now=parts.world.now,
             mounter=parts.mounter,
             worker=parts.worker,
             inhibitor=self._logind,
-            keep=self._keep,
-            defect=self._on_defect,
+            persist=self._persist,
+            on_defect=self._on_defect,
         )
         self.service = Service(self._loop, parts.load_config, parts.world, self._configured)
         self._timetable = Timetable(
@@ -114,11 +115,11 @@ class Program:
 
     async def _end(self) -> None:
         self._manager.stopping()
-        self._stay_asleep()
+        self._cancel_waking()
         self._timetable.stop()
         self._loop.post(ev.ShutdownRequested(self._loop.now()))
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._resting(), STOP_WITHIN_S)
+            await asyncio.wait_for(self._wait_until_at_rest(), STOP_WITHIN_S)
         asyncio.get_running_loop().remove_reader(self._parts.watcher.fileno())
         self._parts.watcher.close()
         await self._bus.stop()
@@ -127,10 +128,10 @@ class Program:
         self._parts.journal.stop()
         await self._logind.stop()
 
-    async def _resting(self) -> None:
+    async def _wait_until_at_rest(self) -> None:
         while self._loop.at_work:
             await asyncio.sleep(0.05)
-        await self._loop.quiet()
+        await self._loop.wait_until_idle()
 
     # --- what the parts tell ------------------------------------------------------------------------------------------
 
@@ -138,7 +139,7 @@ class Program:
         self._post_changes(self._parts.watcher.read())
 
     def _post_changes(self, changes: list[DriveChange]) -> None:
-        if changes and self.service.is_lost:
+        if changes and self.service.settings_unreadable:
             self.service.reload()  # somebody may have mended the file, and now tries whether it works
         for each in changes:
             self._loop.post(event_of(each, self._loop.now()))
@@ -155,16 +156,16 @@ class Program:
         task.add_done_callback(self._tasks.discard)
 
     async def _before_sleep(self) -> None:
-        self._stay_asleep()
+        self._cancel_waking()
         self._loop.post(ev.Suspending(self._loop.now()))
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._resting(), SLEEP_WITHIN_S)
+            await asyncio.wait_for(self._wait_until_at_rest(), SLEEP_WITHIN_S)
 
     def _after_sleep(self) -> None:
-        self._stay_asleep()
+        self._cancel_waking()
         self._waking = asyncio.get_running_loop().call_later(WAKES_WITHIN_S, self._awake)
 
-    def _stay_asleep(self) -> None:
+    def _cancel_waking(self) -> None:
         if self._waking is not None:
             self._waking.cancel()
             self._waking = None
@@ -189,8 +190,8 @@ class Program:
         self._timetable.replan()
         self._manager.status(self._status())
 
-    def _keep(self, kept: PersistentState) -> None:
-        write_kept(self.service.config, kept)
+    def _persist(self, persistent: PersistentState) -> None:
+        write_persistent(self.service.config, persistent)
 
     def _on_defect(self, error: BaseException) -> None:
         log.critical("the daemon ends because of a defect", exc_info=error)

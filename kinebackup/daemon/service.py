@@ -16,11 +16,9 @@ import msgspec
 
 from kinebackup.config import Config
 from kinebackup.daemon.decide.events import Event, KnownDrive, SettingsRead, SourceFinding, SourcesChecked
-from kinebackup.daemon.decide.table import Phase
 from kinebackup.daemon.host.threads import in_thread
 from kinebackup.daemon.loop import Loop
-from kinebackup.daemon.persistence import PersistentState, decode, encode
-from kinebackup.daemon.ports import DriveNow, Known, Listener
+from kinebackup.daemon.ports import Enrolled, EnrolledDrive, Listener
 from kinebackup.daemon.rules import rules_of
 from kinebackup.errors import KineError, NotConfigured
 from kinebackup.i18n import _, set_language
@@ -28,6 +26,7 @@ from kinebackup.jobs.status import DriveOverview, drive_history, overview, sourc
 from kinebackup.model import Report
 from kinebackup.policy.job_kinds import JobKind
 from kinebackup.policy.notices import ActiveNotice, NoticeKey, NoticeKind
+from kinebackup.policy.phases import Phase
 from kinebackup.policy.verdicts import TargetWarning
 from kinebackup.practice.world import World
 from kinebackup.state.state_db import StateDb
@@ -35,8 +34,6 @@ from kinebackup.texts.status import text_of
 
 KEEP_RUNS: Final = timedelta(days=365)
 """CNIL, guide de la sécurité, fiche 16: logs are kept for 6 to 12 months."""
-
-_KEPT: Final = "daemon"
 
 log = logging.getLogger("kinebackup.daemon")
 
@@ -54,7 +51,8 @@ class Service:
         self._world = world
         self._config: Config | None = None
         self._warnings: list[str] = []
-        self.is_lost = False  # the configuration or the memory could not be read, last time
+        self.settings_unreadable = False
+        """The configuration or this computer's memory could not be read, last time."""
 
     @property
     def is_set_up(self) -> bool:
@@ -74,7 +72,7 @@ class Service:
         """See ``ports.Daemon``."""
         return self.loop.now()
 
-    def drives(self) -> tuple[DriveNow, ...]:
+    def drives(self) -> tuple[EnrolledDrive, ...]:
         """See ``ports.Daemon``."""
         return self.loop.drives()
 
@@ -98,30 +96,30 @@ class Service:
         """Read configuration and memory anew. What cannot be read is said, and what was known before stays."""
         try:
             config = self._load_config()
-            known = read_known(config)
+            known = read_enrolled(config)
         except NotConfigured as error:
             if self._config is None:
                 log.info("KineBackup is not set up on this computer yet")
             else:  # it was, a moment ago
-                self._settings_lost(error)
+                self._report_unreadable(error)
             return
         except KineError as error:
-            self._settings_lost(error)
+            self._report_unreadable(error)
             return
         if known is None:
             log.info("KineBackup is not set up on this computer yet")
             return
-        self.is_lost = False
+        self.settings_unreadable = False
         self.post(SettingsRead(self.now(), readable=True))
         self._config = config
         set_language(config.practice.language)
         self.loop.use_rules(rules_of(config, self._world.zone))
-        self.loop.know(known)
+        self.loop.set_enrolled(known)
         self._reloaded(config)
 
-    def _settings_lost(self, error: KineError) -> None:
+    def _report_unreadable(self, error: KineError) -> None:
         log.error("the configuration or the memory of this computer cannot be read: %s", error.message)
-        self.is_lost = True
+        self.settings_unreadable = True
         self.post(SettingsRead(self.now(), readable=False))
 
     def forget_old_runs(self) -> None:
@@ -160,14 +158,14 @@ class Service:
         }
 
 
-def _drive_document(drive: DriveOverview, now: DriveNow | None) -> dict[str, object]:
+def _drive_document(drive: DriveOverview, now: EnrolledDrive | None) -> dict[str, object]:
     document: dict[str, object] = msgspec.to_builtins(drive)
     if now is not None:
         document |= {"folder": None, "phase": str(now.phase), "job": now.kind}
     return document
 
 
-def read_known(config: Config) -> Known | None:
+def read_enrolled(config: Config) -> Enrolled | None:
     """The enrolled drives, as this computer's memory has them; None where there is none. Raises ``KineError``."""
     with StateDb(config.paths.state) as state:
         if not state.exists:
@@ -185,31 +183,7 @@ def read_known(config: Config) -> Known | None:
             for record in state.drives()
             if record.fs_uuid  # a simulated drive cannot be plugged in
         ]
-        return Known(drives, state.last_code_test())
-
-
-def read_kept(config: Config | None) -> PersistentState:
-    """What was kept before the last restart; nothing where that cannot be read."""
-    if config is None:
-        return PersistentState()
-    try:
-        with StateDb(config.paths.state) as state:
-            return decode(state.kept(_KEPT)) if state.exists else PersistentState()
-    except KineError as error:
-        log.warning("what was shown before the restart is not known: %s", error.message)
-        return PersistentState()
-
-
-def write_kept(config: Config | None, kept: PersistentState) -> None:
-    """Keep it. A full disk must not end the daemon: at worst, a reminder is repeated."""
-    if config is None:
-        return
-    try:
-        with StateDb(config.paths.state) as state:
-            if state.exists:
-                state.keep(_KEPT, encode(kept))
-    except KineError as error:
-        log.warning("what is shown cannot be kept over a restart: %s", error.message)
+        return Enrolled(drives, state.last_code_test())
 
 
 def _without_folder(notice: TargetWarning) -> str:

@@ -14,6 +14,7 @@ from typing import Final, Literal
 
 from kinebackup.model import BackupReport, PruneReport, Report, RestoreTestReport, VerifyReport
 from kinebackup.policy.notices import NoticeKind
+from kinebackup.policy.phases import Phase
 
 JobKind = Literal[
     "backup",
@@ -29,15 +30,15 @@ JobKind = Literal[
 class JobTraits:
     """One row.
 
-    ``phase`` and ``trigger``: where the drive is while it runs, and what leads there, as values of
-    ``daemon.decide.states``. ``saves``: without it there is no new backup to rely on. ``is_check``: it proves something
-    about what is on the drive, and proves nothing where it could not run. ``notice_of_defect``: what is said where it
-    fails for a reason that has no notice of its own. ``progress_phase``: the phase of its ``Monitor`` that takes long,
-    which names the bar of the command line.
+    ``phase`` and ``trigger``: where the drive is while it runs, and what leads there (a value of
+    ``daemon.decide.table.Trigger``). ``saves``: without it there is no new backup to rely on. ``is_check``: it proves
+    something about what is on the drive, and proves nothing where it could not run. ``notice_of_defect``: what is said
+    where it fails for a reason that has no notice of its own. ``progress_phase``: the phase of its ``Monitor`` that
+    takes long, which names the bar of the command line.
     """
 
     report: type[Report]
-    phase: str
+    phase: Phase
     trigger: str
     notice_of_defect: NoticeKind
     progress_phase: str
@@ -49,7 +50,7 @@ JOB_KINDS: Final[Mapping[JobKind, JobTraits]] = MappingProxyType(
     {
         "backup": JobTraits(
             report=BackupReport,
-            phase="backing up",
+            phase=Phase.BACKING_UP,
             trigger="backup next",
             notice_of_defect=NoticeKind.BACKUP_FAILED,
             progress_phase="backup",
@@ -57,7 +58,7 @@ JOB_KINDS: Final[Mapping[JobKind, JobTraits]] = MappingProxyType(
         ),
         "verify-written": JobTraits(
             report=VerifyReport,
-            phase="verifying",
+            phase=Phase.VERIFYING,
             trigger="verify next",
             notice_of_defect=NoticeKind.CHECK_NOT_DONE,
             progress_phase="verify",
@@ -66,7 +67,7 @@ JOB_KINDS: Final[Mapping[JobKind, JobTraits]] = MappingProxyType(
         ),
         "verify": JobTraits(
             report=VerifyReport,
-            phase="verifying",
+            phase=Phase.VERIFYING,
             trigger="verify next",
             notice_of_defect=NoticeKind.CHECK_NOT_DONE,
             progress_phase="verify",
@@ -74,7 +75,7 @@ JOB_KINDS: Final[Mapping[JobKind, JobTraits]] = MappingProxyType(
         ),
         "restore-test": JobTraits(
             report=RestoreTestReport,
-            phase="testing",
+            phase=Phase.TESTING,
             trigger="test next",
             notice_of_defect=NoticeKind.CHECK_NOT_DONE,
             progress_phase="restore-test",
@@ -82,7 +83,7 @@ JOB_KINDS: Final[Mapping[JobKind, JobTraits]] = MappingProxyType(
         ),
         "prune": JobTraits(
             report=PruneReport,
-            phase="pruning",
+            phase=Phase.PRUNING,
             trigger="prune next",
             notice_of_defect=NoticeKind.PRUNE_FAILED,
             progress_phase="mark",

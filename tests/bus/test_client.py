@@ -17,9 +17,9 @@ from kinebackup.bus.client import DaemonAbsent, DaemonClient, DaemonListener
 from kinebackup.bus.query import daemon_is_running, drives_at_a_glance, status_from_daemon, tell_daemon_to_reload
 from kinebackup.bus.values import DriveAtWork
 from kinebackup.daemon.bus_service import BusService
-from kinebackup.daemon.decide.table import Phase
-from kinebackup.daemon.ports import DriveNow
+from kinebackup.daemon.ports import EnrolledDrive
 from kinebackup.errors import KineError
+from kinebackup.policy.phases import Phase
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_a_client_without_a_bus_says_that_the_service_does_not_run(tmp_path: Pat
 
 @pytest.mark.root
 def test_a_bus_without_the_daemon_is_told_from_one_with_it(bus: PrivateBus) -> None:
-    daemon = RecordedDaemon(DriveNow("CABINET", "CABINET", Phase.SAFE))
+    daemon = RecordedDaemon(EnrolledDrive("CABINET", "CABINET", Phase.SAFE))
 
     async def play() -> list[object]:
         before = await asyncio.to_thread(daemon_is_running, bus.address)

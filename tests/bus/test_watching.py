@@ -8,13 +8,10 @@ import asyncio
 import pytest
 
 from kinebackup.bus.client import DaemonAbsent
-from kinebackup.bus.values import ABSENT, DriveAtWork, JobEnd, JobProgress
+from kinebackup.bus.values import DriveAtWork, JobEnd, JobProgress
 from kinebackup.bus.watching import (
     BUSY,
-    POWERING_OFF,
-    REFUSED,
     RESTING,
-    STUCK,
     DriveWatch,
     LetGo,
     WatchingStopped,
@@ -23,9 +20,9 @@ from kinebackup.bus.watching import (
     let_go,
     waits_for,
 )
-from kinebackup.daemon.decide.table import Phase
 from kinebackup.model import CancelToken, Problem
 from kinebackup.policy.notices import Notice, NoticeKind
+from kinebackup.policy.phases import Phase
 
 SAVED = Notice(NoticeKind.SAFE, "CABINET")
 IN_USE = Notice(NoticeKind.STILL_BUSY, "CABINET", program="nautilus")
@@ -157,5 +154,5 @@ def test_who_watches_no_longer_and_a_daemon_that_ends_are_told_apart() -> None:
 
 
 def test_every_phase_that_a_client_knows_is_one_of_the_daemon() -> None:
-    known = {ABSENT, *RESTING, *BUSY, STUCK, REFUSED, POWERING_OFF}
+    known = {Phase.ABSENT, *RESTING, *BUSY, Phase.STUCK, Phase.REFUSED, Phase.POWERING_OFF}
     assert known == {str(phase.value) for phase in Phase}

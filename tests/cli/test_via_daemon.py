@@ -26,15 +26,15 @@ from support.cli.playing_daemon import (
 )
 
 from kinebackup.daemon.decide.events import BackUpNow, Eject, JobId, RestoreTestNow
-from kinebackup.daemon.decide.table import Phase
-from kinebackup.daemon.ports import DriveNow
+from kinebackup.daemon.ports import EnrolledDrive
 from kinebackup.model import BackupReport, Problem, Progress, RestoreTestReport
 from kinebackup.policy.notices import Notice, NoticeKind
+from kinebackup.policy.phases import Phase
 from kinebackup.state.records import Drive
 from kinebackup.state.state_db import StateDb
 
-HERE = DriveNow("CABINET", "CABINET", Phase.APPEARED)
-AWAY = DriveNow("DOMICILE", "DOMICILE", Phase.ABSENT)
+HERE = EnrolledDrive("CABINET", "CABINET", Phase.APPEARED)
+AWAY = EnrolledDrive("DOMICILE", "DOMICILE", Phase.ABSENT)
 REPORT = BackupReport("ab" * 32, 3, 1, 90, 0, 4_000_000, 1_000_000, 2.0, suspicious=False)
 UNREADABLE = Problem("unreadable", "/srv/Patients/bilan.txt", "permission denied")
 TESTED = RestoreTestReport("ok", "ab" * 32, 20, 8_000_000, 20, 1.0, 7, "machine 1f2e3d4c")
@@ -135,13 +135,13 @@ def test_who_may_not_is_told_so(bus: PrivateBus) -> None:
         ((AWAY,), ("restore-test", "--drive", "NOWHERE"), 10, "no drive is called NOWHERE"),
         ((), ("backup",), 10, "no drive has been enrolled yet"),
         (
-            (HERE, DriveNow("DOMICILE", "DOMICILE", Phase.SAFE)),
+            (HERE, EnrolledDrive("DOMICILE", "DOMICILE", Phase.SAFE)),
             ("backup",),
             2,
             "several drives are plugged in: CABINET, DOMICILE",
         ),
         (
-            (DriveNow("CABINET", "CABINET", Phase.REFUSED),),
+            (EnrolledDrive("CABINET", "CABINET", Phase.REFUSED),),
             ("backup", "--drive", "CABINET"),
             1,
             "nothing is written to the drive",
@@ -149,7 +149,7 @@ def test_who_may_not_is_told_so(bus: PrivateBus) -> None:
     ],
 )
 def test_a_drive_that_cannot_be_meant_is_said_at_once(
-    bus: PrivateBus, drives: tuple[DriveNow, ...], arguments: tuple[str, ...], code: int, words: str
+    bus: PrivateBus, drives: tuple[EnrolledDrive, ...], arguments: tuple[str, ...], code: int, words: str
 ) -> None:
     daemon = PlayingDaemon((), *drives)
     done = run(bus, daemon, *arguments)
@@ -216,14 +216,14 @@ def test_a_drive_on_its_way_out_comes_back_before_the_work_begins(bus: PrivateBu
         Enters(Phase.BACKING_UP),
         Ends("backup", "good", REPORT),
     )
-    done = run(bus, PlayingDaemon(part, DriveNow("CABINET", "CABINET", Phase.UNMOUNTING)), "backup")
+    done = run(bus, PlayingDaemon(part, EnrolledDrive("CABINET", "CABINET", Phase.UNMOUNTING)), "backup")
     assert (done.code, done.out) == (0, "Saved on the drive CABINET.\n")
 
 
 @pytest.mark.root
 def test_who_waits_for_the_other_drive_is_told(bus: PrivateBus) -> None:
     part = (*OPENING, Enters(Phase.BACKING_UP), Ends("backup", "good", REPORT))
-    other = DriveNow("DOMICILE", "DOMICILE", Phase.VERIFYING, JobId(2), "verify")
+    other = EnrolledDrive("DOMICILE", "DOMICILE", Phase.VERIFYING, JobId(2), "verify")
     done = run(bus, PlayingDaemon(part, HERE, other), "backup", "--drive", "CABINET")
     assert done.code == 0
     # Whether the work has begun by the time the drives are asked for is a matter of milliseconds.
@@ -320,7 +320,7 @@ def test_what_the_daemon_does_not_do_is_done_directly(
 def test_eject_waits_until_the_drive_may_be_unplugged(
     bus: PrivateBus, part: tuple[Step, ...], code: int, words: str
 ) -> None:
-    daemon = PlayingDaemon(part, DriveNow("CABINET", "CABINET", Phase.BACKING_UP, JobId(4), "backup"))
+    daemon = PlayingDaemon(part, EnrolledDrive("CABINET", "CABINET", Phase.BACKING_UP, JobId(4), "backup"))
     done = run(bus, daemon, "drive", "eject")
     assert done.code == code
     assert words in done.out + done.err
@@ -330,7 +330,7 @@ def test_eject_waits_until_the_drive_may_be_unplugged(
 @pytest.mark.root
 def test_a_drive_that_is_safe_already_is_said_to_be_so(bus: PrivateBus) -> None:
     done = run(
-        bus, PlayingDaemon((), DriveNow("CABINET", "CABINET", Phase.SAFE)), "drive", "eject", "CABINET", "--json"
+        bus, PlayingDaemon((), EnrolledDrive("CABINET", "CABINET", Phase.SAFE)), "drive", "eject", "CABINET", "--json"
     )
     assert json.loads(done.out) == {"drive": "CABINET", "can_unplug": True}
 
@@ -386,7 +386,7 @@ def test_an_ordinary_user_gets_the_daemons_answer_shown_as_root_sees_it(bus: Pri
 
 @pytest.mark.root
 def test_roots_status_says_what_each_drive_is_doing(bus: PrivateBus, memory: Path) -> None:
-    daemon = PlayingDaemon((), DriveNow("CABINET", "CABINET", Phase.VERIFYING, JobId(3), "verify"))
+    daemon = PlayingDaemon((), EnrolledDrive("CABINET", "CABINET", Phase.VERIFYING, JobId(3), "verify"))
     done = run(bus, daemon, "status", memory=memory)
     assert done.code == 0
     assert "being checked" in done.out

@@ -11,12 +11,12 @@ from support.bus.recorded_daemon import NOW, RecordedDaemon
 from kinebackup.daemon.bus_requests import Caller, Refusal, Requests
 from kinebackup.daemon.bus_service import BURST, PENDING_AT_MOST, PENDING_OF_ONE, Gate
 from kinebackup.daemon.decide.events import Acknowledge, AlarmLifted, BackUpNow, Eject, RestoreTestNow, Snooze
-from kinebackup.daemon.decide.table import Phase
-from kinebackup.daemon.ports import DriveNow
+from kinebackup.daemon.ports import EnrolledDrive
 from kinebackup.policy.notices import ActiveNotice, Notice, NoticeKind
+from kinebackup.policy.phases import Phase
 
-CABINET = DriveNow("id of CABINET", "CABINET", Phase.APPEARED)
-DOMICILE = DriveNow("id of DOMICILE", "DOMICILE", Phase.ABSENT)
+CABINET = EnrolledDrive("id of CABINET", "CABINET", Phase.APPEARED)
+DOMICILE = EnrolledDrive("id of DOMICILE", "DOMICILE", Phase.ABSENT)
 SOMEBODY = Caller(":1.7", interactive=True)
 TOMORROW = int((NOW + timedelta(days=1)).timestamp())
 
@@ -93,7 +93,9 @@ def test_who_may_not_changes_nothing_and_reads_no_report(member: str, body: list
         ((replace(CABINET, phase=Phase.REFUSED),), "CABINET", "Refused"),
     ],
 )
-def test_work_needs_a_drive_that_is_here_and_accepted(drives: tuple[DriveNow, ...], label: str, error: str) -> None:
+def test_work_needs_a_drive_that_is_here_and_accepted(
+    drives: tuple[EnrolledDrive, ...], label: str, error: str
+) -> None:
     assert refused(RecordedDaemon(*drives), "BackUpNow", label) == error
     assert refused(RecordedDaemon(*drives), "TestRestore", label) == error
 

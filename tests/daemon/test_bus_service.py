@@ -22,15 +22,15 @@ from kinebackup.bus.connection import connect, disconnect
 from kinebackup.bus.values import DriveAtWork, JobEnd, JobProgress
 from kinebackup.daemon.bus_service import BURST, BusService
 from kinebackup.daemon.decide.events import AlarmLifted, BackUpNow, Eject, JobId, RestoreTestNow
-from kinebackup.daemon.decide.table import Phase
-from kinebackup.daemon.ports import DriveNow
+from kinebackup.daemon.ports import EnrolledDrive
 from kinebackup.model import BackupReport, Progress
 from kinebackup.policy.notices import ActiveNotice, Notice, NoticeKind
+from kinebackup.policy.phases import Phase
 
 pytestmark = pytest.mark.root
 
-CABINET = DriveNow("CABINET", "CABINET", Phase.APPEARED)
-DOMICILE = DriveNow("DOMICILE", "DOMICILE", Phase.ABSENT)
+CABINET = EnrolledDrive("CABINET", "CABINET", Phase.APPEARED)
+DOMICILE = EnrolledDrive("DOMICILE", "DOMICILE", Phase.ABSENT)
 REPORT = BackupReport("ab" * 32, 1, 2, 3, 4, 5, 6, 7.5, suspicious=False)
 
 
@@ -213,7 +213,7 @@ def test_properties_cannot_be_set_nor_other_interfaces_called(bus: PrivateBus) -
 
 
 def test_everybody_may_read_status_notices_and_drives(bus: PrivateBus) -> None:
-    daemon = RecordedDaemon(DriveNow("CABINET", "CABINET", Phase.BACKING_UP, JobId(7), "backup"), DOMICILE)
+    daemon = RecordedDaemon(EnrolledDrive("CABINET", "CABINET", Phase.BACKING_UP, JobId(7), "backup"), DOMICILE)
     daemon.active = (ActiveNotice(Notice(NoticeKind.STILL_BUSY, "CABINET", program="vi"), NOW),)
 
     async def play() -> list[str]:

@@ -20,17 +20,17 @@ from support.waiting import until, wait_until
 from kinebackup.config import BackupConfig, Config, Paths, PracticeConfig, RotationConfig, SourceConfig
 from kinebackup.daemon.decide import events as ev
 from kinebackup.daemon.decide.actions import Ending
-from kinebackup.daemon.decide.table import Phase
 from kinebackup.daemon.loop import Loop
 from kinebackup.daemon.persistence import PersistentState
 from kinebackup.daemon.rules import rules_of
-from kinebackup.daemon.service import Service, read_known
+from kinebackup.daemon.service import Service, read_enrolled
 from kinebackup.errors import ConfigError
 from kinebackup.jobs.backup import BackupJobRequest, run_backup
 from kinebackup.jobs.restore import RestoreJobRequest, restore_files
 from kinebackup.model import BackupReport, CancelToken, Progress, SilentMonitor
 from kinebackup.policy.job_kinds import JobKind
 from kinebackup.policy.notices import ActiveNotice, Notice, NoticeKind
+from kinebackup.policy.phases import Phase
 from kinebackup.practice.access import PresentDrive, open_to_read
 from kinebackup.practice.computer_keys import ComputerKeys
 from kinebackup.sources.folder import FolderSource
@@ -110,13 +110,13 @@ class Cabinet:
             mounter=self.mounter,
             worker=ThreadWorker(tools),
             inhibitor=self.awake,
-            keep=self._keep,
-            defect=self.defects.append,
+            persist=self._keep,
+            on_defect=self.defects.append,
         )
         loop.listen(self.heard)
-        known = read_known(self.config())
+        known = read_enrolled(self.config())
         assert known is not None
-        loop.know(known)
+        loop.set_enrolled(known)
         return loop
 
     def _keep(self, kept: PersistentState) -> None:
@@ -163,7 +163,7 @@ def test_a_drive_that_is_not_ours_is_never_opened(cabinet: Cabinet, tmp_path: Pa
     async def story() -> None:
         loop = cabinet.loop()
         loop.post(ev.DriveAppeared(loop.now(), ev.Device(str(stranger), "9999-9999", "", "X", 7)))
-        await loop.quiet()
+        await loop.wait_until_idle()
 
     play(story())
     assert cabinet.mounter.opened == []
@@ -181,7 +181,7 @@ def test_a_drive_with_our_identifiers_and_another_header_is_refused_and_not_writ
     async def story() -> None:
         loop = cabinet.loop()
         loop.post(ev.DriveAppeared(loop.now(), replace(device, node=enrolled.folder)))
-        await loop.quiet()
+        await loop.wait_until_idle()
         assert [drive.phase for drive in loop.drives()] == [Phase.REFUSED]
 
     play(story())
@@ -197,7 +197,7 @@ def test_a_drive_with_an_empty_filesystem_of_our_uuid_is_refused(cabinet: Cabine
     async def story() -> None:
         loop = cabinet.loop()
         loop.post(ev.DriveAppeared(loop.now(), replace(device, node=str(tmp_path / "empty"))))
-        await loop.quiet()
+        await loop.wait_until_idle()
 
     play(story())
     assert cabinet.heard.notices == [NoticeKind.REFUSED]
@@ -210,7 +210,7 @@ def test_the_first_plug_in_saves_reads_back_tests_and_lets_go(cabinet: Cabinet, 
     async def story() -> None:
         loop = cabinet.loop()
         loop.post(ev.DriveAppeared(loop.now(), device))
-        await loop.quiet()
+        await loop.wait_until_idle()
         report = loop.last_report(loop.drives()[0].id, "backup")
         assert isinstance(report, BackupReport)
         assert report.files_new == 2
@@ -260,7 +260,7 @@ def test_a_drive_pulled_during_the_backup_ends_the_job_once_and_the_next_plug_in
         await asyncio.sleep(0.05)  # nothing may come of it: an absence takes its time
         assert [drive.phase for drive in loop.drives()] == [Phase.APPEARED]  # the dead job still holds the drive
         go_on.set()
-        await loop.quiet()
+        await loop.wait_until_idle()
         assert [drive.phase for drive in loop.drives()] == [Phase.SAFE]
 
     play(story())
@@ -276,11 +276,11 @@ def test_a_drive_that_somebody_works_on_is_not_taken_from_them(cabinet: Cabinet)
     async def story() -> None:
         loop = cabinet.loop()
         loop.post(ev.DriveAppeared(loop.now(), device))
-        await loop.quiet()
+        await loop.wait_until_idle()
         assert [each.notice for each in loop.notices()] == [Notice(NoticeKind.BUSY, "A", program="nautilus")]
         cabinet.mounter.busy = ""
         loop.post(ev.BackUpNow(loop.now(), loop.drives()[0].id))
-        await loop.quiet()
+        await loop.wait_until_idle()
 
     play(story())
     assert cabinet.heard.ended[0] == ("backup", "good")
@@ -293,11 +293,11 @@ def test_a_drive_that_cannot_be_let_go_is_never_called_safe(cabinet: Cabinet) ->
     async def story() -> None:
         loop = cabinet.loop()
         loop.post(ev.DriveAppeared(loop.now(), device))
-        await loop.quiet()
+        await loop.wait_until_idle()
         assert cabinet.heard.notices == [NoticeKind.STILL_BUSY]
         cabinet.mounter.stuck = ""
         loop.post(ev.Eject(loop.now(), loop.drives()[0].id))
-        await loop.quiet()
+        await loop.wait_until_idle()
 
     play(story())
     assert cabinet.heard.notices == [NoticeKind.STILL_BUSY, NoticeKind.SAFE]
@@ -310,7 +310,7 @@ def test_a_configuration_that_cannot_be_read_is_a_failed_backup_that_stays_in_si
         loop = cabinet.loop()
         cabinet.config_error = ConfigError("line 3 is not TOML")
         loop.post(ev.DriveAppeared(loop.now(), device))
-        await loop.quiet()
+        await loop.wait_until_idle()
 
     play(story())
     assert cabinet.mounter.mounted == {}
@@ -328,7 +328,7 @@ def test_a_job_with_a_defect_ends_as_failed_and_the_drive_is_let_go(cabinet: Cab
         loop = cabinet.loop()
         cabinet.before_backup = defect
         loop.post(ev.DriveAppeared(loop.now(), device))
-        await loop.quiet()
+        await loop.wait_until_idle()
 
     play(story())
     assert cabinet.heard.ended == [("backup", "failed")]
@@ -351,7 +351,7 @@ def test_a_request_to_end_stops_the_job_and_unmounts(cabinet: Cabinet) -> None:
         await until(begun.is_set)
         assert loop.at_work
         loop.post(ev.ShutdownRequested(loop.now()))
-        await loop.quiet()
+        await loop.wait_until_idle()
         assert not loop.at_work
 
     play(story())
@@ -366,7 +366,7 @@ def test_what_nobody_has_acknowledged_is_still_there_after_a_restart(cabinet: Ca
     async def first() -> None:
         loop = cabinet.loop()
         loop.post(ev.DriveAppeared(loop.now(), device))
-        await loop.quiet()
+        await loop.wait_until_idle()
 
     async def second() -> None:
         loop = cabinet.loop()
@@ -385,9 +385,9 @@ def renamed(cabinet: Cabinet, loop: Loop, old: str, new: str) -> None:
     """What ``kinebackup drive rename`` does, and what the daemon does when it is told."""
     state = cabinet.office.computer.state
     state.update_drive(replace(state.drive(old), label=new))
-    known = read_known(cabinet.config())
+    known = read_enrolled(cabinet.config())
     assert known is not None
-    loop.know(known)
+    loop.set_enrolled(known)
 
 
 def test_a_drive_that_is_renamed_while_it_is_saved_keeps_its_job_and_its_history(cabinet: Cabinet) -> None:
@@ -408,7 +408,7 @@ def test_a_drive_that_is_renamed_while_it_is_saved_keeps_its_job_and_its_history
         renamed(cabinet, loop, "A", "NOIR")
         assert loop.drives() == (replace(before, label="NOIR"),)
         go_on.set()
-        await loop.quiet()
+        await loop.wait_until_idle()
         assert [(drive.label, drive.phase) for drive in loop.drives()] == [("NOIR", Phase.SAFE)]
         assert isinstance(loop.last_report(before.id, "backup"), BackupReport)
         assert loop.state.drives[0].known.history.last_backup == MORNING
@@ -428,7 +428,7 @@ def test_a_notice_follows_its_drive_to_its_new_name_and_is_neither_lost_nor_doub
     async def story() -> None:
         loop = cabinet.loop()
         loop.post(ev.DriveAppeared(loop.now(), device))
-        await loop.quiet()
+        await loop.wait_until_idle()
         since = loop.notices()[0].since
         renamed(cabinet, loop, "A", "NOIR")
         assert loop.notices() == (ActiveNotice(Notice(NoticeKind.BUSY, "NOIR", program="nautilus"), since),)
@@ -450,7 +450,7 @@ def test_a_drive_that_is_renamed_while_the_daemon_does_not_run_has_its_notices_u
     async def first() -> None:
         loop = cabinet.loop()
         loop.post(ev.DriveAppeared(loop.now(), device))
-        await loop.quiet()
+        await loop.wait_until_idle()
 
     async def second() -> None:
         loop = cabinet.loop()
@@ -469,7 +469,7 @@ def test_a_notice_of_a_drive_that_was_forgotten_has_the_name_that_people_knew(ca
     async def first() -> None:
         loop = cabinet.loop()
         loop.post(ev.DriveAppeared(loop.now(), device))
-        await loop.quiet()
+        await loop.wait_until_idle()
 
     async def second() -> None:
         loop = cabinet.loop()
@@ -497,7 +497,7 @@ def test_an_action_that_will_never_be_answered_is_a_defect_that_somebody_hears_o
     async def story() -> None:
         loop = cabinet.loop()
         loop.post(ev.DriveAppeared(loop.now(), device))
-        await loop.quiet()
+        await loop.wait_until_idle()
 
     play(story())
     assert [type(each) for each in cabinet.defects] == [AssertionError]
@@ -516,7 +516,7 @@ def test_a_source_that_a_cloud_has_is_warned_of_without_the_name_of_its_folder(c
         assert service.status_document()["warnings"] == [
             "Syncthing synchronises a source, or may do so: its files leave this computer"
         ]
-        await loop.quiet()
+        await loop.wait_until_idle()
         assert NoticeKind.SOURCE_SYNCED in cabinet.heard.notices
 
     play(story())

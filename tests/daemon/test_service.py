@@ -16,9 +16,9 @@ from support.jobs.small_practice import Office, open_office
 from kinebackup.config import Config, Paths, SourceConfig
 from kinebackup.daemon.decide import events as ev
 from kinebackup.daemon.loop import Loop
-from kinebackup.daemon.persistence import PersistentState
+from kinebackup.daemon.persistence import PersistentState, read_persistent, write_persistent
 from kinebackup.daemon.rules import rules_of
-from kinebackup.daemon.service import Service, look_at_sources, read_kept, write_kept
+from kinebackup.daemon.service import Service, look_at_sources
 from kinebackup.daemon.spawn import ProcessWorker
 from kinebackup.errors import ConfigError, NotConfigured
 from kinebackup.policy.notices import ActiveNotice, Notice, NoticeKind
@@ -53,8 +53,8 @@ def service(office: Office, config: Config | ConfigError) -> tuple[Service, list
         mounter=FolderMounter(),
         worker=ProcessWorker(["/nowhere"], {}),
         inhibitor=Awake(),
-        keep=lambda _kept: None,
-        defect=lambda _error: None,
+        persist=lambda _persistent: None,
+        on_defect=lambda _error: None,
     )
     return Service(loop, load, office.world, read.append), read
 
@@ -77,18 +77,18 @@ def test_a_configuration_that_became_unreadable_leaves_what_was_known(office: Of
     made.reload()
     assert [drive.label for drive in made.drives()] == ["A"]
     assert len(read) == 1
-    assert made.is_lost
+    assert made.settings_unreadable
     assert [each.notice.kind for each in made.notices()] == [NoticeKind.SETTINGS_UNREADABLE]
     made._load_config = lambda: config_of(office)
     made.reload()
     assert made.notices() == ()
-    assert not made.is_lost
+    assert not made.settings_unreadable
 
 
 def test_before_anybody_has_set_it_up_a_missing_configuration_is_nobody_s_trouble(office: Office) -> None:
     made, _read = service(office, NotConfigured("there is no configuration file"))
     made.reload()
-    assert (made.notices(), made.is_lost) == ((), False)
+    assert (made.notices(), made.settings_unreadable) == ((), False)
 
 
 def _fails() -> Config:
@@ -120,13 +120,13 @@ def test_the_status_names_no_folder(office: Office) -> None:
 def test_what_is_kept_survives_and_a_memory_of_another_version_is_left_out(office: Office) -> None:
     config = config_of(office)
     kept = PersistentState(shown=(ActiveNotice(Notice(NoticeKind.PULLED, "A"), office.clock()),), alarm=True)
-    assert read_kept(config) == PersistentState()
-    write_kept(config, kept)
-    assert read_kept(config) == kept
+    assert read_persistent(config) == PersistentState()
+    write_persistent(config, kept)
+    assert read_persistent(config) == kept
     with StateDb(config.paths.state) as state:
         state.keep("daemon", '{"shown": [{"notice": {"kind": "from-the-future"}}]}')
-    assert read_kept(config) == PersistentState()
-    assert read_kept(None) == PersistentState()
+    assert read_persistent(config) == PersistentState()
+    assert read_persistent(None) == PersistentState()
 
 
 def test_runs_of_more_than_a_year_ago_are_forgotten_but_for_the_last_good_ones(office: Office) -> None:

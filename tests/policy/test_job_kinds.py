@@ -11,11 +11,12 @@ from support.daemon.imagined_computer import REPORTS
 from kinebackup.bus.values import decode_report, encode_report
 from kinebackup.cli.commands.drives import kind_text
 from kinebackup.cli.terminal.progress import phase_text
-from kinebackup.daemon.decide.table import JOB_PHASES, TABLE, TRIGGER_OF_JOB, Intent, Phase, Position, Trigger
+from kinebackup.daemon.decide.table import JOB_PHASES, TABLE, TRIGGER_OF_JOB, Intent, Position, Trigger
 from kinebackup.i18n import set_language
 from kinebackup.model import BackupReport, PruneReport, Report, RestoreTestReport, VerifyReport
 from kinebackup.policy.job_kinds import JOB_KINDS, JobKind, job_kind
 from kinebackup.policy.notices import BEHAVIOUR
+from kinebackup.policy.phases import Phase
 
 KINDS: tuple[JobKind, ...] = get_args(JobKind)
 every_kind = pytest.mark.parametrize("kind", KINDS)
@@ -50,8 +51,8 @@ def test_every_kind_leads_to_a_phase_of_the_daemon_s_table(kind: JobKind) -> Non
     traits = JOB_KINDS[kind]
     assert TRIGGER_OF_JOB[kind] is Trigger(traits.trigger)
     begins = TABLE[Position(Phase.AUTHENTICATING, Intent.WORK)][Trigger(traits.trigger)]
-    assert begins == Position(Phase(traits.phase), Intent.WORK)
-    assert Phase(traits.phase) in JOB_PHASES
+    assert begins == Position(traits.phase, Intent.WORK)
+    assert traits.phase in JOB_PHASES
 
 
 @every_kind

@@ -19,7 +19,7 @@ def drive_rows(found: Overview, zone: tzinfo) -> str:
 
 
 def rows_of(drives: Sequence[DriveOverview], zone: tzinfo, phases: Mapping[str, str]) -> str:
-    """The same, with what the daemon does with each drive: labels and phases (``daemon.decide.table.Phase``)."""
+    """The same, with what the daemon does with each drive: labels and phases (``policy.phases.Phase``)."""
     if not drives:
         return ""
     head = (

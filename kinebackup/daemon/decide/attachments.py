@@ -11,9 +11,10 @@ from kinebackup.daemon.decide.actions import Detach, Log
 from kinebackup.daemon.decide.phases import fire, next_job
 from kinebackup.daemon.decide.states import DriveState, State
 from kinebackup.daemon.decide.step import Step
-from kinebackup.daemon.decide.table import Phase, Trigger
+from kinebackup.daemon.decide.table import Trigger
 from kinebackup.policy import schedule
 from kinebackup.policy.notices import Notice, NoticeKey, NoticeKind
+from kinebackup.policy.phases import Phase
 
 
 def about_presence(step: Step, event: ev.DriveAppeared | ev.DriveChanged | ev.DriveVanished | ev.DrivesKnown) -> None:
@@ -55,7 +56,7 @@ def _appeared(step: Step, device: ev.Device) -> None:
     elif not mine or mine[0].phase is not Phase.ABSENT:
         # Another disk with our UUID, or a second one beside ours: a copy, which nobody can tell from a trap.
         step.do(Log("a copy of a drive was plugged in; it is left alone", named[0].known.id))
-        step.tell(Notice(NoticeKind.IMPOSTOR, named[0].known.id))
+        step.notify(Notice(NoticeKind.IMPOSTOR, named[0].known.id))
     else:
         _plugged_in(step, mine[0], device)
 
@@ -68,18 +69,18 @@ def _plugged_in(step: Step, drive: DriveState, device: ev.Device) -> None:
     step.withdraw_all("unplugged", drive_id)  # what was said when it was powered off
     fire(step, drive_id, Trigger.PLUGGED_IN)
     if step.state.alarm:
-        step.tell(Notice(NoticeKind.ALARM))
+        step.notify(Notice(NoticeKind.ALARM))
         return
     here = step.drive(drive_id)
     plan = schedule.plan(drive.known.history, step.state.rules, step.now)
     if here is None:
         return
     if not plan:
-        step.tell(Notice(NoticeKind.UP_TO_DATE, drive_id))
+        step.notify(Notice(NoticeKind.UP_TO_DATE, drive_id))
     elif step.state.rules.automatic:
         step.put(here, plan=plan)
     else:
-        step.tell(Notice(NoticeKind.READY, drive_id))
+        step.notify(Notice(NoticeKind.READY, drive_id))
 
 
 def _vanished(step: Step, drive: DriveState) -> None:
@@ -120,13 +121,13 @@ def about_opening(step: Step, event: ev.Mounted | ev.MountFailed | ev.Authentica
         case ev.MountFailed(reason=reason, program=program):
             step.put(drive, plan=(), requested=False)
             kind = NoticeKind.BUSY if reason == "busy" else NoticeKind.NOT_MOUNTED
-            step.tell(Notice(kind, event.drive, program=program))
+            step.notify(Notice(kind, event.drive, program=program))
             fire(step, event.drive, Trigger.NOT_MOUNTED)
         case ev.Authenticated():
             next_job(step, event.drive)
         case ev.Refused(reason=reason):
             step.put(drive, plan=(), requested=False)
-            step.tell(Notice(NoticeKind.IMPOSTOR if reason == "impostor" else NoticeKind.REFUSED, event.drive))
+            step.notify(Notice(NoticeKind.IMPOSTOR if reason == "impostor" else NoticeKind.REFUSED, event.drive))
             fire(step, event.drive, Trigger.NOT_OURS)
 
 
@@ -140,11 +141,11 @@ def about_leaving(step: Step, event: ev.Unmounted | ev.UnmountFailed | ev.Powere
         case ev.Unmounted(complete=complete):
             step.withdraw(NoticeKey(NoticeKind.STILL_BUSY, event.drive))
             if not complete:  # the backup is on it as far as it was read back; the drive is not reliable all the same
-                step.tell(Notice(NoticeKind.DRIVE_FAILED, event.drive))
+                step.notify(Notice(NoticeKind.DRIVE_FAILED, event.drive))
                 step.put(drive, outcome="failed")
             fire(step, event.drive, Trigger.UNMOUNTED)
         case ev.UnmountFailed(program=program):
-            step.tell(Notice(NoticeKind.STILL_BUSY, event.drive, program=program))
+            step.notify(Notice(NoticeKind.STILL_BUSY, event.drive, program=program))
             fire(step, event.drive, Trigger.NOT_UNMOUNTED)
         case ev.PoweredOff():
             _powered_off(step, drive)

@@ -20,10 +20,11 @@ from kinebackup.daemon.decide.job_ends import ALL_JOBS, judge_cancelled, judge_f
 from kinebackup.daemon.decide.phases import can, fire, next_job, settle
 from kinebackup.daemon.decide.states import DriveState, State
 from kinebackup.daemon.decide.step import Step
-from kinebackup.daemon.decide.table import AT_WORK, JOB_PHASES, Intent, Phase, Trigger
+from kinebackup.daemon.decide.table import AT_WORK, JOB_PHASES, Intent, Trigger
 from kinebackup.policy import reminders, schedule
 from kinebackup.policy.job_kinds import JobKind
 from kinebackup.policy.notices import BEHAVIOUR, Notice, NoticeKey, NoticeKind
+from kinebackup.policy.phases import Phase
 
 LONG: Final = timedelta(minutes=10)
 """A person is told that work goes on only after this time."""
@@ -95,12 +96,12 @@ def _about_computer(
             if readable:
                 step.withdraw(NoticeKey(NoticeKind.SETTINGS_UNREADABLE, ""))
             else:
-                step.tell_once(Notice(NoticeKind.SETTINGS_UNREADABLE))
+                step.notify_once(Notice(NoticeKind.SETTINGS_UNREADABLE))
         case ev.MassChange():
             step.state = replace(step.state, alarm=True)
             for drive in step.state.drives:
                 _drop_work(step, drive)
-            step.tell(Notice(NoticeKind.ALARM))
+            step.notify(Notice(NoticeKind.ALARM))
         case ev.AlarmLifted():
             step.state = replace(step.state, alarm=False)
             step.withdraw(NoticeKey(NoticeKind.ALARM, ""))
@@ -114,7 +115,7 @@ def _job_goes_on(step: Step, event: ev.JobProgress) -> None:
     if drive is None or drive.job is None or drive.job.id != event.job:
         return
     if event.time - drive.job.started >= LONG:
-        step.tell_once(Notice(NoticeKind.WORKING, event.drive))
+        step.notify_once(Notice(NoticeKind.WORKING, event.drive))
 
 
 def _job_ended(step: Step, event: ev.JobEnded) -> None:
@@ -145,7 +146,7 @@ def _job_ended(step: Step, event: ev.JobEnded) -> None:
         outcome=judged.outcome or drive.outcome,
     )
     for notice in judged.notices:
-        step.tell(notice)
+        step.notify(notice)
     next_job(step, event.drive)
 
 
@@ -171,7 +172,7 @@ def _the_one_that_is_here(state: State) -> DriveState | None:
 def _want(step: Step, drive: DriveState, plan: tuple[JobKind, ...]) -> None:
     """Put these jobs before what is planned already. A drive that is on its way out comes back when it is there."""
     if step.state.alarm:
-        step.tell(Notice(NoticeKind.ALARM))
+        step.notify(Notice(NoticeKind.ALARM))
         return
     if not can(drive, Trigger.WANTED):
         step.do(Log("a person asked for a drive that must be plugged in again", drive.known.id))
@@ -230,7 +231,7 @@ def _tick(step: Step, event: ev.Tick) -> None:
                 _let_go_if_idle(step, drive)
             views = [_view(drive) for drive in step.state.drives]
             for notice in reminders.remind(views, step.state.rules, step.state.memory, event.what, now=event.time):
-                step.tell(notice)
+                step.notify(notice)
         case _:
             assert_never(event.what)
 
@@ -268,9 +269,9 @@ def _sources_checked(step: Step, event: ev.SourcesChecked) -> None:
     """That all is well again does not take the notice back: somebody must have seen it."""
     match event.finding:
         case "suspicious":
-            step.tell_once(Notice(NoticeKind.SOURCE_SUSPICIOUS))
+            step.notify_once(Notice(NoticeKind.SOURCE_SUSPICIOUS))
         case "synced":
-            step.tell_once(Notice(NoticeKind.SOURCE_SYNCED))
+            step.notify_once(Notice(NoticeKind.SOURCE_SYNCED))
         case "sound":
             step.do(Log("the sources are as they should be"))
         case _:

@@ -29,11 +29,11 @@ from kinebackup.daemon.decide.table import (
     POWERED_OFF,
     TABLE,
     TRIGGER_OF_JOB,
-    Phase,
     Trigger,
 )
 from kinebackup.policy import schedule
 from kinebackup.policy.notices import Notice, NoticeKind
+from kinebackup.policy.phases import Phase
 
 
 def can(drive: DriveState, trigger: Trigger) -> bool:
@@ -82,7 +82,7 @@ def _enter(step: Step, drive: DriveState, *, before: DriveState) -> None:
         case Phase.SAFE:
             _rest(step, drive)
             if not drive.plan:
-                tell_safe(step, drive)
+                notify_safe(step, drive)
         case _:
             assert_never(drive.phase)
 
@@ -116,12 +116,12 @@ def _enter_absent(step: Step, before: DriveState) -> None:
     step.withdraw_all("work-done", drive_id)
     if before.phase in NEEDS_UNMOUNT:
         step.withdraw_all("unplugged", drive_id)
-        step.tell(Notice(NoticeKind.PULLED, drive_id))
+        step.notify(Notice(NoticeKind.PULLED, drive_id))
     elif before.position != POWERED_OFF:
         step.withdraw_all("unplugged", drive_id)
 
 
-def tell_safe(step: Step, drive: DriveState) -> None:
+def notify_safe(step: Step, drive: DriveState) -> None:
     """Said only where ``Unmounted`` came before: POWERING_OFF is entered by nothing else."""
     fresh = not schedule.backup_due(drive.known.history, step.state.rules, step.now)
     if not (drive.outcome == "saved" or (drive.outcome == "nothing" and fresh)):
@@ -130,7 +130,7 @@ def tell_safe(step: Step, drive: DriveState) -> None:
         kind = NoticeKind.SAFE_TAKE_HOME
     else:
         kind = NoticeKind.SAFE
-    step.tell(Notice(kind, drive.known.id))
+    step.notify(Notice(kind, drive.known.id))
 
 
 def settle(step: Step) -> None:

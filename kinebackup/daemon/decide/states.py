@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import Final, Literal
 
 from kinebackup.daemon.decide.events import AttachmentId, Device, JobId, KnownDrive
-from kinebackup.daemon.decide.table import ABSENT, Intent, Phase, Position
+from kinebackup.daemon.decide.table import ABSENT, Intent, Position
 from kinebackup.policy.job_kinds import JobKind
 from kinebackup.policy.notices import ActiveNotice, NoticeKey
+from kinebackup.policy.phases import Phase
 from kinebackup.policy.reminders import Memory
 from kinebackup.policy.schedule import Rules
 

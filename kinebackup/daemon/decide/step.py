@@ -37,7 +37,7 @@ class Step:
         self.state = replace(self.state, drives=drives)
         return changed
 
-    def tell(self, notice: Notice) -> None:
+    def notify(self, notice: Notice) -> None:
         """Show a notice, in the place of what it says in other words. A reminder counts as said today."""
         if notice.behaviour.reminder is not None:
             for key in self._active_keys():
@@ -50,10 +50,10 @@ class Step:
         self.state = replace(self.state, notices=(*self.state.notices, ActiveNotice(notice, self.now)))
         self.do(Notify(notice))
 
-    def tell_once(self, notice: Notice) -> None:
+    def notify_once(self, notice: Notice) -> None:
         """Show a notice unless it is active already."""
         if self.state.notice(notice.key) is None:
-            self.tell(notice)
+            self.notify(notice)
 
     def withdraw(self, key: NoticeKey) -> None:
         """Take a notice back, if it is active."""

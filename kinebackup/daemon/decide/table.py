@@ -13,25 +13,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from kinebackup.policy.job_kinds import JOB_KINDS, JobKind
-
-
-class Phase(StrEnum):
-    """Where one drive is. The values cross D-Bus: they do not change."""
-
-    ABSENT = "absent"
-    APPEARED = "appeared"  # plugged in, not mounted, and nothing to do yet
-    MOUNTING = "mounting"
-    AUTHENTICATING = "authenticating"
-    BACKING_UP = "backing up"
-    VERIFYING = "verifying"
-    TESTING = "testing"
-    PRUNING = "pruning"
-    STOPPING = "stopping"  # the job was asked to stop and has not yet
-    UNMOUNTING = "unmounting"
-    STUCK = "stuck"  # mounted, and somebody keeps it busy
-    POWERING_OFF = "powering off"  # unmounted already
-    SAFE = "safe to unplug"
-    REFUSED = "refused"  # not mounted, and not to be written to
+from kinebackup.policy.phases import Phase
 
 
 class Intent(StrEnum):
@@ -79,7 +61,7 @@ TRIGGER_OF_JOB: Final[Mapping[JobKind, Trigger]] = MappingProxyType(
 )
 JOB_TRIGGERS: Final = tuple(dict.fromkeys(TRIGGER_OF_JOB.values()))
 
-JOB_PHASES: Final = frozenset(Phase(traits.phase) for traits in JOB_KINDS.values())
+JOB_PHASES: Final = frozenset(traits.phase for traits in JOB_KINDS.values())
 HAS_JOB: Final = JOB_PHASES | {Phase.STOPPING}
 AT_WORK: Final = HAS_JOB | {Phase.MOUNTING, Phase.AUTHENTICATING, Phase.UNMOUNTING}
 """One drive at a time is at work: there is one worker, and the sources are read once."""
@@ -121,7 +103,7 @@ _REFUSED: Final = _position(Phase.REFUSED, Intent.REFUSE)
 _Row = dict[Trigger, Position]
 
 _NEXT_JOB: Final[_Row] = {
-    **{Trigger(traits.trigger): _position(Phase(traits.phase)) for traits in JOB_KINDS.values()},
+    **{Trigger(traits.trigger): _position(traits.phase) for traits in JOB_KINDS.values()},
     Trigger.ENOUGH: _UNMOUNTING_TO_LEAVE,
 }
 # On its way out a drive begins no job. Where none is left, there is nothing to come back for either.

@@ -21,9 +21,9 @@ from support.daemon.imagined_computer import (
 from kinebackup.daemon.decide import actions as do
 from kinebackup.daemon.decide import events as ev
 from kinebackup.daemon.decide.machine import step
-from kinebackup.daemon.decide.table import Phase
 from kinebackup.model import BackupReport, JobFailure, Report, RestoreTestReport, VerifyReport
 from kinebackup.policy.notices import Notice, NoticeKind
+from kinebackup.policy.phases import Phase
 from kinebackup.policy.schedule import History
 
 TUESDAY = MONDAY + timedelta(days=1)

@@ -22,9 +22,10 @@ from kinebackup.daemon.decide import actions as do
 from kinebackup.daemon.decide import events as ev
 from kinebackup.daemon.decide.machine import step
 from kinebackup.daemon.decide.states import State
-from kinebackup.daemon.decide.table import JOB_PHASES, Intent, Phase
+from kinebackup.daemon.decide.table import JOB_PHASES, Intent
 from kinebackup.model import JobFailure, MountFailure, NotOurs
 from kinebackup.policy.notices import NoticeKind
+from kinebackup.policy.phases import Phase
 from kinebackup.policy.schedule import History, TickKind
 
 NEW = History()

@@ -14,11 +14,11 @@ from kinebackup.daemon.decide.table import (
     TRIGGER_OF_JOB,
     WAITING,
     Intent,
-    Phase,
     Position,
     Trigger,
 )
 from kinebackup.policy.job_kinds import JobKind
+from kinebackup.policy.phases import Phase
 
 
 def leading_to(phases: frozenset[Phase] | set[Phase]) -> set[Phase]:

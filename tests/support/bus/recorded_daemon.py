@@ -6,7 +6,7 @@ Owns: what was posted, who listens. Does not know: machine, drives or the bus.
 from datetime import UTC, datetime
 
 from kinebackup.daemon.decide.events import Event
-from kinebackup.daemon.ports import DriveNow, Listener
+from kinebackup.daemon.ports import EnrolledDrive, Listener
 from kinebackup.model import Report
 from kinebackup.policy.job_kinds import JobKind
 from kinebackup.policy.notices import ActiveNotice, NoticeKey, NoticeKind
@@ -17,7 +17,7 @@ NOW = datetime(2030, 3, 6, 17, 30, tzinfo=UTC)
 class RecordedDaemon:
     """Does nothing of its own."""
 
-    def __init__(self, *drives: DriveNow) -> None:
+    def __init__(self, *drives: EnrolledDrive) -> None:
         self.posted: list[Event] = []
         self.reloads = 0
         self.standing = drives
@@ -32,7 +32,7 @@ class RecordedDaemon:
     def now(self) -> datetime:
         return NOW
 
-    def drives(self) -> tuple[DriveNow, ...]:
+    def drives(self) -> tuple[EnrolledDrive, ...]:
         return self.standing
 
     def notices(self) -> tuple[ActiveNotice, ...]:

@@ -23,11 +23,11 @@ from support.waiting import until
 from kinebackup.daemon.bus_service import BusService
 from kinebackup.daemon.decide.actions import Ending
 from kinebackup.daemon.decide.events import Event, JobId
-from kinebackup.daemon.decide.table import Phase
-from kinebackup.daemon.ports import DriveNow
+from kinebackup.daemon.ports import EnrolledDrive
 from kinebackup.model import Progress, Report
 from kinebackup.policy.job_kinds import JobKind
 from kinebackup.policy.notices import ActiveNotice, Notice
+from kinebackup.policy.phases import Phase
 
 PROGRAM = Path(sys.executable).with_name("kinebackup")
 
@@ -89,7 +89,7 @@ def at_once(*steps: Step) -> AtOnce:
 class PlayingDaemon(RecordedDaemon):
     """Plays its part when a request is posted, one step after the other."""
 
-    def __init__(self, part: Sequence[Step], *drives: DriveNow) -> None:
+    def __init__(self, part: Sequence[Step], *drives: EnrolledDrive) -> None:
         super().__init__(*drives)
         self._part = list(part)
         self.leave: Callable[[], None] = lambda: None

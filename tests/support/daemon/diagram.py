@@ -6,7 +6,8 @@ support.daemon.diagram`` writes the file again; a test compares.
 
 from support.project import DOCS
 
-from kinebackup.daemon.decide.table import AT_WORK, JOB_PHASES, TABLE, Intent, Phase, Trigger
+from kinebackup.daemon.decide.table import AT_WORK, JOB_PHASES, TABLE, Intent, Trigger
+from kinebackup.policy.phases import Phase
 
 FILE = DOCS / "MACHINE.md"
 

@@ -13,10 +13,10 @@ from support.bus.private_bus import PrivateBus
 from support.bus.recorded_daemon import NOW, RecordedDaemon
 
 from kinebackup.daemon.bus_service import BusService
-from kinebackup.daemon.decide.table import Phase
-from kinebackup.daemon.ports import DriveNow
+from kinebackup.daemon.ports import EnrolledDrive
 from kinebackup.desktop.agent import Agent
 from kinebackup.policy.notices import ActiveNotice, Notice
+from kinebackup.policy.phases import Phase
 
 
 @dataclass(slots=True)
@@ -26,9 +26,9 @@ class Practice:
     system: PrivateBus
     daemon: RecordedDaemon = field(
         default_factory=lambda: RecordedDaemon(
-            DriveNow("CABINET", "CABINET", Phase.APPEARED),
-            DriveNow("MAISON", "MAISON", Phase.ABSENT),
-            DriveNow("Été <2>", "Été <2>", Phase.APPEARED),
+            EnrolledDrive("CABINET", "CABINET", Phase.APPEARED),
+            EnrolledDrive("MAISON", "MAISON", Phase.ABSENT),
+            EnrolledDrive("Été <2>", "Été <2>", Phase.APPEARED),
         )
     )
     service: BusService | None = None
