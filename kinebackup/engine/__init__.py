@@ -57,7 +57,7 @@ if TYPE_CHECKING:
         WritableRepository,
     )
     from kinebackup.engine.repository.store import FolderStore, Store
-    from kinebackup.engine.repository.tree_reader import TreeReader, Visited
+    from kinebackup.engine.repository.tree_reader import TreeReader, Visited, Way
     from kinebackup.engine.restore.restore import Overwrite, RestoreRequest, restore_snapshot
     from kinebackup.engine.source import Found, LiveCopy, Source
 
@@ -101,6 +101,7 @@ _PLACE_OF = {
     "TreeReader": "repository.tree_reader:TreeReader",
     "Verification": "check.verify:Verification",
     "Visited": "repository.tree_reader:Visited",
+    "Way": "repository.tree_reader:Way",
     "WritableRepository": "repository.repository:WritableRepository",
     "add_slot": "format.keyring:with_slot",
     "back_up": "backup.backup:back_up",
@@ -172,6 +173,7 @@ __all__ = [
     "TreeReader",
     "Verification",
     "Visited",
+    "Way",
     "WritableRepository",
     "add_slot",
     "back_up",

@@ -23,6 +23,7 @@ from kinebackup.engine import (
     Snapshot,
     TreeReader,
     Visited,
+    Way,
     comparable,
 )
 from kinebackup.errors import NotFound
@@ -78,22 +79,19 @@ class Browser:
 
     # -- one snapshot --------------------------------------------------------------------------------------------
 
-    def resolve(self, snapshot: Snapshot, path: str) -> list[str]:
-        """The absolute paths in the snapshot that a person may mean: as given, or below a source, or from its name on.
+    def resolve(self, snapshot: Snapshot, path: str) -> list[Way]:
+        """What a person may mean in the snapshot: as given, or below a source, or from its name on.
 
         Raises ``NotFound`` that names what lies in the last folder that exists.
         """
         candidates = list(dict.fromkeys(_candidates(snapshot.sources, path)))
-        found: list[str] = []
+        found: list[Way] = []
         failure: NotFound | None = None
         for candidate in candidates:
             try:
-                if candidate != "/":
-                    self._trees.find(snapshot.root, candidate)
+                found.append(() if candidate == "/" else self._trees.find(snapshot.root, candidate))
             except NotFound as error:
                 failure = failure or error
-            else:
-                found.append(candidate)
         if not found and failure is not None:
             raise failure
         return found
@@ -101,28 +99,29 @@ class Browser:
     def contents(self, snapshot: Snapshot, path: str | None, *, recursive: bool = False) -> list[Listing]:
         """What lies at that path; without one, in each source."""
         if path is None:
-            paths = [p for source in snapshot.sources for p in self._existing(snapshot, source)]
+            ways = [way for source in snapshot.sources for way in self._existing(snapshot, source)]
         else:
-            paths = self.resolve(snapshot, path)
-        return [self._list_one(snapshot, each, recursive=recursive) for each in paths]
+            ways = self.resolve(snapshot, path)
+        return [self._list_one(snapshot, way, recursive=recursive) for way in ways]
 
-    def _existing(self, snapshot: Snapshot, source: str) -> Sequence[str]:
+    def _existing(self, snapshot: Snapshot, source: str) -> Sequence[Way]:
         try:
             return self.resolve(snapshot, source)
         except NotFound:
             return ()  # the source was missing on that day; the snapshot's own problems say so
 
-    def _list_one(self, snapshot: Snapshot, path: str, *, recursive: bool) -> Listing:
-        below = path.strip("/")
-        ids: Sequence[str] = snapshot.root
-        if below:
-            found = self._trees.find(snapshot.root, path)
+    def _list_one(self, snapshot: Snapshot, way: Way, *, recursive: bool) -> Listing:
+        below, ids = "", snapshot.root
+        if way:
+            found = way[-1]
             if found.entry.type != "dir":
-                return Listing(path, (found,))
-            ids = found.entry.tree
+                return Listing(f"/{found.path}", (found,))
+            below, ids = found.path, tuple(found.entry.tree)
         if recursive:
-            return Listing(path, tuple(self._walk(ids, below)))
-        return Listing(path, tuple(Visited(_join(below, e.path_name), e) for e in self._trees.entries(ids, below)))
+            return Listing(f"/{below}", tuple(self._walk(ids, below)))
+        return Listing(
+            f"/{below}", tuple(Visited(_join(below, e.path_name), e) for e in self._trees.entries(ids, below))
+        )
 
     def _walk(self, ids: Sequence[str], path: str) -> Iterator[Visited]:
         for visited in self._trees.walk(ids, path):

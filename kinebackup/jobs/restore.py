@@ -6,16 +6,15 @@ written (engine/restore/restore.py), or how the drive was opened.
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kinebackup.drives.judge_path import judge_restore_destination_at
-from kinebackup.engine import NamedSnapshot, Overwrite, RestoreRequest, layout, restore_snapshot
+from kinebackup.engine import LoadedRepository, NamedSnapshot, Overwrite, RestoreRequest, layout, restore_snapshot
 from kinebackup.errors import KineError, TargetRefused
 from kinebackup.i18n import _
 from kinebackup.jobs.browse import Browser
 from kinebackup.model import CancelToken, Monitor, RestoreReport
 from kinebackup.policy.verdicts import TargetWarning
-from kinebackup.practice.access import OpenDrive
 from kinebackup.practice.world import World
 
 
@@ -87,7 +86,7 @@ def _drive_around(path: str) -> str | None:
 
 
 def restore_files(
-    opened: OpenDrive,
+    repository: LoadedRepository,
     request: RestoreJobRequest,
     world: World,
     *,
@@ -98,20 +97,24 @@ def restore_files(
 
     Raises ``NotFound`` for an unknown snapshot or path, ``KineError`` where the destination cannot be used.
     """
-    named = opened.repository.find_snapshot(request.snapshot)
-    browser = Browser(opened.repository, cancel)
-    paths = [found for path in request.paths for found in browser.resolve(named.snapshot, path)]
+    named = repository.find_snapshot(request.snapshot)
+    browser = Browser(repository, cancel)
+    wanted = [way for path in request.paths for way in browser.resolve(named.snapshot, path)]
+    problems = tuple(replace(each, snapshots=(named.id,)) for each in dict.fromkeys(browser.problems))
+    for problem in problems:
+        monitor.problem(problem)
     if not request.dry_run:
         _make(request.destination)
     plan = RestoreRequest(
         snapshot=named,
-        paths=() if "/" in paths else tuple(dict.fromkeys(paths)),
+        wanted=wanted,
         destination=request.destination,
         overwrite=request.overwrite,
         dry_run=request.dry_run,
         as_root=world.is_root,
     )
-    return Restored(named, restore_snapshot(opened.repository, plan, world.elapsed_s, cancel=cancel, monitor=monitor))
+    report = restore_snapshot(repository, plan, world.elapsed_s, cancel=cancel, monitor=monitor)
+    return Restored(named, replace(report, problems=problems + report.problems))
 
 
 def _make(destination: str) -> None:

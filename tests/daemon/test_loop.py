@@ -233,7 +233,7 @@ def test_the_first_plug_in_saves_reads_back_tests_and_lets_go(cabinet: Cabinet, 
     drive = PresentDrive("A", device.node, None)
     with open_to_read(drive, None, PASSPHRASE) as opened:
         order = RestoreJobRequest("latest", (), str(target))
-        restore_files(opened, order, cabinet.office.world, cancel=CancelToken(), monitor=SilentMonitor())
+        restore_files(opened.repository, order, cabinet.office.world, cancel=CancelToken(), monitor=SilentMonitor())
     restored = {name.rpartition("Patients/")[2]: digest for name, digest in bytes_below(target).items()}
     assert restored == bytes_below(cabinet.office.patients)
 

@@ -84,7 +84,9 @@ def restore(
         session.output.warn(notice.message, notice.hint)
     with opened(session, drive, secret, snapshot) as chosen:
         monitor = session.output.monitor()
-        restored = restore_files(chosen.opened, request, session.world, cancel=session.cancel, monitor=monitor)
+        restored = restore_files(
+            chosen.opened.repository, request, session.world, cancel=session.cancel, monitor=monitor
+        )
         problems = (*chosen.problems, *restored.report.problems)
     session.output.result(_document(request, restored, problems), lambda: _words(session, request, restored))
     return ended(session, problems)

@@ -23,6 +23,10 @@ class Visited:
     entry: Entry
 
 
+Way = tuple[Visited, ...]
+"""What lies at a path, after the directories that lead to it, from the top; the way to ``/`` is empty."""
+
+
 class TreeReader:
     """Directories of a snapshot, as lists of entries."""
 
@@ -74,11 +78,12 @@ class TreeReader:
         prefix = f"{path}/" if path else ""
         return [Visited(prefix + entry.path_name, entry) for entry in self.entries(ids, path)]
 
-    def find(self, ids: Sequence[str], path: str) -> Visited:
-        """The entry of an absolute path. Raises ``NotFound`` with what lies in the last directory that exists."""
+    def find(self, ids: Sequence[str], path: str) -> Way:
+        """The way to an absolute path. Raises ``NotFound`` with what lies in the last directory that exists."""
         parts = [part for part in path.split("/") if part]
         if not parts:
             raise NotFound(_("the path is empty"), _("give the path of a file or folder"))
+        way: list[Visited] = []
         current = ids
         for depth, part in enumerate(parts):
             entries = self.entries(current, "/".join(parts[:depth]))
@@ -92,10 +97,9 @@ class TreeReader:
                     if names
                     else _("{folder} is empty").format(folder=here),
                 )
-            if depth == len(parts) - 1:
-                return Visited("/".join(parts), match)
+            way.append(Visited("/".join(parts[: depth + 1]), match))
             current = match.tree
-        raise AssertionError("the loop returns or raises")
+        return tuple(way)
 
 
 def data_ids(entry: Entry, reader: BlobReader) -> list[str]:

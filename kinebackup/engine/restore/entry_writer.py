@@ -91,7 +91,7 @@ class EntryWriter:
                 fd = os.open(name, _CREATE, 0o600, dir_fd=directory)
                 try:
                     size = self._fill(fd, entry)
-                    self.apply(fd, entry)
+                    apply(entry, Opened(fd), as_root=self._as_root, refused=self._refused)
                 finally:
                     os.close(fd)
                 return size
@@ -144,10 +144,6 @@ class EntryWriter:
         if room or next(extents, None) is not None:
             raise Damaged(_("the content is not as long as the backup says"))
         return sum(length for _, length in entry.extents or ())
-
-    def apply(self, fd: int, entry: Entry) -> None:
-        """Give an open file or directory the attributes of its entry."""
-        apply(entry, Opened(fd), as_root=self._as_root, refused=self._refused)
 
 
 def _write_all(fd: int, data: bytes | memoryview, offset: int) -> int:

@@ -26,9 +26,10 @@ from kinebackup.engine.metadata import Comparison, Refused, apply, matches
 from kinebackup.engine.place import Opened
 from kinebackup.engine.repository.blob_reader import BlobReader
 from kinebackup.engine.repository.repository import LoadedRepository
-from kinebackup.engine.repository.tree_reader import TreeReader
+from kinebackup.engine.repository.tree_reader import TreeReader, Way
 from kinebackup.engine.restore.destination import Destination
 from kinebackup.engine.restore.entry_writer import EntryWriter, replace_by_link, stops_restore
+from kinebackup.engine.restore.selection import Selection
 from kinebackup.errors import Damaged, KineError
 from kinebackup.i18n import _
 from kinebackup.model import CancelToken, Monitor, Problem, RestoreReport
@@ -42,10 +43,10 @@ _WAITING_BATCHES = 8
 
 @dataclass(frozen=True, slots=True)
 class RestoreRequest:
-    """What to bring back, and where. ``paths``: absolute paths of the source; none means everything."""
+    """What to bring back, and where. ``wanted``: what was found in the snapshot; none means everything."""
 
     snapshot: NamedSnapshot
-    paths: Sequence[str]
+    wanted: Sequence[Way]
     destination: str
     overwrite: Overwrite = "never"
     dry_run: bool = False
@@ -90,24 +91,23 @@ class Restore:
         self._error: BaseException | None = None
 
     def run(self, elapsed_s: Callable[[], float]) -> RestoreReport:
-        """Raises ``NotFound`` for a path that the snapshot lacks, ``KineError`` for a destination that is full."""
+        """Raises ``KineError`` for a destination that is full."""
         began = elapsed_s()
-        root = self._request.snapshot.snapshot.root
-        chosen = [self._trees.find(root, path) for path in self._request.paths]
         counts = self._request.snapshot.snapshot.counts
-        self._monitor.phase("restore", files=0 if chosen else counts.files, size_bytes=0 if chosen else counts.bytes)
-        wanted = [visited.path for visited in chosen]
+        selection = Selection.of(self._request.wanted)
+        known = selection.whole
+        self._monitor.phase("restore", files=counts.files if known else 0, size_bytes=counts.bytes if known else 0)
         if self._request.dry_run:
-            self._count_only(root, wanted)
+            self._count_only(selection)
         else:
-            self._restore(root, wanted)
+            self._restore(selection)
         found = self._counts
         return RestoreReport(
             found.restored, found.skipped, found.bytes, elapsed_s() - began, problems=tuple(found.problems)
         )
 
-    def _count_only(self, root: Sequence[str], wanted: Sequence[str]) -> None:
-        for path, entries in self._directories_of(root, wanted, lambda _path, _entry: True):
+    def _count_only(self, selection: Selection) -> None:
+        for path, entries in self._directories_of(selection, lambda _path, _entry: True):
             for entry in entries:
                 if entry.type != "file":
                     continue
@@ -121,13 +121,13 @@ class Restore:
                     self._counts.restored += 1
                     self._counts.bytes += entry.size
 
-    def _restore(self, root: Sequence[str], wanted: Sequence[str]) -> None:
+    def _restore(self, selection: Selection) -> None:
         self._destination = Destination(self._request.destination)
         workers = [threading.Thread(target=self._work, name=f"restore-{n}", daemon=True) for n in range(WORKERS)]
         for worker in workers:
             worker.start()
         try:
-            self._hand_out(root, wanted)
+            self._hand_out(selection)
         except BaseException as error:  # noqa: BLE001 - raised again below, once the workers have stopped
             self._fail(error)
         for _worker in workers:
@@ -148,22 +148,18 @@ class Restore:
     # -- walking -------------------------------------------------------------------------------------------------
 
     def _directories_of(
-        self, root: Sequence[str], wanted: Sequence[str], enter: Callable[[str, Entry], bool]
+        self, selection: Selection, enter: Callable[[str, Entry], bool]
     ) -> Iterator[tuple[str, list[Entry]]]:
         """(path, entries that are not directories) of each directory on the way to, or below, what is wanted."""
-        stack: list[tuple[str, Sequence[str]]] = [("", root)]
+        stack: list[tuple[str, Sequence[str], Selection]] = [("", self._request.snapshot.snapshot.root, selection)]
         while stack:
-            path, ids = stack.pop()
-            entries = [e for e in self._trees.entries(ids, path) if self._is_wanted(_join(path, e.path_name), wanted)]
+            path, ids, here = stack.pop()
+            entries = here.entries_of(ids, path, self._trees)
             yield path, [e for e in entries if e.type != "dir"]
             below = [(_join(path, e.path_name), e) for e in entries if e.type == "dir"]
-            stack += [(p, e.tree) for p, e in reversed(below) if enter(p, e)]
+            stack += [(p, e.tree, here.of_directory(e)) for p, e in reversed(below) if enter(p, e)]
 
-    @staticmethod
-    def _is_wanted(path: str, wanted: Sequence[str]) -> bool:
-        return not wanted or any(path == w or path.startswith(f"{w}/") or w.startswith(f"{path}/") for w in wanted)
-
-    def _hand_out(self, root: Sequence[str], wanted: Sequence[str]) -> None:
+    def _hand_out(self, selection: Selection) -> None:
         fresh: dict[str, bool] = {"": False}
 
         def enter(path: str, entry: Entry) -> bool:
@@ -178,7 +174,7 @@ class Restore:
             self._directories.append((path, entry))
             return True
 
-        for path, entries in self._directories_of(root, wanted, enter):
+        for path, entries in self._directories_of(selection, enter):
             is_fresh = fresh.pop(path, False)
             for entry in entries:
                 if entry.link:  # the same name in each run: a run that goes on finds what an earlier one wrote

@@ -405,7 +405,7 @@ def test_access_lists_come_back(drive: Drive, docs: Path, tmp_path: Path) -> Non
 _AS_ANOTHER_USER = """
 import os, sys, _strptime  # all that is needed, while it may still be read
 from pathlib import Path
-from practice import back_up, enroll, restored
+from support.engine.drives import back_up, enroll, restored
 os.setgroups([])
 os.setgid(65534)
 os.setuid(65534)

@@ -401,7 +401,8 @@ def test_the_snapshot_says_that_a_database_was_copied(
     back_up(drive, source)
     with loaded(drive) as repository:
         found = repository.find_snapshot("latest").snapshot
-        entry = TreeReader(BlobReader(repository), lambda _: None).find(found.root, str(docs / "agenda.sqlite")).entry
+        trees = TreeReader(BlobReader(repository), lambda _: None)
+        entry = trees.find(found.root, str(docs / "agenda.sqlite"))[-1].entry
     assert entry.copied is not None
     assert entry.copied.by == "sqlite"
     assert entry.copied.wal_size == (docs / "agenda.sqlite-wal").stat().st_size

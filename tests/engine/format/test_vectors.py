@@ -45,7 +45,7 @@ def opened(drive: Path, secret: Secret) -> Iterator[Repository]:
 
 
 def restored(repository: LoadedRepository, named: NamedSnapshot, into: Path) -> tuple[Problem, ...]:
-    request = RestoreRequest(snapshot=named, paths=(), destination=str(into), as_root=AS_ROOT)
+    request = RestoreRequest(snapshot=named, wanted=(), destination=str(into), as_root=AS_ROOT)
     return restore_snapshot(repository, request, Stopwatch(), cancel=CancelToken(), monitor=SilentMonitor()).problems
 
 

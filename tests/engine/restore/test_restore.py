@@ -385,7 +385,7 @@ def test_an_interrupted_restore_goes_on_where_it_stopped(drive: Drive, docs: Pat
 _AS_ANOTHER_USER = """
 import os, sys, _strptime  # all that is needed, while it may still be read
 from pathlib import Path
-from practice import back_up, below, enroll, restored, seen
+from support.engine.drives import back_up, below, enroll, restored, seen
 from test_restore import StopAfter, many
 from kinebackup.errors import Cancelled
 from kinebackup.model import CancelToken
@@ -413,7 +413,7 @@ print(seen(below(folder / "back", folder / "docs")) == seen(folder / "docs"))
 def test_folders_that_their_owner_may_not_write_in_do_not_stop_a_second_run(files: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         os.chown(name, 65_534, 65_534)
-        paths = os.pathsep.join([str(TESTS), str(ROOT)])
+        paths = os.pathsep.join([str(TESTS), str(Path(__file__).parent), str(ROOT)])
         done = subprocess.run(
             [sys.executable, "-c", _AS_ANOTHER_USER, name, str(files)],
             env={"PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"},

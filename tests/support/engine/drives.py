@@ -27,11 +27,13 @@ from kinebackup.engine.format import keyring
 from kinebackup.engine.format.key_schedule import MasterKey
 from kinebackup.engine.format.keyring import Argon2Cost, Keyring, MachineKey, Passphrase
 from kinebackup.engine.prune import preview_prune, prune_snapshots
+from kinebackup.engine.repository.blob_reader import BlobReader
 from kinebackup.engine.repository.index_files import forget_lost_files
 from kinebackup.engine.repository.lock import LockHolder
 from kinebackup.engine.repository.opening import lock_store
 from kinebackup.engine.repository.repository import LoadedRepository, LockedRepository, Repository, WritableRepository
 from kinebackup.engine.repository.store import FolderStore, Store
+from kinebackup.engine.repository.tree_reader import TreeReader
 from kinebackup.engine.restore.restore import Overwrite, RestoreRequest, restore_snapshot
 from kinebackup.engine.source import Source
 from kinebackup.model import (
@@ -166,9 +168,11 @@ def restored(
 ) -> RestoreReport:
     """A restore of the snapshot below ``into``, where each source keeps its full path."""
     with loaded(drive, store) as repository:
+        named = repository.find_snapshot(snapshot)
+        trees = TreeReader(BlobReader(repository), lambda problem: None)
         request = RestoreRequest(
-            snapshot=repository.find_snapshot(snapshot),
-            paths=paths,
+            snapshot=named,
+            wanted=[trees.find(named.snapshot.root, path) for path in paths],
             destination=str(into),
             overwrite=overwrite,
             as_root=os.geteuid() == 0,

@@ -1,0 +1,118 @@
+"""What of a snapshot is restored, and the folder that it is restored below.
+
+Owns: the tree of names, and directories that stay open. Does not know: whole restores, which test_restore.py makes.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+from support.engine.drives import Drive, enroll, loaded
+from support.engine.forged_snapshot import an_entry, forge
+
+from kinebackup.engine.format.tree import Entry
+from kinebackup.engine.repository.blob_reader import BlobReader
+from kinebackup.engine.repository.tree_reader import TreeReader, Visited, Way
+from kinebackup.engine.restore.destination import Destination
+from kinebackup.engine.restore.selection import Selection
+from kinebackup.model import Problem
+
+
+def a_way(path: str) -> Way:
+    parts = path.split("/")
+    return tuple(
+        Visited("/".join(parts[: depth + 1]), Entry(name=name, type="dir", mode=0o700, mtime=1, ctime=1))
+        for depth, name in enumerate(parts)
+    )
+
+
+class NoTrees(TreeReader):
+    def __init__(self) -> None:
+        pass
+
+    def entries(self, ids: object, path: str) -> list[Entry]:
+        pytest.fail(f"{path} was read again")
+
+
+def names(selection: Selection) -> list[str]:
+    return [entry.name for entry in selection.entries_of([], "", NoTrees())]
+
+
+def test_nothing_in_particular_means_everything() -> None:
+    assert Selection.of([]).whole
+    assert Selection.of([()]).whole, "the way to / is empty"
+
+
+def test_of_the_directories_on_the_way_only_what_is_wanted_is_restored_and_no_tree_is_read() -> None:
+    root = Selection.of([a_way("home/marie/b"), a_way("home/marie/a"), a_way("home/jean")])
+    (home,) = root.entries
+    assert names(root) == ["home"]
+    below = root.of_directory(home)
+    assert names(below) == ["jean", "marie"], "in the order of a tree"
+    marie = below.of_directory(a_way("marie")[0].entry)
+    assert names(marie) == ["a", "b"]
+    assert [below.of_directory(entry).whole for entry in below.entries_of([], "", NoTrees())] == [True, False]
+    assert marie.of_directory(a_way("a")[0].entry).whole
+
+
+def test_a_path_within_another_one_changes_nothing() -> None:
+    for ways in ([a_way("a"), a_way("a/b")], [a_way("a/b"), a_way("a")]):
+        assert Selection.of(ways).below["a"].whole
+
+
+@pytest.fixture
+def drive(tmp_path: Path) -> Drive:
+    return enroll(tmp_path / "drive")
+
+
+def test_a_way_names_each_directory_that_leads_to_a_path(drive: Drive) -> None:
+    forge(drive, Path("/home/marie"), [an_entry("note.txt", [b"note"], drive)], [b"note"])
+    problems: list[Problem] = []
+    with loaded(drive) as repository:
+        root = repository.find_snapshot("latest").snapshot.root
+        way = TreeReader(BlobReader(repository), problems.append).find(root, "/home/marie/note.txt")
+    assert [(visited.path, visited.entry.type) for visited in way] == [
+        ("home", "dir"),
+        ("home/marie", "dir"),
+        ("home/marie/note.txt", "file"),
+    ]
+    assert problems == []
+
+
+# -- the destination -----------------------------------------------------------------------------------------------
+
+
+def test_more_directories_than_stay_open_are_each_opened_rightly(tmp_path: Path) -> None:
+    destination = Destination(str(tmp_path / "back"))
+    before = len(os.listdir("/proc/self/fd"))
+    try:
+        paths: list[str] = []
+        for number in range(200):
+            parent = paths[-1] if number % 50 else ""
+            assert destination.make(parent, f"d{number}")
+            paths.append(f"{parent}/d{number}" if parent else f"d{number}")
+        for path in (*paths, *reversed(paths)):
+            fd = destination.open(path)
+            try:
+                assert os.fstat(fd).st_ino == (tmp_path / "back" / path).stat().st_ino
+            finally:
+                os.close(fd)
+        assert len(os.listdir("/proc/self/fd")) <= before + 64
+    finally:
+        destination.close()
+    assert len(os.listdir("/proc/self/fd")) < before
+
+
+def test_a_link_in_the_destination_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "back").mkdir()
+    (tmp_path / "back" / "link").symlink_to(tmp_path / "outside")
+    destination = Destination(str(tmp_path / "back"))
+    try:
+        with pytest.raises(NotADirectoryError):
+            destination.open("link")
+        with pytest.raises(NotADirectoryError):
+            destination.make("link", "sub")
+    finally:
+        destination.close()
+    assert list((tmp_path / "outside").iterdir()) == []
