@@ -134,11 +134,11 @@ class DaemonClient:
     # --- questions ----------------------------------------------------------------------------------------------------
 
     async def status(self) -> str:
-        """What ``kinebackup status --json`` prints, and where each drive stands."""
+        """What ``kinebackup status --json`` prints, with the phase of each drive."""
         return _text(await self._ask("Status"))
 
     async def notices(self) -> tuple[ActiveNotice, ...]:
-        """The notices that stand, oldest first. Kinds that this KineBackup does not know are left out."""
+        """The active notices, oldest first. Kinds that this KineBackup does not know are left out."""
         (body,) = await self._ask("Notices")
         return tuple(found for each in body if (found := _or_none(decode_notice, each)) is not None)
 

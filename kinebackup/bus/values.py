@@ -25,7 +25,7 @@ _FARTHEST: Final = 253_402_300_799  # 9999-12-31T23:59:59Z, the last second that
 
 @dataclass(frozen=True, slots=True)
 class DriveAtWork:
-    """Where one enrolled drive stands. ``phase`` is a value of ``policy.phases.Phase``; no job is 0 and empty."""
+    """An enrolled drive and its phase. ``phase`` is a value of ``policy.phases.Phase``; no job is 0 and empty."""
 
     label: str
     phase: str

@@ -27,7 +27,7 @@ _SNOOZE_AT_MOST: Final = timedelta(days=31)
 
 
 class Refusal(Exception):
-    """A request that is answered with an error of the bus. ``text`` is for whoever wrote the client."""
+    """A request that is answered with an error of the bus. ``text`` is for the author of the client."""
 
     def __init__(self, error: str, text: str) -> None:
         super().__init__(text)

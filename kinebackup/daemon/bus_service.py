@@ -1,7 +1,7 @@
 """The daemon on the system bus: its connection, its requests one by one, its signals.
 
-Owns: being on the bus whenever there is one, how many requests are worked on at once, and the signals. Does not know:
-what a request means (bus_requests.py), or what the daemon decides.
+Owns: the connection, the limit on requests, and the signals. Does not know: what a request means (bus_requests.py), or
+what the daemon decides.
 
 The daemon works without a bus: a backup must not fail for want of a desktop. So whatever happens here ends in a line of
 the journal and in another attempt.
@@ -53,7 +53,7 @@ log = logging.getLogger("kinebackup.daemon")
 
 
 class _Properties(ServiceInterface):
-    """What whoever looks at the bus sees. The methods are not here: the library would not say who calls them."""
+    """What introspection shows. The methods are not here: the library would not tell them who calls."""
 
     def introspect(self) -> Interface:
         return interface()
@@ -70,33 +70,33 @@ class _Client:
     allowance: float
     asked_s: float
     pending: int = 0
-    told: bool = False
+    was_refused: bool = False
 
 
 class Gate:
-    """Lets a flood of requests neither fill the memory nor keep others from being heard."""
+    """Limits requests, so that a flood of one client neither fills the memory nor keeps others out."""
 
     def __init__(self, elapsed_s: Callable[[], float]) -> None:
         self._elapsed_s = elapsed_s
         self._clients: OrderedDict[str, _Client] = OrderedDict()
         self._pending = 0
 
-    def enter(self, name: str) -> Literal["open", "full", "told"]:
+    def enter(self, name: str) -> Literal["open", "full", "silent"]:
         """Whether a request may be worked on; ``leave`` must follow where it may.
 
-        *told*: this client has been told that it is *full* and goes on. Even an error for each request of a flood would
-        be too much.
+        *silent*: this client has had its *full* and goes on. Even an error for each request of a flood would be too
+        much.
         """
         client = self._known(name)
         if client.allowance >= 1 and client.pending < PENDING_OF_ONE and self._pending < PENDING_AT_MOST:
             client.allowance -= 1
             client.pending += 1
-            client.told = False
+            client.was_refused = False
             self._pending += 1
             return "open"
-        if client.told:
-            return "told"
-        client.told = True
+        if client.was_refused:
+            return "silent"
+        client.was_refused = True
         return "full"
 
     def leave(self, name: str) -> None:
@@ -118,7 +118,7 @@ class Gate:
 
 
 class BusService:
-    """A ``Listener`` of the daemon, and what its clients talk to."""
+    """Answers requests, and sends what it is told as a ``Listener`` of the daemon as signals."""
 
     def __init__(self, daemon: Daemon, *, elapsed_s: Callable[[], float], address: str | None = None) -> None:
         """``elapsed_s`` is monotonic. Without an address: the system bus, or ``DBUS_SYSTEM_BUS_ADDRESS``."""
@@ -205,7 +205,7 @@ class BusService:
         match self._gate.enter(message.sender):
             case "full":
                 return Message.new_error(message, names.ERROR_TOO_MANY_REQUESTS, "too many requests; ask again later")
-            case "told":
+            case "silent":
                 return True
         method = next((each for each in interface().methods if each.name == message.member), None)
         is_ours = message.path == names.OBJECT_PATH and message.interface == names.INTERFACE

@@ -38,7 +38,7 @@ class JournalTracking:
         self._make = make
         self._world = world
         self._use: _Use | None = None
-        self._begun_with: JournalCursors | None = None  # the backup that is under way
+        self._begun_with: JournalCursors | None = None  # of the backup that is under way
 
     def use(self, config: Config) -> None:
         """Watch the sources of that configuration; where they are those of before, go on."""

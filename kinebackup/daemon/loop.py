@@ -1,10 +1,10 @@
-"""The daemon itself: takes events in their order, asks the machine, and has done what it says.
+"""The daemon's event loop: gives each event to the machine, and carries out the actions that it returns.
 
-Owns: the state, the order of events, that every action is answered, and that people hear of drives by their labels.
-Does not know: what to do (machine.py), or how anything is done (the ports say who does it).
+Owns: the state, the order of events, that every action is answered, and that listeners get labels for ids of drives.
+Does not know: what is to be done (machine.py), or how (the ports say who does it).
 
-Everything here runs in one event loop. An event that arrives while another is worked on waits; so ``step`` sees one
-thing after the other, whoever posts it.
+Everything here runs in one event loop. An event that is posted while another is processed waits in a queue, so ``step``
+sees one after the other.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ from kinebackup.policy.schedule import Rules
 from kinebackup.worker.protocol import Failure, JobRequest
 
 _PROGRESS_EVERY: Final = timedelta(minutes=1)
-"""How often the machine is told that a job is alive; it tells the person after ten minutes."""
+"""How often the machine gets a ``JobProgress`` of a job; it announces work that takes longer than ten minutes."""
 
 log = logging.getLogger("kinebackup.daemon")
 
@@ -87,7 +87,7 @@ class Loop:
 
     @property
     def state(self) -> State:
-        """Where everything stands, after the last event."""
+        """The state after the last event."""
         return self._state
 
     def post(self, event: ev.Event) -> None:
@@ -181,7 +181,7 @@ class Loop:
                     listener.phase_changed(drive.known.label, drive.phase)
 
     def _report_renamed(self, renamed: dict[str, str]) -> None:
-        """Whoever speaks to people knows a drive by its label only: there, one has gone and another has come."""
+        """Listeners know a drive by its label only: for them, one has gone and another has come."""
         for drive in self._state.drives:
             if drive.known.id in renamed:
                 log.info("drive %s is called %s now", renamed[drive.known.id], drive.known.label)

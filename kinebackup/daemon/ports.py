@@ -20,7 +20,7 @@ from kinebackup.worker.protocol import Failure, JobRequest
 
 @dataclass(frozen=True, slots=True)
 class EnrolledDrive:
-    """Where one enrolled drive stands this moment. ``job`` and ``progress`` are None where no job runs."""
+    """An enrolled drive and its phase. ``job`` and ``progress`` are None where no job runs."""
 
     id: str
     label: str
@@ -31,7 +31,7 @@ class EnrolledDrive:
 
 
 class Listener(Protocol):
-    """Is told what the daemon does, with labels for drives, since it speaks to people.
+    """Told what the daemon does, with labels for drives.
 
     Called in the daemon's event loop; MUST return at once and MUST NOT raise.
     """
@@ -43,7 +43,7 @@ class Listener(Protocol):
         """That notice is obsolete."""
 
     def phase_changed(self, drive: str, phase: Phase) -> None:
-        """A drive went on to another phase; that a job began is told by the phase that it belongs to."""
+        """A drive went on to another phase. A job begins with the phase that it belongs to."""
 
     def progressed(self, drive: str, kind: JobKind, progress: Progress) -> None:
         """A job goes on; at most a few times a second."""
@@ -71,7 +71,7 @@ class Daemon(Protocol):
         """By which the machine knows the notice of that kind and label; None where no drive is called so."""
 
     def status_document(self) -> dict[str, object]:
-        """What ``kinebackup status --json`` prints, and where each drive stands. No name of a file or a folder."""
+        """What ``kinebackup status --json`` prints, with the phase of each drive. No name of a file or a folder."""
 
     def last_report(self, drive: str, kind: JobKind) -> Report | None:
         """How the latest job of this kind on this drive went, since the daemon started. Holds names of files."""

@@ -140,7 +140,7 @@ class Program:
 
     def _post_changes(self, changes: list[DriveChange]) -> None:
         if changes and self.service.settings_unreadable:
-            self.service.reload()  # somebody may have mended the file, and now tries whether it works
+            self.service.reload()  # somebody may have repaired the file, and now tries it
         for each in changes:
             self._loop.post(event_of(each, self._loop.now()))
 

@@ -1,9 +1,9 @@
 """The loop and this computer's memory together: what the message bus asks for.
 
-Owns: reading the enrolled drives and the configuration, at the start and when told that they changed; the document that
-says how things stand. Does not know: the bus, or what follows from what it reads.
+Owns: reading the enrolled drives and the configuration, at the start and when told that they changed; the status
+document. Does not know: the bus, or what follows from what it reads.
 
-A computer that is not set up yet has no drives: the daemon waits, and is told when that changes.
+A computer that is not set up yet has no drives: the daemon waits for a reload.
 """
 
 import logging
@@ -44,7 +44,7 @@ class Service:
     def __init__(
         self, loop: Loop, load_config: Callable[[], Config], world: World, reloaded: Callable[[Config], None]
     ) -> None:
-        """``reloaded`` hears of each configuration that was read."""
+        """``reloaded`` is called with each configuration that was read."""
         self.loop = loop
         self._reloaded = reloaded
         self._load_config = load_config
@@ -93,7 +93,7 @@ class Service:
         self.loop.listen(listener)
 
     def reload(self) -> None:
-        """Read configuration and memory anew. What cannot be read is said, and what was known before stays."""
+        """Read configuration and memory again. What cannot be read is reported, and what was known before stays."""
         try:
             config = self._load_config()
             known = read_enrolled(config)

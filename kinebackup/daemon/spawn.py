@@ -102,7 +102,7 @@ async def _converse(
     process: asyncio.subprocess.Process, request: protocol.Request, progress: Callable[[Progress], None]
 ) -> protocol.Message | None:
     answer: protocol.Message | None = None
-    with suppress(OSError, ValueError):  # it died: its exit code is told
+    with suppress(OSError, ValueError):  # it died: the exit code says how
         if process.stdin is not None:
             process.stdin.write(protocol.encode(request))
             await process.stdin.drain()

@@ -62,7 +62,7 @@ class NoticeKind(StrEnum):
 Urgency = Literal["low", "normal", "critical"]
 
 Ends = Literal[
-    "any-plugged-in",  # a drive of the practice was plugged in, whichever: the reminder has been obeyed
+    "any-plugged-in",  # a drive of the practice was plugged in, whichever: that is what the reminder asks for
     "plugged-in",  # that drive was
     "unplugged",  # that drive was
     "work-done",  # that drive is being let go
@@ -94,7 +94,7 @@ class Button(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reminder:
-    """Said again and again until obeyed, each family at most once a day.
+    """Said again and again until it is done, each family at most once a day.
 
     A family asks for the same thing in other words; it is counted and snoozed under the kind ``family``. ``per_drive``:
     drives are counted one by one; otherwise it is said once for the whole practice.

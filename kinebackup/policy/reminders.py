@@ -63,7 +63,7 @@ class Spoken:
 
 @dataclass(frozen=True, slots=True)
 class Snoozed:
-    """Somebody asked not to hear of it before that time."""
+    """Somebody asked not to be reminded before that time."""
 
     kind: NoticeKind
     drive: str
@@ -86,10 +86,10 @@ def remind(
     hours = rules.hours
     match occasion:
         case "still-plugged":
-            wishes = list(_unplug(drives, hours, now)) if is_open(hours, now) else []
+            due = list(_unplug(drives, hours, now)) if is_open(hours, now) else []
         case "reminder-hour" | "rotation-day":
-            wishes = list(_of_the_day(drives, rules, memory, now)) if is_reminder_time(hours, now) else []
-    return tuple(notice for notice in wishes if _may_be_said(notice, memory, hours, now))
+            due = list(_of_the_day(drives, rules, memory, now)) if is_reminder_time(hours, now) else []
+    return tuple(notice for notice in due if _may_be_said(notice, memory, hours, now))
 
 
 def spoken_of(notice: Notice, memory: Memory, hours: PracticeHours, now: datetime) -> tuple[Spoken, ...]:

@@ -186,7 +186,7 @@ def test_a_client_gets_a_burst_and_then_so_many_a_second() -> None:
 def test_a_flood_is_told_once_and_not_again() -> None:
     gate = Gate(Time())
     answers = [gate.enter(":1.1") for _each in range(PENDING_OF_ONE + 3)]
-    assert answers == ["open"] * PENDING_OF_ONE + ["full", "told", "told"]
+    assert answers == ["open"] * PENDING_OF_ONE + ["full", "silent", "silent"]
 
 
 def test_one_client_that_waits_does_not_keep_another_from_asking() -> None:

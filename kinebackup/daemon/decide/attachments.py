@@ -86,7 +86,7 @@ def _plugged_in(step: Step, drive: DriveState, device: ev.Device) -> None:
 def _vanished(step: Step, drive: DriveState) -> None:
     drive_id = drive.known.id
     if drive.phase is Phase.POWERING_OFF:
-        # It was unmounted; that the kernel forgets it is what powering off does. So the person must hear of it now.
+        # It was unmounted; that the kernel forgets it is what powering off does. So it is said now.
         _powered_off(step, drive)
     fire(step, drive_id, Trigger.PULLED)
 

@@ -81,7 +81,7 @@ class _OfJob(_OfDrive):
 
 @dataclass(frozen=True, slots=True)
 class DrivesKnown(_Happened):
-    """Which drives are enrolled and how they stand: at the start, and after another process changed it."""
+    """Which drives are enrolled, with their history: at the start, and after another process changed it."""
 
     drives: tuple[KnownDrive, ...]
     last_code_test: datetime | None
@@ -118,7 +118,7 @@ class Mounted(_OfAttachment):
 
 @dataclass(frozen=True, slots=True)
 class MountFailed(_OfAttachment):
-    """Answers ``Mount``. ``program`` keeps the drive busy, where it can be told."""
+    """Answers ``Mount``. ``program`` keeps the drive busy, where that is known."""
 
     reason: MountFailure
     program: str = ""

@@ -59,16 +59,16 @@ def judge_finished(kind: JobKind, history: History, end: JobFinished) -> Judged:
 
 
 def judge_failed(kind: JobKind, history: History, drive: str, reason: JobFailure) -> Judged:
-    """After a failure nothing else is tried on this visit. A lock is not worth a notice: the next tick tries again."""
+    """After a failure nothing else is tried for now. A lock needs no notice: the next tick tries again."""
     if reason == "locked":
-        told: tuple[Notice, ...] = ()
+        notices: tuple[Notice, ...] = ()
     elif reason == "source":
-        told = (Notice(NoticeKind.SOURCE_SUSPICIOUS),)
+        notices = (Notice(NoticeKind.SOURCE_SUSPICIOUS),)
     else:
-        told = (Notice(_NOTICE_OF_FAILURE.get(reason, JOB_KINDS[kind].notice_of_defect), drive),)
+        notices = (Notice(_NOTICE_OF_FAILURE.get(reason, JOB_KINDS[kind].notice_of_defect), drive),)
     if reason == "damaged":
         history = replace(history, failed_check=True)
-    return Judged("failed", history, told, ALL_JOBS, "failed" if JOB_KINDS[kind].saves else None)
+    return Judged("failed", history, notices, ALL_JOBS, "failed" if JOB_KINDS[kind].saves else None)
 
 
 def judge_cancelled(kind: JobKind, history: History) -> Judged:
@@ -84,8 +84,8 @@ def _backup(history: History, end: JobFinished, report: BackupReport) -> Judged:
         return Judged("bad", history, (Notice(NoticeKind.SOURCE_SUSPICIOUS),), ONLY_PRUNE, "failed")
     done = replace(history, last_backup=end.time, unread=True)
     if end.problems:
-        told = Notice(NoticeKind.SAVED_WITH_PROBLEMS, end.drive, count=end.problems)
-        return Judged("with-problems", done, (told,), outcome="saved")
+        notice = Notice(NoticeKind.SAVED_WITH_PROBLEMS, end.drive, count=end.problems)
+        return Judged("with-problems", done, (notice,), outcome="saved")
     return Judged("good", done, outcome="saved")
 
 

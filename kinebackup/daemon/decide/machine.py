@@ -6,7 +6,7 @@ threads or the desktop; time comes with the events.
 How to read it: ``step`` gives each event to one function (those about one attachment of a drive are in
 attachments.py); that function changes what is known and fires triggers for drives. Where a trigger leads is in
 table.py; what is done there is in phases.py, which also starts the next drive that has work. Whatever the order of
-events, ``step`` never raises: what makes no sense where a drive stands changes nothing.
+events, ``step`` never raises: what makes no sense in a position changes nothing.
 """
 
 from dataclasses import replace
@@ -27,7 +27,7 @@ from kinebackup.policy.notices import BEHAVIOUR, Notice, NoticeKey, NoticeKind
 from kinebackup.policy.phases import Phase
 
 LONG: Final = timedelta(minutes=10)
-"""A person is told that work goes on only after this time."""
+"""Shorter work is not announced."""
 
 
 def step(state: State, event: ev.Event) -> tuple[State, tuple[Action, ...]]:

@@ -88,7 +88,7 @@ def _enter(step: Step, drive: DriveState, *, before: DriveState) -> None:
 
 
 def _rest(step: Step, drive: DriveState) -> None:
-    """A person's wish lasts until it has been fulfilled; what is begun afterwards is begun by itself."""
+    """A person's request lasts until its jobs are done; what begins afterwards is automatic."""
     step.put(drive, requested=drive.requested and bool(drive.plan), since=step.now)
 
 
@@ -102,15 +102,15 @@ def _enter_job(step: Step, drive: DriveState) -> None:
 
 
 def _enter_absent(step: Step, before: DriveState) -> None:
-    """Whatever ran is over. The worker may not know yet: until it does, the job is dead, not forgotten."""
+    """Whatever ran is over. Its process may not have ended yet: until it has, nothing else begins on this drive."""
     drive_id = before.known.id
-    dead = before.job
-    # Every field from ``plan`` on is about the visit that has just ended.
-    step.put(DriveState(before.known, orphaned_job=dead.id if dead else before.orphaned_job))
-    if dead is not None:
+    orphan = before.job
+    # Every other field is about the attachment that has just ended.
+    step.put(DriveState(before.known, orphaned_job=orphan.id if orphan else before.orphaned_job))
+    if orphan is not None:
         if before.phase is not Phase.STOPPING:
-            step.do(CancelJob(drive_id, dead.id))
-        step.do(Record(drive_id, dead.id, dead.kind, "interrupted"))
+            step.do(CancelJob(drive_id, orphan.id))
+        step.do(Record(drive_id, orphan.id, orphan.kind, "interrupted"))
     if before.phase in NEEDS_UNMOUNT | {Phase.MOUNTING}:
         step.do(Detach(drive_id, before.attachment))
     step.withdraw_all("work-done", drive_id)

@@ -54,7 +54,7 @@ class DriveState:
 
     @property
     def position(self) -> Position:
-        """Where it stands in the table."""
+        """Its position in the table."""
         return Position(self.phase, self.intent)
 
 

@@ -26,7 +26,7 @@ class Intent(StrEnum):
 
 
 class Position(NamedTuple):
-    """Where one drive stands in the table."""
+    """The key of the table."""
 
     phase: Phase
     intent: Intent

@@ -141,10 +141,10 @@ class Logind:
 
     def _heard(self, message: "Message") -> bool:
         if message.member == "PrepareForSleep" and message.interface == _INTERFACE and message.body:
-            self._later(self._told(message.sender or "", bool(message.body[0])))
+            self._later(self._prepare_for_sleep(message.sender or "", bool(message.body[0])))
         return False
 
-    async def _told(self, sender: str, sleeps: bool) -> None:
+    async def _prepare_for_sleep(self, sender: str, sleeps: bool) -> None:
         if sender != await self._owner():  # a signal can be sent to us alone, by anybody
             return
         if sleeps:

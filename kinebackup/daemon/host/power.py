@@ -58,7 +58,7 @@ class PowerWatch:
         self._look()
 
     def stop(self) -> None:
-        """No change is told any more."""
+        """No change is reported any more."""
         if self._monitor is not None:
             asyncio.get_running_loop().remove_reader(self._monitor.fileno())
             self._monitor = None

@@ -1,4 +1,4 @@
-"""What the service manager is told.
+"""What systemd is told of the daemon.
 
 Owns: the datagrams of sd_notify(3). Does not know: whether anybody listens; without ``NOTIFY_SOCKET`` nothing is sent.
 """

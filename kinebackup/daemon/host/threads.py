@@ -2,7 +2,7 @@
 
 Owns: one thread for each piece of work, and bringing its result back. Does not know: what the work is.
 
-Not asyncio's own pool: it waits for its threads at the end, and a thread that waits for a dead drive never ends.
+Not asyncio's own pool: it waits for its threads at the end, and one that waits for a pulled drive may never end.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ Result = TypeVar("Result")
 
 
 async def in_thread(name: str, work: Callable[[], Result]) -> Result:
-    """A thread that does not keep the process from ending: one in a dead drive cannot be ended."""
+    """A thread that does not keep the process from ending: one that waits for a pulled drive cannot be ended."""
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[Result] = loop.create_future()
 
