@@ -1,4 +1,4 @@
-"""A TOML file read strictly, that still knows its lines.
+"""A TOML file, read strictly, with line numbers for error messages.
 
 Owns: refusing unknown keys and values of the wrong type, naming the file, the line and the nearest known key. Does not
 know: which keys there are; dataclasses given by the caller say so.

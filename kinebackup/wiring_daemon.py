@@ -3,7 +3,6 @@
 Owns: what is real about it. Does not know: what the parts do with each other (daemon/program.py).
 """
 
-import ctypes
 import os
 import sys
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from kinebackup.change_journal.journal import ChangeJournal
 from kinebackup.config import Config
 from kinebackup.config_file import default_paths
 from kinebackup.daemon.change_tracking import JournalTracking
+from kinebackup.daemon.host.memory import trim_memory
 from kinebackup.daemon.host.mounter import NamespaceMounter
 from kinebackup.daemon.program import Parts
 from kinebackup.daemon.spawn import ProcessWorker
@@ -68,9 +68,3 @@ def _runtime_directory(load_config: Callable[[], Config], world: World) -> Path:
     with suppress(KineError):
         return load_config().paths.runtime
     return default_paths(os.environ, world.is_root).runtime
-
-
-def trim_memory() -> None:
-    """Give back what the C library keeps for the next job, which may be tomorrow's (malloc_trim(3), glibc only)."""
-    with suppress(AttributeError, OSError):
-        ctypes.CDLL(None).malloc_trim(0)

@@ -1,7 +1,7 @@
-"""Which snapshot of each drive the journal continues from, and when everything is looked at all the same.
+"""The last snapshot of each drive with the journal's cursor before it, and when a full scan is due.
 
-Owns: that memory, for as long as the daemon runs, and the audit of the journal. Does not know: how changes are noticed,
-or how a backup follows them.
+Owns: these cursors, in memory only, and the audit of the journal. Does not know: how changes are recorded, or how a
+backup uses them.
 """
 
 import logging
@@ -17,7 +17,7 @@ from kinebackup.i18n import _
 from kinebackup.model import BackupReport, Problem
 
 FULL_SCAN_EVERY: Final = timedelta(days=7)
-MOST_RESCANNED: Final = 20_000  # directories; looking at more of them each time is no better than looking at all
+MOST_RESCANNED: Final = 20_000  # directories; beyond that a full scan costs no more
 _MOST_TOLD: Final = 20
 
 log = logging.getLogger("kinebackup.journal")
@@ -25,7 +25,7 @@ log = logging.getLogger("kinebackup.journal")
 
 @dataclass(frozen=True, slots=True)
 class _KnownSnapshot:
-    """What is known of a drive's last good snapshot. ``cursor``: where the journal stood before its walk."""
+    """A drive's last good snapshot. ``cursor``: the journal's before its scan began."""
 
     snapshot: str
     cursor: Cursor
@@ -35,25 +35,25 @@ class _KnownSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class _Begun:
-    """One backup: where the journal stood before its walk, and the snapshot that it continues from."""
+    """A backup that has begun: the journal's cursor before its scan, and the snapshot that it continues from."""
 
     cursor: Cursor
     base: _KnownSnapshot | None
 
 
 class JournalCursors:
-    """For all drives, as long as one journal is in use. One backup at a time."""
+    """For all drives, as long as one journal is used. One backup at a time."""
 
     def __init__(self, journal: ChangeJournal) -> None:
         self._journal = journal
-        self._kept: dict[str, _KnownSnapshot] = {}
+        self._last: dict[str, _KnownSnapshot] = {}
         self._begun: dict[str, _Begun] = {}
 
     def begin(self, repository: str, sources: Sequence[Source], now: datetime) -> TrackedBackup | None:
         """See ``ChangeTracking``. None: the journal does not watch these sources."""
         if not all(self._journal.watches(source) for source in sources):
             return None
-        cursor, base = self._journal.cursor(), self._kept.get(repository)
+        cursor, base = self._journal.cursor(), self._last.get(repository)
         self._begun[repository] = _Begun(cursor, base)
         known = self._changes(base) if base is not None else None
         if base is None or known is None:
@@ -77,18 +77,18 @@ class JournalCursors:
         if missed:
             log.error("the journal missed changes in %d directories; it is not used any more", len(missed))
             self._journal.disable(_("the change journal missed a change: each backup looks at all files again"))
-            self._kept.clear()
+            self._last.clear()
             return [Problem("journal", path, _missed_text()) for path in missed[:_MOST_TOLD]]
         self._keep(begun, tracked.repository, report, result, now)
         return []
 
     def _missed(self, begun: _Begun, tracked: TrackedBackup, result: TrackingResult) -> list[str]:
-        """Everything was looked at although the journal knew what had changed: was it right?"""
+        """The audit: a full scan found these directories changed, and the journal had not told them."""
         base = begun.base
         if base is None or tracked.known is None or result.followed or result.parent != base.snapshot:
             return []
         suspects = [path for path in result.changed_dirs if not tracked.known.covers(path)]
-        # What changed while the walk was under way has been noticed since.
+        # Changes during the scan were recorded since.
         later = self._changes(base) if suspects else None
         return sorted(path for path in suspects if later is not None and not later.covers(path))
 
@@ -98,10 +98,10 @@ class JournalCursors:
         if report.snapshot is None or report.suspicious:
             return  # the snapshot before it is still the one to compare with
         if not begun.cursor.epoch or len(result.always_rescan) > MOST_RESCANNED:
-            self._kept.pop(repository, None)
+            self._last.pop(repository, None)
             return
         full_scan_at = begun.base.full_scan_at if result.followed and begun.base else now
-        self._kept[repository] = _KnownSnapshot(report.snapshot, begun.cursor, result.always_rescan, full_scan_at)
+        self._last[repository] = _KnownSnapshot(report.snapshot, begun.cursor, result.always_rescan, full_scan_at)
 
 
 def _missed_text() -> str:

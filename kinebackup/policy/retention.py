@@ -1,6 +1,6 @@
-"""Which snapshots of a drive stay.
+"""Which snapshots of a drive are kept.
 
-Owns: the decision, with a reason for each snapshot that stays. Does not know: drives, packs, how a snapshot is
+Owns: the decision, with a reason for each snapshot that is kept. Does not know: drives, packs, how a snapshot is
 deleted, or what time it is.
 
 Rules, in the order of their weight:
@@ -40,7 +40,7 @@ KeepReason = Literal[
 
 
 class Refusal(StrEnum):
-    """Why nothing may be removed now."""
+    """Why nothing may be removed."""
 
     CLOCK_BEFORE_NEWEST = "clock-before-newest"
 

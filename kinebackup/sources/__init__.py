@@ -1,1 +1,1 @@
-"""What is read: walking patient folders, live databases."""
+"""What is saved: reading the folders of the practice, and copying live databases."""

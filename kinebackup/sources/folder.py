@@ -1,4 +1,4 @@
-"""Patient folders as the engine reads them: the real ``Source``.
+"""Folders of the practice as the engine reads them: the real ``Source``.
 
 Owns: walking by directory descriptors, exclusions, the mount boundary, extended attributes, owners' names.
 Does not know: what is new, or where it is written.
@@ -49,7 +49,7 @@ def _union(patterns: Sequence[str]) -> re.Pattern[str] | None:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which files a source stands for."""
+    """Which files belong to a source: two sources of equal scope read the same files."""
 
     path: str
     exclude: tuple[str, ...]

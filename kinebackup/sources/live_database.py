@@ -1,6 +1,6 @@
-"""Copies of SQLite databases that are in use, made through SQLite's own online backup.
+"""Copies of SQLite databases that are in use, by SQLite's online backup.
 
-Owns: the copy and where it lies meanwhile. Does not know: what becomes of it.
+Owns: the copy, and where it lies until it is closed. Does not know: what it is used for.
 
 A database file that nobody changed while it was read, and that has no journal or write-ahead log beside it, is
 consistent as it is, and is read directly. Only the others are copied (docs/decisions/0006-live-databases.md).
@@ -19,15 +19,15 @@ _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
 class DatabaseCopier:
-    """Makes copies in the first of its directories that has room: RAM-backed first, then a 0700 directory on disk."""
+    """Copies into the first of its directories with enough room: RAM-backed first, then a 0700 directory on disk."""
 
     def __init__(self, directories: Sequence[str], *, timeout_s: float = 10.0) -> None:
-        """``timeout_s``: how long a database may be locked by its program before it is left to be read as it is."""
+        """``timeout_s``: how long to wait for a database that its program has locked, before it is read as it is."""
         self._directories = directories
         self._timeout_s = timeout_s
 
     def copy(self, directory_fd: int, name: str) -> LiveCopy | None:
-        """None where the file is no sound database, stays locked, or nowhere is there room for the copy."""
+        """None where the file is no sound database, stays locked, or there is no room for the copy."""
         path = f"/proc/self/fd/{directory_fd}/{name}"
         wal_size, wal_mtime = _stat_wal(directory_fd, name)
         before = os.stat(name, dir_fd=directory_fd, follow_symlinks=False)
@@ -49,7 +49,7 @@ class DatabaseCopier:
     def _copy_into(self, staging: str, path: str) -> int | None:
         try:
             folder = tempfile.mkdtemp(prefix="kinebackup-", dir=staging)
-        except OSError:  # a place that lost its rights is one without room
+        except OSError:  # a directory that may not be written to any more counts as one without room
             return None
         target = os.path.join(folder, "copy")
         try:
@@ -70,7 +70,7 @@ class DatabaseCopier:
 
 
 def _give_up_where_locked(status: int, _remaining: int, _total: int) -> None:
-    """Else Python tries again for ever: a program that locks its database for itself would hold up every backup."""
+    """Otherwise Python retries for ever: a program that keeps its database locked would block every backup."""
     if status in _LOCKED:
         raise sqlite3.OperationalError("the database stays locked")
 

@@ -1,10 +1,10 @@
-"""The SQLite file of this computer's memory.
+"""The SQLite file of the state database.
 
-Owns: creating it whole or not at all, its permissions and schema versions, and saying in plain words what SQLite
-reports. Does not know: what the tables mean (state_db.py does).
+Owns: creating it atomically, its permissions and schema versions, and translating SQLite's errors. Does not know: what
+the tables mean (state_db.py does).
 
-A missing or damaged file is never replaced in silence: an empty memory would look like a computer without drives, and
-would have forgotten which state a drive was left in.
+A missing or damaged file is never replaced silently: an empty database would look like a computer without drives, and
+would not know in which state each drive was left.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from kinebackup.i18n import _
 APPLICATION_ID: Final = 0x4B494E45  # "KINE", in the file's header: tells our file from another program's
 BUSY_TIMEOUT_S: Final = 10.0
 
-# One step for each schema version; a released step never changes. Times are microseconds since 1970, UTC.
+# One migration for each schema version; a released one never changes. Times are microseconds since 1970, UTC.
 SCHEMA_STEPS: Final[tuple[tuple[str, ...], ...]] = (
     (
         """CREATE TABLE drives (
@@ -37,7 +37,7 @@ SCHEMA_STEPS: Final[tuple[tuple[str, ...], ...]] = (
             serial TEXT NOT NULL,
             model TEXT NOT NULL
         ) STRICT""",
-        # No foreign key: the history of a drive outlives its removal.
+        # No foreign key: the runs of a drive are kept when it is removed.
         """CREATE TABLE runs (
             id INTEGER PRIMARY KEY,
             repository TEXT NOT NULL,
@@ -78,11 +78,11 @@ SCHEMA_STEPS: Final[tuple[tuple[str, ...], ...]] = (
 
 
 class StateDamaged(KineError):
-    """The memory of this computer cannot be read. No backup is lost by it."""
+    """The state database cannot be read. No backup is lost by it."""
 
 
 class Database:
-    """A connection that opens at first use, and whose methods may be called from any thread, one at a time."""
+    """A connection that is opened at first use. Thread-safe: a lock serialises all access."""
 
     def __init__(self, file: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
         self.file = file
@@ -91,19 +91,19 @@ class Database:
         self._connection: sqlite3.Connection | None = None
 
     def exists(self) -> bool:
-        with _explained(self.file):
+        with _translating_errors(self.file):
             return self.file.exists()
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """For a single query, which SQLite answers from one state of the file."""
-        with self._lock, _explained(self.file):
+        """For a single query: SQLite answers it from one state of the file."""
+        with self._lock, _translating_errors(self.file):
             yield self._connected()
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction: all of it is on the disk at the end, or nothing where an exception passes."""
-        with self._lock, _explained(self.file):
+        """A transaction: committed durably at the end, rolled back on an exception."""
+        with self._lock, _translating_errors(self.file):
             connection = self._connected()
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -127,11 +127,11 @@ class Database:
 
 
 def create_database(file: Path) -> None:
-    """Make the file, readable by its owner only. A crash leaves either no file or a complete one.
+    """Create the file, readable by its owner only. A crash leaves either no file or a complete one.
 
     Raises ``KineError`` where there is one already, or where it cannot be written.
     """
-    with _explained(file):
+    with _translating_errors(file):
         file.parent.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):
             file.parent.mkdir(mode=0o700)
@@ -197,7 +197,7 @@ def _open(file: Path, busy_timeout_s: float) -> sqlite3.Connection:
 def _prepare(connection: sqlite3.Connection, file: Path) -> None:
     if _pragma(connection, "application_id") != APPLICATION_ID:  # also an empty file, which SQLite takes for a new one
         raise _damaged(file)
-    connection.execute("PRAGMA synchronous = FULL")  # what was promised to be remembered is on the disk
+    connection.execute("PRAGMA synchronous = FULL")  # what was committed is on the disk
     version = _pragma(connection, "user_version")
     if version > len(SCHEMA_STEPS):
         raise KineError(
@@ -223,8 +223,8 @@ def _pragma(connection: sqlite3.Connection, name: str) -> int:
 
 
 @contextlib.contextmanager
-def _explained(file: Path) -> Iterator[None]:
-    """Turn what SQLite reports about the file into something a person can act on. Our own mistakes pass unchanged."""
+def _translating_errors(file: Path) -> Iterator[None]:
+    """Turn SQLite's errors about the file into ones that a person can act on. Our own defects pass unchanged."""
     try:
         yield
     except sqlite3.DatabaseError as error:

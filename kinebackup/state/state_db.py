@@ -1,4 +1,4 @@
-"""What this computer remembers: drives, runs, and what has been checked.
+"""The state database: drives, runs, and what has been checked.
 
 Owns: the meaning of the tables. Does not know: keys, the names of files, or what time it is.
 
@@ -60,7 +60,7 @@ def label_taken(label: str) -> ConfigError:
 
 
 class StateDb:
-    """The memory in ``directory``. It is opened at the first question, and never made but by ``create``.
+    """The database in ``directory``. It is opened at the first query, and created by ``create`` only.
 
     Every method raises ``NotFound`` where the computer is not set up, ``StateDamaged`` where the file is damaged and
     another ``KineError`` where it cannot be read or written. Times are aware; they come back in UTC.
@@ -71,7 +71,7 @@ class StateDb:
 
     @classmethod
     def create(cls, directory: Path) -> Self:
-        """Begin an empty memory; the directory is made if need be. Raises ``KineError`` where there is one already."""
+        """Create an empty database, and its directory if need be. Raises ``KineError`` where there is one already."""
         create_database(directory / STATE_FILE)
         return cls(directory)
 
@@ -80,7 +80,7 @@ class StateDb:
         return self._database.exists()
 
     def close(self) -> None:
-        """Let go of the file. Using it again opens it again."""
+        """Close the file. The next query opens it again."""
         self._database.close()
 
     def __enter__(self) -> Self:
@@ -169,7 +169,7 @@ class StateDb:
             )
 
     def last_run(self, repository: str, kind: JobKind, *, results: tuple[RunResult, ...] = GOOD) -> Run | None:
-        """The latest run of this kind that ended in one of these ways."""
+        """The latest run of this kind with one of these results."""
         marks = ", ".join("?" * len(results))
         return self._one_run(
             f"WHERE repository = ? AND kind = ? AND result IN ({marks}) ORDER BY started_us DESC, id DESC LIMIT 1",
@@ -295,13 +295,13 @@ class StateDb:
     # --- what else must outlive a restart -----------------------------------------------------------------------------
 
     def kept(self, name: str) -> str | None:
-        """The text that was kept under that name."""
+        """The text stored under that name."""
         with self._database.reading() as connection:
             row = connection.execute("SELECT value FROM kept WHERE name = ?", (name,)).fetchone()
         return None if row is None else str(row[0])
 
     def keep(self, name: str, value: str) -> None:
-        """Keep a text in the place of the one before."""
+        """Store a text under that name, replacing the one before."""
         with self._database.writing() as connection:
             connection.execute("INSERT OR REPLACE INTO kept (name, value) VALUES (?, ?)", (name, value))
 
@@ -354,7 +354,7 @@ def _run(row: tuple[Any, ...]) -> Run:
 
 
 def _counts(written: dict[str, int]) -> RunCounts:
-    """What an older or a newer KineBackup has counted, as far as this one knows of it."""
+    """The counts that an older or newer KineBackup recorded, as far as this one knows them."""
     return RunCounts(**{each.name: written[each.name] for each in fields(RunCounts) if each.name in written})
 
 
