@@ -1,6 +1,6 @@
 """The benchmark's command line: ``make bench``, or ``.venv/bin/python benchmarks/compare.py``.
 
-Owns: options, and the order of things. Does not know: tools, works or tables.
+Owns: options, and the order of things. Does not know: tools, workloads or tables.
 """
 
 import argparse
@@ -17,9 +17,9 @@ if os.fspath(_PROJECT) not in sys.path:
 
 from benchmarks.page import Circumstances, document  # noqa: E402  (after the path above)
 from benchmarks.peers import Tool, all_tools  # noqa: E402  (after the path above)
-from benchmarks.place import Place, PlaceError, folder, ramdisk  # noqa: E402  (after the path above)
 from benchmarks.report import show  # noqa: E402  (after the path above)
-from benchmarks.works import WORKS, Results, RunOptions, WorkName, run_work  # noqa: E402  (after the path above)
+from benchmarks.work_area import WorkArea, WorkAreaFailed, folder, ramdisk  # noqa: E402  (after the path above)
+from benchmarks.workloads import WORKLOADS, Results, RunOptions, WorkloadName, run_workload  # noqa: E402  (after the path above)
 
 DEFAULT_TOOLS = ("kinebackup", "restic", "borg", "cp -a", "walk")
 _PATH_OPTIONS = {"dir": "DIR", "sources": "DIR", "peers": "DIR", "output": "FILE"}
@@ -29,7 +29,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     """The options; raises ``SystemExit`` as argparse does."""
     parser = argparse.ArgumentParser(description="compare KineBackup with restic, borg and cp on the same data")
     parser.add_argument("--scale", type=float, default=1.0, help="size of the data sets; 1 is about 4 GB (default 1)")
-    parser.add_argument("--only", type=_works, default=WORKS, help=f"works, joined by commas: {','.join(WORKS)}")
+    parser.add_argument(
+        "--only", type=_workloads, default=WORKLOADS, help=f"workloads, joined by commas: {','.join(WORKLOADS)}"
+    )
     parser.add_argument(
         "--tools", type=_words, default=DEFAULT_TOOLS, help="these tools, joined by commas; no-read-back must be named"
     )
@@ -51,11 +53,11 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(text.split(","))
 
 
-def _works(text: str) -> tuple[WorkName, ...]:
-    unknown = set(_words(text)).difference(WORKS)
+def _workloads(text: str) -> tuple[WorkloadName, ...]:
+    unknown = set(_words(text)).difference(WORKLOADS)
     if unknown:
-        raise argparse.ArgumentTypeError(f"unknown: {', '.join(sorted(unknown))} (known: {', '.join(WORKS)})")
-    return tuple(work for work in WORKS if work in _words(text))
+        raise argparse.ArgumentTypeError(f"unknown: {', '.join(sorted(unknown))} (known: {', '.join(WORKLOADS)})")
+    return tuple(work for work in WORKLOADS if work in _words(text))
 
 
 def described(options: argparse.Namespace) -> tuple[str, ...]:
@@ -66,7 +68,7 @@ def described(options: argparse.Namespace) -> tuple[str, ...]:
             words += [f"--{name}", _PATH_OPTIONS[name]]
         elif value is True:
             words.append(f"--{name}")
-        elif isinstance(value, tuple) and value not in (WORKS, DEFAULT_TOOLS):
+        elif isinstance(value, tuple) and value not in (WORKLOADS, DEFAULT_TOOLS):
             words += [f"--{name}", ",".join(value)]
         elif isinstance(value, str | int | float) and not isinstance(value, bool):
             words += [f"--{name}", f"{value:g}" if isinstance(value, float) else str(value)]
@@ -82,21 +84,21 @@ def main(arguments: list[str]) -> int:
     load = os.getloadavg()[0]
     results = Results()
     try:
-        with _place(options) as place:
+        with _work_area(options) as area:
             around = Circumstances(
                 tools=tools,
                 arguments=described(options),
                 scale=options.scale,
                 rounds=options.rounds,
-                filesystem=place.filesystem,
-                cache=place.cache,
+                filesystem=area.filesystem,
+                cache=area.cache,
                 apart=options.sources is not None,
                 day=datetime.now().astimezone().date(),
                 load=load,
             )
-            _introduce(place, tools)
-            _run(options, tools, place, results)
-    except PlaceError as error:
+            _introduce(area, tools)
+            _run(options, tools, area, results)
+    except WorkAreaFailed as error:
         print(f"benchmark: error: {error}", file=sys.stderr)
         return 2
     show(results, tools)
@@ -105,19 +107,19 @@ def main(arguments: list[str]) -> int:
     return 1 if results.failures else 0
 
 
-def _place(options: argparse.Namespace) -> AbstractContextManager[Place]:
+def _work_area(options: argparse.Namespace) -> AbstractContextManager[WorkArea]:
     if options.ramdisk:
         return ramdisk(options.ramdisk, warm=options.warm)
     return folder(options.dir, warm=options.warm, keep=options.keep)
 
 
-def _introduce(place: Place, tools: tuple[Tool, ...]) -> None:
-    print(f"filesystem: {place.filesystem}; caches: {place.cache}")
+def _introduce(area: WorkArea, tools: tuple[Tool, ...]) -> None:
+    print(f"filesystem: {area.filesystem}; caches: {area.cache}")
     for tool in tools:
         print(f"{tool.name}: {tool.version() or 'not installed'}")
 
 
-def _run(options: argparse.Namespace, tools: tuple[Tool, ...], place: Place, results: Results) -> None:
+def _run(options: argparse.Namespace, tools: tuple[Tool, ...], area: WorkArea, results: Results) -> None:
     run = RunOptions(
         scale=options.scale,
         rounds=options.rounds,
@@ -126,7 +128,7 @@ def _run(options: argparse.Namespace, tools: tuple[Tool, ...], place: Place, res
         say=lambda text: print(f"{datetime.now().astimezone():%H:%M:%S} {text}", flush=True),
     )
     for work in options.only:
-        run_work(work, tools, place, results, run)
+        run_workload(work, tools, area, results, run)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Runs a tool's command under measurement, and weighs what it left on the drive.
+"""Runs a tool's command under measurement, and lists what it left on the drive.
 
 Owns: processes, sync, and the sizes of a target. Does not know: which tool it is, or what a good figure would be.
 """
@@ -41,7 +41,7 @@ class ToolFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class TargetListing:
     """The files of a target: for each path, what tells whether it was written again, and its size."""
 
     files: dict[str, tuple[int, int, int]] = field(default_factory=dict)
@@ -49,12 +49,12 @@ class Shelf:
     def size_bytes(self) -> int:
         return sum(size for _, _, size in self.files.values())
 
-    def written_since(self, earlier: "Shelf") -> int:
+    def written_since(self, earlier: "TargetListing") -> int:
         """Bytes of the files that are new, or were written again, since ``earlier``."""
         return sum(known[2] for path, known in self.files.items() if earlier.files.get(path) != known)
 
 
-def weigh(target: Path, without: Path | None = None) -> Shelf:
+def list_target(target: Path, without: Path | None = None) -> TargetListing:
     """Every file below ``target``; ``without`` is left out (ballast, which holds no data)."""
     files: dict[str, tuple[int, int, int]] = {}
     pending = [os.fspath(target)]
@@ -66,7 +66,7 @@ def weigh(target: Path, without: Path | None = None) -> Shelf:
                 elif without is None or entry.path != os.fspath(without):
                     seen = entry.stat(follow_symlinks=False)
                     files[entry.path] = (seen.st_ino, seen.st_mtime_ns, seen.st_size)
-    return Shelf(files)
+    return TargetListing(files)
 
 
 def sync(directory: Path) -> float:

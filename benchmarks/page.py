@@ -12,9 +12,9 @@ from datetime import date
 from pathlib import Path
 
 from benchmarks.peers import Tool
-from benchmarks.place import CacheState
 from benchmarks.report import Grid, grids
-from benchmarks.works import Results
+from benchmarks.work_area import CacheState
+from benchmarks.workloads import Results
 
 _NOTES = Path(__file__).with_name("notes.md")
 _CACHE_WORDS: dict[CacheState, str] = {

@@ -13,7 +13,7 @@ from rich.table import Table
 from benchmarks.measure import Sample
 from benchmarks.peers import Tool
 from benchmarks.targets import OURS, judge
-from benchmarks.works import WORKS, Key, Results, StepName, WorkName
+from benchmarks.workloads import WORKLOADS, Key, Results, StepName, WorkloadName
 
 _STEPS: tuple[StepName, ...] = ("first", "no change", "updated", "restore", "check", "status", "help")
 _STEP_NAMES: dict[StepName, str] = {
@@ -25,7 +25,7 @@ _STEP_NAMES: dict[StepName, str] = {
     "status": "`kinebackup status`",
     "help": "`kinebackup --help`",
 }
-_WORK_NAMES: dict[WorkName, str] = {
+_WORK_NAMES: dict[WorkloadName, str] = {
     "practice": "Practice set",
     "small": "Small files",
     "database": "Database",
@@ -47,7 +47,7 @@ def grids(results: Results, tools: tuple[Tool, ...]) -> tuple[Grid, ...]:
     """All tables: the targets, then one for each work."""
     judged = tuple((o.target.work, o.target.wanted, o.figure, o.verdict) for o in judge(results))
     tables = [Grid("Targets", ("work", "target", "measured", ""), judged)]
-    return (*tables, *(_work_grid(work, results, tools) for work in WORKS if _measured(work, results)))
+    return (*tables, *(_workload_grid(work, results, tools) for work in WORKLOADS if _measured(work, results)))
 
 
 def show(results: Results, tools: tuple[Tool, ...]) -> None:
@@ -66,11 +66,11 @@ def show(results: Results, tools: tuple[Tool, ...]) -> None:
         console.print(f"FAILED: {failure}", markup=False, style="bold red")
 
 
-def _measured(work: WorkName, results: Results) -> bool:
+def _measured(work: WorkloadName, results: Results) -> bool:
     return any(key.work == work for key in results.samples)
 
 
-def _work_grid(work: WorkName, results: Results, tools: tuple[Tool, ...]) -> Grid:
+def _workload_grid(work: WorkloadName, results: Results, tools: tuple[Tool, ...]) -> Grid:
     census = results.census.get(work)
     size = f": {census.files:,} files, {census.size_bytes / 1e6:,.0f} MB" if census else ""
     rows: list[tuple[str, ...]] = []

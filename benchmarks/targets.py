@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks.works import Key, Results, StepName, WorkName
+from benchmarks.workloads import Key, Results, StepName, WorkloadName
 
 Verdict = Literal["met", "missed", "not measured"]
 OURS = "kinebackup"
@@ -51,12 +51,12 @@ def ratio(above: float | None, below: float | None) -> float | None:
     return above / below if above is not None and below else None
 
 
-def _speed_over(peer: str, work: WorkName, step: StepName) -> Callable[[Results], float | None]:
+def _speed_over(peer: str, work: WorkloadName, step: StepName) -> Callable[[Results], float | None]:
     """How many times faster than ``peer`` KineBackup is."""
     return lambda results: ratio(results.wall_s(Key(work, peer, step)), results.wall_s(Key(work, OURS, step)))
 
 
-def _peak(work: WorkName) -> Callable[[Results], float | None]:
+def _peak(work: WorkloadName) -> Callable[[Results], float | None]:
     return lambda results: ratio(results.peak_bytes(work, OURS), _MB)
 
 
@@ -69,7 +69,7 @@ def _time_of_walk(results: Results) -> float | None:
 
 
 def _database_bytes(results: Results) -> float | None:
-    updated: tuple[WorkName, StepName] = ("database", "updated")
+    updated: tuple[WorkloadName, StepName] = ("database", "updated")
     ours, theirs = (results.written_bytes(Key(updated[0], tool, updated[1])) for tool in (OURS, "restic"))
     return ratio(ours, theirs)
 

@@ -13,7 +13,7 @@ from kinebackup.desktop.appearance import appearance_of
 from kinebackup.desktop.notifications import Notifications
 from kinebackup.i18n import set_language
 from kinebackup.policy.notices import Notice, NoticeKind
-from tools.desk import Desk, desk, missing_programs, wait_until
+from tools.headless_desktop import HeadlessDesktop, headless_desktop, missing_programs, wait_until
 
 SHOWN: Final = {
     "notification-plug-in.png": Notice(NoticeKind.PLUG_IN, "CABINET", days=2),
@@ -26,12 +26,12 @@ def main(folder: Path) -> None:
     if missing := missing_programs():
         raise SystemExit(f"not installed here: {', '.join(missing)}")
     for name, notice in SHOWN.items():
-        with desk() as made:
+        with headless_desktop() as made:
             made.start_dunst()
             asyncio.run(_show(made, notice, folder / name))
 
 
-async def _show(made: Desk, notice: Notice, target: Path) -> None:
+async def _show(made: HeadlessDesktop, notice: Notice, target: Path) -> None:
     notifications = Notifications(made.bus.address, lambda _heard: None)
     await notifications.open()
     try:

@@ -17,7 +17,7 @@ from kinebackup.daemon.decide.events import Acknowledge, BackUpNow, Eject, Snooz
 from kinebackup.desktop.notifications import AgentRuns, Notifications
 from kinebackup.errors import KineError
 from kinebackup.policy.notices import Notice, NoticeKind
-from tools.desk import SessionBus
+from tools.headless_desktop import SessionBus
 
 pytest_plugins = ["support.desktop.desktop_fixtures"]
 

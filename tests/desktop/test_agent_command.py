@@ -20,7 +20,7 @@ from support.waiting import until
 from kinebackup.desktop.notifications import session_bus_address
 from kinebackup.errors import KineError
 from kinebackup.policy.notices import Notice, NoticeKind
-from tools.desk import SessionBus
+from tools.headless_desktop import SessionBus
 
 pytest_plugins = ["support.desktop.desktop_fixtures"]
 

@@ -17,7 +17,7 @@ from support.waiting import until
 
 from kinebackup.daemon.decide.events import Acknowledge, Eject, Snooze
 from kinebackup.policy.notices import Notice, NoticeKind
-from tools.desk import Desk, desk, missing_programs
+from tools.headless_desktop import HeadlessDesktop, headless_desktop, missing_programs
 
 pytest_plugins = ["support.desktop.desktop_fixtures"]
 
@@ -31,10 +31,10 @@ LEFT, MIDDLE = 1, 2
 
 
 @pytest.fixture
-def screen() -> Iterator[Desk]:
+def screen() -> Iterator[HeadlessDesktop]:
     if missing := missing_programs():
         pytest.skip(f"not installed: {', '.join(missing)}")
-    with desk() as made:
+    with headless_desktop() as made:
         yield made
 
 
@@ -42,7 +42,7 @@ def play(story: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(story, 60))
 
 
-async def shows(screen: Desk, count: int) -> None:
+async def shows(screen: HeadlessDesktop, count: int) -> None:
     await until(lambda: screen.displayed() == count, 20)
 
 
@@ -52,7 +52,7 @@ def colours(picture: Path) -> int:
 
 
 def test_a_notice_is_seen_and_its_button_pressed_with_the_mouse(
-    screen: Desk, practice: Practice, tmp_path: Path
+    screen: HeadlessDesktop, practice: Practice, tmp_path: Path
 ) -> None:
     async def story() -> None:
         screen.picture(tmp_path / "before.png")
@@ -75,7 +75,7 @@ def test_a_notice_is_seen_and_its_button_pressed_with_the_mouse(
     assert colours(tmp_path / "shown.png") > 10
 
 
-def test_of_two_buttons_the_second_one_is_pressed(screen: Desk, practice: Practice) -> None:
+def test_of_two_buttons_the_second_one_is_pressed(screen: HeadlessDesktop, practice: Practice) -> None:
     async def story() -> None:
         screen.choose("Éjecter")
         screen.start_dunst()
@@ -90,7 +90,7 @@ def test_of_two_buttons_the_second_one_is_pressed(screen: Desk, practice: Practi
 
 
 def test_a_failure_that_is_clicked_away_is_not_acknowledged_and_is_there_at_the_next_login(
-    screen: Desk, practice: Practice
+    screen: HeadlessDesktop, practice: Practice
 ) -> None:
     async def story() -> None:
         screen.start_dunst()
@@ -110,7 +110,7 @@ def test_a_failure_that_is_clicked_away_is_not_acknowledged_and_is_there_at_the_
     play(story())
 
 
-def test_one_of_the_same_kind_replaces_and_the_daemon_withdraws(screen: Desk, practice: Practice) -> None:
+def test_one_of_the_same_kind_replaces_and_the_daemon_withdraws(screen: HeadlessDesktop, practice: Practice) -> None:
     async def story() -> None:
         screen.start_dunst()
         async with practice.open(), agent_in(screen.bus.address, practice):
@@ -126,7 +126,9 @@ def test_one_of_the_same_kind_replaces_and_the_daemon_withdraws(screen: Desk, pr
     play(story())
 
 
-def test_a_server_that_crashed_and_a_daemon_that_was_restarted_lose_nothing(screen: Desk, practice: Practice) -> None:
+def test_a_server_that_crashed_and_a_daemon_that_was_restarted_lose_nothing(
+    screen: HeadlessDesktop, practice: Practice
+) -> None:
     async def story() -> None:
         screen.start_dunst()
         async with agent_in(screen.bus.address, practice):
@@ -145,7 +147,7 @@ def test_a_server_that_crashed_and_a_daemon_that_was_restarted_lose_nothing(scre
 
 
 def test_a_server_that_the_bus_starts_when_it_is_needed_shows_each_notice_once(
-    screen: Desk, practice: Practice
+    screen: HeadlessDesktop, practice: Practice
 ) -> None:
     async def story() -> None:
         settings = [f"{name}={value}" for name, value in screen.environment.items()]
@@ -163,7 +165,7 @@ def test_a_server_that_the_bus_starts_when_it_is_needed_shows_each_notice_once(
     play(story())
 
 
-def test_the_tool_that_draws_the_documents_pictures_works(screen: Desk, tmp_path: Path) -> None:
+def test_the_tool_that_draws_the_documents_pictures_works(screen: HeadlessDesktop, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tools.notification_pictures", str(tmp_path)]
     subprocess.run(command, cwd=ROOT, check=True, env=os.environ, timeout=60)
     sizes = {picture.name: picture.stat().st_size for picture in tmp_path.iterdir()}

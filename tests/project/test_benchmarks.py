@@ -17,13 +17,13 @@ from support.project import ROOT
 from benchmarks import datasets
 from benchmarks.compare import described, main, parse
 from benchmarks.database import create_database, update_rows
-from benchmarks.measure import Command, Sample, Shelf, ToolFailed, measure, weigh
+from benchmarks.measure import Command, Sample, TargetListing, ToolFailed, list_target, measure
 from benchmarks.page import without_paths
 from benchmarks.peers import Bench, Copy, Restic, Walk, all_tools
-from benchmarks.place import PlaceError, parse_size
 from benchmarks.targets import TARGETS, Outcome, judge
 from benchmarks.trees import differences
-from benchmarks.works import Key, Results
+from benchmarks.work_area import WorkAreaFailed, parse_size
+from benchmarks.workloads import Key, Results
 
 COMPARE = ROOT / "benchmarks" / "compare.py"
 
@@ -158,13 +158,13 @@ def test_only_new_and_rewritten_files_count_as_written(tmp_path: Path) -> None:
     (tmp_path / "again").write_bytes(bytes(10))
     (tmp_path / "reserve").write_bytes(bytes(5000))
     os.utime(tmp_path / "again", ns=(1, 1))
-    before = weigh(tmp_path, tmp_path / "reserve")
+    before = list_target(tmp_path, tmp_path / "reserve")
     (tmp_path / "again").write_bytes(bytes(20))
     (tmp_path / "new").write_bytes(bytes(3))
-    after = weigh(tmp_path, tmp_path / "reserve")
+    after = list_target(tmp_path, tmp_path / "reserve")
     assert after.written_since(before) == 23
     assert after.size_bytes() == 123
-    assert before.written_since(Shelf()) == 110
+    assert before.written_since(TargetListing()) == 110
 
 
 def test_memory_of_a_command_is_measured_and_not_that_of_the_benchmark(tmp_path: Path) -> None:
@@ -230,7 +230,7 @@ def test_a_figure_exactly_at_its_limit_is_met() -> None:
 def test_sizes_are_read_strictly() -> None:
     assert parse_size("10G") == 10_737_418_240
     assert parse_size("4096") == 4096
-    with pytest.raises(PlaceError, match="not a size: 10 Go"):
+    with pytest.raises(WorkAreaFailed, match="not a size: 10 Go"):
         parse_size("10 Go")
 
 

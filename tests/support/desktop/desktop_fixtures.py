@@ -8,7 +8,7 @@ from support.bus.private_bus import private_bus
 from support.desktop.session import Practice
 
 from kinebackup.i18n import set_language
-from tools.desk import SessionBus, session_bus
+from tools.headless_desktop import SessionBus, session_bus
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A desktop without a person: a screen in memory, a bus of its session, and dunst, which shows notifications.
+"""A desktop session without a person: an X server in memory, its session bus, and dunst, which shows notifications.
 
 Owns: those three processes and their configuration; for the desktop's tests and for the pictures of the documents.
 Does not know: KineBackup. Needs the programs of Debian's xvfb, dunst, dbus-daemon, xdotool, imagemagick and
@@ -83,7 +83,7 @@ _DUNST: Final = """[global]
 
 
 def missing_programs() -> list[str]:
-    """Of those that a desk needs."""
+    """Those of the needed programs that are not installed."""
     return [program for program in PROGRAMS if shutil.which(program) is None]
 
 
@@ -143,7 +143,7 @@ def session_bus() -> Iterator[SessionBus]:
 
 
 @dataclass(slots=True)
-class Desk:
+class HeadlessDesktop:
     """A screen with a session's bus; dunst is there after ``start_dunst``."""
 
     bus: SessionBus
@@ -211,7 +211,7 @@ class Desk:
 
 
 @contextmanager
-def desk() -> Iterator[Desk]:
+def headless_desktop() -> Iterator[HeadlessDesktop]:
     """A desktop until the block ends."""
     with ExitStack() as stack:
         bus = stack.enter_context(session_bus())
@@ -222,7 +222,7 @@ def desk() -> Iterator[Desk]:
         )
         stack.callback(_end, screen)
         assert screen.stdout is not None
-        made = Desk(bus, f":{int(screen.stdout.readline())}")
+        made = HeadlessDesktop(bus, f":{int(screen.stdout.readline())}")
         stack.callback(made.stop_dunst)
         yield made
 

@@ -22,12 +22,12 @@ _SPARE_BYTES = 2 << 30  # left free for the tools and for everybody else on this
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
-class PlaceError(Exception):
+class WorkAreaFailed(Exception):
     """The place asked for cannot be had."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class WorkArea:
     """A directory to work in; ``device`` is the loop device where it is an image in memory."""
 
     directory: Path
@@ -35,7 +35,7 @@ class Place:
     cache: CacheState
     device: str | None = None
 
-    def cool(self) -> None:
+    def reset_caches(self) -> None:
         """Bring the caches to the state that every run starts from."""
         if self.cache == "remounted" and self.device is not None:
             # Only this filesystem is forgotten: programs stay in memory, and other people's caches too.
@@ -48,26 +48,26 @@ class Place:
 
 
 @contextlib.contextmanager
-def folder(directory: Path | None, *, warm: bool, keep: bool) -> Iterator[Place]:
+def folder(directory: Path | None, *, warm: bool, keep: bool) -> Iterator[WorkArea]:
     """A folder of a real filesystem: below ``directory``, or a temporary one."""
     work = Path(tempfile.mkdtemp(prefix="kinebackup-bench-")) if directory is None else directory
     work.mkdir(parents=True, exist_ok=True)
     can_drop = os.geteuid() == 0 and os.access(_DROP_CACHES, os.W_OK)
     try:
-        yield Place(work.resolve(), filesystem_of(work), "dropped" if can_drop and not warm else "warm")
+        yield WorkArea(work.resolve(), filesystem_of(work), "dropped" if can_drop and not warm else "warm")
     finally:
         if directory is None and not keep:
             shutil.rmtree(work)
 
 
 @contextlib.contextmanager
-def ramdisk(size: str, *, warm: bool) -> Iterator[Place]:
+def ramdisk(size: str, *, warm: bool) -> Iterator[WorkArea]:
     """An ext4 filesystem of ``size`` (as 10G) on a loop device in memory; needs root."""
     if os.geteuid() != 0:
-        raise PlaceError("--ramdisk needs root, to mount a loop device")
+        raise WorkAreaFailed("--ramdisk needs root, to mount a loop device")
     size_bytes = parse_size(size)
     if available_memory() < size_bytes + _SPARE_BYTES:
-        raise PlaceError(f"--ramdisk {size} needs that much free memory, and 2 GiB more")
+        raise WorkAreaFailed(f"--ramdisk {size} needs that much free memory, and 2 GiB more")
     with contextlib.ExitStack() as undo:
         image_fd, image = tempfile.mkstemp(prefix="kinebackup-bench-", suffix=".img", dir=_MEMORY)
         undo.callback(os.unlink, image)
@@ -83,14 +83,14 @@ def ramdisk(size: str, *, warm: bool) -> Iterator[Place]:
         undo.callback(mount_point.rmdir)
         _mount(device, mount_point)
         undo.callback(_unmount, mount_point)
-        yield Place(mount_point, "ext4, on a loop device in memory", "warm" if warm else "remounted", device)
+        yield WorkArea(mount_point, "ext4, on a loop device in memory", "warm" if warm else "remounted", device)
 
 
 def parse_size(text: str) -> int:
     """``10G`` → bytes; units are powers of 1024."""
     matched = re.fullmatch(r"(\d+)([KMG]?)", text)
     if matched is None:
-        raise PlaceError(f"not a size: {text} (write for example 10G)")
+        raise WorkAreaFailed(f"not a size: {text} (write for example 10G)")
     return int(matched[1]) * _UNITS[matched[2]]
 
 
@@ -124,7 +124,7 @@ def _call(*argv: str) -> str:
     try:
         done = subprocess.run(argv, capture_output=True, text=True, check=True)
     except FileNotFoundError as error:
-        raise PlaceError(f"{argv[0]} is not installed") from error
+        raise WorkAreaFailed(f"{argv[0]} is not installed") from error
     except subprocess.CalledProcessError as error:
-        raise PlaceError(f"{' '.join(argv[:2])} failed: {error.stderr.strip()}") from error
+        raise WorkAreaFailed(f"{' '.join(argv[:2])} failed: {error.stderr.strip()}") from error
     return done.stdout

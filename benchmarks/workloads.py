@@ -1,7 +1,7 @@
-"""The works: what is done with each data set, in which order, and what is kept of it.
+"""The workloads: what is done with each data set, in which order, and which samples are kept.
 
 Owns: the order of runs, and their samples. Does not know: how a table looks, or what the targets are.
-Tools take turns: in each round every tool does the whole work before the next round begins, so that a slow minute
+Tools take turns: in each round every tool does the whole workload before the next round begins, so that a slow minute
 of the computer hits all.
 """
 
@@ -16,24 +16,24 @@ from typing import Literal
 
 from benchmarks import datasets
 from benchmarks.database import update_rows
-from benchmarks.measure import Command, Sample, ToolFailed, measure, run, weigh
+from benchmarks.measure import Command, Sample, ToolFailed, list_target, measure, run
 from benchmarks.peers import Bench, Kinebackup, Tool
-from benchmarks.place import Place
 from benchmarks.trees import differences
+from benchmarks.work_area import WorkArea
 
-WorkName = Literal["practice", "small", "database", "memory", "startup"]
+WorkloadName = Literal["practice", "small", "database", "memory", "startup"]
 StepName = Literal["first", "no change", "updated", "restore", "check", "status", "help"]
-WORKS: tuple[WorkName, ...] = ("practice", "small", "database", "memory", "startup")
+WORKLOADS: tuple[WorkloadName, ...] = ("practice", "small", "database", "memory", "startup")
 _UPDATED_SHARE = 0.001
 _STARTUP_RUNS = 10
-Say = Callable[[str], None]
+LogLine = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
     """Whose figure it is, and of what."""
 
-    work: WorkName
+    work: WorkloadName
     tool: str
     step: StepName
 
@@ -43,7 +43,7 @@ class Results:
     """All samples, and everything that went wrong."""
 
     samples: dict[Key, list[Sample]] = field(default_factory=dict)
-    census: dict[WorkName, datasets.Census] = field(default_factory=dict)
+    census: dict[WorkloadName, datasets.Census] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
 
     def add(self, key: Key, sample: Sample) -> None:
@@ -59,7 +59,7 @@ class Results:
     def size_bytes(self, key: Key) -> float | None:
         return statistics.median(sample.size_bytes for sample in self.samples[key]) if key in self.samples else None
 
-    def peak_bytes(self, work: WorkName, tool: str) -> int | None:
+    def peak_bytes(self, work: WorkloadName, tool: str) -> int | None:
         """The largest of all the steps of a work."""
         peaks = [
             sample.peak_bytes
@@ -72,12 +72,12 @@ class Results:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One tool's turn at a work."""
+    """One tool's turn at a workload."""
 
-    work: WorkName
+    work: WorkloadName
     tool: Tool
     bench: Bench
-    place: Place
+    area: WorkArea
     results: Results
 
     def key(self, step: StepName) -> Key:
@@ -96,10 +96,10 @@ class Turn:
         if command is None:
             return
         ballast = self.tool.ballast(self.bench)
-        before = weigh(self.bench.target, ballast)
-        self.place.cool()
+        before = list_target(self.bench.target, ballast)
+        self.area.reset_caches()
         sample = measure(command, self.log, self.bench.target)
-        after = weigh(self.bench.target, ballast)
+        after = list_target(self.bench.target, ballast)
         written, size = after.written_since(before), after.size_bytes()
         self.results.add(self.key(step), replace(sample, written_bytes=written, size_bytes=size))
 
@@ -109,7 +109,7 @@ class Turn:
         destination.mkdir()
         command = self.tool.restore(self.bench, name, destination)
         if command is not None:
-            self.place.cool()
+            self.area.reset_caches()
             sample = measure(command, self.log, destination)
             found = differences(self.bench.source, self.tool.restored(self.bench, destination))
             if found:
@@ -120,7 +120,7 @@ class Turn:
     def check(self) -> None:
         command = self.tool.check(self.bench)
         if command is not None:
-            self.place.cool()
+            self.area.reset_caches()
             self.results.add(self.key("check"), measure(command, self.log))
 
 
@@ -132,15 +132,17 @@ class RunOptions:
     rounds: int
     keep: bool
     sources: Path | None
-    say: Say
+    say: LogLine
 
 
-def run_work(work: WorkName, tools: tuple[Tool, ...], place: Place, results: Results, options: RunOptions) -> None:
+def run_workload(
+    work: WorkloadName, tools: tuple[Tool, ...], area: WorkArea, results: Results, options: RunOptions
+) -> None:
     """Do one work with all tools; failures are recorded, the others go on."""
     tools = tuple(tool for tool in tools if tool.version() is not None)
     if work == "startup":
         tools = tuple(tool for tool in tools if isinstance(tool, Kinebackup))
-    source = (options.sources or place.directory) / f"{work}-{options.scale:g}"
+    source = (options.sources or area.directory) / f"{work}-{options.scale:g}"
     if work != "startup":
         options.say(f"{work}: making the data set")
         results.census[work] = datasets.make(work, source, options.scale)
@@ -150,7 +152,7 @@ def run_work(work: WorkName, tools: tuple[Tool, ...], place: Place, results: Res
             if tool.name not in gone:
                 options.say(f"{work}: round {number + 1}, {tool.name}")
                 try:
-                    _take_turn(work, tool, source, place, results, number)
+                    _take_turn(work, tool, source, area, results, number)
                 except ToolFailed as failure:
                     results.failures.append(f"{work}, {tool.name}: {failure}")
                     gone.add(tool.name)  # it would fail again
@@ -159,13 +161,13 @@ def run_work(work: WorkName, tools: tuple[Tool, ...], place: Place, results: Res
         source.with_name(f"{source.name}.done").unlink()
 
 
-def _take_turn(work: WorkName, tool: Tool, source: Path, place: Place, results: Results, number: int) -> None:
-    room = place.directory / "turn"
+def _take_turn(work: WorkloadName, tool: Tool, source: Path, area: WorkArea, results: Results, number: int) -> None:
+    room = area.directory / "turn"
     shutil.rmtree(room, ignore_errors=True)
     bench = Bench(room / "source" if work in ("database", "startup") else source, room / "drive", room / "private")
     for directory in (bench.target, bench.private):
         directory.mkdir(parents=True)
-    turn = Turn(work, tool, bench, place, results)
+    turn = Turn(work, tool, bench, area, results)
     try:
         match work:
             case "practice" | "small":
