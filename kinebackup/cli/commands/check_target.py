@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kinebackup.cli.session import Session, pass_session
-from kinebackup.cli.terminal.output import with_hint
+from kinebackup.cli.terminal.output import hint_text, with_hint
 from kinebackup.errors import ConfigError, ExitCode, KineError
 from kinebackup.i18n import _
 from kinebackup.jobs.judge_target import CheckedTarget, check_target
@@ -72,7 +72,7 @@ def _text(found: CheckedTarget) -> str:
         lines = [_("REFUSED: {message}").format(message=verdict.message)]
         if verdict.service:
             lines.append("  " + _("service: {service}").format(service=verdict.service))
-        lines.append("  " + _("hint: {hint}").format(hint=verdict.hint))
+        lines.append("  " + hint_text(verdict.hint))
     elif found.known is not None and found.known.simulated:
         text = _("Accepted: {path} is the simulated drive {label}.")
         lines = [text.format(path=facts.path, label=found.known.label)]

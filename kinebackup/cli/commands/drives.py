@@ -14,15 +14,13 @@ from kinebackup.cli.commands.completion import drive_labels
 from kinebackup.cli.commands.eject import eject
 from kinebackup.cli.commands.enroll import after_drives_changed, enroll
 from kinebackup.cli.session import Session, is_about_this_computer, pass_session
-from kinebackup.cli.terminal.asking import confirm
-from kinebackup.cli.terminal.overview import drive_rows
+from kinebackup.cli.terminal.asking import confirm, yes_option
+from kinebackup.cli.terminal.overview import drive_rows, last_jobs, whereabouts
 from kinebackup.cli.terminal.tables import columns
 from kinebackup.cli.terminal.words import (
     duration_text,
     files_text,
     name_text,
-    place_text,
-    presence_text,
     size_text,
     sticker_text,
     time_text,
@@ -85,17 +83,14 @@ def show(session: Session, /, label: str) -> None:
 def _details_text(found: DriveDetails, zone: tzinfo) -> str:
     one, record = found.overview, found.record
     rows = [
-        (_("Kept at"), place_text(one.place)),
-        (_("Now"), presence_text(one.present)),
+        *whereabouts(one),
         (_("Model"), one.model),
         (_("Serial number"), one.serial),
         (_("Folder"), record.folder),
         (_("File system"), record.fs_uuid),
         (_("Repository"), one.repository),
         (_("Enrolled"), time_text(one.enrolled_at, zone)),
-        (_("Last backup"), time_text(one.last_backup, zone)),
-        (_("Last verification"), time_text(one.last_verify, zone)),
-        (_("Last restore test"), time_text(one.last_restore_test, zone)),
+        *last_jobs(one, zone),
     ]
     name = name_text(one.label, simulated=one.simulated)
     parts = [name, *(f"  {line}" for line in columns([row for row in rows if row[1]]).splitlines())]
@@ -186,7 +181,7 @@ def _repaired_text(made: Repaired) -> str:
 
 @drive.command(help=_("Forget a drive that is lost or broken. Nothing on the drive itself is changed."))
 @click.argument("label", shell_complete=drive_labels)
-@click.option("--yes", is_flag=True, help=_("Do not ask."))
+@yes_option
 @pass_session
 def forget(session: Session, /, label: str, yes: bool) -> None:
     record = session.computer.state.drive(label)

@@ -7,7 +7,7 @@ import click
 
 from kinebackup.cli.secret_files import code_text, first_line, new_passphrase_from, new_secret_file, shown_code
 from kinebackup.cli.session import Session, contradiction, pass_session
-from kinebackup.cli.terminal.asking import ask_new_passphrase, can_ask, confirm
+from kinebackup.cli.terminal.asking import ask_new_passphrase, can_ask, confirm, yes_option
 from kinebackup.cli.terminal.tables import columns
 from kinebackup.cli.terminal.words import time_text
 from kinebackup.engine import Passphrase, Slot, kind_text, parse_time
@@ -76,7 +76,7 @@ def add(session: Session, /, passphrase_file: str | None, recovery_code: bool, r
 
 @key.command(help=_("Remove a key: KEY is its name in “kinebackup key list”, or the beginning of it."))
 @click.argument("key_id", metavar="KEY")
-@click.option("--yes", is_flag=True, help=_("Do not ask."))
+@yes_option
 @pass_session
 def remove(session: Session, /, key_id: str, yes: bool) -> None:
     slot = key_job.slot_to_remove(session.computer, key_id)

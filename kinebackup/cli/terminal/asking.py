@@ -10,7 +10,10 @@ import shutil
 import signal
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import click
 
 from kinebackup.cli.terminal.output import printable
 from kinebackup.engine import Passphrase, RecoveryCode, Secret
@@ -19,6 +22,7 @@ from kinebackup.i18n import _
 from kinebackup.model import stopped_as_asked
 from kinebackup.practice.computer_keys import new_passphrase
 
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 _YES = ("y", "yes", "o", "oui")  # in either language
 
 
@@ -58,6 +62,11 @@ def ask_secret() -> Secret:
             return RecoveryCode.of(_ask(_("Recovery code: ")))
         except KineError as error:
             _tell(_sentences(error))
+
+
+def yes_option(command: Decorated) -> Decorated:
+    """``--yes`` as ``yes``, for ``confirm``."""
+    return click.option("--yes", is_flag=True, help=_("Do not ask."))(command)
 
 
 def confirm(question: str, *, yes: bool) -> None:

@@ -78,7 +78,7 @@ class Output:
             sys.stdout.write(json_line(document))
         sys.stderr.write(printable(_("kinebackup: error: {message}").format(message=error.message)) + "\n")
         if error.hint:
-            sys.stderr.write(printable(_("hint: {hint}").format(hint=error.hint)) + "\n")
+            sys.stderr.write(printable(hint_text(error.hint)) + "\n")
 
     def monitor(self) -> Monitor:
         """A progress bar on a terminal; silence elsewhere."""
@@ -100,6 +100,11 @@ class Output:
 def with_hint(message: str, hint: str) -> str:
     """Both on one line, as French and English put them together."""
     return _("{message}; {hint}").format(message=message, hint=hint) if hint else message
+
+
+def hint_text(hint: str) -> str:
+    """The line after a message."""
+    return _("hint: {hint}").format(hint=hint)
 
 
 def with_detail(message: str, detail: str) -> str:

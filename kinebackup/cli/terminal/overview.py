@@ -22,27 +22,31 @@ def rows_of(drives: Sequence[DriveOverview], zone: tzinfo, phases: Mapping[str, 
     """The same, with what the daemon does with each drive: labels and phases (``policy.phases.Phase``)."""
     if not drives:
         return ""
-    head = (
-        _("Drive"),
-        _("Kept at"),
-        _("Now"),
-        _("Last backup"),
-        _("Last verification"),
-        _("Last restore test"),
-        "",
-    )
-    return columns([head, *(_row(drive, zone, phases.get(drive.label, "")) for drive in drives)])
+    rows = [_row(drive, zone, phases.get(drive.label, "")) for drive in drives]
+    return columns([[name for name, _value in rows[0]], *([value for _name, value in row] for row in rows)])
 
 
-def _row(drive: DriveOverview, zone: tzinfo, phase: str) -> tuple[str, ...]:
+def whereabouts(drive: DriveOverview, phase: str = "") -> tuple[tuple[str, str], ...]:
+    """Where it is kept and where it is now: names and values."""
+    now = _phase_text(phase) or presence_text(drive.present)
+    return (_("Kept at"), place_text(drive.place)), (_("Now"), now)
+
+
+def last_jobs(drive: DriveOverview, zone: tzinfo) -> tuple[tuple[str, str], ...]:
+    """When each kind of job last went well: names and values."""
     return (
-        drive.label,
-        place_text(drive.place),
-        _phase_text(phase) or presence_text(drive.present),
-        time_text(drive.last_backup, zone),
-        time_text(drive.last_verify, zone),
-        time_text(drive.last_restore_test, zone),
-        " · ".join(_remarks(drive)),
+        (_("Last backup"), time_text(drive.last_backup, zone)),
+        (_("Last verification"), time_text(drive.last_verify, zone)),
+        (_("Last restore test"), time_text(drive.last_restore_test, zone)),
+    )
+
+
+def _row(drive: DriveOverview, zone: tzinfo, phase: str) -> tuple[tuple[str, str], ...]:
+    return (
+        (_("Drive"), drive.label),
+        *whereabouts(drive, phase),
+        *last_jobs(drive, zone),
+        ("", " · ".join(_remarks(drive))),
     )
 
 
