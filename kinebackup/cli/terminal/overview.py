@@ -10,6 +10,7 @@ from kinebackup.cli.terminal.tables import columns
 from kinebackup.cli.terminal.words import place_text, presence_text, time_text
 from kinebackup.i18n import _
 from kinebackup.jobs.status import DriveOverview, Overview
+from kinebackup.policy.phases import Phase
 from kinebackup.policy.rotation import Freshness
 
 
@@ -28,7 +29,7 @@ def rows_of(drives: Sequence[DriveOverview], zone: tzinfo, phases: Mapping[str, 
 
 def whereabouts(drive: DriveOverview, phase: str = "") -> tuple[tuple[str, str], ...]:
     """Where it is kept and where it is now: names and values."""
-    now = _phase_text(phase) or presence_text(drive.present)
+    now = phase_text(phase) or presence_text(drive.present)
     return (_("Kept at"), place_text(drive.place)), (_("Now"), now)
 
 
@@ -50,23 +51,25 @@ def _row(drive: DriveOverview, zone: tzinfo, phase: str) -> tuple[tuple[str, str
     )
 
 
-def _phase_text(phase: str) -> str:
-    """Empty for a phase that adds nothing to the drive being here or away."""
+def phase_text(phase: str) -> str:
+    """Empty for a phase that adds nothing to the drive being here or away, and for one of a newer daemon."""
     texts = {
-        "mounting": _("being opened"),
-        "authenticating": _("being opened"),
-        "backing up": _("backup running"),
-        "verifying": _("being checked"),
-        "testing": _("restore test running"),
-        "pruning": _("being tidied up"),
-        "stopping": _("being finished"),
-        "unmounting": _("being finished"),
-        "powering off": _("being finished"),
-        "stuck": _("in use, do not unplug"),
-        "safe to unplug": _("can be unplugged"),
-        "refused": _("refused"),
+        Phase.ABSENT: "",
+        Phase.APPEARED: "",
+        Phase.MOUNTING: _("being opened"),
+        Phase.AUTHENTICATING: _("being opened"),
+        Phase.BACKING_UP: _("backup running"),
+        Phase.VERIFYING: _("being checked"),
+        Phase.TESTING: _("restore test running"),
+        Phase.PRUNING: _("being tidied up"),
+        Phase.STOPPING: _("being finished"),
+        Phase.UNMOUNTING: _("being finished"),
+        Phase.POWERING_OFF: _("being finished"),
+        Phase.STUCK: _("in use, do not unplug"),
+        Phase.SAFE: _("can be unplugged"),
+        Phase.REFUSED: _("refused"),
     }
-    return texts.get(phase, "")
+    return next((text for known, text in texts.items() if known == phase), "")
 
 
 def _remarks(drive: DriveOverview) -> list[str]:
