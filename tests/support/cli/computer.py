@@ -72,6 +72,7 @@ class Computer:
             "HOME": str(self.home),
             "LANG": "en_GB.UTF-8",
             "KINEBACKUP_CONFIG": str(self.config),
+            "PYTHONWARNINGS": "default::ResourceWarning",
             **measuring(),
         } | changes
 
@@ -89,6 +90,7 @@ class Computer:
             timeout=120,
             check=False,
         )
+        assert "ResourceWarning" not in done.stderr, done.stderr  # something was left open
         return Ran(done.returncode, done.stdout, done.stderr)
 
     def start(self, *arguments: str | Path) -> "subprocess.Popen[str]":
