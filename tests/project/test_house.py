@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from support.project import PACKAGE, TESTS
 
+# What has no room in the product: builders, frozen repositories, vectors, whole computers, the package, the project.
+OTHER_FOLDERS = ("support", "compat", "vectors", "system", "packaging", "project")
 MAX_LINES = 400
 MAX_SIBLINGS = 20
 # Tests and builders that wait for a fixed time, and why; all others wait for what happens (support/waiting.py).
@@ -62,6 +64,16 @@ def test_no_folder_has_more_than_twenty_modules(top: Path) -> None:
         if len([*folder.glob("*.py")]) > MAX_SIBLINGS
     }
     assert found == {}
+
+
+def test_the_folders_of_the_tests_are_those_of_the_product() -> None:
+    strangers = {
+        str(folder.relative_to(TESTS))
+        for folder in folders(TESTS)
+        if not (PACKAGE / folder.relative_to(TESTS)).is_dir()
+        and folder.relative_to(TESTS).parts[0] not in OTHER_FOLDERS
+    }
+    assert strangers == set()
 
 
 def test_no_two_classes_of_the_builders_have_the_same_name() -> None:
