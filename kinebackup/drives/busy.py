@@ -44,7 +44,7 @@ def mounts_anywhere(number: str, node: str, system: System = _THIS_SYSTEM) -> tu
 
 
 def is_mount_of(mount: Mount, number: str, node: str, system: System = _THIS_SYSTEM) -> bool:
-    """Whether this is a mount of that device. btrfs has numbers of its own: there the source tells."""
+    """Whether this is a mount of that device. btrfs has its own numbers: there the source decides."""
     if mount.device == number:
         return True
     if not mount.device.startswith("0:") or not mount.source.startswith("/dev/"):
@@ -55,8 +55,8 @@ def is_mount_of(mount: Mount, number: str, node: str, system: System = _THIS_SYS
 def who_uses(device_number: str, system: System = _THIS_SYSTEM) -> str:
     """The name of a program that keeps this device busy, or nothing where that cannot be told.
 
-    First one that has a file or folder of it open; else one that lives in a mount namespace of its own, in which the
-    device is still mounted. This process is not meant.
+    First one that has a file or folder of it open; otherwise one whose own mount namespace still has the device
+    mounted. This process is left out.
     """
     device = read_device(system, device_number)
     holders = mounts_anywhere(device_number, device.node if device is not None else "", system)

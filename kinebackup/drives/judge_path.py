@@ -40,7 +40,7 @@ def judge_restore_destination_at(path: str, *, system: System | None = None) -> 
 
 
 def judge_source_at(path: str, *, system: System | None = None) -> tuple[TargetWarning, ...]:
-    """What is to be said about a source: that a cloud has it already, or has a folder inside it."""
+    """Warnings about a source: a cloud synchronises it, or a folder inside it."""
     host = _host_facts(system)
     own = judge_source(path, cloud_at(path, host))
     if own is not None:

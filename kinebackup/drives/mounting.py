@@ -66,7 +66,7 @@ def mount_drive(
     desktop_unmount: DesktopUnmount = unmount_by_udisks,
     system: System | None = None,
 ) -> FilesystemState:
-    """Mount that very device at ``where``, a directory that is made below one that only root may change.
+    """Mount this device at ``where``, a directory that is created below one that only root may change.
 
     Where the desktop mounted it, it is unmounted first, by ``desktop_unmount`` or by us. Returns "unchecked" where the
     filesystem was not cleanly unmounted and no program to repair it is installed. Raises ``MountFailed``; then nothing

@@ -1,4 +1,4 @@
-"""The computer whose files are looked at: this one, or a tree laid out like one.
+"""The computer whose files are read: this one, or a directory tree that is laid out like one.
 
 Owns: where /proc, /sys, /dev, /etc and the homes are, and how a small file that anyone may have written is read. Does
 not know: what any of these files mean.

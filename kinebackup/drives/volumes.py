@@ -57,7 +57,7 @@ def partition_names(system: System, number: str) -> tuple[str, ...]:
 
 
 def choose_volume(system: System, number: str) -> VolumeChoice | None:
-    """The filesystem that is meant by a disk or a partition; None where the kernel has no such device."""
+    """The filesystem to use of a disk or a partition; None where the kernel has no such device."""
     whole = read_device(system, number)
     if whole is None:
         return None

@@ -17,7 +17,7 @@ from typing import Final
 from kinebackup.config import RotationConfig
 from kinebackup.model import Place
 
-NOBODY: Final = ""
+NO_LABEL: Final = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class StatusMessage:
     """One statement about the practice: its code and the values in it. texts/status.py has the words."""
 
     code: StatusCode
-    drive: str = NOBODY
+    drive: str = NO_LABEL
     days: int = 0
     drives: int = 0
 
@@ -116,13 +116,13 @@ def assess(drives: Sequence[DriveFacts], rules: RotationConfig, *, now: datetime
     obstacles = list(_obstacles(counted, rules, now))
     if simulation:
         obstacles.append(StatusMessage(StatusCode.ONLY_SIMULATED))
-    said = obstacles + list(_advice(counted, rules, now))
-    headline = _all_is_well(counted) if not obstacles else said.pop(0)
+    statements = obstacles + list(_advice(counted, rules, now))
+    headline = _all_is_well(counted) if not obstacles else statements.pop(0)
     return Assessment(
         protected=not obstacles,
         simulation=simulation,
         headline=headline,
-        more=tuple(said),
+        more=tuple(statements),
         drives=tuple(_status(drive, rules, now) for drive in sorted(drives, key=lambda drive: drive.label)),
     )
 
@@ -150,8 +150,8 @@ def _obstacles(drives: Sequence[DriveFacts], rules: RotationConfig, now: datetim
 
 def _neglected(drives: Sequence[DriveFacts], rules: RotationConfig, now: datetime) -> Iterable[StatusMessage]:
     judged = [(drive, _status(drive, rules, now)) for drive in drives]
-    named = NOBODY
-    # The drive to ask for: one that is plugged in, else one that is at hand.
+    named = NO_LABEL
+    # The drive to ask for: one that is plugged in, otherwise one at the practice.
     nearest = min(drives, key=lambda drive: (not drive.present, drive.place != "cabinet", drive.label))
     if all(status.freshness is Freshness.NEVER for _drive, status in judged):
         named = nearest.label

@@ -1,4 +1,4 @@
-"""What is said of a path: accepted or refused, for which reason, with which warnings.
+"""A verdict on a path: accepted or refused, for which reason, with which warnings.
 
 Owns: the reasons, and the wording that several judgements share. Does not know: the rules (targets.py, exposure.py).
 """

@@ -6,60 +6,11 @@ Owns: the rules and their order. Does not know: how facts are found.
 from dataclasses import replace
 
 import pytest
+from support.policy.target_facts import DRIVE, DROPBOX, FOLDER, INSYNC, NAS, USB
 
-from kinebackup.policy.exposure import judge_restore_destination, judge_source
-from kinebackup.policy.target_facts import CloudMatch, DeviceFacts, MountKind, TargetFacts, Unmounted, is_inside
+from kinebackup.policy.target_facts import CloudMatch, MountKind, TargetFacts, Unmounted, is_inside
 from kinebackup.policy.targets import judge_device, judge_erasing, judge_target
 from kinebackup.policy.verdicts import TargetWarning, Verdict
-
-USB = DeviceFacts(
-    number="8:17",
-    node="/dev/sdb1",
-    disks=("sdb",),
-    usb=True,
-    networked=False,
-    removable=False,
-    read_only=False,
-    size_bytes=1_000,
-    filesystem_uuid="6f1c",
-    partition_uuid="0a1b",
-    label="CABINET",
-    serial="57",
-    model="WD Elements",
-    disk_sequence=17,
-)
-DRIVE = TargetFacts(
-    requested="/media/kine/CABINET",
-    path="/media/kine/CABINET",
-    aliases=(),
-    exists=True,
-    is_directory=True,
-    top_level=(),
-    repository="absent",
-    mount_point="/media/kine/CABINET",
-    mount_kind="disk",
-    filesystem="ext4",
-    mount_source="/dev/sdb1",
-    read_only=False,
-    on_system_disk=False,
-    device=USB,
-    cloud=None,
-    unclear=(),
-    free_bytes=900,
-    total_bytes=1_000,
-)
-FOLDER = replace(
-    DRIVE,
-    requested="/srv/essai",
-    path="/srv/essai",
-    mount_point="/",
-    mount_source="/dev/sda2",
-    on_system_disk=True,
-    device=replace(USB, usb=False, disks=("sda",)),
-)
-DROPBOX = CloudMatch("Dropbox", "cloud", "/home/kine/Dropbox", "/home/kine/.dropbox/info.json", certain=True)
-INSYNC = CloudMatch("Insync", "cloud", "/home/kine", "/home/kine/.config/Insync", certain=False)
-NAS = CloudMatch("SMB", "network", "/mnt/nas", "cifs //nas/share", certain=True)
 
 
 def drive(facts: TargetFacts, *sources: str, enrolled: bool = False, allow: bool = False) -> Verdict:
@@ -349,54 +300,6 @@ def test_a_repository_that_leads_elsewhere_is_refused() -> None:
 
 def test_a_drive_that_cannot_be_read_is_refused() -> None:
     assert drive(replace(DRIVE, top_level=None), allow=True).reason == "not-readable"
-
-
-def test_a_source_in_a_cloud_is_warned_about() -> None:
-    assert judge_source("/home/kine/Dropbox/patients", DROPBOX) == TargetWarning(
-        "Dropbox synchronises the source /home/kine/Dropbox/patients: these files have already left this computer",
-        "keep patient files out of synchronised folders; a host of health data must be HDS-certified",
-        "Dropbox",
-    )
-
-
-def test_a_source_that_may_be_in_a_cloud_is_to_be_checked() -> None:
-    notice = judge_source("/home/kine/patients", INSYNC)
-    assert notice is not None
-    assert notice.message == (
-        "Insync may synchronise the source /home/kine/patients: what it synchronises could not be read"
-    )
-
-
-def test_a_source_on_a_share_or_on_the_disk_is_fine() -> None:
-    assert judge_source("/mnt/nas/patients", NAS) is None
-    assert judge_source("/srv/patients", None) is None
-
-
-def test_a_restore_into_a_cloud_is_refused() -> None:
-    verdict = judge_restore_destination(replace(FOLDER, cloud=DROPBOX))
-    assert (verdict.verdict, verdict.reason, verdict.service) == ("refused", "cloud", "Dropbox")
-
-
-@pytest.mark.parametrize("facts", [DRIVE, FOLDER, replace(FOLDER, exists=False), replace(FOLDER, mount_kind="memory")])
-def test_a_restore_anywhere_else_is_accepted(facts: TargetFacts) -> None:
-    assert judge_restore_destination(facts) == Verdict("accepted", "accepted", "", "")
-
-
-@pytest.mark.parametrize("facts", [replace(FOLDER, cloud=NAS), replace(FOLDER, mount_kind="fuse")])
-def test_a_restore_out_of_this_computer_is_accepted_and_told(facts: TargetFacts) -> None:
-    verdict = judge_restore_destination(facts)
-    assert verdict.accepted
-    assert len(verdict.warnings) == 1
-
-
-def test_a_restore_near_what_could_not_be_read_is_accepted_and_told() -> None:
-    verdict = judge_restore_destination(replace(FOLDER, cloud=INSYNC, unclear=(INSYNC,)))
-    assert verdict.accepted
-    assert [notice.service for notice in verdict.warnings] == ["Insync"]
-
-
-def test_a_restore_into_proc_is_refused() -> None:
-    assert judge_restore_destination(replace(FOLDER, mount_kind="pseudo")).reason == "pseudo"
 
 
 @pytest.mark.parametrize(
