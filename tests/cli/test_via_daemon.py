@@ -237,7 +237,7 @@ def test_ctrl_c_ends_the_watching_and_not_the_work(bus: PrivateBus) -> None:
     async def play() -> Ran:
         async with played(bus, daemon):
             return await as_ordinary_user(
-                bus, "backup", interrupt_after=lambda: daemon.standing[0].phase is Phase.BACKING_UP
+                bus, "backup", interrupt_after=lambda: daemon.enrolled[0].phase is Phase.BACKING_UP
             )
 
     done = asyncio.run(play())

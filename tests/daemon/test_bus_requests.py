@@ -138,7 +138,7 @@ def test_a_drive_that_is_pulled_while_the_password_is_typed_is_not_worked_on() -
     daemon = RecordedDaemon(CABINET)
 
     async def typed(caller: Caller, action: str) -> bool:
-        daemon.standing = (replace(CABINET, phase=Phase.ABSENT),)
+        daemon.enrolled = (replace(CABINET, phase=Phase.ABSENT),)
         return True
 
     async def nobody(caller: Caller) -> bool:

@@ -35,7 +35,7 @@ class DriveState:
     """One enrolled drive. ``phase`` and ``intent`` are its position in the table; the rest is data of no end.
 
     ``plan``: the jobs still to do, the next one first. ``requested``: a person asked for them, so the drive goes before
-    others, and the battery is no reason to pause; it says when a trigger is shown, never where one leads.
+    others, and the battery is no reason to pause; it says when a trigger is fired, never where one leads.
     ``orphaned_job``: the drive was pulled while that job ran, and its process has not reported yet. It outlives the
     attachment, and nothing begins before it is over. All but these and ``known`` is about this attachment.
     """

@@ -20,7 +20,7 @@ class RecordedDaemon:
     def __init__(self, *drives: EnrolledDrive) -> None:
         self.posted: list[Event] = []
         self.reloads = 0
-        self.standing = drives
+        self.enrolled = drives
         self.active: tuple[ActiveNotice, ...] = ()
         self.reports: dict[tuple[str, JobKind], Report] = {}
         self.document: dict[str, object] = {"protected": True}
@@ -33,13 +33,13 @@ class RecordedDaemon:
         return NOW
 
     def drives(self) -> tuple[EnrolledDrive, ...]:
-        return self.standing
+        return self.enrolled
 
     def notices(self) -> tuple[ActiveNotice, ...]:
         return self.active
 
     def key_of(self, kind: NoticeKind, label: str) -> NoticeKey | None:
-        enrolled = [drive.id for drive in self.standing if drive.label == label]
+        enrolled = [drive.id for drive in self.enrolled if drive.label == label]
         forgotten = [active.notice.drive for active in self.active if active.notice.drive == label]
         return next((NoticeKey(kind, drive) for drive in (*enrolled, *forgotten)), None)
 

@@ -97,7 +97,7 @@ class PlayingDaemon(RecordedDaemon):
     def post(self, event: Event) -> None:
         super().post(event)
         part, self._part = self._part, []
-        asyncio.get_running_loop().call_soon(self._play, self.standing[0].label, part)
+        asyncio.get_running_loop().call_soon(self._play, self.enrolled[0].label, part)
 
     def _play(self, label: str, part: list[Step]) -> None:
         if part:
@@ -108,7 +108,7 @@ class PlayingDaemon(RecordedDaemon):
         (listener, *_others) = self.listeners
         match step:
             case Enters(phase):
-                self.standing = (replace(self.standing[0], phase=phase), *self.standing[1:])
+                self.enrolled = (replace(self.enrolled[0], phase=phase), *self.enrolled[1:])
                 listener.phase_changed(label, phase)
             case Advances(kind, progress):
                 listener.progressed(label, kind, progress)
