@@ -96,7 +96,7 @@ class Bench:
             )
             world = Environment(os.urandom, time.monotonic, SystemNames())
             taken = back_up(repository, request, world, cancel=CancelToken(), monitor=SilentMonitor())
-            assert self._continuity.end(tracked, taken.report, taken.trail, now) == []
+            assert self._continuity.end(tracked, taken.report, taken.tracking, now) == []
         return taken
 
 
@@ -152,7 +152,7 @@ def run(place: Path, files: int) -> list[Figure]:
             figures.append(Figure(name, f"{done.wall_s:.2f} s, of the processor {done.cpu_s:.2f} s"))
             report, expected = done.taken.report, 10 if changed else 0
             assert report.files_new + report.files_unmodified + report.files_changed == folders * FILES_EACH
-            assert name == "first backup" or (done.taken.trail.followed, report.files_changed) == (follow, expected)
+            assert name == "first backup" or (done.taken.tracking.followed, report.files_changed) == (follow, expected)
     finally:
         journal.stop()
     return figures

@@ -42,8 +42,8 @@ class Comparison(Enum):
 
     UNCHANGED_FILE = auto()
     """A scan keeps a file unread. Its hot loop is written by hand; a test holds it against the table."""
-    UNCHANGED_FOLDER = auto()
-    """A scan that follows the journal takes a folder over unseen."""
+    UNTOUCHED = auto()
+    """Nothing was done to it: a folder is taken over unseen, the copy of a database kept."""
     WRITTEN = auto()
     """Every write to a file changes one of these."""
     APPEARANCE = auto()
@@ -139,9 +139,7 @@ TABLE: Final = (
     Attribute(
         name="type",
         members={"type": lambda stat: _TYPES.get(st.S_IFMT(stat.st_mode))},
-        compared=frozenset(
-            {_C.UNCHANGED_FILE, _C.UNCHANGED_FOLDER, _C.APPEARANCE, _C.DIFF_CONTENT, _C.ALREADY_RESTORED}
-        ),
+        compared=frozenset({_C.UNCHANGED_FILE, _C.UNTOUCHED, _C.APPEARANCE, _C.DIFF_CONTENT, _C.ALREADY_RESTORED}),
         restored=Restored.CREATED,
     ),
     Attribute(
@@ -206,7 +204,7 @@ TABLE: Final = (
         name="time",
         members={"mtime": lambda stat: tree.bounded_time(stat.st_mtime_ns)},
         compared=frozenset(
-            {_C.UNCHANGED_FILE, _C.UNCHANGED_FOLDER, _C.WRITTEN, _C.APPEARANCE, _C.FOLDER}
+            {_C.UNCHANGED_FILE, _C.UNTOUCHED, _C.WRITTEN, _C.APPEARANCE, _C.FOLDER}
             | {_C.DIFF_FILE, _C.ALREADY_RESTORED, _C.RESTORE_TEST}
         ),
         restored=_set_time,
@@ -214,13 +212,13 @@ TABLE: Final = (
     Attribute(
         name="ctime",
         members={"ctime": lambda stat: tree.bounded_time(stat.st_ctime_ns)},
-        compared=frozenset({_C.UNCHANGED_FILE, _C.UNCHANGED_FOLDER, _C.WRITTEN, _C.FOLDER}),
+        compared=frozenset({_C.UNCHANGED_FILE, _C.UNTOUCHED, _C.WRITTEN, _C.FOLDER}),
         restored=Restored.NEVER,
     ),
     Attribute(
         name="inode",
         members={"inode": attrgetter("st_ino")},
-        compared=frozenset({_C.UNCHANGED_FILE, _C.UNCHANGED_FOLDER, _C.APPEARANCE, _C.FOLDER}),
+        compared=frozenset({_C.UNCHANGED_FILE, _C.UNTOUCHED, _C.APPEARANCE, _C.FOLDER}),
         restored=Restored.NEVER,
     ),
     Attribute(  # no member is compared, but a file with one of these is always looked at more closely

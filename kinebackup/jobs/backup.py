@@ -156,7 +156,7 @@ def _back_up(
     tracked = tracking.begin(opened.repository.id) if tracking else None
     wanted = _engine_request(opened, computer, request, world, now, tracked)
     outcome = back_up(opened.repository, wanted, environment_of(world), cancel=cancel, monitor=monitor)
-    missed = tracking.end(tracked, outcome.report, outcome.trail) if tracking and tracked else []
+    missed = tracking.end(tracked, outcome.report, outcome.tracking) if tracking and tracked else []
     for problem in missed:
         monitor.problem(problem)
     return replace(outcome.report, problems=(*noticed, *outcome.report.problems, *missed))

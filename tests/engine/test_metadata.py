@@ -15,6 +15,7 @@ from support.engine.drives import Drive, back_up, enroll
 from support.engine.forged_snapshot import an_entry, forge
 from support.project import ROOT
 
+from kinebackup.engine.backup.content import same_file_state
 from kinebackup.engine.format.tree import Copied, Entry, EntryType
 from kinebackup.engine.metadata import (
     ALL,
@@ -62,7 +63,7 @@ def test_a_member_that_somebody_adds_without_a_row_is_noticed() -> None:
     ("comparison", "members"),
     [
         (Comparison.UNCHANGED_FILE, "copied ctime inode mtime size type uncertain"),
-        (Comparison.UNCHANGED_FOLDER, "ctime inode mtime type"),
+        (Comparison.UNTOUCHED, "ctime inode mtime type"),
         (Comparison.WRITTEN, "ctime mtime size"),
         (Comparison.APPEARANCE, "gid inode link mode mtime size type uid"),
         (Comparison.CONTENT, "blobs extents lists xattrs"),
@@ -199,6 +200,19 @@ def test_two_entries_differ_in_the_members_of_a_comparison_and_in_no_others(
     alike = comparable(comparison, entry) == comparable(comparison, other)
     assert alike == (member not in members_of(comparison))
     assert hash(comparable(comparison, other)) == hash(comparable(comparison, other))
+
+
+@pytest.mark.parametrize("member", ["mode", "uid", "gid", "mtime", "ctime", "inode", "size"])
+def test_a_file_that_is_written_while_it_is_read_shows_it_in_what_the_table_says(member: str) -> None:
+    values = {"mode": 0o100600, "inode": 2, "uid": 3, "gid": 4, "size": 5, "mtime": 6, "ctime": 7}
+
+    def stat(mode: int, inode: int, uid: int, gid: int, size: int, mtime: int, ctime: int) -> os.stat_result:
+        times = {"st_atime_ns": 0, "st_mtime_ns": mtime, "st_ctime_ns": ctime}
+        return os.stat_result((mode, inode, 1, 1, uid, gid, size, 0, 0, 0, 0.0, 0.0, 0.0, 0, mtime, ctime), times)
+
+    before, after = stat(**values), stat(**(values | {member: values[member] + 1}))
+    assert same_file_state(before, before)
+    assert same_file_state(before, after) == (member not in members_of(Comparison.WRITTEN))
 
 
 def test_absent_and_empty_attributes_are_one_for_the_diff() -> None:

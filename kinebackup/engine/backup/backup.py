@@ -5,6 +5,7 @@ Owns: the run from first look to snapshot. Does not know: how folders are scanne
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from kinebackup.engine.backup.changes import TrackingResult
@@ -97,7 +98,7 @@ def back_up(
 
 
 def _find_parent(repository: LoadedRepository, request: BackupRequest, monitor: Monitor) -> NamedSnapshot | None:
-    """The snapshot to compare with; the run's length is told by it."""
+    """The snapshot to compare with; how many files it has is how many the monitor expects."""
     known = repository.snapshots().readable
     parent = choose_parent(known, request.machine, [source.path for source in request.sources])
     monitor.phase("backup", files=parent.snapshot.counts.files if parent else 0)
@@ -132,10 +133,11 @@ def _scan_all(run: BackupRun) -> _Scanned:
         and parent.snapshot.sources == tuple(source.path for source in run.request.sources)
         and run.parent_is_whole
     ):
-        try:
-            return _scan(run, JournalReuse(parent.snapshot, since, run.trust_before_ns))
-        except StartOver:
-            run.monitor.phase("backup", files=parent.snapshot.counts.files)
+        with suppress(StartOver):
+            scanned = _scan(run, JournalReuse(parent.snapshot, since, run.trust_before_ns))
+            if run.parent_is_whole:  # else a pack failed a read meanwhile, and may hold what was taken over unseen
+                return scanned
+        run.monitor.phase("backup", files=parent.snapshot.counts.files)
     return _scan(run, Reuse())
 
 

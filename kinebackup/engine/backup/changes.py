@@ -1,7 +1,7 @@
-"""What may have changed since a snapshot, as the journal of the sources tells it.
+"""What may have changed since a snapshot, as the change journal of the sources says.
 
-Owns: the form in which it is told, and what a backup that follows it leaves to be known. Does not know: how changes are
-noticed, or what a backup makes of them.
+Owns: the form in which it is said, and what a backup leaves for the next one. Does not know: how changes are noticed,
+or what a backup makes of them.
 """
 
 from collections.abc import Iterable
@@ -84,7 +84,7 @@ def _leads_to(here: DirtyDir, names: Iterable[str]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ChangesSince:
-    """What may have changed since one snapshot: of the same drive, and since before its walk began."""
+    """What may have changed since one snapshot: of the same drive, and since before its scan began."""
 
     snapshot: str
     changes: Changes

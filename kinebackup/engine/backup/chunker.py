@@ -3,9 +3,8 @@
 Owns: sizes, and which files are cut how. Does not know: what becomes of the pieces.
 
 General files are cut where their content says (FastCDC), so that an insertion moves no other cut. Databases and disk
-images
-change in place, page by page: they are cut at fixed, far smaller places, so that one changed row costs one small piece
-(docs/decisions/0004-chunking.md has the measurements).
+images change in place, page by page: they are cut at fixed and far shorter distances, so that one changed row costs one
+small piece (docs/decisions/0004-chunking.md has the measurements).
 """
 
 from collections.abc import Iterator

@@ -2,7 +2,7 @@
 
 Owns: a few files of a directory, open before their turn. Does not know: what is read from them.
 
-With cold caches a small file costs a wait for the disk, and a walk that reads one file after another waits for each.
+With cold caches a small file costs a wait for the disk, and a scan that reads one file after another waits for each.
 Here the next files are opened a little early and the system is told that they will be needed: the disk works meanwhile.
 """
 

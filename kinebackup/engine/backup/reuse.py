@@ -116,7 +116,7 @@ class JournalReuse(Reuse):
         touched = parent.below.get(name)
         if touched is not None:
             return touched
-        as_before = old.ctime < self._trust_before_ns and matches(Comparison.UNCHANGED_FOLDER, old, stat)
+        as_before = old.ctime < self._trust_before_ns and matches(Comparison.UNTOUCHED, old, stat)
         return None if as_before else DirtyDir()
 
     # -- counts ----------------------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ class BackupOutcome:
     """A backup that was taken, and what the next one can build upon."""
 
     report: BackupReport
-    trail: TrackingResult
+    tracking: TrackingResult
 
 
 @dataclass(frozen=True, slots=True)

@@ -297,7 +297,7 @@ class FileSaver:
         """Whether neither a copied database nor its write-ahead log changed, and the copy's blobs are there."""
         entry = file.entry
         assert old.copied is not None
-        if (old.ctime, old.mtime, old.inode, old.copied.size) != (entry.ctime, entry.mtime, entry.inode, entry.size):
+        if not same(Comparison.UNTOUCHED, entry, old) or old.copied.size != entry.size:
             return False
         try:
             wal = os.stat(f"{file.name}-wal", dir_fd=file.directory.fd, follow_symlinks=False)

@@ -58,7 +58,7 @@ class Run:
 
     @property
     def followed(self) -> bool:
-        return self.taken.trail.followed
+        return self.taken.tracking.followed
 
 
 @dataclass
@@ -81,7 +81,7 @@ class TrackedPractice:
             if during is not None:
                 during()
             taken = back_up(repository, request, self.drive.world(), cancel=CancelToken(), monitor=SilentMonitor())
-            missed = self.tracking.end(tracked, taken.report, taken.trail, now) if tracked is not None else []
+            missed = self.tracking.end(tracked, taken.report, taken.tracking, now) if tracked is not None else []
         return Run(taken, missed)
 
     def other_drive(self, folder: Path) -> "TrackedPractice":
