@@ -38,6 +38,6 @@ class Labels:
         named = {drive for each in notices for drive in (each.notice.drive, each.notice.other)}
         return {drive: label for drive, label in sorted(self._labels.items()) if drive in named}
 
-    def spoken(self, notice: Notice) -> Notice:
+    def labelled(self, notice: Notice) -> Notice:
         """The notice as people see it: with labels for ids."""
         return replace(notice, drive=self.of(notice.drive), other=self.of(notice.other))

@@ -118,7 +118,7 @@ class Loop:
 
     def notices(self) -> tuple[ActiveNotice, ...]:
         """The active notices, with labels for drives, oldest first."""
-        return tuple(self._spoken(each) for each in sorted(self._state.notices, key=lambda each: each.since))
+        return tuple(self._labelled(each) for each in sorted(self._state.notices, key=lambda each: each.since))
 
     def key_of(self, kind: NoticeKind, label: str) -> NoticeKey | None:
         """By which the machine knows the notice of that kind and label: one that is active, else of a known drive."""
@@ -194,10 +194,10 @@ class Loop:
             for key in [each.notice.key for each in moved]:
                 listener.notice_withdrawn(key.kind, renamed.get(key.drive, self._labels.of(key.drive)))
             for active in moved:  # afterwards: two drives may have changed names
-                listener.notice_shown(self._spoken(active))
+                listener.notice_shown(self._labelled(active))
 
-    def _spoken(self, active: ActiveNotice) -> ActiveNotice:
-        return replace(active, notice=self._labels.spoken(active.notice))
+    def _labelled(self, active: ActiveNotice) -> ActiveNotice:
+        return replace(active, notice=self._labels.labelled(active.notice))
 
     def _act(self, action: act.Action) -> None:
         match action:
@@ -237,7 +237,7 @@ class Loop:
             if isinstance(action, act.Withdraw):
                 listener.notice_withdrawn(action.kind, self._labels.of(action.drive))
             elif (active := self._state.notice(action.notice.key)) is not None:  # else the same step took it back
-                listener.notice_shown(self._spoken(active))
+                listener.notice_shown(self._labelled(active))
         if isinstance(action, act.Notify) and action.notice.kind is NoticeKind.ALARM:
             log.warning("many files changed at once; nothing is written before a person has looked")
 

@@ -82,7 +82,7 @@ class Memory:
 def remind(
     drives: Sequence[DriveView], rules: Rules, memory: Memory, occasion: Occasion, *, now: datetime
 ) -> tuple[Notice, ...]:
-    """The reminders to give now; of drives that are alike, the first is meant. ``spoken_of`` must be kept for each."""
+    """The reminders to give now; of drives that are alike, the first is meant. Keep ``with_spoken`` for each."""
     hours = rules.hours
     match occasion:
         case "still-plugged":
@@ -92,20 +92,20 @@ def remind(
     return tuple(notice for notice in due if _may_be_said(notice, memory, hours, now))
 
 
-def spoken_of(notice: Notice, memory: Memory, hours: PracticeHours, now: datetime) -> tuple[Spoken, ...]:
+def with_spoken(notice: Notice, memory: Memory, hours: PracticeHours, now: datetime) -> tuple[Spoken, ...]:
     """What is remembered once that reminder was given."""
-    said = Spoken(*said_as(notice.kind, notice.drive), local_day(now, hours.zone))
+    said = Spoken(*reminder_key(notice.kind, notice.drive), local_day(now, hours.zone))
     return (*memory.spoken, said)[-_SPOKEN_KEPT:]
 
 
 def snooze(memory: Memory, kind: NoticeKind, drive: str, until: datetime, *, now: datetime) -> tuple[Snoozed, ...]:
     """What is remembered once somebody said *later*. Nobody can silence a reminder for more than a week at once."""
-    mine = Snoozed(*said_as(kind, drive), min(until, now + SNOOZE_AT_MOST))
+    mine = Snoozed(*reminder_key(kind, drive), min(until, now + SNOOZE_AT_MOST))
     others = [each for each in memory.snoozed if (each.kind, each.drive) != (mine.kind, mine.drive)]
     return (*(each for each in others if each.until > now), mine)
 
 
-def said_as(kind: NoticeKind, drive: str) -> tuple[NoticeKind, str]:
+def reminder_key(kind: NoticeKind, drive: str) -> tuple[NoticeKind, str]:
     """Under which family and drive a reminder is counted, and any notice is snoozed."""
     reminder = BEHAVIOUR[kind].reminder
     if reminder is None:
@@ -190,7 +190,7 @@ def _test_with_code(drives: Sequence[DriveView], rules: Rules, memory: Memory, n
 
 
 def _may_be_said(notice: Notice, memory: Memory, hours: PracticeHours, now: datetime) -> bool:
-    key = said_as(notice.kind, notice.drive)
+    key = reminder_key(notice.kind, notice.drive)
     today = local_day(now, hours.zone)
     if any((each.kind, each.drive, each.day) == (*key, today) for each in memory.spoken):
         return False

@@ -49,15 +49,18 @@ class Heard:
     ended: list[tuple[JobKind, Ending]] = field(default_factory=list)
     shown: list[tuple[NoticeKind, str]] = field(default_factory=list)
     taken_back: list[tuple[NoticeKind, str]] = field(default_factory=list)
+    told: list[tuple[str, tuple[NoticeKind, str]]] = field(default_factory=list)
     phases_of: list[tuple[str, Phase]] = field(default_factory=list)
 
     def notice_shown(self, active: ActiveNotice) -> None:
         self.notices.append(active.notice.kind)
         self.shown.append((active.notice.kind, active.notice.drive))
+        self.told.append(("shown", self.shown[-1]))
 
     def notice_withdrawn(self, kind: NoticeKind, drive: str) -> None:
         self.withdrawn.append(kind)
         self.taken_back.append((kind, drive))
+        self.told.append(("taken back", (kind, drive)))
 
     def phase_changed(self, drive: str, phase: Phase) -> None:
         self.phases.append(phase)
@@ -439,6 +442,28 @@ def test_a_notice_follows_its_drive_to_its_new_name_and_is_neither_lost_nor_doub
     play(story())
     assert cabinet.heard.shown == [(NoticeKind.BUSY, "A"), (NoticeKind.BUSY, "NOIR")]
     assert cabinet.heard.taken_back == [(NoticeKind.BUSY, "A"), (NoticeKind.BUSY, "NOIR")]
+
+
+def test_two_drives_that_exchange_their_names_both_keep_their_notices(cabinet: Cabinet) -> None:
+    devices = cabinet.add_drive("A", "1234-ABCD"), cabinet.add_drive("B", "5678-EFAB")
+    cabinet.mounter.busy = "nautilus"
+
+    async def story() -> None:
+        loop = cabinet.loop()
+        for device in devices:
+            loop.post(ev.DriveAppeared(loop.now(), device))
+        await loop.wait_until_idle()
+        state = cabinet.office.computer.state
+        for old, new in (("A", "C"), ("B", "A")):
+            state.update_drive(replace(state.drive(old), label=new))
+        renamed(cabinet, loop, "C", "B")
+        assert {each.notice.drive for each in loop.notices()} == {"A", "B"}
+
+    play(story())
+    visible: set[tuple[NoticeKind, str]] = set()
+    for what, key in cabinet.heard.told:
+        visible = visible | {key} if what == "shown" else visible - {key}
+    assert visible == {(NoticeKind.BUSY, "A"), (NoticeKind.BUSY, "B")}
 
 
 def test_a_drive_that_is_renamed_while_the_daemon_does_not_run_has_its_notices_under_its_new_name(

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kinebackup.policy.notices import Notice, NoticeKind
-from kinebackup.policy.reminders import DriveView, Memory, Occasion, remind, said_as, snooze, spoken_of
+from kinebackup.policy.reminders import DriveView, Memory, Occasion, remind, reminder_key, snooze, with_spoken
 from kinebackup.policy.schedule import PracticeHours, Rules, local_day
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -118,22 +118,22 @@ def test_a_drive_too_long_at_home_is_asked_back_with_a_back_off() -> None:
 def test_the_recovery_code_is_asked_for_once_a_week_once_a_quarter() -> None:
     old = Memory(last_code_test=ago(91))
     assert said(CABINET, DOMICILE, memory=old) == (Notice(NoticeKind.TEST_WITH_CODE),)
-    spoken = spoken_of(Notice(NoticeKind.TEST_WITH_CODE), old, RULES.hours, ago(6))
+    spoken = with_spoken(Notice(NoticeKind.TEST_WITH_CODE), old, RULES.hours, ago(6))
     assert said(CABINET, DOMICILE, memory=replace(old, spoken=spoken)) == ()
-    spoken = spoken_of(Notice(NoticeKind.TEST_WITH_CODE), old, RULES.hours, ago(7))
+    spoken = with_spoken(Notice(NoticeKind.TEST_WITH_CODE), old, RULES.hours, ago(7))
     assert said(CABINET, DOMICILE, memory=replace(old, spoken=spoken)) == (Notice(NoticeKind.TEST_WITH_CODE),)
     assert said(replace(CABINET, last_backup=None), memory=Memory())[0].kind is NoticeKind.PLUG_IN_FIRST
 
 
 def test_nothing_is_said_twice_a_day_in_any_words() -> None:
     late = replace(CABINET, last_backup=ago(8))
-    spoken = spoken_of(Notice(NoticeKind.PLUG_IN, "CABINET"), CODE_KNOWN, RULES.hours, ago(0.1))
+    spoken = with_spoken(Notice(NoticeKind.PLUG_IN, "CABINET"), CODE_KNOWN, RULES.hours, ago(0.1))
     assert said(late, memory=replace(CODE_KNOWN, spoken=spoken)) == ()
     assert len(said(late, memory=replace(CODE_KNOWN, spoken=spoken), now=TUESDAY + timedelta(days=1))) == 1
 
 
 def test_drives_that_stay_in_are_counted_one_by_one() -> None:
-    spoken = spoken_of(Notice(NoticeKind.UNPLUG, "CABINET"), CODE_KNOWN, RULES.hours, TUESDAY)
+    spoken = with_spoken(Notice(NoticeKind.UNPLUG, "CABINET"), CODE_KNOWN, RULES.hours, TUESDAY)
     found = said(idle(20), idle(20, DOMICILE), memory=replace(CODE_KNOWN, spoken=spoken))
     assert found == (Notice(NoticeKind.UNPLUG_TAKE_HOME, "DOMICILE"),)
 
@@ -195,6 +195,6 @@ def test_whatever_the_clock_does_no_reminder_comes_twice_on_one_date(
         now += timedelta(hours=hours)
         for notice in remind(drives, RULES, memory, occasion, now=now):
             assert notice.behaviour.reminder is not None
-            memory = replace(memory, spoken=spoken_of(notice, memory, RULES.hours, now))
-            given.append((*said_as(notice.kind, notice.drive), local_day(now, PARIS)))
+            memory = replace(memory, spoken=with_spoken(notice, memory, RULES.hours, now))
+            given.append((*reminder_key(notice.kind, notice.drive), local_day(now, PARIS)))
     assert len(given) == len(set(given))

@@ -47,13 +47,13 @@ def _react(step: Step, event: ev.Event) -> None:
         case ev.Unmounted() | ev.UnmountFailed() | ev.PoweredOff() | ev.PowerOffRefused():
             about_leaving(step, event)
         case ev.JobProgress():
-            _job_goes_on(step, event)
+            _job_progressed(step, event)
         case ev.JobFinished() | ev.JobFailed() | ev.JobCancelled():
             _job_ended(step, event)
         case ev.BackUpNow() | ev.RestoreTestNow() | ev.Eject():
-            _asked(step, event)
+            _work_requested(step, event)
         case ev.Snooze() | ev.Acknowledge():
-            _answered(step, event)
+            _notice_answered(step, event)
         case ev.Tick():
             _tick(step, event)
         case ev.SourcesChecked():
@@ -79,14 +79,14 @@ def _about_computer(
             _pause_all(step)
         case ev.Resumed():
             step.state = replace(step.state, asleep=False)
-            _look_what_is_due(step)
+            _plan_what_is_due(step)
         case ev.ClockJumped():
             step.do(Log("the clock was set"))
-            _look_what_is_due(step)
+            _plan_what_is_due(step)
         case ev.PowerChanged(on_battery=on_battery):
             step.state = replace(step.state, on_battery=on_battery)
             if not on_battery:
-                _look_what_is_due(step)
+                _plan_what_is_due(step)
             elif step.state.rules.pause_on_battery:
                 _pause_all(step, spare_requested=True)
         case ev.ShutdownRequested():
@@ -100,17 +100,17 @@ def _about_computer(
         case ev.MassChange():
             step.state = replace(step.state, alarm=True)
             for drive in step.state.drives:
-                _drop_work(step, drive)
+                _drop_plan(step, drive)
             step.notify(Notice(NoticeKind.ALARM))
         case ev.AlarmLifted():
             step.state = replace(step.state, alarm=False)
             step.withdraw(NoticeKey(NoticeKind.ALARM, ""))
-            _look_what_is_due(step)
+            _plan_what_is_due(step)
         case _:
             assert_never(event)
 
 
-def _job_goes_on(step: Step, event: ev.JobProgress) -> None:
+def _job_progressed(step: Step, event: ev.JobProgress) -> None:
     drive = step.drive(event.drive)
     if drive is None or drive.job is None or drive.job.id != event.job:
         return
@@ -150,7 +150,7 @@ def _job_ended(step: Step, event: ev.JobEnded) -> None:
     next_job(step, event.drive)
 
 
-def _asked(step: Step, event: ev.BackUpNow | ev.RestoreTestNow | ev.Eject) -> None:
+def _work_requested(step: Step, event: ev.BackUpNow | ev.RestoreTestNow | ev.Eject) -> None:
     drive = step.drive(event.drive) if event.drive else _the_one_that_is_here(step.state)
     if drive is None or drive.phase is Phase.ABSENT:
         step.do(Log("a person asked for a drive that is not here", event.drive))
@@ -158,9 +158,9 @@ def _asked(step: Step, event: ev.BackUpNow | ev.RestoreTestNow | ev.Eject) -> No
     match event:
         case ev.BackUpNow():
             plan = schedule.plan(drive.known.history, step.state.rules, step.now, wanted=True)
-            _want(step, drive, plan)
+            _add_to_plan(step, drive, plan)
         case ev.RestoreTestNow():
-            _want(step, drive, ("restore-test",))
+            _add_to_plan(step, drive, ("restore-test",))
         case ev.Eject():
             _let_go(step, drive)
 
@@ -169,7 +169,7 @@ def _the_one_that_is_here(state: State) -> DriveState | None:
     return next((drive for drive in state.drives if drive.phase not in (Phase.ABSENT, Phase.REFUSED)), None)
 
 
-def _want(step: Step, drive: DriveState, plan: tuple[JobKind, ...]) -> None:
+def _add_to_plan(step: Step, drive: DriveState, plan: tuple[JobKind, ...]) -> None:
     """Put these jobs before what is planned already. A drive that is on its way out comes back when it is there."""
     if step.state.alarm:
         step.notify(Notice(NoticeKind.ALARM))
@@ -190,7 +190,7 @@ def _let_go(step: Step, drive: DriveState) -> None:
         fire(step, drive.known.id, Trigger.LET_GO)
 
 
-def _drop_work(step: Step, drive: DriveState) -> None:
+def _drop_plan(step: Step, drive: DriveState) -> None:
     """Let it go if it is at work; else see that it does not begin."""
     if drive.phase in AT_WORK:
         _let_go(step, drive)
@@ -206,7 +206,7 @@ def _pause_all(step: Step, *, spare_requested: bool = False) -> None:
             fire(step, drive.known.id, Trigger.PAUSE)
 
 
-def _look_what_is_due(step: Step, only: frozenset[JobKind] = ALL_JOBS) -> None:
+def _plan_what_is_due(step: Step, only: frozenset[JobKind] = ALL_JOBS) -> None:
     """For drives that are here and idle. What was paused goes on first."""
     if not step.state.rules.automatic:
         return
@@ -221,11 +221,11 @@ def _tick(step: Step, event: ev.Tick) -> None:
         fire(step, drive.known.id, Trigger.TRY_AGAIN)
     match event.what:
         case "backup-due":
-            _look_what_is_due(step)
+            _plan_what_is_due(step)
         case "verification-due":
-            _look_what_is_due(step, frozenset({"verify"}))
+            _plan_what_is_due(step, frozenset({"verify"}))
         case "restore-test-due":
-            _look_what_is_due(step, frozenset({"restore-test"}))
+            _plan_what_is_due(step, frozenset({"restore-test"}))
         case "reminder-hour" | "rotation-day" | "still-plugged":
             for drive in step.state.drives:
                 _let_go_if_idle(step, drive)
@@ -254,7 +254,7 @@ def _view(drive: DriveState) -> reminders.DriveView:
     )
 
 
-def _answered(step: Step, event: ev.Snooze | ev.Acknowledge) -> None:
+def _notice_answered(step: Step, event: ev.Snooze | ev.Acknowledge) -> None:
     """The alarm is lifted by ``AlarmLifted`` only: a button of a notification is pressed too easily."""
     if BEHAVIOUR[event.kind].ends == "lifted":
         return

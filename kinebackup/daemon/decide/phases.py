@@ -60,7 +60,7 @@ def _enter(step: Step, drive: DriveState, *, before: DriveState) -> None:
         return
     match drive.phase:
         case Phase.APPEARED | Phase.REFUSED:
-            _rest(step, drive)
+            _come_to_rest(step, drive)
         case Phase.MOUNTING:
             step.withdraw_all("unplugged", drive_id)
             step.put(drive, outcome="nothing", since=None)
@@ -80,14 +80,14 @@ def _enter(step: Step, drive: DriveState, *, before: DriveState) -> None:
         case Phase.POWERING_OFF:
             step.do(PowerOff(drive_id, attachment, device))
         case Phase.SAFE:
-            _rest(step, drive)
+            _come_to_rest(step, drive)
             if not drive.plan:
                 notify_safe(step, drive)
         case _:
             assert_never(drive.phase)
 
 
-def _rest(step: Step, drive: DriveState) -> None:
+def _come_to_rest(step: Step, drive: DriveState) -> None:
     """A person's request lasts until its jobs are done; what begins afterwards is automatic."""
     step.put(drive, requested=drive.requested and bool(drive.plan), since=step.now)
 

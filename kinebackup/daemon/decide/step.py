@@ -11,7 +11,7 @@ from typing import Any
 from kinebackup.daemon.decide.actions import Action, Notify, Withdraw
 from kinebackup.daemon.decide.states import DriveState, State
 from kinebackup.policy.notices import BEHAVIOUR, ActiveNotice, Ends, Notice, NoticeKey
-from kinebackup.policy.reminders import said_as, spoken_of
+from kinebackup.policy.reminders import reminder_key, with_spoken
 
 
 class Step:
@@ -41,10 +41,10 @@ class Step:
         """Show a notice, in the place of what it says in other words. A reminder counts as said today."""
         if notice.behaviour.reminder is not None:
             for key in self._active_keys():
-                if key != notice.key and said_as(key.kind, key.drive) == said_as(notice.kind, notice.drive):
+                if key != notice.key and reminder_key(key.kind, key.drive) == reminder_key(notice.kind, notice.drive):
                     self.withdraw(key)
             memory = self.state.memory
-            spoken = spoken_of(notice, memory, self.state.rules.hours, self.now)
+            spoken = with_spoken(notice, memory, self.state.rules.hours, self.now)
             self.state = replace(self.state, memory=replace(memory, spoken=spoken))
         self._drop(notice.key)
         self.state = replace(self.state, notices=(*self.state.notices, ActiveNotice(notice, self.now)))

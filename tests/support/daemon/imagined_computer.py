@@ -16,7 +16,7 @@ from kinebackup.daemon.decide.states import State
 from kinebackup.model import BackupReport, PruneReport, Report, RestoreTestReport, VerifyReport
 from kinebackup.policy.job_kinds import JobKind
 from kinebackup.policy.notices import BEHAVIOUR, NoticeKind
-from kinebackup.policy.reminders import said_as
+from kinebackup.policy.reminders import reminder_key
 from kinebackup.policy.schedule import History, PracticeHours, Rules, TickKind, next_ticks
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -258,7 +258,7 @@ class ImaginedComputer:
             assert notice.drive not in self._at_work(), "safe to unplug while a job runs"
         if BEHAVIOUR[notice.kind].reminder is not None:
             day = self.now.astimezone(self.state.rules.hours.zone).date().isoformat()
-            said = (*said_as(notice.kind, notice.drive), day)
+            said = (*reminder_key(notice.kind, notice.drive), day)
             assert said not in self.said, "a reminder of a kind at most once a day"
             self.said.append(said)
 
