@@ -53,9 +53,9 @@ class Session:
         """Raises ``NotFound`` where this computer is not set up."""
         from kinebackup.practice.computer_keys import ComputerKeys
 
-        practice = ComputerKeys.open(self.config.paths.state)
-        self.closing.enter_context(practice.state)
-        return practice
+        computer = ComputerKeys.open(self.config.paths.state)
+        self.closing.enter_context(computer.state)
+        return computer
 
     @cached_property
     def computer_if_any(self) -> "ComputerKeys | None":
