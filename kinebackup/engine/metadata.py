@@ -12,7 +12,6 @@ import stat as st
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
-from functools import partial
 from operator import attrgetter
 from typing import Any, Final, get_args
 
@@ -64,7 +63,7 @@ class Comparison(Enum):
     """A file that a restore test has written is the one of the backup."""
 
 
-Setting = tuple[str, Callable[[], None]]
+Setting = tuple[str, Callable[..., None], tuple[Any, ...]]
 """What is set (for an extended attribute its name), and the call that sets it."""
 
 
@@ -113,22 +112,21 @@ def _read_xattrs(entry: Entry, directory: SourceDirectory, name: str | None, fd:
 
 
 def _set_owner(place: Place, entry: Entry) -> Iterable[Setting]:
-    return [("owner", partial(place.chown, entry.uid, entry.gid))]
+    return (("owner", place.chown, (entry.uid, entry.gid)),)
 
 
 def _set_xattrs(place: Place, entry: Entry) -> Iterable[Setting]:
-    def setting(name: str, text: str) -> Setting:
-        return name, lambda: place.set_xattr(name, base64.b64decode(text))
-
-    return [setting(name, text) for name, text in (entry.xattrs or {}).items()]
+    if not entry.xattrs:
+        return ()
+    return [(name, place.set_xattr, (name, text)) for name, text in entry.xattrs.items()]
 
 
 def _set_mode(place: Place, entry: Entry) -> Iterable[Setting]:
-    return [] if entry.type == "symlink" else [("mode", partial(place.chmod, entry.mode))]
+    return () if entry.type == "symlink" else (("mode", place.chmod, (entry.mode,)),)
 
 
 def _set_time(place: Place, entry: Entry) -> Iterable[Setting]:
-    return [("time", partial(place.set_mtime, entry.mtime))]
+    return (("time", place.set_mtime, (entry.mtime,)),)
 
 
 _C = Comparison
@@ -384,9 +382,9 @@ def apply(entry: Entry, place: Place, *, as_root: bool, refused: Callable[[Refus
     for name, settings, root_only in _SET:
         if root_only and not as_root:
             continue
-        for what, action in settings(place, entry):
+        for what, action, values in settings(place, entry):
             try:
-                action()
+                action(*values)
             except (OSError, OverflowError, ValueError) as error:  # ValueError: bad base64, a NUL in a name
                 reason = error.strerror or "" if isinstance(error, OSError) else _("impossible value")
                 refused(Refused(name, reason, what if name == "xattrs" else ""))

@@ -3,6 +3,7 @@
 Owns: the system calls, which never follow a link. Does not know: which attributes there are (``engine/metadata.py``).
 """
 
+import base64
 import os
 from dataclasses import dataclass
 
@@ -22,8 +23,8 @@ class Opened:
     def set_mtime(self, mtime_ns: int) -> None:
         os.utime(self.fd, ns=(mtime_ns, mtime_ns))
 
-    def set_xattr(self, name: str, value: bytes) -> None:
-        os.setxattr(self.fd, name, value)
+    def set_xattr(self, name: str, text: str) -> None:
+        os.setxattr(self.fd, name, base64.b64decode(text))
 
 
 @dataclass(slots=True, eq=False)
@@ -42,8 +43,9 @@ class Named:
     def set_mtime(self, mtime_ns: int) -> None:
         os.utime(self.name, ns=(mtime_ns, mtime_ns), dir_fd=self.directory, follow_symlinks=False)
 
-    def set_xattr(self, name: str, value: bytes) -> None:
-        os.setxattr(f"/proc/self/fd/{self.directory}/{self.name}", name, value, follow_symlinks=False)
+    def set_xattr(self, name: str, text: str) -> None:
+        path = f"/proc/self/fd/{self.directory}/{self.name}"
+        os.setxattr(path, name, base64.b64decode(text), follow_symlinks=False)
 
 
 Place = Opened | Named

@@ -38,7 +38,10 @@ def start(drive: Drive, source: Path, seed: int) -> "subprocess.Popen[str]":
     """A backup that has taken the lock and is about to begin."""
     script = TESTS / "support/engine/killed_backup.py"
     process = subprocess.Popen(
-        [sys.executable, str(script), str(drive.root), str(source), str(seed)], stdout=subprocess.PIPE, text=True
+        [sys.executable, str(script), str(drive.root), str(source), str(seed)],
+        env=os.environ | {"PYTHONPATH": str(TESTS)},
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "begun\n"
