@@ -1,4 +1,4 @@
-"""What tests of every room may ask for.
+"""What every test may ask for.
 
 Owns: a folder that certainly is no memory. Does not know: why a test needs one.
 """

@@ -9,10 +9,9 @@ wait for.
 import contextlib
 import os
 
-from kinebackup.engine import FolderStore
+from kinebackup.engine import FolderStore, layout
 from kinebackup.errors import KineError
 
-NAME = "reserve"
 MOST_BYTES = 64 * 2**20
 _SHARE = 50  # of the drive: 2 %
 
@@ -24,14 +23,16 @@ def make_reserve(store: FolderStore) -> None:
         size = min(MOST_BYTES, info.f_blocks * info.f_frsize // _SHARE)
         if _size(store) == size or info.f_bavail * info.f_frsize < 2 * size or not size:
             return
-        store.remove(NAME)
-        fd = store.open(NAME, os.O_WRONLY | os.O_CREAT | os.O_EXCL)  # never what somebody put there: a pipe would hang
+        store.remove(layout.RESERVE)
+        fd = store.open(
+            layout.RESERVE, os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        )  # never what somebody put there: a pipe would hang
         try:
             # Where the file system cannot set room aside, the C library writes a byte into each block instead.
             os.posix_fallocate(fd, 0, size)
             os.fsync(fd)
         except OSError:
-            store.remove(NAME)
+            store.remove(layout.RESERVE)
         finally:
             os.close(fd)
 
@@ -39,12 +40,12 @@ def make_reserve(store: FolderStore) -> None:
 def release_reserve(store: FolderStore) -> None:
     """Give its room to a prune. Never raises: a drive that cannot even do this will say so at the next step."""
     with contextlib.suppress(KineError):
-        store.remove(NAME)
+        store.remove(layout.RESERVE)
         store.sync_directories([""])
 
 
 def _size(store: FolderStore) -> int:
     try:
-        return store.size(NAME)
+        return store.size(layout.RESERVE)
     except KineError:
         return 0

@@ -1,4 +1,4 @@
-"""The rooms of the house: the contract holds, and it would notice if it did not."""
+"""The packages and their layers: the contract holds, and it would notice if it did not."""
 
 import shutil
 import subprocess
@@ -23,7 +23,7 @@ def lint(project: Path) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_no_room_imports_one_above_it() -> None:
+def test_no_package_imports_one_above_it() -> None:
     done = lint(ROOT)
     assert done.returncode == 0, done.stdout
 

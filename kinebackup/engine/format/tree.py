@@ -205,11 +205,6 @@ def first_of_each_name(entries: list[Entry]) -> list[Entry]:
     return list(first.values())
 
 
-def encode_ids(ids: Sequence[str]) -> bytes:
-    """A list blob."""
-    return bytes.fromhex("".join(ids))
-
-
 def decode_ids(plain: bytes) -> list[str]:
     """The ids of a list blob. Raises ``Damaged``."""
     if len(plain) % ID_BYTES:

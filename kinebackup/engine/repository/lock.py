@@ -14,11 +14,11 @@ from types import TracebackType
 
 import msgspec
 
+from kinebackup.engine.format.layout import LOCK
 from kinebackup.engine.repository.store import drive_errors
 from kinebackup.errors import Locked
 from kinebackup.i18n import _
 
-PATH = "lock"
 _MAX_BYTES = 4096
 
 
@@ -37,8 +37,8 @@ class WriterLock:
 
     def __init__(self, root: str, holder: LockHolder) -> None:
         """``root``: the KINEBACKUP directory. Raises ``Locked`` while another process of this computer writes there."""
-        with drive_errors(PATH):
-            self._fd = os.open(os.path.join(root, PATH), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with drive_errors(LOCK):
+            self._fd = os.open(os.path.join(root, LOCK), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
