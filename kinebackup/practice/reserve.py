@@ -24,9 +24,8 @@ def make_reserve(store: FolderStore) -> None:
         if _size(store) == size or info.f_bavail * info.f_frsize < 2 * size or not size:
             return
         store.remove(layout.RESERVE)
-        fd = store.open(
-            layout.RESERVE, os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        )  # never what somebody put there: a pipe would hang
+        # O_EXCL: never what somebody put there, for a pipe would hang.
+        fd = store.open(layout.RESERVE, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         try:
             # Where the file system cannot set room aside, the C library writes a byte into each block instead.
             os.posix_fallocate(fd, 0, size)

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 from kinebackup.daemon.decide import events as ev
 from kinebackup.daemon.decide.actions import Detach, Log
-from kinebackup.daemon.decide.phases import fire, next_job
 from kinebackup.daemon.decide.states import DriveState, State
 from kinebackup.daemon.decide.step import Step
 from kinebackup.daemon.decide.table import Trigger
+from kinebackup.daemon.decide.transitions import fire, next_job
 from kinebackup.policy import schedule
 from kinebackup.policy.notices import Notice, NoticeKey, NoticeKind
 from kinebackup.policy.phases import Phase

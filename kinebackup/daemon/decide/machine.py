@@ -5,7 +5,7 @@ threads or the desktop; time comes with the events.
 
 How to read it: ``step`` gives each event to one function (those about one attachment of a drive are in
 attachments.py); that function changes what is known and fires triggers for drives. Where a trigger leads is in
-table.py; what is done there is in phases.py, which also starts the next drive that has work. Whatever the order of
+table.py; what is done there is in transitions.py, which also starts the next drive that has work. Whatever the order of
 events, ``step`` never raises: what makes no sense in a position changes nothing.
 """
 
@@ -17,10 +17,10 @@ from kinebackup.daemon.decide import events as ev
 from kinebackup.daemon.decide.actions import Action, Log, Record
 from kinebackup.daemon.decide.attachments import about_leaving, about_opening, about_presence
 from kinebackup.daemon.decide.job_ends import ALL_JOBS, judge_cancelled, judge_failed, judge_finished
-from kinebackup.daemon.decide.phases import can, fire, next_job, settle
 from kinebackup.daemon.decide.states import DriveState, State
 from kinebackup.daemon.decide.step import Step
 from kinebackup.daemon.decide.table import AT_WORK, JOB_PHASES, Intent, Trigger
+from kinebackup.daemon.decide.transitions import can, fire, next_job, settle
 from kinebackup.policy import reminders, schedule
 from kinebackup.policy.job_kinds import JobKind
 from kinebackup.policy.notices import BEHAVIOUR, Notice, NoticeKey, NoticeKind

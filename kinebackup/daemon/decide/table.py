@@ -1,7 +1,7 @@
 """In which position a drive is, and what leads from one position to the next.
 
 Owns: the table of transitions. Does not know: what an event means for a drive (machine.py, attachments.py), or what is
-done on entering a phase (phases.py).
+done on entering a phase (transitions.py).
 
 A position is a phase, which everybody may see, and an intent: what is to become of the drive. The table is all there
 is: a trigger that a position does not list is not possible there, and changes nothing. docs/MACHINE.md shows it.

@@ -16,7 +16,7 @@ INTRODUCTION = """\
 
 Made from `daemon/decide/table.py` by `PYTHONPATH=tests .venv/bin/python -m support.daemon.diagram`; a test fails
 where the two differ. What each trigger stands for is in `machine.py` and `attachments.py`, what is done on entering a
-phase in `phases.py`;
+phase in `transitions.py`;
 [decision 10](decisions/0010-the-machine.md) says why.
 
 A drive has a phase, which D-Bus and `kinebackup status` show, and an intent: *work*, or what it is unmounted for, which
