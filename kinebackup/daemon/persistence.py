@@ -56,7 +56,7 @@ def read_persistent(config: Config | None) -> PersistentState:
         return PersistentState()
     try:
         with StateDb(config.paths.state) as state:
-            return decode(state.kept(_NAME)) if state.exists else PersistentState()
+            return decode(state.stored_value(_NAME)) if state.exists else PersistentState()
     except KineError as error:
         log.warning("what was shown before the restart is not known: %s", error.message)
         return PersistentState()
@@ -69,6 +69,6 @@ def write_persistent(config: Config | None, persistent: PersistentState) -> None
     try:
         with StateDb(config.paths.state) as state:
             if state.exists:
-                state.keep(_NAME, encode(persistent))
+                state.store_value(_NAME, encode(persistent))
     except KineError as error:
         log.warning("what is shown cannot be kept over a restart: %s", error.message)

@@ -294,24 +294,24 @@ class StateDb:
 
     # --- what else must outlive a restart -----------------------------------------------------------------------------
 
-    def kept(self, name: str) -> str | None:
+    def stored_value(self, name: str) -> str | None:
         """The text stored under that name."""
         with self._database.reading() as connection:
             row = connection.execute("SELECT value FROM kept WHERE name = ?", (name,)).fetchone()
         return None if row is None else str(row[0])
 
-    def keep(self, name: str, value: str) -> None:
+    def store_value(self, name: str, value: str) -> None:
         """Store a text under that name, replacing the one before."""
         with self._database.writing() as connection:
             connection.execute("INSERT OR REPLACE INTO kept (name, value) VALUES (?, ?)", (name, value))
 
     def last_code_test(self) -> datetime | None:
         """When a drive was last proven to open with the printed recovery code."""
-        value = self.kept(_CODE_TEST)
+        value = self.stored_value(_CODE_TEST)
         return None if value is None else _time(int(value))
 
     def record_code_test(self, at: datetime) -> None:
-        self.keep(_CODE_TEST, str(_us(at)))
+        self.store_value(_CODE_TEST, str(_us(at)))
 
 
 _CODE_TEST: Final = "last-code-test"

@@ -124,7 +124,7 @@ def test_what_is_kept_survives_and_a_memory_of_another_version_is_left_out(offic
     write_persistent(config, kept)
     assert read_persistent(config) == kept
     with StateDb(config.paths.state) as state:
-        state.keep("daemon", '{"shown": [{"notice": {"kind": "from-the-future"}}]}')
+        state.store_value("daemon", '{"shown": [{"notice": {"kind": "from-the-future"}}]}')
     assert read_persistent(config) == PersistentState()
     assert read_persistent(None) == PersistentState()
 

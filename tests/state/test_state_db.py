@@ -395,10 +395,10 @@ def test_many_processes_may_open_a_new_memory_at_once(tmp_path: Path) -> None:
 
 
 def test_what_is_kept_replaces_what_was_kept_under_that_name(state: StateDb) -> None:
-    assert state.kept("daemon") is None
-    state.keep("daemon", "un")
-    state.keep("daemon", "deux")
-    assert state.kept("daemon") == "deux"
+    assert state.stored_value("daemon") is None
+    state.store_value("daemon", "un")
+    state.store_value("daemon", "deux")
+    assert state.stored_value("daemon") == "deux"
 
 
 def test_when_the_recovery_code_was_tried_is_remembered(state: StateDb) -> None:
