@@ -309,3 +309,17 @@ def test_attributes_are_kept_as_base64_in_order() -> None:
 
 def test_every_type_of_entry_is_captured_compared_and_restored() -> None:
     assert set(ALL) == {"file", "dir", "symlink", "fifo", "char", "block"}
+
+
+def test_each_attribute_that_a_restore_sets_has_words_for_being_refused() -> None:
+    set_on_restore = [row.name for row in TABLE if not isinstance(row.restored, Restored)]
+    assert sorted(set_on_restore) == ["mode", "owner", "time", "xattrs"]
+    for name in set_on_restore:
+        assert "because of it" in Refused(name, "because of it", "user.note").text
+
+
+def test_each_attribute_that_a_restore_test_compares_has_words_for_being_different() -> None:
+    compared = [row.name for row in TABLE if Comparison.RESTORE_TEST in row.compared]
+    assert sorted(compared) == ["mode", "size", "time"]
+    for name in compared:
+        assert "7" in Difference(name, 7, 9).text
