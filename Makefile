@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 CODE := kinebackup tests benchmarks tools
+RUN ?= $(BIN)/python
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test coverage test-fresh test-system test-vm check imports format messages man deb bench vectors picture clean
@@ -24,11 +25,11 @@ demo: $(INSTALLED) ## Play the whole job on invented files, in a temporary folde
 	$(BIN)/kinebackup demo
 
 test: $(INSTALLED) ## Run every test that runs anywhere, in a few minutes
-	$(BIN)/python -m pytest -m 'not root and not slow and not vm' $(ARGS)
+	$(RUN) -m pytest -m 'not root and not slow and not vm' $(ARGS)
 
 coverage: $(INSTALLED) ## The same tests, and which branches of the code they took; fails below the floor in pyproject.toml
 	rm -rf .coverage && mkdir .coverage
-	$(BIN)/coverage run -m pytest -m 'not root and not slow and not vm' $(ARGS)
+	$(MAKE) --no-print-directory test RUN='$(BIN)/coverage run'
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report > .coverage/report; ended=$$?; echo "the least covered files:"; \
 		sed -n 3,14p .coverage/report; tail -n 5 .coverage/report; exit $$ended
