@@ -22,6 +22,7 @@ from kinebackup.config import (
 )
 from kinebackup.errors import ConfigError, NotConfigured
 from kinebackup.i18n import DEFAULT_LANGUAGE, LANGUAGES, _
+from kinebackup.model import saved_already
 from kinebackup.toml_document import Document, Table
 
 MAX_CONFIG_BYTES: Final = 262_144
@@ -260,8 +261,5 @@ def _refuse_overlap(table: Table, source: SourceConfig, earlier: Sequence[Source
             )
         inner, outer = (source, other) if source.path.is_relative_to(other.path) else (other, source)
         if inner.path.is_relative_to(outer.path):
-            table.fail(
-                "path",
-                _("{inner} lies inside {outer}, which is saved already").format(inner=inner.path, outer=outer.path),
-                _("remove the [[sources]] of {inner}").format(inner=inner.path),
-            )
+            overlap = saved_already(str(inner.path), str(outer.path))
+            table.fail("path", overlap.message, overlap.hint)

@@ -1,6 +1,7 @@
 """Values that several packages share.
 
-Owns: reports, problems, progress and cancellation. Does not know: files, drives, keys or the screen.
+Owns: reports, problems, progress, cancellation, and the errors that several packages raise in the same words. Does not
+know: files, drives, keys or the screen.
 """
 
 import threading
@@ -8,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, NewType, Protocol
 
-from kinebackup.errors import Cancelled
+from kinebackup.errors import Cancelled, ConfigError, KineError, NotFound
 from kinebackup.i18n import _
 
 BlobId = NewType("BlobId", bytes)
@@ -201,6 +202,27 @@ class SilentMonitor:
 
     def problem(self, problem: Problem) -> None:
         pass
+
+
+def not_plugged_in(label: str) -> NotFound:
+    """A drive that is known, and is not here."""
+    return NotFound(
+        _("the drive {label} is not plugged in").format(label=label),
+        _("plug it in, wait until it appears, and try again"),
+    )
+
+
+def saved_already(inner: str, outer: str) -> ConfigError:
+    """A source in another source: each file is saved once."""
+    return ConfigError(
+        _("{inner} lies inside {outer}, which is saved already").format(inner=inner, outer=outer),
+        _("remove the [[sources]] of {inner}").format(inner=inner),
+    )
+
+
+def folder_not_made(path: str, error: OSError, hint: str = "") -> KineError:
+    """A folder that KineBackup, or the person, needs."""
+    return KineError(_("the folder {path} cannot be made ({reason})").format(path=path, reason=error.strerror), hint)
 
 
 def stopped_as_asked() -> Cancelled:

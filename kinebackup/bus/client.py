@@ -26,7 +26,7 @@ from kinebackup.bus.values import (
 )
 from kinebackup.errors import ConfigError, KineError, NotFound
 from kinebackup.i18n import _
-from kinebackup.model import Report
+from kinebackup.model import Report, not_plugged_in
 from kinebackup.policy.job_kinds import JobKind
 from kinebackup.policy.notices import ActiveNotice, NoticeKind
 
@@ -308,10 +308,7 @@ def _raise(error: str, drive: str, text: str) -> NoReturn:
         case names.ERROR_NO_REPORT:
             raise NotFound(_("that work left no report"), _("see what it says: journalctl -u kinebackup"))
         case names.ERROR_NOT_PLUGGED_IN if drive:
-            raise NotFound(
-                _("the drive {label} is not plugged in").format(label=drive),
-                _("plug it in, wait until it appears, and try again"),
-            )
+            raise not_plugged_in(drive)
         case names.ERROR_NOT_PLUGGED_IN:
             raise NotFound(_("no drive is plugged in"), _("plug one in, and try again"))
         case names.ERROR_SEVERAL_DRIVES:

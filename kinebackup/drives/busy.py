@@ -15,6 +15,7 @@ from typing import Final
 from kinebackup.drives.block_device import read_device
 from kinebackup.drives.mount_table import Mount, parse_mountinfo
 from kinebackup.drives.system import System
+from kinebackup.i18n import _
 
 _THIS_SYSTEM: Final = System()
 _INIT: Final = 1
@@ -50,6 +51,11 @@ def is_mount_of(mount: Mount, number: str, node: str, system: System = _THIS_SYS
     if not mount.device.startswith("0:") or not mount.source.startswith("/dev/"):
         return False
     return os.path.basename(os.path.realpath(system.path(mount.source))) == os.path.basename(node)
+
+
+def used_by(program: str) -> str:
+    """How a person is told."""
+    return _("the drive is used by {program}").format(program=program)
 
 
 def who_uses(device_number: str, system: System = _THIS_SYSTEM) -> str:

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import Final
 
 from kinebackup.drives import kernel_mount
-from kinebackup.drives.busy import is_mount_of, who_uses
+from kinebackup.drives.busy import is_mount_of, used_by, who_uses
 from kinebackup.drives.device_handle import DeviceGone, expected_device, open_device
 from kinebackup.drives.filesystem_state import FilesystemState, has_ext_superblock, probe, repair_filesystem
 from kinebackup.drives.mount_table import read_mounts
@@ -30,7 +30,7 @@ from kinebackup.drives.unmounting import (
 )
 from kinebackup.errors import KineError
 from kinebackup.i18n import _
-from kinebackup.model import MountFailure
+from kinebackup.model import MountFailure, folder_not_made
 from kinebackup.policy.target_facts import DeviceFacts
 
 # The kernel's driver for each type that is mounted, and its options. Files of filesystems that know no owners are
@@ -77,7 +77,7 @@ def mount_drive(
     with _device_errors(), open_device(node) as fd:
         device = expected_device(fd, node, disk_sequence, here)
         if device.read_only:
-            raise MountFailed("read-only", _("the drive cannot be written to"), _("look for a lock switch on it"))
+            raise _read_only(_("look for a lock switch on it"))
         try:
             release(device, desktop_unmount, here)
         except StillMounted as error:
@@ -147,11 +147,10 @@ def _make_directory(where: str) -> int:
         finally:
             os.close(parent)
     except OSError as error:
-        message = _("the folder {path} cannot be made: {error}").format(path=where, error=error.strerror)
-        raise MountFailed("failed", message) from error
+        raise MountFailed("failed", folder_not_made(where, error).message) from error
     if os.fstat(directory).st_dev != status.st_dev:
         os.close(directory)
-        raise MountFailed("failed", _("something else is mounted at {path}").format(path=where))
+        raise _taken(where)
     return directory
 
 
@@ -161,13 +160,13 @@ def _check_mounted(device: DeviceFacts, where: str, system: System) -> None:
     try:
         number = os.fstat(fd).st_dev
         if number == os.stat(os.path.dirname(where)).st_dev:
-            raise MountFailed("failed", _("the drive could not be mounted"))
+            raise _not_mounted()
         if f"{os.major(number)}:{os.minor(number)}" != device.number and not _is_listed(device, where, system):
-            raise MountFailed("failed", _("something else is mounted at {path}").format(path=where))
+            raise _taken(where)
         if not kernel_mount.is_guarded(fd):
-            raise MountFailed("failed", _("the drive could not be mounted"))
+            raise _not_mounted()
         if kernel_mount.is_read_only(fd):
-            raise MountFailed("read-only", _("the drive cannot be written to"))
+            raise _read_only()
         _keep_others_out(fd)
     finally:
         os.close(fd)
@@ -192,7 +191,7 @@ def _refusal(error: OSError, device: DeviceFacts, filesystem: str, system: Syste
         case errno.EBUSY:
             return _busy(who_uses(device.number, system))
         case errno.EROFS | errno.EACCES:
-            return MountFailed("read-only", _("the drive cannot be written to"))
+            return _read_only()
         case errno.ENODEV:
             return _unsupported(filesystem)
         case errno.EINVAL if filesystem == "ntfs":  # how its driver refuses one that Windows left half written
@@ -202,9 +201,21 @@ def _refusal(error: OSError, device: DeviceFacts, filesystem: str, system: Syste
     return MountFailed("failed", _("the drive could not be mounted: {error}").format(error=error.strerror))
 
 
+def _read_only(hint: str = "") -> MountFailed:
+    return MountFailed("read-only", _("the drive cannot be written to"), hint)
+
+
+def _not_mounted() -> MountFailed:
+    return MountFailed("failed", _("the drive could not be mounted"))
+
+
+def _taken(where: str) -> MountFailed:
+    return MountFailed("failed", _("something else is mounted at {path}").format(path=where))
+
+
 def _busy(program: str) -> MountFailed:
     if program:
-        return MountFailed("busy", _("the drive is used by {program}").format(program=program), program=program)
+        return MountFailed("busy", used_by(program), program=program)
     return MountFailed("busy", _("another program uses the drive"))
 
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Final
 
 from kinebackup.drives import kernel_mount
-from kinebackup.drives.busy import is_mount_of, mounts_anywhere, who_uses
+from kinebackup.drives.busy import is_mount_of, mounts_anywhere, used_by, who_uses
 from kinebackup.drives.device_handle import DeviceGone, expected_device, open_device
 from kinebackup.drives.mount_table import read_mounts
 from kinebackup.drives.system import System
@@ -129,7 +129,7 @@ def _is_held(device: DeviceFacts, system: System) -> bool:
 def _still_mounted(device: DeviceFacts, system: System) -> StillMounted:
     program = who_uses(device.number, system)
     if program:
-        return StillMounted(_("the drive is used by {program}").format(program=program), program=program)
+        return StillMounted(used_by(program), program=program)
     return StillMounted(_("the drive is still mounted"))
 
 

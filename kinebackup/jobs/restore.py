@@ -13,7 +13,7 @@ from kinebackup.engine import LoadedRepository, NamedSnapshot, Overwrite, Restor
 from kinebackup.errors import KineError, TargetRefused
 from kinebackup.i18n import _
 from kinebackup.jobs.browse import Browser
-from kinebackup.model import CancelToken, Monitor, RestoreReport
+from kinebackup.model import CancelToken, Monitor, RestoreReport, folder_not_made
 from kinebackup.policy.verdicts import TargetWarning
 from kinebackup.practice.world import World
 
@@ -122,10 +122,7 @@ def _make(destination: str) -> None:
     try:
         os.makedirs(destination, mode=0o700, exist_ok=True)
     except OSError as error:
-        raise KineError(
-            _("the folder {path} cannot be made ({reason})").format(path=destination, reason=error.strerror),
-            _("choose another place with --to"),
-        ) from None
+        raise folder_not_made(destination, error, _("choose another place with --to")) from None
     if not os.access(destination, os.W_OK | os.X_OK):
         raise KineError(
             _("nothing may be written to {path}").format(path=destination), _("choose another place with --to")

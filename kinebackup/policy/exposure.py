@@ -53,8 +53,6 @@ def judge_restore_destination(facts: TargetFacts) -> Verdict:
         message = _("{path} is on another computer ({service})").format(path=facts.path, service=cloud.service)
         warnings = (TargetWarning(message, _("restored files are not encrypted there"), cloud.service), *warnings)
     elif facts.mount_kind == "fuse":
-        message = _("where {path} keeps its files cannot be told ({filesystem})").format(
-            path=facts.path, filesystem=facts.filesystem
-        )
+        message = refused_as_filesystem(facts, "fuse").message
         warnings = (TargetWarning(message, _("make sure that it is no cloud")), *warnings)
     return Verdict("accepted", "accepted", "", "", warnings=warnings)

@@ -28,7 +28,7 @@ from kinebackup.engine import (
 )
 from kinebackup.errors import Damaged, NotFound, WrongKey
 from kinebackup.i18n import _
-from kinebackup.model import REPOSITORY_FOLDER, Problem
+from kinebackup.model import REPOSITORY_FOLDER, Problem, not_plugged_in
 from kinebackup.practice.computer_keys import ComputerKeys
 from kinebackup.practice.drive_findings import (
     BackupsGone,
@@ -107,10 +107,7 @@ def find_drive(name: str | None, computer: ComputerKeys | None, world: World) ->
         if record.label == name:
             folder = folder_of(record, world.system)
             if folder is None:
-                raise NotFound(
-                    _("the drive {label} is not plugged in").format(label=name),
-                    _("plug it in, wait until it appears, and try again"),
-                )
+                raise not_plugged_in(name)
             return PresentDrive(name, folder, record)
     folder = os.path.abspath(name)
     folder = os.path.dirname(folder) if os.path.basename(folder) == REPOSITORY_FOLDER else folder

@@ -18,8 +18,8 @@ from kinebackup.drives.mounting import mount_drive
 from kinebackup.drives.system import System
 from kinebackup.drives.unmounting import unmount_drive
 from kinebackup.drives.volumes import volumes_of
-from kinebackup.errors import KineError
 from kinebackup.i18n import _
+from kinebackup.model import folder_not_made
 from kinebackup.policy.target_facts import DeviceFacts
 from kinebackup.practice.presence import folder_of
 from kinebackup.practice.world import World
@@ -62,10 +62,7 @@ def mount_privately(device: DeviceFacts, runtime: Path, name: str, world: World)
     try:
         runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise KineError(
-            _("the folder {path} cannot be made: {error}").format(path=runtime, error=error.strerror),
-            _("check [paths] runtime in the configuration"),
-        ) from error
+        raise folder_not_made(str(runtime), error, _("check [paths] runtime in the configuration")) from error
     where = os.path.join(os.path.realpath(runtime), name)
     leave_shared_mounts()
     mount_drive(device.node, device.disk_sequence, where, system=world.system)

@@ -29,7 +29,7 @@ from kinebackup.engine.repository.repository import LoadedRepository, WritableRe
 from kinebackup.engine.source import Source
 from kinebackup.errors import ConfigError
 from kinebackup.i18n import _, ngettext
-from kinebackup.model import BackupReport, CancelToken, Monitor, Problem
+from kinebackup.model import BackupReport, CancelToken, Monitor, Problem, saved_already
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +117,7 @@ def _check_sources(sources: Sequence[Source]) -> None:
         for other in sources[:number]:
             inner, outer = sorted((source.path, other.path), key=len, reverse=True)
             if f"{inner}/".startswith(f"{outer}/"):
-                raise ConfigError(
-                    _("{inner} lies inside {outer}, which is saved already").format(inner=inner, outer=outer),
-                    _("remove the [[sources]] of {inner}").format(inner=inner),
-                )
+                raise saved_already(inner, outer)
 
 
 def _scan_all(run: BackupRun) -> _Scanned:

@@ -223,9 +223,7 @@ class FileSaver:
             try:
                 self._read_large(file, fd, directory, lane)
             except OSError as error:
-                self._problem(
-                    "unreadable", file.path, _("this file cannot be read ({reason})").format(reason=error.strerror)
-                )
+                self._problem("unreadable", file.path, not_readable(error))
                 with self._lock:
                     self._stats.dropped[file.source] += 1
                 self._writer.arrived(file.node, file.entry, drop=True)
@@ -309,6 +307,11 @@ class FileSaver:
             if old.copied.wal_size:
                 return False
         return self.lists_are_there(old) and all(self._index.has(tree.blob_id(text)) for text in old.blobs)
+
+
+def not_readable(error: OSError) -> str:
+    """What is said of a file, or of its attributes."""
+    return _("this file cannot be read ({reason})").format(reason=error.strerror)
 
 
 def _is_database(fd: int) -> bool:

@@ -15,7 +15,7 @@ from kinebackup.engine.backup.changes import EVERYTHING, DirtyDir
 from kinebackup.engine.backup.parent_diff import ParentDiff, ParentDirectory
 from kinebackup.engine.backup.reuse import Reuse
 from kinebackup.engine.backup.run import BackupRun
-from kinebackup.engine.backup.saver import FoundFile, Saver
+from kinebackup.engine.backup.saver import FoundFile, Saver, not_readable
 from kinebackup.engine.backup.stats import BackupStats
 from kinebackup.engine.backup.tree_writer import DryTreeWriter, Node, TreeWriter
 from kinebackup.engine.format import tree
@@ -161,7 +161,7 @@ class Scan:
             self.problem(
                 "unreadable",
                 f"{here.path}/{found.name}",
-                _("this file cannot be read ({reason})").format(reason=error.strerror),
+                not_readable(error),
             )
         finally:
             here.directory.close()
@@ -312,7 +312,7 @@ class Scan:
         except FileNotFoundError:
             return  # removed since the folder was listed: as if it had never been there
         except OSError as error:
-            self.problem("unreadable", path, _("this file cannot be read ({reason})").format(reason=error.strerror))
+            self.problem("unreadable", path, not_readable(error))
             return
         if entry.type == "dir":
             self._stats.dirs += 1

@@ -26,7 +26,7 @@ from kinebackup.engine.repository.condition import Condition
 from kinebackup.engine.repository.damage_markers import remove_markers, set_markers
 from kinebackup.engine.repository.findings import problem_of
 from kinebackup.engine.repository.header_files import read_header_copy
-from kinebackup.engine.repository.inventory import MissingPack, UnlistableFolder, UnreadableIndexFile
+from kinebackup.engine.repository.inventory import MissingPack, UnlistableFolder, UnreadableIndexFile, other_bytes
 from kinebackup.engine.repository.references import ReferenceWalk, Trace, trace
 from kinebackup.engine.repository.repository import LoadedRepository, SnapshotFiles
 from kinebackup.errors import Damaged, NotFound
@@ -109,7 +109,7 @@ class PackChecker:
         return PackResult(name, False, len(data), message if bad else _("its bytes changed outside its contents"), lost)
 
     def _judge_unlisted(self, name: FileName, data: memoryview) -> PackResult:
-        return self._failed(name, len(data), _("its bytes are not those that its name stands for"))
+        return self._failed(name, len(data), other_bytes())
 
     def _bad_segments(
         self, salt: bytes, segments: Mapping[int, Segment], places: Iterable[BlobPlace], data: memoryview

@@ -146,9 +146,8 @@ def parse_table(read: Callable[[int, int], bytes], size: int, keys: RepositoryKe
         raise Damaged(_("a pack is too short"))
     table_size, segment_count = _TRAILER.unpack(read(size - TRAILER_BYTES, TRAILER_BYTES))
     table_at = size - TRAILER_BYTES - table_size
-    if table_at < FRAME_BYTES or not TAG_BYTES <= table_size <= MAX_SEALED_RECORD_BYTES:
-        raise Damaged(_("a pack's trailer is impossible"))
-    if segment_count > MAX_PACK_SEGMENTS:
+    fits = table_at >= FRAME_BYTES and TAG_BYTES <= table_size <= MAX_SEALED_RECORD_BYTES
+    if not fits or segment_count > MAX_PACK_SEGMENTS:
         raise Damaged(_("a pack's trailer is impossible"))
     salt = decode_frame(read(0, FRAME_BYTES), PACK)
     opener = RecordOpener(keys, PACK, salt)

@@ -143,13 +143,18 @@ def list_names(store: Store, directory: str) -> list[FileName]:
     return [FileName(info.name) for info in store.list_files(directory) if is_file_name(info.name)]
 
 
+def other_bytes() -> str:
+    """What is said of a file that is named after its content, and holds another one."""
+    return _("its bytes are not those that its name stands for")
+
+
 def read_named(store: Store, path: str) -> bytes:
     """An index file or snapshot whose bytes are those that its name stands for. Raises ``Damaged`` or ``NotFound``."""
     if store.size(path) > FRAME_BYTES + MAX_SEALED_RECORD_BYTES:  # before there is a buffer for it
         raise Damaged(_("it is longer than such a file may be"))
     data = store.read(path)
     if hashlib.sha256(data).hexdigest() != path.rpartition("/")[2]:
-        raise Damaged(_("its bytes are not those that its name stands for"))
+        raise Damaged(other_bytes())
     return data
 
 

@@ -120,7 +120,7 @@ class EntryWriter:
             if done > entry.size:
                 break
         if done != entry.size:
-            raise Damaged(_("the content is not as long as the backup says"))
+            raise _wrong_length()
         return done
 
     def _read(self, text: str) -> bytes | memoryview:
@@ -142,8 +142,12 @@ class EntryWriter:
                 _write_all(fd, part, offset)
                 offset, room, piece = offset + len(part), room - len(part), piece[len(part) :]
         if room or next(extents, None) is not None:
-            raise Damaged(_("the content is not as long as the backup says"))
+            raise _wrong_length()
         return sum(length for _, length in entry.extents or ())
+
+
+def _wrong_length() -> Damaged:
+    return Damaged(_("the content is not as long as the backup says"))
 
 
 def _write_all(fd: int, data: bytes | memoryview, offset: int) -> int:

@@ -216,8 +216,7 @@ class Restore:
     def _not_opened(self, path: str, error: OSError) -> None:
         if stops_restore(error):
             raise error
-        text = _("the destination's folder cannot be opened ({reason})").format(reason=error.strerror)
-        self._report(Problem("not-restored", f"/{path}", text))
+        self._report(Problem("not-restored", f"/{path}", _folder_not_opened(error)))
 
     def _is_first_link(self, entry: Entry, path: str) -> bool:
         if self._links[_inode_of(entry)] == path:
@@ -321,8 +320,7 @@ class Restore:
             try:
                 fd = self._destination.open(path)
             except OSError as error:
-                text = _("the destination's folder cannot be opened ({reason})").format(reason=error.strerror)
-                self._report(Problem("metadata", f"/{path}", text))
+                self._report(Problem("metadata", f"/{path}", _folder_not_opened(error)))
                 continue
             try:
                 apply(entry, Opened(fd), as_root=self._request.as_root, refused=partial(self._refused, path))
@@ -375,6 +373,10 @@ def _inode_of(entry: Entry) -> bytes:
 
 def _same_file(there: os.stat_result, entry: Entry) -> bool:
     return entry.type == "file" and matches(Comparison.ALREADY_RESTORED, entry, there)
+
+
+def _folder_not_opened(error: OSError) -> str:
+    return _("the destination's folder cannot be opened ({reason})").format(reason=error.strerror)
 
 
 def _join(parent: str, name: str) -> str:
