@@ -5,6 +5,7 @@ encrypted where it can be; its caches, keys and state lie in a folder of this ru
 the level of the others too.
 """
 
+import compileall
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ from typing import Protocol
 from benchmarks.measure import Command
 
 _PASSPHRASE = "benchmark-passphrase-of-an-invented-practice"
+_PACKAGE = os.fspath(Path(__file__).resolve().parent.parent / "kinebackup")
 _WALK = """
 import os, sys
 pending, files = [sys.argv[1]], 0
@@ -84,6 +86,8 @@ class Kinebackup:
         return _version(self._executable, "--version") if _version(self._executable, "backup", "--help") else None
 
     def prepare(self, bench: Bench) -> tuple[Command, ...]:
+        # As the package does on installation. PYTHONDONTWRITEBYTECODE would have each run compile it anew.
+        compileall.compile_dir(_PACKAGE, quiet=2)
         bench.passphrase_file.write_text(_PASSPHRASE + "\n")
         paths = "".join(
             f"{name} = {json.dumps(os.fspath(bench.private / name))}\n" for name in ("state", "cache", "runtime")

@@ -3,6 +3,7 @@
 Owns: signals that come before the command line can answer them. Does not know: commands.
 """
 
+import gc
 import signal
 from types import FrameType
 
@@ -16,8 +17,10 @@ def entry() -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, note)
+    gc.disable()  # modules make much that stays, and no garbage to look for: a twelfth of a command's start
     from kinebackup.cli.main import entry as begin
 
+    gc.enable()
     begin(early)
 
 

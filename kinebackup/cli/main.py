@@ -5,6 +5,7 @@ Owns: ``kinebackup`` itself. Does not know: what a command does; each is importe
 """
 
 import difflib
+import gc
 import importlib
 import io
 import os
@@ -83,7 +84,11 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, attribute = COMMANDS[cmd_name]
-        command: click.Command = getattr(importlib.import_module(module), attribute)
+        gc.disable()  # as in kinebackup/__main__.py
+        try:
+            command: click.Command = getattr(importlib.import_module(module), attribute)
+        finally:
+            gc.enable()
         command.help = command.help or _summaries()[cmd_name]
         return command
 

@@ -78,9 +78,11 @@ class Session:
         """
         if computer is None or not self.world.is_root:
             return False
+        records = [r for r in computer.state.drives() if drive in (None, r.label) and not r.simulated]
+        if not records:
+            return False
         from kinebackup.practice.private_mount import mounted_here
 
-        records = [record for record in computer.state.drives() if drive in (None, record.label)]
         return self.closing.enter_context(mounted_here(records, self.world, self.config.paths.runtime)) > 0
 
 

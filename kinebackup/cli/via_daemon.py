@@ -1,7 +1,7 @@
 """Work that the daemon does, asked for from a terminal.
 
-Owns: when a command goes by the daemon, and the words, errors and exit codes for how the work ended. Does not know: how
-the work is done, what the daemon's signals mean (bus/watching.py), or how a report is worded.
+Owns: the words, errors and exit codes for how the work ended. Does not know: when a command goes by the daemon
+(daemon_choice.py), how the work is done, what the daemon's signals mean (bus/watching.py), or how a report is worded.
 """
 
 import asyncio
@@ -9,10 +9,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-import click
-
 from kinebackup.bus.client import DaemonClient
-from kinebackup.bus.query import daemon_is_running
 from kinebackup.bus.values import DriveAtWork
 from kinebackup.bus.watching import (
     BUSY,
@@ -24,18 +21,17 @@ from kinebackup.bus.watching import (
     until_let_go,
     waits_for,
 )
-from kinebackup.cli.session import Session, is_about_this_computer
+from kinebackup.cli.session import Session
 from kinebackup.cli.terminal.words import can_unplug_text
 from kinebackup.errors import Cancelled, DriveFailed, ExitCode, KineError
 from kinebackup.i18n import _
 from kinebackup.model import Report
 from kinebackup.policy.phases import Phase
-from kinebackup.practice.known_drives import is_for_daemon, only_label
+from kinebackup.practice.known_drives import only_label
 from kinebackup.texts.notices import notice_text
 
 DaemonWork = Literal["backup", "restore-test"]
 Result = TypeVar("Result")
-Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,24 +51,7 @@ class Ejected:
     text: str
 
 
-# --- whether to ask -------------------------------------------------------------------------------------------------
-
-
-def goes_by_daemon(session: Session, drive: str | None) -> bool:
-    """Whether the computer's daemon is meant: not a configuration of one's own, nor a path, nor a simulation."""
-    if not is_about_this_computer(session) or (drive and "/" in drive) or not daemon_is_running():
-        return False
-    if not session.world.is_root:
-        return True  # who may not read what this computer knows of its drives lets the daemon say it
-    computer = session.computer_if_any
-    return is_for_daemon(drive, computer.state.drives() if computer else ())
-
-
-def no_daemon_option(command: Decorated) -> Decorated:
-    """``--no-daemon`` as ``no_daemon``."""
-    return click.option(
-        "--no-daemon", is_flag=True, help=_("Do the work in this process, also where the KineBackup service runs.")
-    )(command)
+# --- how it ended ---------------------------------------------------------------------------------------------------
 
 
 def say_ending(session: Session, done: Done, kind: DaemonWork) -> int:

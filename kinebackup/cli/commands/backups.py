@@ -5,10 +5,10 @@ Owns: the commands and their words. Does not know: how a backup is made, or whic
 
 import click
 
+from kinebackup.cli.daemon_choice import goes_by_daemon, no_daemon_option
 from kinebackup.cli.reading import drive_option
 from kinebackup.cli.session import Session, pass_session
 from kinebackup.cli.terminal.words import can_unplug_text, duration_text, name_text, size_text
-from kinebackup.cli.via_daemon import goes_by_daemon, no_daemon_option, say_ending, work
 from kinebackup.errors import ExitCode
 from kinebackup.i18n import _, ngettext
 from kinebackup.jobs.backup import BackupJobRequest, run_backup
@@ -48,6 +48,8 @@ def backup(session: Session, /, drive: str | None, dry_run: bool, accept_shrink:
 
 
 def _by_daemon(session: Session, drive: str | None) -> int:
+    from kinebackup.cli.via_daemon import say_ending, work
+
     done = work(session, "backup", drive)
     if done is None:
         return ExitCode.CANCELLED

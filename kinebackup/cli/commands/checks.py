@@ -9,11 +9,11 @@ from typing import Any
 
 import click
 
+from kinebackup.cli.daemon_choice import goes_by_daemon, no_daemon_option
 from kinebackup.cli.reading import drive_option, secret_options
 from kinebackup.cli.secret_files import secret_from
 from kinebackup.cli.session import Session, contradiction, pass_session
 from kinebackup.cli.terminal.words import duration_text, files_text, size_text
-from kinebackup.cli.via_daemon import goes_by_daemon, no_daemon_option, say_ending, work
 from kinebackup.config import Config
 from kinebackup.config_file import default_paths
 from kinebackup.engine import Budget, kind_text, slot_of_name
@@ -156,6 +156,8 @@ def restore_test(
 
 
 def _restore_test_by_daemon(session: Session, drive: str | None) -> int:
+    from kinebackup.cli.via_daemon import say_ending, work
+
     done = work(session, "restore-test", drive)
     if done is None:
         return ExitCode.CANCELLED
