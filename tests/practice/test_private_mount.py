@@ -35,5 +35,5 @@ def test_a_runtime_folder_that_cannot_be_made_names_its_setting(tmp_path: Path) 
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(KineError) as raised:
         mount_privately(DEVICE, tmp_path / "file" / "run", "command", make_world(tmp_path, Clock()))
-    assert raised.value.message == f"the folder {tmp_path}/file/run cannot be made: Not a directory"
+    assert raised.value.message == f"the folder {tmp_path}/file/run cannot be made (Not a directory)"
     assert raised.value.hint == "check [paths] runtime in the configuration"

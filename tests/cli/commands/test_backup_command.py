@@ -1,6 +1,6 @@
 """``kinebackup backup``: what it saves, reports and refuses, and how it ends.
 
-Owns: the command. What the engine saves is proven in tests/archive.
+Owns: the command. What the engine saves is proven in tests/engine.
 """
 
 import os

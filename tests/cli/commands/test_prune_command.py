@@ -1,6 +1,6 @@
 """``kinebackup prune``: which backups go, by the rules of the configuration.
 
-Owns: the command. The rules are proven in tests/policy, the order of deletion in tests/archive, clocks in tests/jobs.
+Owns: the command. The rules are proven in tests/policy, the order of deletion in tests/engine, clocks in tests/jobs.
 """
 
 from collections.abc import Callable

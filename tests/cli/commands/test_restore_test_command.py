@@ -1,6 +1,6 @@
 """``kinebackup restore-test``: files really come back, with this computer's key or as on a new one.
 
-Owns: the command. What is compared is proven in tests/archive.
+Owns: the command. What is compared is proven in tests/engine.
 """
 
 import os

@@ -1,6 +1,6 @@
 """``kinebackup verify``: what it reads, what it finds, and what is remembered of it.
 
-Owns: the command. What counts as damage is proven in tests/archive.
+Owns: the command. What counts as damage is proven in tests/engine.
 """
 
 import os
