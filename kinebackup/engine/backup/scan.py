@@ -158,11 +158,7 @@ class Scan:
             if old := here.old.entries.get(found.name):
                 self._reuse.replace([old])
         except OSError as error:
-            self.problem(
-                "unreadable",
-                f"{here.path}/{found.name}",
-                not_readable(error),
-            )
+            self.problem("unreadable", f"{here.path}/{found.name}", not_readable(error))
         finally:
             here.directory.close()
 
