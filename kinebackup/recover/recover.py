@@ -277,21 +277,21 @@ def main() -> int:
         with naming("snapshots/" + name):
             about = json.loads(drive.record("snapshots", b"S", name).decode())
             need(re.fullmatch(TIME, about["time"]) and isinstance(about["root"], list), "not the form of a snapshot")
-            snapshots.append((about["time"], name, about))
+            snapshots.append((number(about["sequence"], 1, 1 << 63), about["time"], name, about))
     if args.list or not args.to:
-        for time, name, about in sorted(snapshots):
+        for _, time, name, about in sorted(snapshots, key=lambda s: s[:3]):
             mark = "  SUSPECT" * bool(about.get("suspicious"))
             sys.stdout.write(f"{name[:16]}  {time}  {about.get('host')!a} {about.get('sources')!a}{mark}\n")
         return 3 if problems else 0
-    best = sorted(snapshots, key=lambda s: (not s[2].get("suspicious"), s[:2]))[-1:]
-    asked = best if args.snapshot in (None, "latest") else [s for s in snapshots if s[1].startswith(args.snapshot)]
+    best = sorted(snapshots, key=lambda s: (not s[3].get("suspicious"), s[:3]))[-1:]
+    asked = best if args.snapshot in (None, "latest") else [s for s in snapshots if s[2].startswith(args.snapshot)]
     if len(asked) != 1: raise stop(10, "sauvegarde inconnue / unknown snapshot; --list")
     os.makedirs(args.to, mode=0o700, exist_ok=True)
     os.umask(0)  # from here on each mode is given
     drive.wanted = [os.path.normpath(b"/" + os.fsencode(p).lstrip(b"/")).rstrip(b"/") for p in args.path or ("/",)]
     drive.top = os.open(args.to, os.O_RDONLY | os.O_DIRECTORY)
     drive.load()
-    drive.tree(asked[0][2]["root"], b"", drive.top)
+    drive.tree(asked[0][3]["root"], b"", drive.top)
     for path in set(drive.wanted) - drive.found:
         with naming(path): raise ValueError("is not in this snapshot")
     return 3 if problems else 0

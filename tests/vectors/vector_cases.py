@@ -369,6 +369,8 @@ def snapshot_cases() -> Iterator[Case]:
         ("snapshot-deep", Plan(snapshot_plain=lambda p: b'{"time":' + b"[" * 200000), "not JSON"),
         ("snapshot-no-time", Plan(snapshot={"time": None}), "time is not a text time"),
         ("snapshot-time-short", Plan(snapshot={"time": "2026-01-06"}), "time is not a text time"),
+        ("snapshot-no-sequence", Plan(snapshot={"sequence": None}), "sequence is not an integer"),
+        ("snapshot-sequence-zero", Plan(snapshot={"sequence": 0}), "sequence is less than 1"),
         ("snapshot-root-string", Plan(snapshot={"root": "00"}), "root is not an array of ids"),
     ):
         yield about(name, "snapshot", "§8", rule, build(plan), "snapshot")

@@ -188,7 +188,10 @@ def build_good() -> Good:
         ("2", "2026-01-06T18:00:00.000000Z", "late", {"suspicious": True}),
     ):
         ids = [THIS.blob_id(TREE, named[root]).hex()]
-        about = snapshot_json(ids, time, **more) | {"sources": ["/home/marie", "/srv"], "files_by_source": [27, 1]}
+        about = snapshot_json(ids, int(label), time, **more) | {
+            "sources": ["/home/marie", "/srv"],
+            "files_by_source": [27, 1],
+        }
         about["index"] = sorted(path[-64:] for path in made.files if "/index/" in path)
         raw = one_record(Frame(b"S", digest("good snapshot " + label)), compress(dumps(about)))
         path = put(made.files, "snapshots", raw)

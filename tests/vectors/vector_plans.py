@@ -75,8 +75,9 @@ def tree_of(*entries: Json) -> bytes:
     return dumps({"entries": list(entries)})
 
 
-def snapshot_json(root: list[str], time: str, **more: object) -> Json:
-    made: Json = {"time": time, "host": "cabinet", "machine": digest("machine")[:16].hex(), "sources": ["/home"]}
+def snapshot_json(root: list[str], sequence: int, time: str, **more: object) -> Json:
+    made: Json = {"sequence": sequence, "time": time, "host": "cabinet", "machine": digest("machine")[:16].hex()}
+    made |= {"sources": ["/home"]}
     made |= {"root": root, "users": {"1000": "marie"}, "groups": {"1000": "marie"}, "problems": []}
     made |= {"counts": {"files": 2, "dirs": 1, "others": 0, "bytes": len(WITNESS) + len(TARGET)}}
     return made | {"suspicious": False, "drive": "essai", "program": "kinebackup 0.1.0", "files_by_source": [2]} | more
@@ -149,9 +150,9 @@ def build(plan: Plan) -> Made:
         raw = one_record(plan.index_frame, packed, number=plan.index_record[0], final=plan.index_record[1])
         index = put(files, "index", plan.index_raw(raw))
     ids = [THIS.blob_id(TREE, root).hex()]
-    first = dumps(snapshot_json(ids, "2026-01-05T18:00:00.000000Z"))
+    first = dumps(snapshot_json(ids, 1, "2026-01-05T18:00:00.000000Z"))
     put(files, "snapshots", one_record(Frame(b"S", digest("snapshot 1")), compress(first)))
-    second = plan.snapshot_plain(dumps(snapshot_json(ids, "2026-01-06T18:00:00.000000Z") | plan.snapshot))
+    second = plan.snapshot_plain(dumps(snapshot_json(ids, 2, "2026-01-06T18:00:00.000000Z") | plan.snapshot))
     raw = one_record(plan.snapshot_frame, plan.snapshot_compress(second))
     snapshot = put(files, "snapshots", plan.snapshot_raw(raw))
     return Made(files, pack, index, snapshot)

@@ -156,7 +156,9 @@ def _scan(run: BackupRun, reuse: Reuse) -> _Scanned:
 
 def _snapshot(run: BackupRun, scanned: _Scanned, index_files: Sequence[str], *, suspicious: bool) -> Snapshot:
     request, parent, stats, names = run.request, run.parent, scanned.stats, run.world.names
+    highest = max((named.snapshot.sequence for named in run.repository.snapshots().readable), default=0)
     return Snapshot(
+        sequence=highest + 1,
         time=snapshots.format_time(request.started_at),
         host=request.host,
         machine=request.machine,

@@ -41,6 +41,7 @@ class FileType(bytes):
 PACK = FileType(b"P")
 INDEX = FileType(b"I")
 SNAPSHOT = FileType(b"S")
+REMOVAL = FileType(b"R")
 
 
 class Kind(IntEnum):

@@ -14,9 +14,10 @@ __all__ = ["FOLDER"]
 PACKS: Final = "packs"
 INDEX: Final = "index"
 SNAPSHOTS: Final = "snapshots"
+REMOVALS: Final = "removals"
 DAMAGED: Final = "damaged"
 TMP: Final = "tmp"
-DIRECTORIES: Final = (PACKS, INDEX, SNAPSHOTS, DAMAGED, TMP)
+DIRECTORIES: Final = (PACKS, INDEX, SNAPSHOTS, REMOVALS, DAMAGED, TMP)
 HEADER_COPIES: Final = ("header", "header.1", "header.2")
 LOCK: Final = "lock"
 RESERVE: Final = "reserve"
@@ -28,7 +29,7 @@ TOP: Final = ""
 
 
 def is_file_name(name: str) -> bool:
-    """Whether a name in packs, index or snapshots is one of ours: 64 hexadecimal digits."""
+    """Whether a name in packs, index, snapshots or removals is one of ours: 64 hexadecimal digits."""
     return len(name) == 64 and all(c in "0123456789abcdef" for c in name)
 
 
@@ -47,6 +48,10 @@ def index_path(name: str) -> str:
 
 def snapshot_path(name: str) -> str:
     return f"{SNAPSHOTS}/{name}"
+
+
+def removal_path(name: str) -> str:
+    return f"{REMOVALS}/{name}"
 
 
 def marker_path(name: str) -> str:

@@ -5,6 +5,7 @@ Owns: its fields and its file. Does not know: trees, or which snapshots to keep.
 
 import hashlib
 from datetime import UTC, datetime
+from typing import Annotated
 
 import msgspec
 
@@ -16,6 +17,8 @@ from kinebackup.engine.format.seal import open_single, seal_single
 from kinebackup.errors import Damaged
 from kinebackup.i18n import _
 from kinebackup.model import FileName
+
+Sequence = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 
@@ -40,16 +43,20 @@ class SavedProblem(msgspec.Struct, frozen=True):
 class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What one backup saved. ``root`` is the tree of ``/``."""
 
+    sequence: Sequence
     time: str
     host: str
     machine: str
     sources: tuple[str, ...]
+    led_to: tuple[str, ...] = ()
     root: tuple[str, ...]
     users: dict[str, str] = {}
     groups: dict[str, str] = {}
     counts: Counts
     files_by_source: tuple[int, ...] = ()
     problems: tuple[SavedProblem, ...] = ()
+    problem_count: int = 0
+    files_lost: int = 0
     suspicious: bool = False
     parent: str = ""
     index: tuple[str, ...] = ()
@@ -97,6 +104,7 @@ def _in_utf_8(snapshot: Snapshot) -> Snapshot:
     return msgspec.structs.replace(
         snapshot,
         sources=tuple(escaped(path) for path in snapshot.sources),
+        led_to=tuple(escaped(path) for path in snapshot.led_to),
         problems=tuple(SavedProblem(p.kind, escaped(p.path), escaped(p.message)) for p in snapshot.problems),
     )
 

@@ -11,10 +11,12 @@ from support.project import ROOT
 
 from kinebackup.engine.format.header import Header
 from kinebackup.engine.format.keyring import Slot
+from kinebackup.engine.format.removal import Removal, RemovedSnapshot
 from kinebackup.engine.format.snapshot import Counts, SavedProblem, Snapshot
 from kinebackup.engine.format.tree import Copied, Entry, Tree
 
 DOCUMENT = (ROOT / "docs" / "FORMAT.md").read_text(encoding="utf-8")
+_OF_REMOVAL = "member of a record"
 _NAME = re.compile(r"`(\w+)`")
 
 
@@ -22,12 +24,12 @@ def section(document: str, number: int) -> str:
     return re.split(r"^## \d+\. .*$", document, flags=re.MULTILINE)[number]
 
 
-def rows(document: str, number: int) -> dict[str, str]:
-    """The members that the section's table of members names in its first column, each with the rest of its row."""
+def rows(document: str, number: int, heading: str = "member") -> dict[str, str]:
+    """The members that the section's table of that heading names in its first column, each with the rest of its row."""
     found: dict[str, str] = {}
     lines = iter(section(document, number).splitlines())
     for line in lines:
-        if line.startswith("| member |"):
+        if line.startswith(f"| {heading} |"):
             next(lines)
             for row in lines:
                 if not row.startswith("|"):
@@ -63,6 +65,9 @@ def tables(document: str) -> dict[type, set[str]]:
         Snapshot: set(rows(document, 8)),
         Counts: of_row(document, 8, "counts"),
         SavedProblem: of_row(document, 8, "problems"),
+        Removal: set(rows(document, 8, _OF_REMOVAL)),
+        RemovedSnapshot: set(re.findall(r"\w+", rows(document, 8, _OF_REMOVAL)["removed"].split("`")[1]))
+        - {"array", "of"},
         Tree: set(re.findall(r'"(\w+)":', tree[1])),
         # ``rawtarget`` stands in the row of ``target``
         Entry: set(rows(document, 9)) | beside(document, 9, "target", "rawtarget"),
@@ -88,6 +93,7 @@ def test_the_document_and_the_code_have_the_same_members(struct: type) -> None:
         (Header, "| `generation` | integer ≥ 1, one more each time that the slots change |"),
         (Slot, "| `salt` | 64 hex digits: 32 random bytes, fresh for each slot |"),
         (Snapshot, "| `drive` | string | label of the drive |"),
+        (Removal, "| `host`, `machine` | as in a snapshot | which computer wrote it |"),
         (Entry, "| `uid`, `gid` | all | numbers; default 0 |"),
         (Entry, "| `inode` | all | number; default 0 |"),
     ],

@@ -305,6 +305,7 @@ def test_any_members_leave_the_neighbours_alone(changes: dict[str, object]) -> N
 # -- snapshots -----------------------------------------------------------------------------------------------------
 
 PLAIN = {
+    "sequence": 1,
     "time": "2030-01-01T17:30:00.000001Z",
     "host": "cabinet-pc",
     "machine": "00" * 16,
@@ -359,6 +360,7 @@ def test_a_snapshot_that_is_not_compressed_is_damaged() -> None:
 
 def test_a_snapshot_comes_back_and_its_name_is_its_digest() -> None:
     made = Snapshot(
+        sequence=7,
         time="2030-01-01T17:30:00.000001Z",
         host="cabinet-pc",
         machine="00" * 16,
@@ -378,6 +380,7 @@ def test_a_snapshot_comes_back_and_its_name_is_its_digest() -> None:
 
 def test_a_problem_with_a_name_that_is_not_utf_8_does_not_keep_a_snapshot_from_being_written() -> None:
     made = Snapshot(
+        sequence=7,
         time="2030-01-01T17:30:00.000001Z",
         host="cabinet-pc",
         machine="00" * 16,

@@ -46,6 +46,7 @@ def forge(drive: Drive, folder: Path, entries: Sequence[Entry], blobs: Sequence[
             ]
         packer.finish()
         made = Snapshot(
+            sequence=1 + max((s.snapshot.sequence for s in repository.snapshots().readable), default=0),
             time=snapshot.format_time(drive.calendar.next_day()),
             host="forger",
             machine=MACHINE,
