@@ -81,7 +81,9 @@ class DriveWatch(DaemonListener):
         self.news.set()
 
     def job_ended(self, end: JobEnd) -> None:
-        self._ends.append(end)
+        """One that the same job follows is not the end of what was asked for."""
+        if end.ending != "again":
+            self._ends.append(end)
         self.news.set()
 
     def notice_shown(self, notice: ActiveNotice) -> None:

@@ -142,6 +142,14 @@ def test_what_was_said_of_other_drives_and_before_is_forgotten() -> None:
     assert watch.end_of("backup") is None
 
 
+def test_a_backup_that_comes_again_after_a_prune_has_not_ended() -> None:
+    watch = DriveWatch(label="CABINET")
+    watch.job_ended(JobEnd("CABINET", 1, "backup", "again"))
+    assert watch.end_of("backup") is None
+    watch.job_ended(JobEnd("CABINET", 3, "backup", "good"))
+    assert watch.end_of("backup") == JobEnd("CABINET", 3, "backup", "good")
+
+
 def test_who_watches_no_longer_and_a_daemon_that_ends_are_told_apart() -> None:
     cancelled = CancelToken()
     cancelled.cancel()

@@ -4,7 +4,10 @@ Owns: the bay of folders, and waiting for what the loop does. Does not know: mou
 """
 
 import asyncio
+import contextlib
 import hashlib
+import os
+import subprocess
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field, replace
@@ -14,16 +17,18 @@ from pathlib import Path
 import pytest
 from support.daemon.folder_bay import Awake, BrokenMounter, FolderMounter
 from support.daemon.thread_worker import ThreadWorker
+from support.engine.drives import noise
 from support.jobs.small_practice import PASSPHRASE, Office, open_office
 from support.waiting import until, wait_until
 
-from kinebackup.config import BackupConfig, Config, Paths, PracticeConfig, RotationConfig, SourceConfig
+from kinebackup.config import BackupConfig, Config, Paths, PracticeConfig, RetentionConfig, RotationConfig, SourceConfig
 from kinebackup.daemon.decide import events as ev
 from kinebackup.daemon.decide.actions import Ending
 from kinebackup.daemon.loop import Loop
 from kinebackup.daemon.persistence import PersistentState
 from kinebackup.daemon.rules import rules_of
 from kinebackup.daemon.service import Service, read_enrolled
+from kinebackup.engine import FolderStore
 from kinebackup.errors import ConfigError
 from kinebackup.jobs.backup import BackupJobRequest, run_backup
 from kinebackup.jobs.restore import RestoreJobRequest, restore_files
@@ -33,6 +38,7 @@ from kinebackup.policy.notices import ActiveNotice, Notice, NoticeKind
 from kinebackup.policy.phases import Phase
 from kinebackup.practice.access import PresentDrive, open_to_read
 from kinebackup.practice.computer_keys import ComputerKeys
+from kinebackup.practice.reserve import make_reserve
 from kinebackup.sources.folder import FolderSource
 from kinebackup.worker.run import ProgressThrottle, Tools
 
@@ -84,6 +90,7 @@ class Cabinet:
     kept: PersistentState = field(default_factory=PersistentState)
     defects: list[BaseException] = field(default_factory=list)
     config_error: ConfigError | None = None
+    retention: RetentionConfig = field(default_factory=RetentionConfig)
     before_backup: Callable[[CancelToken], None] = lambda _cancel: None
 
     def config(self) -> Config:
@@ -95,6 +102,7 @@ class Cabinet:
             sources=(SourceConfig(self.office.patients),),
             backup=BackupConfig(read_back=False),
             rotation=RotationConfig(),
+            retention=self.retention,
         )
 
     def add_drive(self, label: str, uuid: str) -> ev.Device:
@@ -545,3 +553,54 @@ def test_a_source_that_a_cloud_has_is_warned_of_without_the_name_of_its_folder(c
         assert NoticeKind.SOURCE_SYNCED in cabinet.heard.notices
 
     play(story())
+
+
+# -- a full drive --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_drive(cabinet: Cabinet) -> Iterator[Path]:
+    """The place of the drive A, a file system of 16 MB on a loop device."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount")
+    image, place = cabinet.office.place / "image", cabinet.office.place / "drives" / "A"
+    place.mkdir(parents=True)
+    with image.open("wb") as file:
+        file.truncate(16 * 2**20)
+    subprocess.run(["mkfs.ext4", "-q", "-m", "0", str(image)], check=True, capture_output=True)
+    done = subprocess.run(["mount", "-o", "loop", str(image), str(place)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"this machine cannot mount that: {done.stderr.strip()}")
+    (place / "lost+found").rmdir()
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.mark.root
+def test_a_drive_that_is_full_makes_room_by_its_own_rules_and_is_saved_to(cabinet: Cabinet, small_drive: Path) -> None:
+    cabinet.retention = RetentionConfig(keep_last=1, daily=0, weekly=0, monthly=0, yearly=0)
+    device = cabinet.add_drive("A", "1234-ABCD")
+    film = cabinet.office.patients / "film.bin"
+    with contextlib.closing(FolderStore(str(small_drive / "KINEBACKUP"))) as store:
+        make_reserve(store)
+    for day in range(3):
+        film.write_bytes(noise(f"day {day}", 3 * 2**20))
+        cabinet.office.back_up("A")
+        cabinet.office.clock.forward(days=1)
+    film.write_bytes(noise("today", 5 * 2**20))
+
+    async def story() -> None:
+        loop = cabinet.loop()
+        loop.post(ev.DriveAppeared(loop.now(), device))
+        await loop.wait_until_idle()
+
+    play(story())
+    assert cabinet.heard.ended[:4] == [
+        ("backup", "again"),
+        ("prune", "good"),
+        ("backup", "good"),
+        ("verify-written", "good"),
+    ]
+    assert cabinet.heard.notices == [NoticeKind.SAFE]
+    with open_to_read(PresentDrive("A", device.node, None), None, PASSPHRASE) as opened:
+        assert len(opened.repository.snapshots().readable) == 2

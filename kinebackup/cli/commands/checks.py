@@ -84,7 +84,7 @@ def _verify_text(report: VerifyReport) -> str:
         text = ngettext("DAMAGED: {count} problem.", "DAMAGED: {count} problems.", len(report.problems))
         lines = [text.format(count=len(report.problems))]
     elif report.problems and report.complete:
-        lines = [_("Every backup is whole; what is damaged on the drive was saved again, and can be removed.")]
+        lines = [_("Every backup is whole; what is damaged on the drive was saved again.")]
     elif report.complete:
         lines = [_("All is well: the whole drive was read, and every byte is what was written.")]
     else:
@@ -99,7 +99,7 @@ def _verify_text(report: VerifyReport) -> str:
     )
     if report.result == "failed":
         lines.append(_("What still exists on this computer is saved again by: kinebackup backup"))
-        lines.append(_("Then remove what is damaged: kinebackup prune. If it happens again, replace the drive."))
+        lines.append(_("Delete nothing from the drive. If it happens again, replace it."))
     return "\n".join(lines)
 
 

@@ -10,8 +10,9 @@ from kinebackup.daemon.decide.events import AttachmentId, Device, JobId
 from kinebackup.policy.job_kinds import JobKind
 from kinebackup.policy.notices import Notice, NoticeKind
 
-Ending = Literal["good", "with-problems", "bad", "failed", "cancelled", "interrupted"]
-"""*bad*: it came to its end and found or did what must not be. *interrupted*: the drive was pulled."""
+Ending = Literal["good", "with-problems", "bad", "failed", "again", "cancelled", "interrupted"]
+"""*bad*: it came to its end and found or did what must not be. *again*: the drive was full, and the same job follows as
+soon as old backups have made room. *interrupted*: the drive was pulled."""
 
 
 @dataclass(frozen=True, slots=True)

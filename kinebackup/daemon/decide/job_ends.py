@@ -11,7 +11,7 @@ from typing import Final, assert_never
 
 from kinebackup.daemon.decide.actions import Ending
 from kinebackup.daemon.decide.events import JobFinished
-from kinebackup.daemon.decide.states import Outcome
+from kinebackup.daemon.decide.states import Outcome, Room
 from kinebackup.model import BackupReport, JobFailure, PruneReport, RestoreTestReport, VerifyReport
 from kinebackup.policy.job_kinds import JOB_KINDS, JobKind
 from kinebackup.policy.notices import Notice, NoticeKind
@@ -33,16 +33,20 @@ _NOTICE_OF_FAILURE: Final[Mapping[JobFailure, NoticeKind]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """``drops``: jobs of the plan that make no sense any more. ``outcome`` None: this job changes nothing about it."""
+    """``drops``: jobs of the plan that make no sense any more; ``first``: what is to be done before the others.
+    ``outcome`` None: this job changes nothing about it.
+    """
 
     ending: Ending
     history: History
     notices: tuple[Notice, ...] = ()
     drops: frozenset[JobKind] = NOTHING
     outcome: Outcome | None = None
+    first: tuple[JobKind, ...] = ()
+    room: Room = "enough"
 
 
-def judge_finished(kind: JobKind, history: History, end: JobFinished) -> Judged:
+def judge_finished(kind: JobKind, history: History, end: JobFinished, room: Room) -> Judged:
     """A job that came to its end may still have found something bad."""
     match end.report:
         case BackupReport():
@@ -54,26 +58,35 @@ def judge_finished(kind: JobKind, history: History, end: JobFinished) -> Judged:
         case RestoreTestReport():
             return _damage(kind, history, Notice(NoticeKind.RESTORE_TEST_FAILED, end.drive))
         case PruneReport():
-            return Judged("with-problems" if end.problems else "good", replace(history, last_prune=end.time))
+            ending: Ending = "with-problems" if end.problems else "good"
+            after: Room = "made" if room == "wanted" else "enough"
+            return Judged(ending, replace(history, last_prune=end.time), room=after)
     assert_never(end.report)
 
 
-def judge_failed(kind: JobKind, history: History, drive: str, reason: JobFailure) -> Judged:
-    """After a failure nothing else is tried for now. A lock needs no notice: the next tick tries again."""
+def judge_failed(kind: JobKind, history: History, drive: str, reason: JobFailure, room: Room) -> Judged:
+    """After a failure nothing else is tried for now, but that a full drive is pruned once and then saved to again. A
+    lock needs no notice: the next tick tries again.
+    """
+    if kind == "backup" and reason == "drive-full" and room != "made" and not history.failed_check:
+        return Judged("again", history, drops=ONLY_PRUNE, first=("prune", "backup"), room="wanted")
     if reason == "locked":
         notices: tuple[Notice, ...] = ()
     elif reason == "source":
         notices = (Notice(NoticeKind.SOURCE_SUSPICIOUS),)
     else:
         notices = (Notice(_NOTICE_OF_FAILURE.get(reason, JOB_KINDS[kind].notice_of_defect), drive),)
+    if kind == "prune" and room == "wanted":  # why there is no backup: it waits for room that nobody made
+        notices = tuple(dict.fromkeys((*notices, Notice(NoticeKind.DRIVE_FULL, drive))))
     if reason == "damaged":
         history = replace(history, failed_check=True)
-    return Judged("failed", history, notices, ALL_JOBS, "failed" if JOB_KINDS[kind].saves else None)
+    unsaved = JOB_KINDS[kind].saves or room == "wanted"
+    return Judged("failed", history, notices, ALL_JOBS, "failed" if unsaved else None)
 
 
-def judge_cancelled(kind: JobKind, history: History) -> Judged:
+def judge_cancelled(kind: JobKind, history: History, room: Room) -> Judged:
     """What was finished is kept on the drive; as a backup it does not count."""
-    return Judged("cancelled", history, outcome="failed" if kind == "backup" else None)
+    return Judged("cancelled", history, outcome="failed" if kind == "backup" else None, room=room)
 
 
 def _backup(history: History, end: JobFinished, report: BackupReport) -> Judged:

@@ -129,12 +129,12 @@ def _job_ended(step: Step, event: ev.JobEnded) -> None:
     kind, history = drive.job.kind, drive.known.history
     match event:
         case ev.JobFinished():
-            judged = judge_finished(kind, history, event)
+            judged = judge_finished(kind, history, event, drive.room)
         case ev.JobFailed(reason=reason):
-            judged = judge_failed(kind, history, event.drive, reason)
+            judged = judge_failed(kind, history, event.drive, reason, drive.room)
         case ev.JobCancelled():
-            judged = judge_cancelled(kind, history)
-    plan = tuple(each for each in drive.plan if each not in judged.drops)
+            judged = judge_cancelled(kind, history, drive.room)
+    plan = tuple(dict.fromkeys((*judged.first, *(each for each in drive.plan if each not in judged.drops))))
     if isinstance(event, ev.JobCancelled):  # paused, it goes on where it stopped; else nothing else is tried
         plan = tuple(dict.fromkeys((kind, *plan))) if drive.intent is Intent.WAIT else ()
     step.do(Record(event.drive, event.job, kind, judged.ending))
@@ -144,6 +144,7 @@ def _job_ended(step: Step, event: ev.JobEnded) -> None:
         job=None,
         plan=plan,
         outcome=judged.outcome or drive.outcome,
+        room=judged.room if plan else "enough",
     )
     for notice in judged.notices:
         step.notify(notice)
@@ -186,7 +187,7 @@ def _add_to_plan(step: Step, drive: DriveState, plan: tuple[JobKind, ...]) -> No
 def _let_go(step: Step, drive: DriveState) -> None:
     """Stop what runs, unmount, and say so."""
     if can(drive, Trigger.LET_GO):
-        step.put(drive, plan=(), requested=False)
+        step.put(drive, plan=(), requested=False, room="enough")
         fire(step, drive.known.id, Trigger.LET_GO)
 
 
@@ -195,7 +196,7 @@ def _drop_plan(step: Step, drive: DriveState) -> None:
     if drive.phase in AT_WORK:
         _let_go(step, drive)
     else:
-        step.put(drive, plan=(), requested=False)
+        step.put(drive, plan=(), requested=False, room="enough")
         fire(step, drive.known.id, Trigger.ENOUGH)
 
 

@@ -20,6 +20,12 @@ NO_MEMORY: Final = Memory()
 
 Outcome = Literal["nothing", "saved", "failed"]
 
+Room = Literal[
+    "enough",
+    "wanted",  # a backup found the drive full: it comes again after the prune that is planned before it
+    "made",  # that prune has ended well: what does not fit now does not fit
+]
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -36,8 +42,9 @@ class DriveState:
 
     ``plan``: the jobs still to do, the next one first. ``requested``: a person asked for them, so the drive goes before
     others, and the battery is no reason to pause; it says when a trigger is fired, never where one leads.
-    ``orphaned_job``: the drive was pulled while that job ran, and its process has not reported yet. It outlives the
-    attachment, and nothing begins before it is over. All but these and ``known`` is about this attachment.
+    ``room``: whether old backups have to make way for the next one. ``orphaned_job``: the drive was pulled while that
+    job ran, and its process has not reported yet. It outlives the attachment, and nothing begins before it is over.
+    All but these and ``known`` is about this attachment.
     """
 
     known: KnownDrive
@@ -51,6 +58,7 @@ class DriveState:
     job: Job | None = None
     outcome: Outcome = "nothing"
     since: datetime | None = None
+    room: Room = "enough"
 
     @property
     def position(self) -> Position:

@@ -326,7 +326,7 @@ class Verification:
             self._report(problem)
         elif name not in self._healed:
             self._healed.add(name)
-            message = _("damaged, and saved again; kinebackup prune removes it")
+            message = _("damaged, and saved again since")
             self._report(Problem("healed", problem.path, message))
 
     def _report_files(self, found: Trace) -> None:

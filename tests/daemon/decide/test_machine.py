@@ -644,7 +644,6 @@ def test_a_restore_test_that_fails_is_said_and_keeps_old_backups() -> None:
 @pytest.mark.parametrize(
     ("reason", "told"),
     [
-        ("drive-full", [Notice(NoticeKind.DRIVE_FULL, "CABINET")]),
         ("drive-failed", [Notice(NoticeKind.DRIVE_FAILED, "CABINET")]),
         ("damaged", [Notice(NoticeKind.DAMAGE_FOUND, "CABINET")]),
         ("locked", []),
@@ -662,6 +661,93 @@ def test_each_failure_of_a_backup_has_its_notice_and_ends_the_visit(reason: JobF
     assert actions[0] == do.Record("CABINET", JOB, "backup", "failed")
     assert notices(actions) == told
     assert notices(it.answer_all()) == [Notice(NoticeKind.SAFE_NOT_SAVED, "CABINET")]
+
+
+# A full drive
+
+
+def full(history: History = FRESH) -> ImaginedComputer:
+    """The backup has just found the drive full."""
+    it = computer(replace(CABINET, history=history))
+    until_the_backup_runs(it)
+    fail(it, "drive-full")
+    return it
+
+
+def fail(of: ImaginedComputer, reason: JobFailure) -> tuple[do.Action, ...]:
+    """The job that runs cannot go on."""
+    start = next(request for request in of.requests if isinstance(request, do.StartJob))
+    of.requests.remove(start)
+    del of.running[start.job]
+    return of.send(ev.JobFailed(of.now, start.drive, start.job, reason))
+
+
+def test_a_full_drive_is_pruned_at_once_and_then_saved_to_without_a_word() -> None:
+    it = full()
+    actions = it.answer_all()
+    assert [(a.kind, a.ending) for a in records_of(actions)] == [
+        ("prune", "good"),
+        ("backup", "good"),
+        ("verify-written", "good"),
+    ]
+    assert notices(actions) == [Notice(NoticeKind.SAFE, "CABINET")]
+    assert it.recorded[1] == "again"
+
+
+def test_a_drive_that_is_full_after_its_prune_is_called_full_and_not_pruned_again() -> None:
+    it = full()
+    it.answer(it.requests[0])
+    actions = fail(it, "drive-full")
+    assert (jobs(actions), notices(actions)) == ([], [Notice(NoticeKind.DRIVE_FULL, "CABINET")])
+    assert notices(it.answer_all()) == [Notice(NoticeKind.SAFE_NOT_SAVED, "CABINET")]
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        ("drive-full", [NoticeKind.DRIVE_FULL]),
+        ("defect", [NoticeKind.PRUNE_FAILED, NoticeKind.DRIVE_FULL]),
+        ("damaged", [NoticeKind.DAMAGE_FOUND, NoticeKind.DRIVE_FULL]),
+        ("locked", [NoticeKind.DRIVE_FULL]),
+    ],
+)
+def test_a_full_drive_whose_prune_fails_is_called_full_too(reason: JobFailure, told: list[NoticeKind]) -> None:
+    it = full()
+    assert [notice.kind for notice in notices(fail(it, reason))] == told
+    assert notices(it.answer_all()) == [Notice(NoticeKind.SAFE_NOT_SAVED, "CABINET")]
+
+
+def test_nothing_is_removed_from_a_full_drive_on_which_damage_was_found() -> None:
+    it = computer(replace(CABINET, history=replace(FRESH, failed_check=True)))
+    until_the_backup_runs(it)
+    assert notices(fail(it, "drive-full")) == [Notice(NoticeKind.DRIVE_FULL, "CABINET")]
+    assert jobs(it.answer_all()) == []
+
+
+def test_a_full_drive_that_is_pulled_during_its_prune_begins_with_the_backup_when_it_is_back() -> None:
+    it = full()
+    it.pull("CABINET")
+    assert it.state.drives[0].room == "enough"
+    it.requests.clear()
+    it.running.clear()
+    it.send(ev.JobCancelled(it.now, "CABINET", ev.JobId(2)))
+    it.plug_in(CABINET)
+    assert jobs(it.answer_all())[0] == "backup"
+
+
+def test_sleep_during_the_prune_of_a_full_drive_does_not_forget_the_backup_that_waits_for_it() -> None:
+    it = full()
+    it.send(ev.Suspending(it.now))
+    it.requests = [request for request in it.requests if not isinstance(request, do.StartJob)]
+    it.running.clear()
+    it.send(ev.JobCancelled(it.now, "CABINET", ev.JobId(2)))
+    it.answer_all()
+    it.send(ev.Resumed(it.now))
+    assert jobs(it.answer_all())[:2] == ["prune", "backup"]
+
+
+def records_of(actions: Sequence[do.Action]) -> list[do.Record]:
+    return [action for action in actions if isinstance(action, do.Record)]
 
 
 # Notices
