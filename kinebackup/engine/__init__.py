@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from kinebackup.engine.repository.lock import LockHolder
     from kinebackup.engine.repository.opening import LockedStore, lock_store, open_store
     from kinebackup.engine.repository.pack_writer import read_pack_table
+    from kinebackup.engine.repository.removals import Remover, highest_sequence
     from kinebackup.engine.repository.repository import (
         LoadedRepository,
         LockedRepository,
@@ -89,6 +90,7 @@ _PLACE_OF = {
     "Overwrite": "restore.restore:Overwrite",
     "Passphrase": "format.keyring:Passphrase",
     "RecoveryCode": "format.keyring:RecoveryCode",
+    "Remover": "repository.removals:Remover",
     "Repository": "repository.repository:Repository",
     "RestoreRequest": "restore.restore:RestoreRequest",
     "RestoreTestRequest": "check.restore_test:RestoreTestRequest",
@@ -111,6 +113,7 @@ _PLACE_OF = {
     "create_recovery_code": "format.recovery_code:create",
     "forget_lost_files": "repository.index_files:forget_lost_files",
     "format_time": "format.snapshot:format_time",
+    "highest_sequence": "repository.removals:highest_sequence",
     "is_text": "format.tree:is_text",
     "kind_text": "format.keyring:kind_text",
     "layout": "format.layout",
@@ -161,6 +164,7 @@ __all__ = [
     "Overwrite",
     "Passphrase",
     "RecoveryCode",
+    "Remover",
     "Repository",
     "RestoreRequest",
     "RestoreTestRequest",
@@ -183,6 +187,7 @@ __all__ = [
     "create_recovery_code",
     "forget_lost_files",
     "format_time",
+    "highest_sequence",
     "is_text",
     "kind_text",
     "layout",

@@ -3,8 +3,8 @@
 Owns: marking, repacking, and the order in which things go. Does not know: which snapshots may go
 (``policy.retention``).
 
-A crash at any point loses nothing: snapshots go first, then the index is written anew without the packs that will go,
-then the packs go. What is left over is found and removed by the next prune.
+A crash at any point loses nothing: snapshots go first, after the record of their removal, then the index is written
+anew without the packs that will go, then the packs go. What is left over is found and removed by the next prune.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,8 @@ from typing import Final
 
 from kinebackup.engine.environment import Environment
 from kinebackup.engine.format.constants import Kind
-from kinebackup.engine.format.layout import DAMAGED, SNAPSHOTS, marker_path, pack_directory, pack_path, snapshot_path
+from kinebackup.engine.format.layout import DAMAGED, SNAPSHOTS, marker_path, pack_directory, pack_path
+from kinebackup.engine.format.removal import RemovedSnapshot
 from kinebackup.engine.format.snapshot import NamedSnapshot
 from kinebackup.engine.repository.blob_reader import BlobReader
 from kinebackup.engine.repository.condition import Condition
@@ -22,6 +23,7 @@ from kinebackup.engine.repository.findings import healed_header_copy, problem_of
 from kinebackup.engine.repository.index_files import forget_lost_files, replace_index
 from kinebackup.engine.repository.pack_pipeline import PackPipeline
 from kinebackup.engine.repository.references import Marks, ReferenceWalk
+from kinebackup.engine.repository.removals import Remover, read_removals, remove_snapshots, sequences_of
 from kinebackup.engine.repository.repository import LoadedRepository, SnapshotFiles, WritableRepository
 from kinebackup.errors import CheckFailed, Damaged
 from kinebackup.i18n import _
@@ -45,11 +47,11 @@ class _Use:
 class _Plan:
     """``doomed``: snapshots that go. ``dead``: packs of which nothing is needed; ``thin``: of which little is.
 
-    ``problems``: what of the snapshots could not be read, and is given up.
+    ``problems``: snapshots that could not be read, and are given up, and removal records that cannot be read.
     """
 
     kept: int
-    doomed: tuple[FileName, ...]
+    doomed: tuple[RemovedSnapshot, ...]
     dead: tuple[FileName, ...]
     thin: tuple[FileName, ...]
     uses: dict[FileName, _Use]
@@ -75,6 +77,7 @@ def prune_snapshots(
     remove: Sequence[FileName],
     world: Environment,
     *,
+    by: Remover,
     cancel: CancelToken,
     monitor: Monitor,
 ) -> PruneReport:
@@ -88,9 +91,7 @@ def prune_snapshots(
     plan = _plan(repository, remove, cancel, monitor)
     freed = _size(repository, plan.dead)
     repository.clear_temporary()
-    for name in plan.doomed:
-        repository.store.remove(snapshot_path(name))
-    repository.store.sync_directories([SNAPSHOTS])
+    remove_snapshots(repository, plan.doomed, by, world.entropy)
     _drop_packs(repository, plan.dead, world)
     freed += _repack(repository, plan, world, cancel, monitor)
     forget_lost_files(repository, world.entropy)
@@ -103,7 +104,7 @@ def prune_snapshots(
 def _report(plan: _Plan, freed: int, duration_s: float, healed: tuple[Problem, ...] = ()) -> PruneReport:
     return PruneReport(
         snapshots_kept=plan.kept,
-        snapshots_removed=plan.doomed,
+        snapshots_removed=tuple(each.id for each in plan.doomed),
         packs_removed=len(plan.dead),
         packs_repacked=len(plan.thin),
         bytes_freed=freed,
@@ -127,13 +128,14 @@ def _plan(repository: LoadedRepository, remove: Sequence[FileName], cancel: Canc
     doomed = set(remove) | _given_up(files, set(remove))
     kept = [named for named in files.readable if named.id not in doomed]
     uses = _uses(repository, _mark(repository, kept, cancel))
+    records = read_removals(repository.store, repository.keys)
     return _Plan(
         kept=len(kept),
-        doomed=tuple(sorted(doomed)),
+        doomed=tuple(sequences_of(doomed, files.readable)),
         dead=tuple(name for name, use in uses.items() if not use.used),
         thin=tuple(name for name, use in uses.items() if use.used and _worth_repacking(repository, name, use)),
         uses=uses,
-        problems=tuple(problem_of(each) for each in files.unreadable),
+        problems=(*map(problem_of, files.unreadable), *map(problem_of, records.unreadable)),
     )
 
 

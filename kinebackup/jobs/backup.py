@@ -19,6 +19,7 @@ from kinebackup.engine import (
     Source,
     back_up,
     forget_lost_files,
+    highest_sequence,
     preview_backup,
 )
 from kinebackup.errors import ConfigError, KineError, NotFound, TargetRefused
@@ -83,9 +84,12 @@ def check_target(drive: PresentDrive, sources: Sequence[str], world: World) -> N
 def remember_snapshots(repository: Repository, computer: ComputerKeys) -> int:
     """Note in which state the drive is left, so that an older one is recognised; how many backups it holds."""
     known = repository.snapshots().readable
-    if known:
-        newest = max(named.snapshot.taken_at for named in known)
-        computer.state.record_seen(repository.id, Seen(newest, len(known)))
+    highest = highest_sequence(repository, known)
+    if highest:
+        before = computer.state.seen(repository.id)
+        computer.state.record_seen(
+            repository.id, Seen(max(highest, before.highest_sequence if before else 0), len(known))
+        )
     return len(known)
 
 
@@ -178,6 +182,7 @@ def _engine_request(
     now: datetime,
     tracked: "TrackedBackup | None",
 ) -> BackupRequest:
+    seen = computer.state.seen(opened.repository.id)
     return BackupRequest(
         sources=request.sources,
         host=world.host,
@@ -188,6 +193,7 @@ def _engine_request(
         accept_shrink=request.accept_shrink,
         read_back=request.options.read_back,
         shrink_share=request.options.shrink_threshold,
+        remembered_sequence=seen.highest_sequence if seen else 0,
         since=tracked.since if tracked else None,
         compare=tracked is not None and tracked.known is not None,
     )

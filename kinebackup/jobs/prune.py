@@ -7,7 +7,7 @@ rewritten.
 from dataclasses import replace
 
 from kinebackup.config import RetentionConfig
-from kinebackup.engine import FolderStore, NamedSnapshot, preview_prune, prune_snapshots
+from kinebackup.engine import FolderStore, NamedSnapshot, Remover, preview_prune, prune_snapshots
 from kinebackup.errors import KineError
 from kinebackup.i18n import _
 from kinebackup.jobs.backup import environment_of, record_of, remember_snapshots
@@ -49,7 +49,14 @@ def run_prune(
         store = FolderStore(drive.root)
         release_reserve(store)
         try:
-            report = prune_snapshots(opened.repository, doomed, environment_of(world), cancel=cancel, monitor=monitor)
+            report = prune_snapshots(
+                opened.repository,
+                doomed,
+                environment_of(world),
+                by=Remover(at=world.now(), host=world.host, machine=computer.machine),
+                cancel=cancel,
+                monitor=monitor,
+            )
         finally:
             if not record.simulated:
                 make_reserve(store)

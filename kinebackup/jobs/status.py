@@ -136,7 +136,7 @@ def _unread(record: Drive, state: StateDb) -> bool:
     """Whether no run has read the latest backup back. One by hand did, without saying so; reading again is cheap."""
     backup = state.last_run(record.repository, "backup")
     read = state.last_run(record.repository, "verify-written", results=("ok", "problems", "failed"))
-    return backup is not None and (read is None or read.started < backup.started)
+    return backup is not None and (read is None or read.id < backup.id)
 
 
 def _failed_last(record: Drive, kind: JobKind, state: StateDb) -> bool:

@@ -19,6 +19,7 @@ from kinebackup.engine import (
     Store,
     WritableRepository,
     format_time,
+    highest_sequence,
     lock_store,
     merge_keyrings,
     open_store,
@@ -211,8 +212,7 @@ def _compare_with_memory(opened: OpenDrive, computer: ComputerKeys) -> None:
     seen = computer.state.seen(repository.id)
     if seen is None:
         return
-    known = repository.snapshots().readable
-    if len(known) < seen.snapshots and (not known or known[-1].snapshot.taken_at < seen.newest_snapshot_time):
+    if highest_sequence(repository, repository.snapshots().readable) < seen.highest_sequence:
         opened.find(BackupsGone())
 
 

@@ -7,7 +7,6 @@ latest one. Does not know: what the snapshots are opened for, or how a doubt is 
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
 from kinebackup.engine import Condition, Secret, problem_of
@@ -74,9 +73,9 @@ def drives_to_read(name: str | None, computer: ComputerKeys | None, world: World
     return tuple(sorted(present, key=lambda drive: _last_backup(drive, computer), reverse=True))
 
 
-def _last_backup(drive: PresentDrive, computer: ComputerKeys) -> datetime:
+def _last_backup(drive: PresentDrive, computer: ComputerKeys) -> int:
     run = computer.state.last_run(drive.record.repository, "backup") if drive.record else None
-    return run.started if run else datetime.min.replace(tzinfo=UTC)
+    return run.id if run else 0  # the order of runs, whatever the clock said
 
 
 @contextlib.contextmanager

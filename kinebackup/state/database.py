@@ -74,6 +74,12 @@ SCHEMA_STEPS: Final[tuple[tuple[str, ...], ...]] = (
             value TEXT NOT NULL
         ) STRICT, WITHOUT ROWID""",
     ),
+    (  # newest is an order, and not a time: of snapshots their sequence, of runs their row
+        "ALTER TABLE seen ADD COLUMN highest_sequence INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE seen DROP COLUMN newest_us",
+        "DROP INDEX runs_by_drive",
+        "CREATE INDEX runs_by_drive ON runs (repository, kind, id)",
+    ),
 )
 
 

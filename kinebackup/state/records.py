@@ -91,10 +91,10 @@ class PackCoverage:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The newest snapshot and the number of snapshots that this computer has seen in a repository.
+    """The highest sequence and the number of snapshots that this computer has seen in a repository.
 
-    A drive that shows an older newest one, or fewer without a prune, is not in the state in which it was left.
+    A drive that knows of no sequence as high is not in the state in which it was left.
     """
 
-    newest_snapshot_time: datetime
+    highest_sequence: int
     snapshots: int

@@ -169,10 +169,10 @@ class StateDb:
             )
 
     def last_run(self, repository: str, kind: JobKind, *, results: tuple[RunResult, ...] = GOOD) -> Run | None:
-        """The latest run of this kind with one of these results."""
+        """The latest run of this kind with one of these results: by its row, for clocks can be wrong."""
         marks = ", ".join("?" * len(results))
         return self._one_run(
-            f"WHERE repository = ? AND kind = ? AND result IN ({marks}) ORDER BY started_us DESC, id DESC LIMIT 1",
+            f"WHERE repository = ? AND kind = ? AND result IN ({marks}) ORDER BY id DESC LIMIT 1",
             (repository, kind, *results),
         )
 
@@ -181,7 +181,7 @@ class StateDb:
         where, values = ("", ()) if repository is None else ("WHERE repository = ?", (repository,))
         with self._database.reading() as connection:
             rows = connection.execute(
-                f"SELECT {_RUN} FROM runs {where} ORDER BY started_us DESC, id DESC LIMIT ?", (*values, limit)
+                f"SELECT {_RUN} FROM runs {where} ORDER BY id DESC LIMIT ?", (*values, limit)
             ).fetchall()
         return tuple(_run(row) for row in rows)
 
@@ -193,10 +193,8 @@ class StateDb:
         with self._database.writing() as connection:
             return connection.execute(
                 """DELETE FROM runs WHERE started_us < ? AND id NOT IN (
-                    SELECT id FROM (
-                        SELECT id, max(started_us) FROM runs
-                        WHERE result IN ('ok', 'problems') GROUP BY repository, kind
-                    )
+                    SELECT max(id) FROM runs
+                    WHERE result IN ('ok', 'problems') GROUP BY repository, kind
                 )""",
                 (_us(time),),
             ).rowcount
@@ -280,16 +278,16 @@ class StateDb:
     def seen(self, repository: str) -> Seen | None:
         with self._database.reading() as connection:
             row = connection.execute(
-                "SELECT newest_us, snapshots FROM seen WHERE repository = ?", (repository,)
+                "SELECT highest_sequence, snapshots FROM seen WHERE repository = ?", (repository,)
             ).fetchone()
-        return None if row is None else Seen(newest_snapshot_time=_time(row[0]), snapshots=row[1])
+        return None if row is None else Seen(highest_sequence=row[0], snapshots=row[1])
 
     def record_seen(self, repository: str, seen: Seen) -> None:
         """Remember the state in which a drive is left, after a backup, a prune or an accepted roll-back."""
         with self._database.writing() as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO seen (repository, newest_us, snapshots) VALUES (?, ?, ?)",
-                (repository, _us(seen.newest_snapshot_time), seen.snapshots),
+                "INSERT OR REPLACE INTO seen (repository, highest_sequence, snapshots) VALUES (?, ?, ?)",
+                (repository, seen.highest_sequence, seen.snapshots),
             )
 
     # --- what else must outlive a restart -----------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The memory of this computer: first what can be wrong with its file, then what it remembers."""
 
 import dataclasses
+import itertools
 import sqlite3
 import stat
 import subprocess
@@ -133,7 +134,7 @@ def test_a_memory_where_a_folder_should_be_is_explained(tmp_path: Path) -> None:
 def test_the_schema_of_each_released_version_is_reached(state: StateDb, tmp_path: Path) -> None:
     state.drives()
     connection = sqlite3.connect(tmp_path / "state" / STATE_FILE)
-    assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (3,)
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     connection.close()
 
@@ -239,7 +240,7 @@ def test_a_removed_drive_is_forgotten_but_not_its_history(state: StateDb) -> Non
     state.add_drive(CABINET)
     run = state.begin_run(REPOSITORY, "backup", T0)
     state.record_pack_checks(REPOSITORY, [pack(1)], T0, ok=True)
-    state.record_seen(REPOSITORY, Seen(T0, 1))
+    state.record_seen(REPOSITORY, Seen(1, 1))
     state.remove_drive("CABINET")
     assert state.drives() == ()
     assert state.seen(REPOSITORY) is None
@@ -300,9 +301,19 @@ def test_runs_of_another_drive_or_kind_are_not_mixed_in(state: StateDb) -> None:
     assert [run.kind for run in state.runs(limit=9, repository=REPOSITORY)] == ["verify"]
 
 
-def test_runs_are_newest_first_and_limited(state: StateDb) -> None:
-    runs = [state.begin_run(REPOSITORY, "backup", T0 + HOUR * number) for number in (2, 0, 1)]
-    assert [run.id for run in state.runs(limit=2)] == [runs[0], runs[2]]
+@pytest.mark.parametrize("hours", list(itertools.permutations(range(3))))
+def test_runs_are_in_the_order_in_which_they_began_whatever_their_clocks_said(
+    state: StateDb, hours: tuple[int, ...]
+) -> None:
+    runs = [state.begin_run(REPOSITORY, "backup", T0 + HOUR * number) for number in hours]
+    for run in runs:
+        state.finish_run(run, T0, "ok")
+    assert [run.id for run in state.runs(limit=2)] == [runs[2], runs[1]]
+    last = state.last_run(REPOSITORY, "backup")
+    assert last is not None
+    assert last.id == runs[2]
+    assert state.forget_runs_before(T0 + HOUR * 9) == 2
+    assert [run.id for run in state.runs(limit=9)] == [runs[2]]
 
 
 def test_old_history_goes_but_the_date_of_the_last_good_run_stays(state: StateDb) -> None:
@@ -374,9 +385,9 @@ def test_verified_snapshots_are_remembered_until_forgotten(state: StateDb) -> No
 
 def test_the_state_in_which_a_drive_was_left_is_remembered(state: StateDb) -> None:
     assert state.seen(REPOSITORY) is None
-    state.record_seen(REPOSITORY, Seen(newest_snapshot_time=T0, snapshots=3))
-    state.record_seen(REPOSITORY, Seen(newest_snapshot_time=T0 + HOUR, snapshots=4))
-    assert state.seen(REPOSITORY) == Seen(newest_snapshot_time=T0 + HOUR, snapshots=4)
+    state.record_seen(REPOSITORY, Seen(highest_sequence=3, snapshots=3))
+    state.record_seen(REPOSITORY, Seen(highest_sequence=4, snapshots=4))
+    assert state.seen(REPOSITORY) == Seen(highest_sequence=4, snapshots=4)
 
 
 def test_many_processes_may_open_a_new_memory_at_once(tmp_path: Path) -> None:

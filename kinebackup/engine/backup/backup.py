@@ -25,6 +25,7 @@ from kinebackup.engine.repository.files import READ_BYTES, read_back, write_file
 from kinebackup.engine.repository.findings import healed_header_copy
 from kinebackup.engine.repository.index_files import merge_index
 from kinebackup.engine.repository.pack_pipeline import PackPipeline
+from kinebackup.engine.repository.removals import highest_sequence
 from kinebackup.engine.repository.repository import LoadedRepository, WritableRepository
 from kinebackup.engine.source import Source
 from kinebackup.errors import ConfigError
@@ -56,8 +57,8 @@ def preview_backup(
     """What a backup would save, without reading a file or writing anything. Raises ``ConfigError`` as it does."""
     _check_sources(request.sources)
     began = world.elapsed_s()
-    parent = _find_parent(repository, request, monitor)
-    run = BackupRun(repository, request, world, parent, None, cancel, monitor)
+    parent, sequence = _find_place(repository, request, monitor)
+    run = BackupRun(repository, request, world, parent, sequence, None, cancel, monitor)
     scanned = _scan_all(run)
     suspicious = _judge_sources(run, scanned)
     return _outcome(run, scanned, None, 0, world.elapsed_s() - began, suspicious=suspicious).report
@@ -75,9 +76,9 @@ def back_up(
     began = world.elapsed_s()
     for name in repository.prepare():
         monitor.problem(healed_header_copy(name))
-    parent = _find_parent(repository, request, monitor)
+    parent, sequence = _find_place(repository, request, monitor)
     pipeline = PackPipeline(repository, world.entropy, read_back=request.read_back, cancel=cancel)
-    run = BackupRun(repository, request, world, parent, pipeline, cancel, monitor)
+    run = BackupRun(repository, request, world, parent, sequence, pipeline, cancel, monitor)
     try:
         scanned = _scan_all(run)
     except BaseException:
@@ -97,12 +98,17 @@ def back_up(
     return _outcome(run, scanned, name, written + len(data), world.elapsed_s() - began, suspicious=suspicious)
 
 
-def _find_parent(repository: LoadedRepository, request: BackupRequest, monitor: Monitor) -> NamedSnapshot | None:
-    """The snapshot to compare with; how many files it has is how many the monitor expects."""
+def _find_place(
+    repository: LoadedRepository, request: BackupRequest, monitor: Monitor
+) -> tuple[NamedSnapshot | None, int]:
+    """The snapshot to compare with, and the sequence of the one to come: above all that this computer knows of.
+
+    How many files the parent has is how many the monitor expects.
+    """
     known = repository.snapshots().readable
     parent = choose_parent(known, request.machine, [source.path for source in request.sources])
     monitor.phase("backup", files=parent.snapshot.counts.files if parent else 0)
-    return parent
+    return parent, max(highest_sequence(repository, known), request.remembered_sequence) + 1
 
 
 def _check_sources(sources: Sequence[Source]) -> None:
@@ -156,9 +162,8 @@ def _scan(run: BackupRun, reuse: Reuse) -> _Scanned:
 
 def _snapshot(run: BackupRun, scanned: _Scanned, index_files: Sequence[str], *, suspicious: bool) -> Snapshot:
     request, parent, stats, names = run.request, run.parent, scanned.stats, run.world.names
-    highest = max((named.snapshot.sequence for named in run.repository.snapshots().readable), default=0)
     return Snapshot(
-        sequence=highest + 1,
+        sequence=run.sequence,
         time=snapshots.format_time(request.started_at),
         host=request.host,
         machine=request.machine,

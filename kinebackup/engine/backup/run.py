@@ -21,7 +21,8 @@ class BackupRequest:
     """What to save, and from where. ``shrink_share``: fewer files than that share of the last ones are suspicious.
 
     ``since``: what a journal knows, to be relied on where the parent is the snapshot that it speaks of. ``compare``:
-    tell in the ``TrackingResult`` which directories are not as the parent has them.
+    tell in the ``TrackingResult`` which directories are not as the parent has them. ``remembered_sequence``: the
+    highest that this computer has seen on the drive, which may have been put back to an older state since.
     """
 
     sources: Sequence[Source]
@@ -33,6 +34,7 @@ class BackupRequest:
     accept_shrink: bool = False
     read_back: bool = True
     shrink_share: float = 0.5
+    remembered_sequence: int = 0
     since: ChangesSince | None = None
     compare: bool = False
 
@@ -47,12 +49,16 @@ class BackupOutcome:
 
 @dataclass(frozen=True, slots=True)
 class BackupRun:
-    """What does not change from the beginning of a run to its end. ``pipeline`` None: a preview, which only looks."""
+    """What does not change from the beginning of a run to its end. ``pipeline`` None: a preview, which only looks.
+
+    ``sequence``: that of the snapshot which the run makes.
+    """
 
     repository: LoadedRepository
     request: BackupRequest
     world: Environment
     parent: NamedSnapshot | None
+    sequence: int
     pipeline: PackPipeline | None
     cancel: CancelToken
     monitor: Monitor

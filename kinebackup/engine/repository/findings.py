@@ -6,7 +6,7 @@ words to learn what happened.
 
 from typing import assert_never
 
-from kinebackup.engine.format.layout import index_path, pack_path, snapshot_path
+from kinebackup.engine.format.layout import index_path, pack_path, removal_path, snapshot_path
 from kinebackup.engine.repository.inventory import (
     Finding,
     MissingPack,
@@ -15,12 +15,13 @@ from kinebackup.engine.repository.inventory import (
     UnreadableIndexFile,
     UnreadablePack,
 )
+from kinebackup.engine.repository.removals import UnreadableRemoval
 from kinebackup.engine.repository.repository import UnreadableSnapshot
 from kinebackup.i18n import _
 from kinebackup.model import Problem
 
 
-def problem_of(found: Finding | UnreadableSnapshot, snapshots: tuple[str, ...] = ()) -> Problem:
+def problem_of(found: Finding | UnreadableSnapshot | UnreadableRemoval, snapshots: tuple[str, ...] = ()) -> Problem:
     """``snapshots``: ids of those that it affects, where that is known."""
     match found:
         case MissingPack(pack=name):
@@ -35,6 +36,8 @@ def problem_of(found: Finding | UnreadableSnapshot, snapshots: tuple[str, ...] =
             return Problem("damaged", path, reason, snapshots)
         case UnreadableSnapshot(name=name, reason=reason):
             return Problem("damaged", snapshot_path(name), reason, (name,))
+        case UnreadableRemoval(name=name, reason=reason):
+            return Problem("damaged", removal_path(name), reason, snapshots)
         case _:
             assert_never(found)
 

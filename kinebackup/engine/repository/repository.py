@@ -48,9 +48,16 @@ class UnreadableSnapshot:
     condition: Condition
 
 
+def by_sequence(named: NamedSnapshot) -> tuple[int, str, str]:
+    """The order of the snapshots of a drive: no clock has a part in it, but for two writers that did not see each
+    other's.
+    """
+    return named.snapshot.sequence, named.snapshot.time, named.id
+
+
 @dataclass(frozen=True, slots=True)
 class SnapshotFiles:
-    """All snapshots of a repository: those that can be read, oldest first, and the others."""
+    """All snapshots of a repository: those that can be read, by their sequence, and the others."""
 
     readable: tuple[NamedSnapshot, ...]
     unreadable: tuple[UnreadableSnapshot, ...]
@@ -102,7 +109,7 @@ class Repository:
                 readable.append(NamedSnapshot(name, self.read_snapshot(name)))
             except (Damaged, NotFound) as error:
                 failed.append((name, error.message))
-        readable.sort(key=lambda named: (named.snapshot.time, named.id))
+        readable.sort(key=by_sequence)
         marked = self.list_names(DAMAGED) if failed else []
         unreadable = [
             UnreadableSnapshot(name, reason, Condition.DAMAGED if name in marked else Condition.DOUBTFUL)

@@ -31,6 +31,7 @@ from kinebackup.engine.repository.blob_reader import BlobReader
 from kinebackup.engine.repository.index_files import forget_lost_files
 from kinebackup.engine.repository.lock import LockHolder
 from kinebackup.engine.repository.opening import lock_store
+from kinebackup.engine.repository.removals import Remover
 from kinebackup.engine.repository.repository import LoadedRepository, LockedRepository, Repository, WritableRepository
 from kinebackup.engine.repository.store import FolderStore, Store
 from kinebackup.engine.repository.tree_reader import TreeReader
@@ -210,7 +211,8 @@ def pruned(
         with loaded(drive, store) as seen_only:
             return preview_prune(seen_only, doomed, drive.world(), cancel=cancel, monitor=SilentMonitor())
     with writable(drive, store) as repository:
-        return prune_snapshots(repository, doomed, drive.world(), cancel=cancel, monitor=SilentMonitor())
+        by = Remover(at=drive.calendar.next_day(), host="cabinet-pc", machine=MACHINE)
+        return prune_snapshots(repository, doomed, drive.world(), by=by, cancel=cancel, monitor=SilentMonitor())
 
 
 def proven(

@@ -1,0 +1,124 @@
+"""Removing snapshots on purpose, so that everybody can tell afterwards that it was on purpose (FORMAT.md §8).
+
+Owns: the removal records of a drive, and the order of record and deletion. Does not know: which snapshots may go, or
+which were lost.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from kinebackup.engine.format import removal
+from kinebackup.engine.format.constants import SALT_BYTES
+from kinebackup.engine.format.key_schedule import RepositoryKeys
+from kinebackup.engine.format.layout import REMOVALS, SNAPSHOTS, TOP, removal_path, snapshot_path
+from kinebackup.engine.format.removal import Removal, RemovedSnapshot
+from kinebackup.engine.format.snapshot import NamedSnapshot, format_time
+from kinebackup.engine.repository.files import write_file
+from kinebackup.engine.repository.inventory import list_names, read_named
+from kinebackup.engine.repository.repository import LockedRepository, Repository
+from kinebackup.engine.repository.store import Store
+from kinebackup.errors import Damaged, NotFound
+from kinebackup.model import Entropy, FileName
+
+MAX_RECORDS: Final = 64  # more are put together into one: each is read by every backup
+
+
+@dataclass(frozen=True, slots=True)
+class Remover:
+    """Who removes snapshots, and when."""
+
+    at: datetime
+    host: str
+    machine: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableRemoval:
+    """A record that is there and does not open: what it named cannot be told from what was lost."""
+
+    name: FileName
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Removals:
+    """What the records say. ``removed``: id and sequence of each snapshot that was removed, or was about to be."""
+
+    removed: Mapping[FileName, int]
+    records: tuple[FileName, ...]
+    unreadable: tuple[UnreadableRemoval, ...]
+
+    @property
+    def highest(self) -> int:
+        """The highest sequence among them; 0 where there is none."""
+        return max(self.removed.values(), default=0)
+
+
+def read_removals(store: Store, keys: RepositoryKeys) -> Removals:
+    """Every removal record that is on the drive. Raises ``DriveFailed``."""
+    removed: dict[FileName, int] = {}
+    records: list[FileName] = []
+    unreadable: list[UnreadableRemoval] = []
+    for name in list_names(store, REMOVALS):
+        try:
+            found = removal.unseal(read_named(store, removal_path(name)), keys)
+        except (Damaged, NotFound) as error:
+            unreadable.append(UnreadableRemoval(name, error.message))
+            continue
+        records.append(name)
+        for each in found.removed:
+            # Removed once while its file could not be read, and again, for it came back, by its number.
+            removed[each.id] = max(each.sequence, removed.get(each.id, 0))
+    return Removals(removed, tuple(records), tuple(unreadable))
+
+
+def highest_sequence(repository: Repository, known: Sequence[NamedSnapshot]) -> int:
+    """The highest that the drive knows of: of these, which are its snapshots by their sequence, or of those removed."""
+    there = known[-1].snapshot.sequence if known else 0
+    return max(there, read_removals(repository.store, repository.keys).highest)
+
+
+def sequences_of(names: Collection[FileName], readable: Sequence[NamedSnapshot]) -> list[RemovedSnapshot]:
+    """How a record names these snapshots; 0 where the file cannot be read."""
+    known = {named.id: named.snapshot.sequence for named in readable}
+    return [RemovedSnapshot(name, known.get(name, 0)) for name in sorted(names)]
+
+
+def record_removal(
+    repository: LockedRepository, snapshots: Sequence[RemovedSnapshot], by: Remover, entropy: Entropy
+) -> None:
+    """Write durably that these are about to be removed; many records become one, which is there before they go."""
+    store = repository.store
+    before = read_removals(store, repository.keys)
+    merged = before.records if len(before.records) >= MAX_RECORDS else ()
+    removed = {each.id: each.sequence for each in snapshots}
+    if merged:
+        removed |= {name: max(sequence, removed.get(name, 0)) for name, sequence in before.removed.items()}
+    record = Removal(
+        time=format_time(by.at),
+        host=by.host,
+        machine=by.machine,
+        removed=tuple(RemovedSnapshot(name, sequence) for name, sequence in sorted(removed.items())),
+    )
+    name, data = removal.seal(record, repository.keys, entropy(SALT_BYTES))
+    store.make_directories([REMOVALS])  # a copy of a drive may lack its empty folders
+    store.sync_directories([TOP])
+    write_file(store, removal_path(name), data)
+    for old in merged:
+        store.remove(removal_path(old))
+    if merged:
+        store.sync_directories([REMOVALS])
+
+
+def remove_snapshots(
+    repository: LockedRepository, snapshots: Sequence[RemovedSnapshot], by: Remover, entropy: Entropy
+) -> None:
+    """First the record, then the files. What only they needed is for a prune to find."""
+    if not snapshots:
+        return
+    record_removal(repository, snapshots, by, entropy)
+    for each in snapshots:
+        repository.store.remove(snapshot_path(each.id))
+    repository.store.sync_directories([SNAPSHOTS])
