@@ -46,7 +46,8 @@ class _Scanned:
 def choose_parent(known: Sequence[NamedSnapshot], machine: str, sources: Sequence[str]) -> NamedSnapshot | None:
     """The newest trustworthy snapshot of this computer: of the same sources where there is one."""
     own = [s for s in known if s.snapshot.machine == machine and not s.snapshot.suspicious]
-    same = [s for s in own if set(s.snapshot.sources) == set(sources)]
+    wanted = {snapshots.escaped(source) for source in sources}
+    same = [s for s in own if set(s.snapshot.sources) == wanted]
     candidates = same or own
     return candidates[-1] if candidates else None
 
@@ -133,7 +134,7 @@ def _scan_all(run: BackupRun) -> _Scanned:
         since is not None
         and parent is not None
         and since.snapshot == parent.id
-        and parent.snapshot.sources == tuple(source.path for source in run.request.sources)
+        and parent.snapshot.sources == tuple(snapshots.escaped(source.path) for source in run.request.sources)
         and run.parent_is_whole
     ):
         with suppress(StartOver):
@@ -190,7 +191,7 @@ def _judge_sources(run: BackupRun, scanned: _Scanned) -> bool:
         before = dict(zip(parent.snapshot.sources, parent.snapshot.files_by_source, strict=False))
     doubts: list[Problem] = []
     for source in request.sources:
-        count, old = stats.files_by_source.get(source.path, 0), before.get(source.path, 0)
+        count, old = stats.files_by_source.get(source.path, 0), before.get(snapshots.escaped(source.path), 0)
         if source.path in scanned.missing:
             doubts.append(Problem("source-missing", source.path, _("the folder is not there, or cannot be opened")))
         elif count == 0:

@@ -95,12 +95,12 @@ def seal(snapshot: Snapshot, keys: RepositoryKeys, salt: bytes) -> tuple[FileNam
     return FileName(hashlib.sha256(data).hexdigest()), data
 
 
+def escaped(text: str) -> str:
+    """A path as a snapshot says it: JSON is UTF-8, file names are not always. Other bytes become ``\\xe9``."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def _in_utf_8(snapshot: Snapshot) -> Snapshot:
-    """JSON is UTF-8, file names are not always: other bytes become ``\\xe9``, rather than no snapshot at all."""
-
-    def escaped(text: str) -> str:
-        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
     return msgspec.structs.replace(
         snapshot,
         sources=tuple(escaped(path) for path in snapshot.sources),

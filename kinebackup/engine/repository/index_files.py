@@ -39,8 +39,13 @@ def list_packs_in_index(repository: WritableRepository, entropy: Entropy) -> Non
 
 
 def replace_index(repository: WritableRepository, keep: Collection[FileName], entropy: Entropy) -> None:
-    """Write the whole index anew, of these packs alone; the old files go when the new ones are durable."""
-    obsolete = repository.list_names(INDEX_DIRECTORY)
+    """Write the whole index anew, of these packs alone; the old files go when the new ones are durable.
+
+    One that the drive refused to read goes too where every pack is known without it, for it lists packs that go now.
+    """
+    inventory = repository.inventory
+    spared = frozenset() if inventory.knows_every_pack else inventory.refused_index_files
+    obsolete = [name for name in repository.list_names(INDEX_DIRECTORY) if name not in spared]
     written = {write_index(repository, plain, entropy) for plain in merge(repository.index.tables, keep)}
     _remove(repository, (name for name in obsolete if name not in written))
 
@@ -51,7 +56,7 @@ def merge_index(repository: WritableRepository, entropy: Entropy, *, large_blobs
     Files of ``large_blobs`` or more stay as they are, where all files are known: a day's few blobs are not worth
     writing the index of a million files.
     """
-    names = repository.list_names(INDEX_DIRECTORY)
+    names = _not_refused(repository)
     if len(names) <= MAX_INDEX_FILES:
         return
     tables = repository.index.tables
@@ -75,18 +80,24 @@ def forget_lost_files(repository: WritableRepository, entropy: Entropy) -> None:
     """After a run: list only packs that are there, and drop the index files that could not be read.
 
     Nothing is lost by it: a pack that turns up again is known by its own table, and so is everything that a damaged
-    index file listed. The run has listed all packs that no index file listed before.
+    index file listed. The run has listed all packs that no index file listed before. An index file that the drive
+    refused to read stays: that may pass, and nobody knows what is in it.
     """
     inventory = repository.inventory
-    obsolete = set(inventory.unreadable_index_files)
+    obsolete = set(inventory.damaged_index_files)
     missing = inventory.missing_packs
     if missing and not inventory.has_unlistable_folders:  # such a folder may hold them
-        obsolete |= set(repository.list_names(INDEX_DIRECTORY))
+        obsolete |= set(_not_refused(repository))
         for plain in merge(repository.index.tables, repository.packs):
             obsolete.discard(write_index(repository, plain, entropy))
         for name in missing:
             repository.store.remove(marker_path(name))
     _remove(repository, obsolete)
+
+
+def _not_refused(repository: WritableRepository) -> list[FileName]:
+    refused = repository.inventory.refused_index_files
+    return [name for name in repository.list_names(INDEX_DIRECTORY) if name not in refused]
 
 
 def _remove(repository: WritableRepository, names: Iterable[FileName]) -> None:

@@ -4,6 +4,7 @@ Owns: the walk over packs, index files and markers, and each thing that it finds
 words for it (findings.py), or what is done about it.
 """
 
+import errno
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -47,10 +48,14 @@ class UnreadablePack:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableIndexFile:
-    """What it listed is known from other index files, or from the tables of the packs."""
+    """What it listed is known from other index files, or from the tables of the packs.
+
+    ``refused``: the drive gave an error instead of the bytes, which may be sound, and come another time.
+    """
 
     name: FileName
     reason: str
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +89,19 @@ class Inventory:
         return tuple(found.pack for found in self.findings if isinstance(found, MissingPack))
 
     @property
-    def unreadable_index_files(self) -> tuple[FileName, ...]:
-        return tuple(found.name for found in self.findings if isinstance(found, UnreadableIndexFile))
+    def damaged_index_files(self) -> frozenset[FileName]:
+        """Those whose bytes were read, and are wrong."""
+        return frozenset(f.name for f in self.findings if isinstance(f, UnreadableIndexFile) and not f.refused)
+
+    @property
+    def refused_index_files(self) -> frozenset[FileName]:
+        """Those that the drive did not give. They may list what nothing else does."""
+        return frozenset(f.name for f in self.findings if isinstance(f, UnreadableIndexFile) and f.refused)
+
+    @property
+    def knows_every_pack(self) -> bool:
+        """Whether what lies in each pack that is there is known, by an index file that was read or its own table."""
+        return not any(isinstance(found, UnreadablePack | UnlistableFolder) for found in self.findings)
 
     @property
     def has_unlistable_folders(self) -> bool:
@@ -105,7 +121,7 @@ def take_inventory(store: Store, keys: RepositoryKeys) -> Inventory:
         try:
             tables.append(read_index_file(store, keys, name))
         except (Damaged, NotFound) as error:
-            findings.append(UnreadableIndexFile(name, error.message))
+            findings.append(UnreadableIndexFile(name, error.message, refused=_is_refusal(error)))
     listed = {pack.name: pack.size for table in tables for pack in table.packs}
     unlisted: list[Pack] = []
     for name in sorted(packs.keys() - listed.keys()):
@@ -120,6 +136,12 @@ def take_inventory(store: Store, keys: RepositoryKeys) -> Inventory:
             findings.append(ResizedPack(name))
     marked = frozenset(list_names(store, DAMAGED))
     return Inventory(packs, tuple(tables), tuple(unlisted), marked, tuple(findings))
+
+
+def _is_refusal(error: Damaged | NotFound) -> bool:
+    """Whether the drive gave no bytes; not that other ones are there, or something that is no file."""
+    cause = error.__cause__  # the store keeps what the system said
+    return isinstance(cause, OSError) and cause.errno not in (errno.ENOENT, errno.ELOOP, errno.EISDIR)
 
 
 def find_packs(store: Store) -> tuple[dict[FileName, int], list[Finding]]:

@@ -285,6 +285,16 @@ def test_a_shrunken_source_is_suspicious_until_it_is_accepted(drive: Drive, tmp_
     assert not back_up(drive, folder).suspicious
 
 
+@pytest.mark.parametrize("name", [b"Ren\xe9e", b"\xff\xfe", b"Ren\\xe9e", "Renée".encode()])
+def test_a_source_of_any_name_is_compared_with_what_it_had(drive: Drive, tmp_path: Path, name: bytes) -> None:
+    folder = tmp_path / os.fsdecode(name)
+    shrunken(folder, left=10)
+    back_up(drive, folder)
+    shrunken(folder, left=4)
+    report = back_up(drive, folder)
+    assert (kinds(report), report.suspicious) == (["source-shrunk"], True)
+
+
 def test_half_of_the_files_is_still_enough(drive: Drive, tmp_path: Path) -> None:
     folder = tmp_path / "docs"
     shrunken(folder, left=10)

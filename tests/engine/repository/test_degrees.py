@@ -3,13 +3,17 @@
 Owns: the preconditions that types hold. Does not know: what is written.
 """
 
+import fcntl
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from support.engine.drives import HOLDER, MACHINE_KEY, back_up, enroll, loaded, locked, make_patients, opened, writable
 
+from kinebackup.engine.repository.lock import LockHolder, WriterLock
 from kinebackup.engine.repository.opening import lock_store
 from kinebackup.engine.repository.repository import LoadedRepository, LockedRepository, Repository, WritableRepository
 from kinebackup.errors import Locked
@@ -92,3 +96,35 @@ def test_who_left_without_letting_go_is_told_to_the_next_one(tmp_path: Path) -> 
         assert files.open(MACHINE_KEY).header.generation == 1
     with lock_store(str(drive.root), HOLDER) as files:
         assert files.left_by is None
+
+
+def test_a_lock_file_that_is_removed_gives_no_second_writer(tmp_path: Path) -> None:
+    drive = enroll(tmp_path / "drive")
+    with writable(drive):
+        (drive.root / "lock").unlink()
+        with pytest.raises(Locked), lock_store(str(drive.root), HOLDER):
+            pass
+        (drive.root / "lock").unlink(missing_ok=True)
+        (drive.root / "lock").write_bytes(b"")
+        with pytest.raises(Locked), lock_store(str(drive.root), HOLDER):
+            pass
+    with writable(drive):
+        pass
+
+
+def test_a_lock_file_that_is_removed_between_opening_and_locking_is_no_lock(tmp_path: Path) -> None:
+    drive = enroll(tmp_path / "drive")
+    path = drive.root / "lock"
+    removed: list[int] = []
+
+    def opened_and_removed(fd: int, operation: int) -> None:
+        """What flock may find: another program took the file away since it was opened. Once."""
+        if not removed:
+            removed.append(os.fstat(fd).st_ino)
+            path.rename(tmp_path / "taken away")
+        fcntl.flock(fd, operation)
+
+    with WriterLock(str(drive.root), HOLDER, flock=opened_and_removed):
+        assert removed
+        assert msgspec.json.decode(path.read_bytes(), type=LockHolder) == HOLDER
+        assert path.stat().st_ino != removed[0]
