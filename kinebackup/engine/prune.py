@@ -123,6 +123,8 @@ def _size(repository: LoadedRepository, packs: Sequence[FileName]) -> int:
 def _plan(repository: LoadedRepository, remove: Sequence[FileName], cancel: CancelToken, monitor: Monitor) -> _Plan:
     if repository.inventory.has_unlistable_folders:
         raise CheckFailed(_("a folder of the drive cannot be listed, so nothing is deleted"), _hint())
+    if repository.inventory.refused_index_files and not repository.inventory.knows_every_pack:
+        raise CheckFailed(_("an index file of the drive cannot be read, so nothing is deleted"), _hint())
     monitor.phase("mark")
     files = repository.snapshots()
     doomed = set(remove) | _given_up(files, set(remove))

@@ -41,11 +41,10 @@ def list_packs_in_index(repository: WritableRepository, entropy: Entropy) -> Non
 def replace_index(repository: WritableRepository, keep: Collection[FileName], entropy: Entropy) -> None:
     """Write the whole index anew, of these packs alone; the old files go when the new ones are durable.
 
-    One that the drive refused to read goes too where every pack is known without it, for it lists packs that go now.
+    One that the drive refused to read goes too: it lists packs that go now, and a prune begins only where every pack is
+    known without it.
     """
-    inventory = repository.inventory
-    spared = frozenset() if inventory.knows_every_pack else inventory.refused_index_files
-    obsolete = [name for name in repository.list_names(INDEX_DIRECTORY) if name not in spared]
+    obsolete = repository.list_names(INDEX_DIRECTORY)
     written = {write_index(repository, plain, entropy) for plain in merge(repository.index.tables, keep)}
     _remove(repository, (name for name in obsolete if name not in written))
 

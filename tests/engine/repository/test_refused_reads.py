@@ -15,6 +15,7 @@ from support.engine.drives import Drive, back_up, enroll, loaded, make_patients,
 from support.engine.faulting_store import Fault, FaultingStore
 
 from kinebackup.engine.repository.store import FolderStore, drive_errors
+from kinebackup.errors import CheckFailed
 
 REFUSALS = [errno.EIO, errno.EUCLEAN, errno.EBADMSG]
 
@@ -62,7 +63,8 @@ def test_a_backup_removes_no_index_file_that_the_drive_refused_to_read(
         back_up(drive, patients, store=store)
     assert refused in drive.files("index")
     assert findings(drive) == 0
-    assert verified(drive).result == "ok"
+    report = verified(drive)
+    assert report.result == "ok", report.problems
 
 
 def test_a_merge_of_index_files_removes_none_that_the_drive_refused_to_read(drive: Drive, patients: Path) -> None:
@@ -73,7 +75,8 @@ def test_a_merge_of_index_files_removes_none_that_the_drive_refused_to_read(driv
             back_up(drive, patients, store=store)
     assert refused in drive.files("index")
     assert len(drive.files("index")) < 8
-    assert verified(drive).result == "ok"
+    report = verified(drive)
+    assert report.result == "ok", report.problems
 
 
 def test_a_backup_that_misses_a_pack_too_removes_no_index_file_that_it_could_not_read(
@@ -102,8 +105,12 @@ def test_a_prune_leaves_an_index_file_that_may_list_what_nothing_else_does(drive
         table = next(t for t in repository.index.tables if t.name == drive.files("index")[0].name)
         packs = [drive.root / "packs" / listed.name[:2] / listed.name for listed in table.packs]
     refused = drive.files("index")[0]
-    with refusing(drive, [refused, *packs], errno.EIO) as store, contextlib.suppress(Exception):
+    with refusing(drive, [refused, *packs], errno.EIO) as store:
         back_up(drive, patients, store=store)
-        pruned(drive, store=store)
+        before = drive.files("index"), drive.files("packs")
+        with pytest.raises(CheckFailed, match="cannot be read, so nothing is deleted"):
+            pruned(drive, store=store)
+    assert (drive.files("index"), drive.files("packs")) == before
     assert refused in drive.files("index")
-    assert verified(drive).result == "ok"
+    report = verified(drive)
+    assert report.result == "ok", report.problems
