@@ -5,8 +5,10 @@ Owns: the faults, and what every run leaves behind. Does not know: damage that i
 
 import contextlib
 import errno
+import fcntl
 import os
 import shutil
+import struct
 import subprocess
 import threading
 import time
@@ -392,21 +394,37 @@ def test_a_cancelled_restore_stops_soon_and_resumes(scene: Scene) -> None:
 # -- the real thing ------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def small_drive(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 12 MB on a loop device, mounted."""
+@contextlib.contextmanager
+def mounted(tmp_path: Path, size: int, *options: str) -> Iterator[Path]:
+    """An ext4 of that size on a loop device, mounted."""
     if os.geteuid() != 0:
         pytest.skip("only root may mount")
     image, place = tmp_path / "image", tmp_path / "mounted"
     place.mkdir()
     with image.open("wb") as file:
-        file.truncate(12 * 2**20)
-    subprocess.run(["mkfs.ext4", "-q", "-m", "0", str(image)], check=True, capture_output=True)
+        file.truncate(size)
+    subprocess.run(["mkfs.ext4", "-q", "-m", "0", *options, str(image)], check=True, capture_output=True)
     done = subprocess.run(["mount", "-o", "loop", str(image), str(place)], capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(f"this machine cannot mount that: {done.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.fixture
+def small_drive(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 12 MB."""
+    with mounted(tmp_path, 12 * 2**20) as place:
+        yield place
+
+
+@pytest.fixture
+def large_drive(tmp_path: Path) -> Iterator[Path]:
+    """A file system of which what it knows of its files lies at the beginning, and their content after that."""
+    with mounted(tmp_path, 96 * 2**20, "-b", "4096", "-O", "^has_journal") as place:
+        yield place
 
 
 def fill_up(drive: Path) -> None:
@@ -448,3 +466,57 @@ def test_a_real_drive_that_fills_up_keeps_its_backups_and_can_be_pruned(small_dr
     assert verified(drive).result == "ok"
     assert restored(drive, tmp_path / "again").problems == ()
     assert seen(below(tmp_path / "again", source)) == seen(source)
+
+
+def end_in_the_image(path: Path) -> int:
+    """Where in the image the last byte of a small file lies (FIEMAP, one extent)."""
+    request = bytearray(struct.pack("=QQLLLL", 0, 2**64 - 1, 1, 0, 1, 0) + bytes(56))
+    with path.open("rb") as file:
+        fcntl.ioctl(file, 0xC020660B, request)
+    _logical, physical, length = struct.unpack_from("=QQQ", request, 32)
+    return int(physical + length)
+
+
+def forget_pages(drive: Drive) -> None:
+    """What memory holds of the files goes: the next read is the drive's."""
+    for path in drive.files(""):
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+@pytest.mark.root
+def test_a_real_place_that_cannot_be_read_costs_what_lies_there_and_a_drive_that_has_gone_calls_no_file_damaged(
+    large_drive: Path, tmp_path: Path
+) -> None:
+    """The end of the image goes first, then all of it: the kernel answers EIO for what lay there."""
+    image, source = tmp_path / "image", tmp_path / "patients"
+    source.mkdir()
+    drive = enroll(large_drive)
+    for name in ("Dupont", "Durand", "Martin"):
+        (source / name).write_bytes(noise(name, 900_000))
+        back_up(drive, source)
+    victim = max(drive.files("packs"), key=lambda path: path.stat().st_size)
+    copies = [drive.root / f"copy-{number}" for number in range(8)]
+    for copy in copies:
+        shutil.copyfile(victim, copy)
+        forget_pages(drive)
+    max(copies, key=end_in_the_image).rename(victim)
+    subprocess.run(["sync", "-f", str(large_drive)], check=True)
+    others = [path for path in drive.files("") if path not in (victim, *copies) and path.stat().st_size]
+    assert end_in_the_image(victim) > max(end_in_the_image(path) for path in others)
+    subprocess.run(["mount", "-o", "remount,ro", str(large_drive)], check=True)
+    forget_pages(drive)
+    os.truncate(image, end_in_the_image(victim) - 8192)
+
+    found = verified(drive)
+    assert str(victim.relative_to(drive.root)) in [problem.path for problem in found.problems]
+    report = restored(drive, tmp_path / "out")
+    assert (report.files_restored, [problem.kind for problem in report.problems]) == (2, ["damaged"])
+
+    with contextlib.closing(FolderStore(str(drive.root))) as store:
+        forget_pages(drive)
+        os.truncate(image, 0)
+        for path in drive.files("packs"):
+            with pytest.raises(DriveFailed, match="the drive does not answer"):
+                store.read(str(path.relative_to(drive.root)))

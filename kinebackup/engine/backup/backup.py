@@ -91,7 +91,8 @@ def back_up(
     merge_index(repository, world.entropy)
     if len(scanned.missing) == len(request.sources):
         return _outcome(run, scanned, None, written, world.elapsed_s() - began, suspicious=suspicious)
-    made = _snapshot(run, scanned, repository.list_names(INDEX), suspicious=suspicious)
+    listed = () if repository.inventory.has_unlistable_folders else repository.list_names(INDEX)
+    made = _snapshot(run, scanned, listed, suspicious=suspicious)
     name, data = snapshots.seal(made, repository.keys, world.entropy(SALT_BYTES))
     write_file(repository.store, snapshot_path(name), data)
     if request.read_back and not cancel.cancelled:

@@ -11,8 +11,8 @@ from kinebackup.engine.format.constants import MAX_HEADER_BYTES
 from kinebackup.engine.format.header import Header, UnlockedHeader
 from kinebackup.engine.format.key_schedule import RepositoryKeys
 from kinebackup.engine.format.layout import HEADER_COPIES, PACKS, SNAPSHOTS, TOP
-from kinebackup.engine.repository.store import Store
-from kinebackup.errors import Damaged, NotFound
+from kinebackup.engine.repository.store import Store, Unlistable
+from kinebackup.errors import Damaged, DriveFailed, NotFound
 from kinebackup.i18n import _
 
 
@@ -36,12 +36,23 @@ def read_header_copies(store: Store) -> list[bytes]:
         except Damaged as error:
             unreadable = error
     if not copies:
-        if unreadable or store.list_files(SNAPSHOTS) or store.subdirectories(PACKS):
+        if unreadable and isinstance(unreadable.__cause__, PermissionError):
+            raise DriveFailed(
+                _("this account may not read the files of the drive"), _("run the command with: sudo")
+            ) from unreadable
+        if unreadable or _holds_backups(store):
             raise Damaged(_("no copy of the drive's header can be read"), header.damaged_hint()) from unreadable
         raise NotFound(
             _("there is no KineBackup repository here"), _("prepare the drive with: kinebackup drive enroll")
         )
     return copies
+
+
+def _holds_backups(store: Store) -> bool:
+    try:
+        return bool(store.list_files(SNAPSHOTS) or store.subdirectories(PACKS))
+    except Unlistable:
+        return True
 
 
 def read_headers(store: Store) -> list[Header]:
@@ -57,7 +68,8 @@ def write_header(store: Store, new: Header, keys: RepositoryKeys) -> None:
 def heal_header_copies(store: Store, unlocked: UnlockedHeader) -> tuple[str, ...]:
     """Write the newest copy over those that are damaged, missing, older or of another drive; returns their names.
 
-    It completes an interrupted change of keys.
+    It completes an interrupted change of keys. A copy in whose place a folder with something in it stands stays as it
+    is: the others are enough, and a verification tells of it.
     """
     found: dict[str, bytes] = {}
     for name in HEADER_COPIES:
@@ -68,10 +80,17 @@ def heal_header_copies(store: Store, unlocked: UnlockedHeader) -> tuple[str, ...
         with suppress(Damaged):
             header.authenticate(data, candidate, unlocked.master)
             if candidate.repository == known.repository and candidate.generation >= known.generation:
-                worse = [name for name in HEADER_COPIES if found.get(name) != data]
-                _write_copies(store, data, worse)
-                return tuple(worse)
+                worse = [name for name in reversed(HEADER_COPIES) if found.get(name) != data]
+                return tuple(name for name in worse if _replaced(store, data, name))
     return ()
+
+
+def _replaced(store: Store, data: bytes, name: str) -> bool:
+    try:
+        _write_copies(store, data, [name])
+    except Damaged:
+        return False
+    return True
 
 
 def _write_copies(store: Store, data: bytes, names: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ again (the next backup does that by itself: what is in no sound pack counts as u
 
 import hashlib
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from typing import Final
 
 from kinebackup.engine.format import compression, index
@@ -16,6 +17,7 @@ from kinebackup.engine.format.layout import index_path, marker_path
 from kinebackup.engine.format.seal import seal_single
 from kinebackup.engine.repository.files import write_file
 from kinebackup.engine.repository.repository import WritableRepository
+from kinebackup.errors import Damaged
 from kinebackup.model import Entropy, FileName
 
 MAX_INDEX_FILES: Final = 6  # more are merged at the end of a run: each costs a look-up for every blob
@@ -55,6 +57,8 @@ def merge_index(repository: WritableRepository, entropy: Entropy, *, large_blobs
     Files of ``large_blobs`` or more stay as they are, where all files are known: a day's few blobs are not worth
     writing the index of a million files.
     """
+    if repository.inventory.has_unlistable_folders:  # there may be more of them
+        return
     names = _not_refused(repository)
     if len(names) <= MAX_INDEX_FILES:
         return
@@ -90,7 +94,8 @@ def forget_lost_files(repository: WritableRepository, entropy: Entropy) -> None:
         for plain in merge(repository.index.tables, repository.packs):
             obsolete.discard(write_index(repository, plain, entropy))
         for name in missing:
-            repository.store.remove(marker_path(name))
+            with suppress(Damaged):
+                repository.store.remove(marker_path(name))
     _remove(repository, obsolete)
 
 
@@ -102,6 +107,7 @@ def _not_refused(repository: WritableRepository) -> list[FileName]:
 def _remove(repository: WritableRepository, names: Iterable[FileName]) -> None:
     gone = list(names)
     for name in gone:
-        repository.store.remove(index_path(name))
+        with suppress(Damaged):  # something that is no file stands in its place: it is reported each time
+            repository.store.remove(index_path(name))
     if gone:
         repository.store.sync_directories([INDEX_DIRECTORY])

@@ -13,12 +13,12 @@ from kinebackup.engine.format import compression
 from kinebackup.engine.format.constants import FRAME_BYTES, INDEX, MAX_SEALED_RECORD_BYTES
 from kinebackup.engine.format.index import IndexTable
 from kinebackup.engine.format.key_schedule import RepositoryKeys
-from kinebackup.engine.format.layout import DAMAGED, PACKS, index_path, is_file_name
+from kinebackup.engine.format.layout import DAMAGED, PACKS, REMOVALS, SNAPSHOTS, index_path, is_file_name, pack_path
 from kinebackup.engine.format.layout import INDEX as INDEX_DIRECTORY
 from kinebackup.engine.format.pack import Pack
 from kinebackup.engine.format.seal import open_single
 from kinebackup.engine.repository.pack_writer import read_pack_table
-from kinebackup.engine.repository.store import Store
+from kinebackup.engine.repository.store import FileInfo, Store, Unlistable, not_a_file, unlistable
 from kinebackup.errors import Damaged, NotFound
 from kinebackup.i18n import _
 from kinebackup.model import FileName
@@ -40,7 +40,7 @@ class ResizedPack:
 
 @dataclass(frozen=True, slots=True)
 class UnreadablePack:
-    """No index file lists the pack, and its own table cannot be read."""
+    """No index file lists the pack, and its own table cannot be read; or something else stands in its place."""
 
     pack: FileName
     reason: str
@@ -60,7 +60,7 @@ class UnreadableIndexFile:
 
 @dataclass(frozen=True, slots=True)
 class UnlistableFolder:
-    """A folder of packs: what is in the others can still be restored."""
+    """What is in the other folders can still be restored, and what is named elsewhere can still be tried."""
 
     path: str
     reason: str
@@ -105,7 +105,7 @@ class Inventory:
 
     @property
     def has_unlistable_folders(self) -> bool:
-        """Whether packs may be there that nobody can see."""
+        """Whether packs or snapshots may be there that nobody can see."""
         return any(isinstance(found, UnlistableFolder) for found in self.findings)
 
     def is_known(self, finding: Finding) -> bool:
@@ -116,8 +116,9 @@ class Inventory:
 def take_inventory(store: Store, keys: RepositoryKeys) -> Inventory:
     """Read every index file, and the tables of packs that none of them lists. Raises ``DriveFailed``."""
     packs, findings = find_packs(store)
+    names = {each: _names_found(store, each, findings) for each in (INDEX_DIRECTORY, DAMAGED, SNAPSHOTS, REMOVALS)}
     tables: list[IndexTable] = []
-    for name in list_names(store, INDEX_DIRECTORY):
+    for name in names[INDEX_DIRECTORY]:
         try:
             tables.append(read_index_file(store, keys, name))
         except (Damaged, NotFound) as error:
@@ -129,13 +130,15 @@ def take_inventory(store: Store, keys: RepositoryKeys) -> Inventory:
             unlisted.append(read_pack_table(store, keys, name))
         except (Damaged, NotFound) as error:
             findings.append(UnreadablePack(name, error.message))
+    odd = {found.pack for found in findings if isinstance(found, UnreadablePack)}
     for name, size in sorted(listed.items()):
+        if name in odd:
+            continue
         if name not in packs:
             findings.append(MissingPack(name))
         elif packs[name] != size:
             findings.append(ResizedPack(name))
-    marked = frozenset(list_names(store, DAMAGED))
-    return Inventory(packs, tuple(tables), tuple(unlisted), marked, tuple(findings))
+    return Inventory(packs, tuple(tables), tuple(unlisted), frozenset(names[DAMAGED]), tuple(findings))
 
 
 def _is_refusal(error: Damaged | NotFound) -> bool:
@@ -145,24 +148,54 @@ def _is_refusal(error: Damaged | NotFound) -> bool:
 
 
 def find_packs(store: Store) -> tuple[dict[FileName, int], list[Finding]]:
-    """Name and size of each pack, and the folders that cannot be listed."""
+    """Name and size of each pack, the folders that cannot be listed, and what stands in the place of a pack."""
     packs: dict[FileName, int] = {}
     findings: list[Finding] = []
-    for sub in store.subdirectories(PACKS):
+    try:
+        folders, whole = store.subdirectories(PACKS), True
+    except Unlistable as error:  # each of them may be there all the same
+        findings.append(UnlistableFolder(PACKS, error.message))
+        folders, whole = [f"{number:02x}" for number in range(256)], False
+    for sub in folders:
         try:
             infos = store.list_files(f"{PACKS}/{sub}")
-        except Damaged as error:
-            findings.append(UnlistableFolder(f"{PACKS}/{sub}", error.message))
-            continue
-        packs.update(
-            (FileName(info.name), info.size) for info in infos if is_file_name(info.name) and info.name[:2] == sub
-        )
+        except Unlistable as error:
+            infos = error.found
+            if whole:
+                findings.append(UnlistableFolder(f"{PACKS}/{sub}", error.message))
+        for info in infos:
+            if not is_file_name(info.name) or info.name[:2] != sub:
+                continue
+            name = FileName(info.name)
+            if info.is_file:
+                packs[name] = info.size
+            else:
+                findings.append(UnreadablePack(name, not_a_file(pack_path(name))))
     return packs, findings
 
 
 def list_names(store: Store, directory: str) -> list[FileName]:
-    """Files of ``index``, ``snapshots`` or ``damaged`` that are ours."""
-    return [FileName(info.name) for info in store.list_files(directory) if is_file_name(info.name)]
+    """What bears a name of ours in ``index``, ``snapshots``, ``removals`` or ``damaged``. Raises ``Unlistable``."""
+    return _ours(store.list_files(directory))
+
+
+def names_to_try(store: Store, directory: str) -> tuple[list[FileName], bool]:
+    """The same; of a directory that cannot be listed to its end, what could be, and False."""
+    try:
+        return list_names(store, directory), True
+    except Unlistable as error:
+        return _ours(error.found), False
+
+
+def _names_found(store: Store, directory: str, findings: list[Finding]) -> list[FileName]:
+    names, whole = names_to_try(store, directory)
+    if not whole:
+        findings.append(UnlistableFolder(directory, unlistable(directory)))
+    return names
+
+
+def _ours(infos: list[FileInfo]) -> list[FileName]:
+    return [FileName(info.name) for info in infos if is_file_name(info.name)]
 
 
 def other_bytes() -> str:

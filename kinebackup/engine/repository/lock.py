@@ -17,7 +17,7 @@ from types import TracebackType
 import msgspec
 
 from kinebackup.engine.format.layout import LOCK
-from kinebackup.engine.repository.store import drive_errors
+from kinebackup.engine.repository.drive_errors import drive_errors
 from kinebackup.errors import Locked
 from kinebackup.i18n import _
 

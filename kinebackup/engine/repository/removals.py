@@ -16,7 +16,7 @@ from kinebackup.engine.format.layout import REMOVALS, SNAPSHOTS, TOP, removal_pa
 from kinebackup.engine.format.removal import Removal, RemovedSnapshot
 from kinebackup.engine.format.snapshot import NamedSnapshot, format_time
 from kinebackup.engine.repository.files import write_file
-from kinebackup.engine.repository.inventory import list_names, read_named
+from kinebackup.engine.repository.inventory import names_to_try, read_named
 from kinebackup.engine.repository.repository import LockedRepository, Repository
 from kinebackup.engine.repository.store import Store
 from kinebackup.errors import Damaged, NotFound
@@ -61,7 +61,7 @@ def read_removals(store: Store, keys: RepositoryKeys) -> Removals:
     removed: dict[FileName, int] = {}
     records: list[FileName] = []
     unreadable: list[UnreadableRemoval] = []
-    for name in list_names(store, REMOVALS):
+    for name in names_to_try(store, REMOVALS)[0]:  # loading the repository says whether these are all
         try:
             found = removal.unseal(read_named(store, removal_path(name)), keys)
         except (Damaged, NotFound) as error:

@@ -7,6 +7,7 @@ has it has the method.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
@@ -20,8 +21,10 @@ from kinebackup.engine.format.layout import (
     DAMAGED,
     DIRECTORIES,
     PACKS,
+    REMOVALS,
     SNAPSHOTS,
     TMP,
+    is_file_name,
     pack_directory,
     pack_path,
     snapshot_path,
@@ -31,9 +34,16 @@ from kinebackup.engine.format.snapshot import NamedSnapshot
 from kinebackup.engine.repository.blob_index import Index
 from kinebackup.engine.repository.condition import Condition, Conditions
 from kinebackup.engine.repository.header_files import heal_header_copies, read_header_copies, write_header
-from kinebackup.engine.repository.inventory import Inventory, find_packs, list_names, read_named, take_inventory
+from kinebackup.engine.repository.inventory import (
+    Inventory,
+    find_packs,
+    list_names,
+    names_to_try,
+    read_named,
+    take_inventory,
+)
 from kinebackup.engine.repository.lock import WriterLock
-from kinebackup.engine.repository.store import PendingFile, Store
+from kinebackup.engine.repository.store import PendingFile, Store, Unlistable, unlistable
 from kinebackup.errors import Damaged, NotFound
 from kinebackup.i18n import _
 from kinebackup.model import FileName
@@ -57,10 +67,14 @@ def by_sequence(named: NamedSnapshot) -> tuple[int, str, str]:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotFiles:
-    """All snapshots of a repository: those that can be read, by their sequence, and the others."""
+    """All snapshots of a repository: those that can be read, by their sequence, and the others.
+
+    ``whole`` False: their folder cannot be listed to its end, and there may be more.
+    """
 
     readable: tuple[NamedSnapshot, ...]
     unreadable: tuple[UnreadableSnapshot, ...]
+    whole: bool = True
 
 
 class Repository:
@@ -93,7 +107,7 @@ class Repository:
         return find_packs(self.store)[0]
 
     def list_names(self, directory: str) -> list[FileName]:
-        """Files of ``index``, ``snapshots`` or ``damaged`` that are ours."""
+        """What bears a name of ours in ``index``, ``snapshots``, ``removals`` or ``damaged``. Raises ``Damaged``."""
         return list_names(self.store, directory)
 
     def read_snapshot(self, name: FileName) -> snapshot.Snapshot:
@@ -104,18 +118,19 @@ class Repository:
         """Every snapshot that is on the drive."""
         readable: list[NamedSnapshot] = []
         failed: list[tuple[FileName, str]] = []
-        for name in self.list_names(SNAPSHOTS):
+        names, whole = names_to_try(self.store, SNAPSHOTS)
+        for name in names:
             try:
                 readable.append(NamedSnapshot(name, self.read_snapshot(name)))
             except (Damaged, NotFound) as error:
                 failed.append((name, error.message))
         readable.sort(key=by_sequence)
-        marked = self.list_names(DAMAGED) if failed else []
+        marked = names_to_try(self.store, DAMAGED)[0] if failed else []
         unreadable = [
             UnreadableSnapshot(name, reason, Condition.DAMAGED if name in marked else Condition.DOUBTFUL)
             for name, reason in failed
         ]
-        return SnapshotFiles(tuple(readable), tuple(unreadable))
+        return SnapshotFiles(tuple(readable), tuple(unreadable), whole)
 
     def find_snapshot(self, text: str) -> NamedSnapshot:
         """The snapshot of that id or unique prefix of it, or the newest one for ``latest``.
@@ -128,10 +143,17 @@ class Repository:
             found = [s for s in known if not s.snapshot.suspicious][-1:] or list(known[-1:])
         else:
             found = [s for s in known if text and s.id.startswith(text)]
+            if not found and not files.whole and is_file_name(text):
+                return NamedSnapshot(FileName(text), self.read_snapshot(FileName(text)))
         if len(found) == 1:
             return found[0]
         if not found and any(text and each.name.startswith(text) for each in files.unreadable):
             raise Damaged(_("that snapshot's file is damaged"), _("use another one: kinebackup snapshots"))
+        if not found and not files.whole:
+            raise Damaged(
+                unlistable(SNAPSHOTS),
+                _("run a file system check on the drive; the full id of a backup still opens it"),
+            )
         listing = ", ".join(f"{s.id[:12]} ({s.snapshot.time[:16].replace('T', ' ')})" for s in known[-20:])
         what = _("several snapshots begin with {name}") if found else _("no snapshot is called {name}")
         raise NotFound(
@@ -184,14 +206,24 @@ class LockedRepository(Repository):
 
         Returns the names of the header copies that were healed.
         """
-        self.store.make_directories(DIRECTORIES)
+        for each in DIRECTORIES:
+            try:
+                self.store.make_directories([each])
+            except Damaged:  # something else is in its place
+                if each not in (DAMAGED, REMOVALS):  # a run that adds can do without these
+                    raise
         self.clear_temporary()
         return self.heal_header()
 
     def clear_temporary(self) -> None:
         """Remove what killed runs left in ``tmp/``: packs of which half is written."""
-        for info in self.store.list_files(TMP):
-            self.store.remove(f"{TMP}/{info.name}")
+        try:
+            found = self.store.list_files(TMP)
+        except Unlistable as error:
+            found = error.found
+        for info in found:
+            with suppress(Damaged):  # what is no file, and not ours
+                self.store.remove(f"{TMP}/{info.name}")
 
     def heal_header(self) -> tuple[str, ...]:
         """Make the three copies equal again, by the newest sound one; the names of those written."""

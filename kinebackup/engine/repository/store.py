@@ -1,7 +1,7 @@
 """The port through which every byte reaches a repository, and its real implementation on a directory.
 
-Owns: the durable write (temporary file, length, fsync, rename, fsync of the directory) and the meaning of failures.
-Does not know: what is written.
+Owns: the durable write (temporary file, length, fsync, rename, fsync of the directory), and asking whether the drive
+still answers. Does not know: what is written, or the words for a failure (drive_errors.py).
 """
 
 import contextlib
@@ -9,26 +9,32 @@ import errno
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from kinebackup.engine.format.constants import Buffer
-from kinebackup.errors import Damaged, DriveFailed, DriveFull, NotFound
+from kinebackup.engine.format.layout import FOR_PEOPLE, HEADER_COPIES
+from kinebackup.engine.repository.drive_errors import drive_errors
+from kinebackup.errors import Damaged, DriveFailed
 from kinebackup.i18n import _
 
 # Not supported by some file systems (exFAT and FUSE in places): durability is then the drive's own affair.
 _FSYNC_UNSUPPORTED = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS}
-# While reading: a bad sector, a file system's own checksum, or a link or directory in the place of a file.
-_DAMAGE = {errno.EIO, errno.EUCLEAN, errno.EBADMSG, errno.ELOOP, errno.EISDIR}
-_READ_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY  # a pipe in the place of a file must not hold up a run
+# A pipe in the place of a file must not hold up a run.
+_READ_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
 class FileInfo:
-    """A file of the repository: its name within its directory, its size in bytes."""
+    """What bears a name in a directory of the repository; its size in bytes, and when it was last written.
+
+    ``is_file`` False: there is a folder, a link, a device in its place, and whoever reads it learns that it is damaged.
+    """
 
     name: str
     size: int
+    is_file: bool = True
+    written_ns: int = field(default=0, compare=False)
 
 
 class PendingFile(Protocol):
@@ -51,8 +57,8 @@ class Store(Protocol):
 
     Contract, which every implementation passes (tests/engine/repository/test_store.py): ``read`` of what was
     committed gives the same bytes; a committed file is never seen in part; ``list_files`` shows committed files only;
-    ENOSPC, EIO, EROFS and a vanished drive raise ``DriveFailed``; what cannot be read although it is there raises
-    ``Damaged``; an absent file raises ``NotFound``.
+    ENOSPC, EROFS, a refused write and a vanished drive raise ``DriveFailed``; what cannot be read or listed although it
+    is there, while the drive still answers, raises ``Damaged``; an absent file raises ``NotFound``.
     """
 
     def create(self) -> PendingFile: ...
@@ -66,14 +72,14 @@ class Store(Protocol):
     def size(self, path: str) -> int: ...
 
     def list_files(self, directory: str) -> list[FileInfo]:
-        """Files of a directory, sorted by name; empty where it does not exist."""
+        """All that lies in a directory, sorted by name; empty where it does not exist. Raises ``Unlistable``."""
 
     def subdirectories(self, directory: str) -> list[str]: ...
 
     def make_directories(self, paths: Iterable[str]) -> None: ...
 
     def remove(self, path: str) -> None:
-        """Unlink; a file that is not there is no error."""
+        """Unlink; a file that is not there is no error. Raises ``Damaged`` for a folder that is not empty."""
 
     def sync_directories(self, paths: Iterable[str]) -> None:
         """Make renames and removals in these directories durable."""
@@ -84,44 +90,18 @@ class Store(Protocol):
     def free_bytes(self) -> int: ...
 
 
-@contextlib.contextmanager
-def drive_errors(path: str, *, reading: bool = False) -> Iterator[None]:
-    """Turn errors of the operating system into ours; the path is relative to the repository, so it tells nothing.
-
-    While ``reading``, an I/O error is damage to that file; the rest of the drive may be sound.
-    """
-    try:
-        yield
-    except OSError as error:
-        if reading and error.errno in _DAMAGE:
-            raise Damaged(_("{path} cannot be read from the drive").format(path=path)) from error
-        raise translate(error, path) from error
+def unlistable(path: str) -> str:
+    """What is said of a folder of which not all that lies in it is known."""
+    return _("the folder {path} cannot be listed").format(path=path)
 
 
-def translate(error: OSError, path: str) -> NotFound | DriveFailed:
-    """What an ``OSError`` on the drive means to the person."""
-    match error.errno:
-        case errno.ENOENT | errno.ENOTDIR:
-            return NotFound(_("the drive has no {path}").format(path=path))
-        case errno.ENOSPC | errno.EDQUOT:
-            return DriveFull(
-                _("the drive is full"), _("remove old backups with: kinebackup prune; or use a larger drive")
-            )
-        case errno.EROFS | errno.EACCES | errno.EPERM:
-            return DriveFailed(
-                _("the drive cannot be written to ({path}: {reason})").format(path=path, reason=error.strerror),
-                _("check its write-protection switch, or run a file system check on it"),
-            )
-        case errno.EIO | errno.ENODEV | errno.ENXIO | errno.ESHUTDOWN | errno.ESTALE:
-            return DriveFailed(
-                _("the drive does not answer as it should ({path}: {reason})").format(path=path, reason=error.strerror),
-                _("unplug it, plug it in again, and run: kinebackup verify; replace it if this happens again"),
-            )
-        case _:
-            return DriveFailed(
-                _("the drive refused an operation ({path}: {reason})").format(path=path, reason=error.strerror),
-                _("run: kinebackup verify"),
-            )
+class Unlistable(Damaged):
+    """A directory of the repository that is there and cannot be listed to its end."""
+
+    def __init__(self, path: str, found: list[FileInfo]) -> None:
+        """``found``: what was listed before."""
+        super().__init__(unlistable(path))
+        self.found = found
 
 
 def _fsync(fd: int) -> None:
@@ -130,6 +110,35 @@ def _fsync(fd: int) -> None:
     except OSError as error:
         if error.errno not in _FSYNC_UNSUPPORTED:
             raise
+
+
+def _check_regular(info: os.stat_result, path: str) -> None:
+    if not stat.S_ISREG(info.st_mode):
+        raise Damaged(not_a_file(path))
+
+
+def not_a_file(path: str) -> str:
+    """What is said of a folder, a link or a device in the place of a file."""
+    return _("{path} is not a file").format(path=path)
+
+
+def _remove_folder(directory: int, name: str, path: str) -> None:
+    """A folder in the place of a file gives way where it is empty; what may be somebody's own is never deleted."""
+    try:
+        os.rmdir(name, dir_fd=directory)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        raise Damaged(not_a_file(path)) from error
+
+
+def _infos(found: list[tuple[str, os.stat_result | None]]) -> list[FileInfo]:
+    return [
+        FileInfo(name, 0)  # whoever reads it learns that it is damaged
+        if info is None
+        else FileInfo(name, info.st_size, stat.S_ISREG(info.st_mode), info.st_mtime_ns)
+        for name, info in sorted(found, key=lambda item: item[0])
+    ]
 
 
 class _FolderFile:
@@ -215,15 +224,48 @@ class FolderStore:
             return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
 
     def _open_to_read(self, path: str) -> int:
-        fd = self.open(path, _READ_FLAGS)
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+        with self._parent(path) as (directory, name):
+            _check_regular(
+                os.stat(name, dir_fd=directory, follow_symlinks=False), path
+            )  # to open a device is to use it
+            fd = os.open(name, _READ_FLAGS, dir_fd=directory)
+        try:
+            _check_regular(os.fstat(fd), path)
+        except BaseException:
             os.close(fd)
-            raise Damaged(_("{path} is not a file").format(path=path))
+            raise
         return fd
+
+    def _answers(self) -> bool:
+        """Whether the drive still gives anything: a byte of one of the small files at the top of the repository, from
+        the drive itself and not from memory. Where none of them is there to be asked, it is taken to answer.
+        """
+        silent = False
+        for name in (*HEADER_COPIES, *FOR_PEOPLE):
+            try:
+                if not stat.S_ISREG(os.stat(name, dir_fd=self._fd, follow_symlinks=False).st_mode):
+                    continue
+                fd = os.open(name, _READ_FLAGS, dir_fd=self._fd)
+                try:
+                    with contextlib.suppress(OSError):
+                        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+                    if os.pread(fd, 1, 0):
+                        return True
+                finally:
+                    os.close(fd)
+            except (FileNotFoundError, PermissionError):
+                continue
+            except OSError:
+                silent = True
+        return not silent
 
     def rename(self, source: str, target: str) -> None:
         with self._parent(source) as (from_fd, from_name), self._parent(target) as (to_fd, to_name):
-            os.rename(from_name, to_name, src_dir_fd=from_fd, dst_dir_fd=to_fd)
+            try:
+                os.rename(from_name, to_name, src_dir_fd=from_fd, dst_dir_fd=to_fd)
+            except IsADirectoryError:
+                _remove_folder(to_fd, to_name, target)
+                os.rename(from_name, to_name, src_dir_fd=from_fd, dst_dir_fd=to_fd)
 
     def unlink(self, path: str) -> None:
         with self._parent(path) as (directory, name):
@@ -234,7 +276,7 @@ class FolderStore:
         return _FolderFile(self, f"tmp/{os.getpid()}-{self._counter}-{os.urandom(4).hex()}")
 
     def read(self, path: str, offset: int = 0, size: int | None = None) -> bytes:
-        with drive_errors(path, reading=True):
+        with drive_errors(path, self._answers):
             fd = self._open_to_read(path)
             try:
                 if size is None:
@@ -250,7 +292,7 @@ class FolderStore:
                 os.close(fd)
 
     def read_into(self, path: str, offset: int, buffer: memoryview) -> int:
-        with drive_errors(path, reading=True):
+        with drive_errors(path, self._answers):
             fd = self._open_to_read(path)
             try:
                 done = 0
@@ -264,47 +306,69 @@ class FolderStore:
                 os.close(fd)
 
     def size(self, path: str) -> int:
-        with drive_errors(path, reading=True), self._parent(path) as (directory, name):
-            return os.stat(name, dir_fd=directory, follow_symlinks=False).st_size
+        with drive_errors(path, self._answers), self._parent(path) as (directory, name):
+            info = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        _check_regular(info, path)
+        return info.st_size
 
-    def _scan(self, directory: str) -> list[tuple[str, int, int]]:
-        """Name, type and size of everything in a directory; what another program removes meanwhile is not there."""
-        found: list[tuple[str, int, int]] = []
-        with drive_errors(directory, reading=True):
-            try:
-                fd = self._directory(directory)
-            except (FileNotFoundError, NotADirectoryError):
-                return found
-            try:
-                with os.scandir(fd) as entries:
-                    for entry in entries:
-                        try:
-                            info = entry.stat(follow_symlinks=False)
-                            found.append((entry.name, stat.S_IFMT(info.st_mode), info.st_size))
-                        except FileNotFoundError:
-                            continue
-                        except OSError as error:
-                            if error.errno not in _DAMAGE:
-                                raise
-                            found.append((entry.name, stat.S_IFREG, 0))  # whoever reads it learns that it is damaged
-            finally:
-                os.close(fd)
-        return sorted(found)
+    def _scan(self, directory: str) -> list[tuple[str, os.stat_result | None]]:
+        """Name and state of everything in a directory, None where that cannot be had; what another program removes
+        meanwhile is not there.
+        """
+        found: list[tuple[str, os.stat_result | None]] = []
+        try:
+            with drive_errors(directory, self._answers):
+                try:
+                    fd = self._directory(directory)
+                except FileNotFoundError:
+                    return found
+                except NotADirectoryError as error:  # something else is in its place
+                    raise OSError(errno.EIO, error.strerror) from error
+                try:
+                    with os.scandir(fd) as entries:
+                        for entry in entries:
+                            with contextlib.suppress(FileNotFoundError):
+                                found.append((entry.name, self._state_of(entry)))
+                finally:
+                    os.close(fd)
+        except Damaged as error:
+            raise Unlistable(directory, _infos(found)) from error
+        return found
+
+    def _state_of(self, entry: os.DirEntry[str]) -> os.stat_result | None:
+        try:
+            return entry.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            raise
+        except OSError:
+            if not self._answers():
+                raise
+            return None
 
     def list_files(self, directory: str) -> list[FileInfo]:
-        return [FileInfo(name, size) for name, kind, size in self._scan(directory) if kind == stat.S_IFREG]
+        return _infos(self._scan(directory))
 
     def subdirectories(self, directory: str) -> list[str]:
-        return [name for name, kind, _size in self._scan(directory) if kind == stat.S_IFDIR]
+        return sorted(name for name, info in self._scan(directory) if info is not None and stat.S_ISDIR(info.st_mode))
 
     def make_directories(self, paths: Iterable[str]) -> None:
         for path in paths:
-            with drive_errors(path), contextlib.suppress(FileExistsError), self._parent(path) as (directory, name):
-                os.mkdir(name, 0o700, dir_fd=directory)
+            with drive_errors(path), self._parent(path) as (directory, name):
+                try:
+                    os.mkdir(name, 0o700, dir_fd=directory)
+                except FileExistsError:
+                    if not stat.S_ISDIR(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
+                        raise Damaged(_("{path} is not a folder").format(path=path)) from None
 
     def remove(self, path: str) -> None:
-        with drive_errors(path), contextlib.suppress(FileNotFoundError):
-            self.unlink(path)
+        absent = (FileNotFoundError, NotADirectoryError)
+        with drive_errors(path), contextlib.suppress(*absent), self._parent(path) as (directory, name):
+            try:
+                os.unlink(name, dir_fd=directory)
+            except (IsADirectoryError, PermissionError):  # which of the two, each system decides by itself
+                if not stat.S_ISDIR(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
+                    raise
+                _remove_folder(directory, name, path)
 
     def sync_directories(self, paths: Iterable[str]) -> None:
         for path in paths:
@@ -316,7 +380,7 @@ class FolderStore:
                     os.close(fd)
 
     def drop_cache(self, path: str) -> None:
-        with drive_errors(path):
+        with drive_errors(path, self._answers):
             fd = self._open_to_read(path)
             try:
                 with contextlib.suppress(OSError):

@@ -14,7 +14,8 @@ import pytest
 from support.engine.drives import Drive, back_up, enroll, loaded, make_patients, pruned, verified
 from support.engine.faulting_store import Fault, FaultingStore
 
-from kinebackup.engine.repository.store import FolderStore, drive_errors
+from kinebackup.engine.repository.drive_errors import drive_errors
+from kinebackup.engine.repository.store import FolderStore
 from kinebackup.errors import CheckFailed
 
 REFUSALS = [errno.EIO, errno.EUCLEAN, errno.EBADMSG]
@@ -27,7 +28,7 @@ def refusing(drive: Drive, paths: Sequence[Path], error: int) -> Iterator[Faulti
 
     def refuse(kind: str, path: str) -> None:
         if kind in ("read", "read_into") and path in refused:
-            with drive_errors(path, reading=True):
+            with drive_errors(path, lambda: True):
                 raise OSError(error, os.strerror(error))
 
     with contextlib.closing(FolderStore(str(drive.root))) as folder:

@@ -14,7 +14,8 @@ import pytest
 from support.engine.faulting_store import FaultingStore, full_drive, pulled_out
 from support.engine.recording_store import Created, RecordingStore, Renamed, Synced, SyncedDirectory, Wrote
 
-from kinebackup.engine.repository.store import FileInfo, FolderStore, Store, translate
+from kinebackup.engine.repository.drive_errors import translate
+from kinebackup.engine.repository.store import FileInfo, FolderStore, Store, Unlistable
 from kinebackup.errors import Damaged, DriveFailed, NotFound
 
 IMPLEMENTATIONS = ["folder", "recording", "faulting without a fault"]
@@ -116,7 +117,9 @@ def test_files_are_listed_by_name_and_directories_apart(store: Store) -> None:
     store.make_directories(["packs/cd", "packs/ab"])
     for name in ("b", "a", "c"):
         put(store, f"packs/{name}", name.encode() * 3)
-    assert store.list_files("packs") == [FileInfo("a", 3), FileInfo("b", 3), FileInfo("c", 3)]
+    files = [info for info in store.list_files("packs") if info.is_file]
+    assert files == [FileInfo("a", 3), FileInfo("b", 3), FileInfo("c", 3)]
+    assert [info.name for info in store.list_files("packs") if not info.is_file] == ["ab", "cd"]
     assert store.subdirectories("packs") == ["ab", "cd"]
 
 
@@ -242,8 +245,9 @@ def test_no_link_on_the_drive_leads_out_of_it(root: Path, tmp_path: Path) -> Non
         for path, error in (("packs/a", Damaged), ("index/secret", NotFound)):
             with pytest.raises(error):
                 store.read(path)
-        assert store.list_files("index") == []
-        assert store.list_files("packs") == []
+        with pytest.raises(Unlistable):
+            store.list_files("index")
+        assert [(info.name, info.is_file) for info in store.list_files("packs")] == [("a", False)]
         pending = store.create()
         with pytest.raises((DriveFailed, NotFound)):
             pending.commit("index/b")
@@ -259,10 +263,10 @@ def test_the_repositorys_folder_itself_may_not_be_a_link(root: Path, tmp_path: P
         FolderStore(str(tmp_path / "link"))
 
 
-def test_what_is_no_regular_file_is_not_listed(root: Path) -> None:
+def test_what_stands_in_the_place_of_a_file_is_listed_as_none(root: Path) -> None:
     os.mkfifo(root / "packs" / "pipe")
     with contextlib.closing(FolderStore(str(root))) as store:
-        assert store.list_files("packs") == []
+        assert [(info.name, info.is_file) for info in store.list_files("packs")] == [("pipe", False)]
 
 
 def test_files_that_another_program_removes_while_they_are_listed_are_no_error(root: Path) -> None:

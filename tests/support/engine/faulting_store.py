@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from kinebackup.engine.format.constants import Buffer
-from kinebackup.engine.repository.store import FileInfo, PendingFile, Store, drive_errors
+from kinebackup.engine.repository.drive_errors import drive_errors
+from kinebackup.engine.repository.store import FileInfo, PendingFile, Store, Unlistable
+from kinebackup.errors import Damaged
 
 READS = frozenset({"read", "read_into", "size", "list_files", "subdirectories"})
 WRITES = frozenset({"create", "write", "commit", "make_directories", "sync_directories"})
@@ -99,8 +101,22 @@ class FaultingStore:
 
     def _pass(self, kind: str, path: str) -> None:
         self._before(kind, path)
-        with drive_errors(path, reading=kind in READS):
+        with drive_errors(path, self._answers if kind in READS or kind == "drop_cache" else None):
             self._fault.strike(kind)
+
+    def _pass_listing(self, kind: str, directory: str) -> None:
+        try:
+            self._pass(kind, directory)
+        except Damaged as error:
+            raise Unlistable(directory, []) from error
+
+    def _answers(self) -> bool:
+        """Whether the drive gives anything else: a fault that lasts strikes whatever is read next."""
+        try:
+            self._fault.strike("read")
+        except OSError:
+            return False
+        return True
 
     def create(self) -> PendingFile:
         self._pass("create", "tmp")
@@ -119,11 +135,11 @@ class FaultingStore:
         return self._inner.size(path)
 
     def list_files(self, directory: str) -> list[FileInfo]:
-        self._pass("list_files", directory)
+        self._pass_listing("list_files", directory)
         return self._inner.list_files(directory)
 
     def subdirectories(self, directory: str) -> list[str]:
-        self._pass("subdirectories", directory)
+        self._pass_listing("subdirectories", directory)
         return self._inner.subdirectories(directory)
 
     def make_directories(self, paths: Iterable[str]) -> None:
