@@ -4,6 +4,7 @@ Owns: the sections of the file, the bounds of each key, and what is said of a mi
 stands (toml_document.py), whether the folders exist, or how the rules are applied.
 """
 
+import os.path
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -248,9 +249,45 @@ def _read_sources(document: Document, root: Table) -> tuple[SourceConfig, ...]:
             exclude=table.texts("exclude"),
             one_file_system=table.flag("one_file_system", True),
         )
+        for pattern in source.exclude:
+            _refuse_pattern_from_elsewhere(table, pattern, source.path)
         _refuse_overlap(table, source, sources)
         sources.append(source)
     return tuple(sources)
+
+
+def _refuse_pattern_from_elsewhere(table: Table, pattern: str, source: Path) -> None:
+    """An exclusion is a name, or a path that begins below the source. Another one would leave out nothing, or not what
+    was meant; the person believes that it works."""
+    parts = pattern.rstrip("/").split("/")
+    if not {"", ".", "..", "~"} & set(parts[:1] if parts[0] == "~" else parts):
+        return
+    meant = _below_source(parts, source)
+    table.fail(
+        "exclude",
+        _('the exclusion "{pattern}" is not a path below the source').format(pattern=pattern),
+        _('write "{meant}"').format(meant=meant)
+        if meant
+        else _("write the path from {folder} on, without it, such as {example}").format(
+            folder=source, example='"Cache/*"'
+        ),
+    )
+
+
+def _below_source(parts: Sequence[str], source: Path) -> str:
+    """The path below the source that was probably meant; nothing where it leads elsewhere."""
+    if parts[0] == "~":
+        depth = 2 if source.parts[1:2] == ("root",) else 3  # the home of those files, not of who runs the program
+        whole = os.path.join(*source.parts[:depth], *parts[1:])
+    else:
+        whole = os.path.normpath("/".join(parts))
+    if Path(whole).is_relative_to(source):
+        below = os.path.relpath(whole, source)
+    else:  # many write a slash for "at the top of this folder", as for git
+        below = "" if parts[0] == "~" else whole.strip("/")
+    if below in ("", ".") or below.split("/")[0] == "..":
+        return ""
+    return below if "/" in below else f"{below}/"  # with a slash, for it is no name anywhere
 
 
 def _refuse_overlap(table: Table, source: SourceConfig, earlier: Sequence[SourceConfig]) -> None:

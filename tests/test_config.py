@@ -38,6 +38,44 @@ def refusal(text: str) -> ConfigError:
     return caught.value
 
 
+# --- exclusions -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pattern", "meant"),
+    [
+        ("/home/anne/Patients/Cache", 'write "Cache/"'),
+        ("/home/anne/Patients/Modèles/*.tmp", 'write "Modèles/*.tmp"'),
+        ("~/Patients/Cache", 'write "Cache/"'),
+        ("~/Patients/Modèles/anciens/", 'write "Modèles/anciens"'),
+        ("./Cache", 'write "Cache/"'),
+        ("./Modèles/anciens", 'write "Modèles/anciens"'),
+        ("/Cache", 'write "Cache/"'),
+        ("/Modèles/anciens/", 'write "Modèles/anciens"'),
+        ("Modèles/../Cache", 'write "Cache/"'),
+        ("Modèles//anciens", 'write "Modèles/anciens"'),
+        ("~/Bureau", "write the path from /home/anne/Patients on"),
+        ("~", "write the path from /home/anne/Patients on"),
+        ("/home/anne/Patients", "write the path from /home/anne/Patients on"),
+        ("../Bureau", "write the path from /home/anne/Patients on"),
+        ("/", "write the path from /home/anne/Patients on"),
+        (".", "write the path from /home/anne/Patients on"),
+    ],
+)
+def test_an_exclusion_that_is_no_path_below_the_source_is_refused_with_the_correction(pattern: str, meant: str) -> None:
+    error = refusal(f'[[sources]]\npath = "/home/anne/Patients"\nexclude = ["*.tmp", "{pattern}"]\n')
+    assert f'line 3: the exclusion "{pattern}" is not a path below the source' in error.message
+    assert error.hint.startswith(meant)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["~$*", "~anne/x", ".~lock.*", "...", ".git", "..x/y", "Cache/", "a/b", "*/.cache", "[x]"]
+)
+def test_an_exclusion_that_looks_like_another_path_and_is_none_is_taken(pattern: str) -> None:
+    config = parsed(f'[[sources]]\npath = "/home/anne/Patients"\nexclude = ["{pattern}"]\n')
+    assert config.sources[0].exclude == (pattern,)
+
+
 # --- mistakes -------------------------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ Owns: reading the first line, writing a new private file, and the words for wher
 unlocked with a secret, or how one is typed (terminal/asking.py).
 """
 
+import codecs
 import contextlib
 import os
 import stat
@@ -22,20 +23,31 @@ from kinebackup.practice.computer_keys import MIN_PASSPHRASE, is_short
 # --- reading --------------------------------------------------------------------------------------------------------
 
 
-def secret_from(passphrase_file: str | None, code_file: str | None) -> Secret | None:
+def secret_from(passphrase_file: str | None, code_file: str | None, output: Output) -> Secret | None:
     """The secret in one of two files: its first line. None where neither is given."""
     if passphrase_file and code_file:
         raise contradiction(_("give a passphrase or a recovery code, not both"))
     if passphrase_file:
-        return Passphrase.of(first_line(passphrase_file))
+        return passphrase_from(passphrase_file, output)
     if code_file:
-        return RecoveryCode.of(first_line(code_file))
+        return RecoveryCode.of(_first_line(code_file))
     return None
+
+
+def passphrase_from(file: str, output: Output) -> Passphrase:
+    """The passphrase in a file, as it stands there. Nobody sees a blank at its end: that gets a warning."""
+    line = _first_line(file)
+    if line != line.strip():
+        output.warn(
+            _("the passphrase in {path} begins or ends with a blank").format(path=file),
+            _("it counts, as it would if typed; remove it from the file unless it is meant"),
+        )
+    return Passphrase.of(line)
 
 
 def new_passphrase_from(file: str, output: Output) -> Passphrase:
     """A new passphrase out of a file. A short one is the choice of whoever wrote the script: it only gets a warning."""
-    passphrase = Passphrase.of(first_line(file))
+    passphrase = passphrase_from(file, output)
     if is_short(passphrase):
         output.warn(
             _("this passphrase has fewer than {count} characters").format(count=MIN_PASSPHRASE),
@@ -44,8 +56,11 @@ def new_passphrase_from(file: str, output: Output) -> Passphrase:
     return passphrase
 
 
-def first_line(path: str) -> str:
-    """The first line of a secret's file, without its line end; ``-`` is standard input."""
+def _first_line(path: str) -> str:
+    """The first line of a secret's file, without its line end; ``-`` is standard input.
+
+    Raises ``ConfigError`` for one that is no UTF-8 text: the same secret, typed, would be another one.
+    """
     try:
         data = sys.stdin.buffer.readline() if path == "-" else Path(path).read_bytes()
     except OSError as error:
@@ -53,10 +68,19 @@ def first_line(path: str) -> str:
             _("the file {path} cannot be read ({reason})").format(path=path, reason=error.strerror),
             _("check its name and its permissions"),
         ) from None
-    line = data.split(b"\n", 1)[0].removesuffix(b"\r")
+    line = data.removeprefix(codecs.BOM_UTF8).split(b"\n", 1)[0].removesuffix(b"\r")  # some editors write a mark first
     if not line:
         raise ConfigError(_("the file {path} is empty").format(path=path), _("its first line must be the secret"))
-    return os.fsdecode(line)
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        raise ConfigError(
+            _("the first line of {path} is not UTF-8 text").format(path=path),
+            _("save the file again as plain text with the encoding UTF-8"),
+        )
+    return text
 
 
 # --- writing --------------------------------------------------------------------------------------------------------

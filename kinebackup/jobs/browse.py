@@ -82,7 +82,8 @@ class Browser:
     def resolve(self, snapshot: Snapshot, path: str) -> list[Way]:
         """What a person may mean in the snapshot: as given, or below a source, or from its name on.
 
-        Raises ``NotFound`` that names what lies in the last folder that exists.
+        Where nothing is called so, case and Unicode's two ways of writing an accent make no difference, as in
+        ``search``. Raises ``NotFound`` that names what lies in the last folder that exists.
         """
         candidates = list(dict.fromkeys(_candidates(snapshot.sources, path)))
         found: list[Way] = []
@@ -93,8 +94,25 @@ class Browser:
             except NotFound as error:
                 failure = failure or error
         if not found and failure is not None:
-            raise failure
+            seen = len(self.problems)
+            found = [way for candidate in candidates for way in self._alike(snapshot.root, candidate)]
+            del self.problems[seen:]  # what is damaged on the way has been told once
+            if not found:
+                raise failure
         return found
+
+    def _alike(self, ids: Sequence[str], path: str) -> list[Way]:
+        """The ways to all paths that read as this one does."""
+        ways: list[tuple[Way, Sequence[str]]] = [((), ids)]
+        for part in _folded(path).strip("/").split("/"):
+            ways = [
+                ((*way, Visited(_join(above, entry.path_name), entry)), entry.tree)
+                for way, below in ways
+                for above in [way[-1].path if way else ""]
+                for entry in self._trees.entries(below, above)
+                if _folded(entry.path_name) == part
+            ]
+        return [way for way, _below in ways]
 
     def contents(self, snapshot: Snapshot, path: str | None, *, recursive: bool = False) -> list[Listing]:
         """What lies at that path; without one, in each source."""
@@ -227,7 +245,7 @@ def _candidates(sources: Sequence[str], path: str) -> Iterator[str]:
         return
     for source in sources:
         yield os.path.normpath(os.path.join(source, path))
-        if path.split("/")[0] == os.path.basename(source):
+        if _folded(path.split("/")[0]) == _folded(os.path.basename(source)):
             yield os.path.normpath(os.path.join(os.path.dirname(source), path))
     yield os.path.normpath(f"/{path}")
 

@@ -14,6 +14,7 @@ import os
 import pwd
 import re
 import stat
+import unicodedata
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -30,7 +31,11 @@ _by_name = attrgetter("name")
 
 
 class Exclusions:
-    """Glob patterns: one without ``/`` matches a name anywhere, one with ``/`` the path below the source."""
+    """Patterns: one without ``/`` matches a name anywhere, one with ``/`` the path below the source.
+
+    ``*`` and ``?`` stand for others, every other character for itself. Unicode's two ways of writing an accent make no
+    difference: a name from a Mac looks the same on the screen.
+    """
 
     def __init__(self, patterns: Sequence[str]) -> None:
         self._names = _union([p for p in patterns if "/" not in p])
@@ -40,11 +45,18 @@ class Exclusions:
         return bool(self._names or self._paths)
 
     def match(self, name: str, relative: str) -> bool:
+        if not relative.isascii() or not name.isascii():
+            name, relative = unicodedata.normalize("NFC", name), unicodedata.normalize("NFC", relative)
         return bool((self._names and self._names.match(name)) or (self._paths and self._paths.match(relative)))
 
 
 def _union(patterns: Sequence[str]) -> re.Pattern[str] | None:
-    return re.compile("|".join(fnmatch.translate(p) for p in patterns)) if patterns else None
+    return re.compile("|".join(map(_translated, patterns))) if patterns else None
+
+
+def _translated(pattern: str) -> str:
+    """As a regular expression; ``[`` is a letter like others, for folders bear such names."""
+    return fnmatch.translate(unicodedata.normalize("NFC", pattern).replace("[", "[[]"))
 
 
 @dataclass(frozen=True, slots=True)

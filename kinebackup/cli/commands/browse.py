@@ -83,7 +83,7 @@ class OnDrive:
 @secret_options
 @pass_session
 def snapshots(session: Session, drive: str | None, passphrase_file: str | None, recovery_code_file: str | None) -> int:
-    secret = secret_from(passphrase_file, recovery_code_file)
+    secret = secret_from(passphrase_file, recovery_code_file, session.output)
     choice = readable(session, drive, secret)
     listed: list[OnDrive] = []
     problems: list[Problem] = []
@@ -167,7 +167,7 @@ def ls(
     passphrase_file: str | None,
     recovery_code_file: str | None,
 ) -> int:
-    secret = secret_from(passphrase_file, recovery_code_file)
+    secret = secret_from(passphrase_file, recovery_code_file, session.output)
     with opened(session, drive, secret, snapshot) as chosen:
         found = chosen.opened
         named = found.repository.find_snapshot(snapshot)

@@ -63,7 +63,7 @@ def verify(session: Session, /, drive: str | None, full: bool, budget: str | Non
     if full and budget is not None:
         raise contradiction(_("--full reads everything: it has no budget"))
     limit = parse_budget(budget) if budget is not None else Budget() if full else None
-    secret = secret_from(files["passphrase_file"], files["recovery_code_file"])
+    secret = secret_from(files["passphrase_file"], files["recovery_code_file"], session.output)
     computer = _computer_for(session, drive, has_secret=secret is not None)
     session.mount_privately(computer, drive)
     report = run_verify(
@@ -132,7 +132,7 @@ def restore_test(
     as_usual = not (count or everything or no_daemon or any(files.values())) and seed is None
     if as_usual and goes_by_daemon(session, drive):
         return _restore_test_by_daemon(session, drive)
-    secret = secret_from(files["passphrase_file"], files["recovery_code_file"])
+    secret = secret_from(files["passphrase_file"], files["recovery_code_file"], session.output)
     computer = _computer_for(session, drive, has_secret=secret is not None)
     config = session.config if computer else Config(default_paths(os.environ, session.world.is_root))
     request = RestoreTestJobRequest(

@@ -5,7 +5,7 @@ Owns: the commands and their words. Does not know: how slots are wrapped, or rea
 
 import click
 
-from kinebackup.cli.secret_files import code_text, first_line, new_passphrase_from, new_secret_file, shown_code
+from kinebackup.cli.secret_files import code_text, new_passphrase_from, new_secret_file, passphrase_from, shown_code
 from kinebackup.cli.session import Session, contradiction, pass_session
 from kinebackup.cli.terminal.asking import ask_new_passphrase, can_ask, confirm, yes_option
 from kinebackup.cli.terminal.tables import columns
@@ -97,7 +97,7 @@ def change_passphrase(
     computer = session.computer
     if new_passphrase_file is None and not can_ask():
         raise ConfigError(_("the new passphrase is missing"), _("give it in a file: --new-passphrase-file"))
-    current = Passphrase.of(first_line(passphrase_file)) if passphrase_file else None
+    current = passphrase_from(passphrase_file, session.output) if passphrase_file else None
     old = key_job.passphrase_slot(computer, key_id, current)
     new = _new_passphrase(session, new_passphrase_file)
     change = key_job.change_passphrase(computer, old, new, session.world)

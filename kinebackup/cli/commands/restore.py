@@ -77,7 +77,7 @@ def restore(
     passphrase_file: str | None,
     recovery_code_file: str | None,
 ) -> int:
-    secret = secret_from(passphrase_file, recovery_code_file)
+    secret = secret_from(passphrase_file, recovery_code_file, session.output)
     target = os.path.abspath(destination)
     request = RestoreJobRequest(snapshot, paths, target, overwrite=overwrite, dry_run=dry_run)
     for notice in check_destination(target, session.world, allow_cloud=allow_cloud_destination):

@@ -89,7 +89,7 @@ def find(
     passphrase_file: str | None,
     recovery_code_file: str | None,
 ) -> int:
-    secret = secret_from(passphrase_file, recovery_code_file)
+    secret = secret_from(passphrase_file, recovery_code_file, session.output)
     with opened(session, drive, secret) as chosen:
         found = chosen.opened
         files = found.repository.snapshots()
@@ -163,7 +163,7 @@ def diff(
     passphrase_file: str | None,
     recovery_code_file: str | None,
 ) -> int:
-    secret = secret_from(passphrase_file, recovery_code_file)
+    secret = secret_from(passphrase_file, recovery_code_file, session.output)
     with opened(session, drive, secret, a, b) as chosen:
         found = chosen.opened
         before, after = found.repository.find_snapshot(a), found.repository.find_snapshot(b)

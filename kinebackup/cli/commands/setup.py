@@ -89,7 +89,7 @@ def _join(session: Session, options: InitOptions, drive: str) -> None:
     from kinebackup.cli.commands.enroll import after_drives_changed
     from kinebackup.jobs.join import JoinRequest, join
 
-    secret: Secret = secret_from(options.passphrase_file, options.recovery_code_file) or ask_secret()
+    secret: Secret = secret_from(options.passphrase_file, options.recovery_code_file, session.output) or ask_secret()
     joined = join(
         session.config.paths.state,
         JoinRequest(
