@@ -68,6 +68,11 @@ def counting(problems: Sequence[Problem]) -> int:
     return sum(problem.kind not in NOTES for problem in problems)
 
 
+def damage_met(problems: Sequence[Problem]) -> int:
+    """How many of a backup's problems are those of the drive: what was saved earlier may not come back whole."""
+    return sum(problem.kind in ("damaged", "missing") for problem in problems)
+
+
 @dataclass(frozen=True, slots=True)
 class BackupReport:
     """What a backup did. ``snapshot`` is None where none was written (dry run, or nothing at all could be read)."""

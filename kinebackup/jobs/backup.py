@@ -24,7 +24,7 @@ from kinebackup.engine import (
 )
 from kinebackup.errors import ConfigError, KineError, NotFound, TargetRefused
 from kinebackup.i18n import _
-from kinebackup.model import BackupReport, CancelToken, FileName, Monitor, Problem, counting
+from kinebackup.model import BackupReport, CancelToken, FileName, Monitor, Problem, counting, damage_met
 from kinebackup.practice.access import OpenDrive, PresentDrive, WritableDrive, open_to_read, open_to_write
 from kinebackup.practice.computer_keys import ComputerKeys
 from kinebackup.practice.drive_files import write_drive_files
@@ -129,6 +129,7 @@ def run_backup(
             files=report.files_new + report.files_changed + report.files_unmodified,
             size_bytes=report.bytes_written,
             problems=counting(report.problems),
+            damage=damage_met(report.problems),
         )
         return report
 

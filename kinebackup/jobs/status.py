@@ -127,7 +127,8 @@ def drive_history(record: Drive, state: StateDb) -> History:
         last_verify=last("verify"),
         last_restore_test=last("restore-test"),
         last_prune=last("prune"),
-        failed_check=any(_failed_last(record, kind, state) for kind, traits in JOB_KINDS.items() if traits.is_check),
+        failed_check=any(_failed_last(record, kind, state) for kind, traits in JOB_KINDS.items() if traits.is_check)
+        or _met_damage(record, state),
         unread=_unread(record, state),
     )
 
@@ -144,6 +145,17 @@ def _failed_last(record: Drive, kind: JobKind, state: StateDb) -> bool:
     return last is not None and last.result == "failed"
 
 
+def _met_damage(record: Drive, state: StateDb) -> bool:
+    """Whether a backup came across damage, and no verification has said since that all is well."""
+    for run in state.runs(limit=_RUNS_LOOKED_AT, repository=record.repository):
+        if run.kind == "verify" and run.result == "ok":
+            return False
+        if run.counts.damage:
+            return True
+    return False
+
+
+_RUNS_LOOKED_AT: Final = 500  # more than a year's
 RUNS_SHOWN: Final = 10
 
 

@@ -48,13 +48,14 @@ class Drive:
 
 @dataclass(frozen=True, slots=True)
 class RunCounts:
-    """How much a run did. What does not apply to a kind of run stays 0."""
+    """How much a run did. What does not apply to a kind of run stays 0. ``damage``: how much a backup met."""
 
     files: int = 0
     size_bytes: int = 0
     packs: int = 0
     snapshots: int = 0
     problems: int = 0
+    damage: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Final, assert_never
 from kinebackup.daemon.decide.actions import Ending
 from kinebackup.daemon.decide.events import JobFinished
 from kinebackup.daemon.decide.states import Outcome, Room
-from kinebackup.model import BackupReport, JobFailure, PruneReport, RestoreTestReport, VerifyReport
+from kinebackup.model import BackupReport, JobFailure, PruneReport, RestoreTestReport, VerifyReport, damage_met
 from kinebackup.policy.job_kinds import JOB_KINDS, JobKind
 from kinebackup.policy.notices import Notice, NoticeKind
 from kinebackup.policy.schedule import History
@@ -96,9 +96,14 @@ def _backup(history: History, end: JobFinished, report: BackupReport) -> Judged:
         # It is kept, and verified; but it must not make older ones go, nor a neglected drive look fresh.
         return Judged("bad", history, (Notice(NoticeKind.SOURCE_SUSPICIOUS),), ONLY_PRUNE, "failed")
     done = replace(history, last_backup=end.time, unread=True)
+    damage = damage_met(report.problems)
+    notices: tuple[Notice, ...] = (Notice(NoticeKind.DAMAGE_FOUND, end.drive),) if damage else ()
+    if end.problems > damage:
+        notices += (Notice(NoticeKind.SAVED_WITH_PROBLEMS, end.drive, count=end.problems - damage),)
+    if damage:  # this backup is whole; earlier ones may be the last that have something
+        return Judged("with-problems", replace(done, failed_check=True), notices, ONLY_PRUNE, outcome="saved")
     if end.problems:
-        notice = Notice(NoticeKind.SAVED_WITH_PROBLEMS, end.drive, count=end.problems)
-        return Judged("with-problems", done, (notice,), outcome="saved")
+        return Judged("with-problems", done, notices, outcome="saved")
     return Judged("good", done, outcome="saved")
 
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from kinebackup.engine.backup.changes import TrackingResult
+from kinebackup.engine.backup.met_damage import MetDamage
 from kinebackup.engine.backup.reuse import JournalReuse, Reuse, StartOver
 from kinebackup.engine.backup.run import BackupOutcome, BackupRequest, BackupRun
 from kinebackup.engine.backup.saver import DrySaver, FileSaver
@@ -58,8 +59,9 @@ def preview_backup(
     """What a backup would save, without reading a file or writing anything. Raises ``ConfigError`` as it does."""
     _check_sources(request.sources)
     began = world.elapsed_s()
-    parent, sequence = _find_place(repository, request, monitor)
-    run = BackupRun(repository, request, world, parent, sequence, None, cancel, monitor)
+    met = MetDamage(repository, monitor, mark=False)
+    parent, sequence = _find_place(repository, request, met, monitor)
+    run = BackupRun(repository, request, world, parent, sequence, met, None, cancel, monitor)
     scanned = _scan_all(run)
     suspicious = _judge_sources(run, scanned)
     return _outcome(run, scanned, None, 0, world.elapsed_s() - began, suspicious=suspicious).report
@@ -77,9 +79,10 @@ def back_up(
     began = world.elapsed_s()
     for name in repository.prepare():
         monitor.problem(healed_header_copy(name))
-    parent, sequence = _find_place(repository, request, monitor)
+    met = MetDamage(repository, monitor, mark=True)
+    parent, sequence = _find_place(repository, request, met, monitor)
     pipeline = PackPipeline(repository, world.entropy, read_back=request.read_back, cancel=cancel)
-    run = BackupRun(repository, request, world, parent, sequence, pipeline, cancel, monitor)
+    run = BackupRun(repository, request, world, parent, sequence, met, pipeline, cancel, monitor)
     try:
         scanned = _scan_all(run)
     except BaseException:
@@ -101,13 +104,15 @@ def back_up(
 
 
 def _find_place(
-    repository: LoadedRepository, request: BackupRequest, monitor: Monitor
+    repository: LoadedRepository, request: BackupRequest, met: MetDamage, monitor: Monitor
 ) -> tuple[NamedSnapshot | None, int]:
     """The snapshot to compare with, and the sequence of the one to come: above all that this computer knows of.
 
     How many files the parent has is how many the monitor expects.
     """
-    known = repository.snapshots().readable
+    files = repository.snapshots()
+    met.snapshots(files)
+    known = files.readable
     parent = choose_parent(known, request.machine, [source.path for source in request.sources])
     monitor.phase("backup", files=parent.snapshot.counts.files if parent else 0)
     return parent, max(highest_sequence(repository, known), request.remembered_sequence) + 1
@@ -149,7 +154,7 @@ def _scan_all(run: BackupRun) -> _Scanned:
 def _scan(run: BackupRun, reuse: Reuse) -> _Scanned:
     """One scan that compares with the parent; without a pipeline it only looks."""
     stats = BackupStats()
-    reader = BlobReader(run.repository)
+    reader = BlobReader(run.repository, on_damage=run.met.pack)
     if run.pipeline is None:
         scan = Scan(run, saver=DrySaver(stats), writer=DryTreeWriter(), stats=stats, reuse=reuse)
     else:
@@ -230,7 +235,7 @@ def _outcome(
         bytes_written=written,
         duration_s=duration_s,
         suspicious=suspicious,
-        problems=tuple(stats.problems),
+        problems=(*run.met.problems, *stats.problems),
     )
     troubled = {problem.path for problem in stats.problems if problem.kind in _RESCANNED_PROBLEMS}
     tracking = TrackingResult(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from kinebackup.engine.backup.changes import ChangesSince, TrackingResult
+from kinebackup.engine.backup.met_damage import MetDamage
 from kinebackup.engine.environment import Environment
 from kinebackup.engine.format.snapshot import NamedSnapshot
 from kinebackup.engine.repository.pack_pipeline import PackPipeline
@@ -51,7 +52,7 @@ class BackupOutcome:
 class BackupRun:
     """What does not change from the beginning of a run to its end. ``pipeline`` None: a preview, which only looks.
 
-    ``sequence``: that of the snapshot which the run makes.
+    ``sequence``: that of the snapshot which the run makes. ``met``: damage of the drive that it comes across.
     """
 
     repository: LoadedRepository
@@ -59,6 +60,7 @@ class BackupRun:
     world: Environment
     parent: NamedSnapshot | None
     sequence: int
+    met: MetDamage
     pipeline: PackPipeline | None
     cancel: CancelToken
     monitor: Monitor

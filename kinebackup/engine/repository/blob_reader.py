@@ -4,12 +4,14 @@ Owns: trying every place of a blob, a few opened packs and segments at hand. Doe
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 
 from kinebackup.engine.format import pack
 from kinebackup.engine.format.constants import PACK, Kind
 from kinebackup.engine.format.index import Location
 from kinebackup.engine.format.layout import pack_path
 from kinebackup.engine.format.seal import RecordOpener
+from kinebackup.engine.repository.condition import Condition
 from kinebackup.engine.repository.repository import LoadedRepository
 from kinebackup.errors import Damaged, KineError, NotFound
 from kinebackup.i18n import _
@@ -19,7 +21,14 @@ from kinebackup.model import BlobId, FileName
 class BlobReader:
     """Reads blobs, with a few segments at hand. One for each thread."""
 
-    def __init__(self, repository: LoadedRepository, *, cache_bytes: int = 8 * 2**20) -> None:
+    def __init__(
+        self,
+        repository: LoadedRepository,
+        *,
+        cache_bytes: int = 8 * 2**20,
+        on_damage: Callable[[FileName, str], None] | None = None,
+    ) -> None:
+        """``on_damage`` is told of each pack that was held to be sound until a read of it failed, and why it did."""
         self._store = repository.store
         self._keys = repository.keys
         self._index = repository.index
@@ -27,6 +36,7 @@ class BlobReader:
         self._openers: OrderedDict[FileName, RecordOpener] = OrderedDict()
         self._segments: OrderedDict[tuple[FileName, int], bytes] = OrderedDict()
         self._room = cache_bytes
+        self._on_damage = on_damage
 
     def read(self, kind: Kind, blob_id: BlobId) -> bytes | memoryview:
         """The blob's plaintext, authenticated and checked against its id; each place is tried.
@@ -42,13 +52,20 @@ class BlobReader:
             try:
                 plain = self._read_at(location)
             except (Damaged, NotFound) as error:
-                failure = failure or error
+                wrong: KineError = error
             else:
                 if self._keys.blob_id(kind, plain) == blob_id:
                     return plain
-                failure = failure or Damaged(_("a blob is not what its id says"))
-            self._conditions.lower(location.pack)
+                wrong = Damaged(_("a blob is not what its id says"))
+            failure = failure or wrong
+            self._lower(location.pack, wrong.message)
         raise Damaged(failure.message if failure else _("a part of the backup is not on the drive any more"))
+
+    def _lower(self, pack_name: FileName, reason: str) -> None:
+        was_sound = self._conditions.of_pack(pack_name) is Condition.SOUND
+        self._conditions.lower(pack_name)
+        if was_sound and self._on_damage is not None:
+            self._on_damage(pack_name, reason)
 
     def _read_at(self, location: Location) -> bytes | memoryview:
         plain = self._segment(location)

@@ -21,7 +21,7 @@ from support.daemon.imagined_computer import (
 from kinebackup.daemon.decide import actions as do
 from kinebackup.daemon.decide import events as ev
 from kinebackup.daemon.decide.machine import step
-from kinebackup.model import BackupReport, JobFailure, Report, RestoreTestReport, VerifyReport
+from kinebackup.model import BackupReport, JobFailure, Problem, Report, RestoreTestReport, VerifyReport
 from kinebackup.policy.notices import Notice, NoticeKind
 from kinebackup.policy.phases import Phase
 from kinebackup.policy.schedule import History
@@ -625,6 +625,20 @@ def test_a_backup_with_problems_counts_and_says_how_many() -> None:
         Notice(NoticeKind.SAVED_WITH_PROBLEMS, "CABINET", count=3),
         Notice(NoticeKind.SAFE, "CABINET"),
     ]
+
+
+def test_damage_that_a_backup_met_is_said_keeps_old_backups_and_the_backup_counts() -> None:
+    met = (Problem("damaged", "packs/ab/ab", "wrong"), Problem("missing", "packs/cd/cd", "gone"))
+    unreadable = Problem("unreadable", "/Patients/x", "refused")
+    it, actions = finished(replace(BACKED_UP, problems=(*met, unreadable)), History(), problems=3)
+    assert "prune" not in jobs(actions)
+    assert notices(actions) == [
+        Notice(NoticeKind.DAMAGE_FOUND, "CABINET"),
+        Notice(NoticeKind.SAVED_WITH_PROBLEMS, "CABINET", count=1),
+        Notice(NoticeKind.SAFE, "CABINET"),
+    ]
+    history = it.state.drives[0].known.history
+    assert (history.failed_check, history.last_backup is None) == (True, False)
 
 
 def test_damage_in_what_was_just_written_means_not_saved_and_keeps_old_backups() -> None:

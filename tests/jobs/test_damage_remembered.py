@@ -1,0 +1,66 @@
+"""Damage that a backup met is remembered by this computer until a verification says that all is well.
+
+Owns: what the status knows after a backup that came across damage. Does not know: what is damaged
+(tests/engine/backup/test_damage_met.py).
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.jobs.small_practice import Office, open_office
+
+from kinebackup.jobs.status import drive_history
+from kinebackup.jobs.verify import VerifyJobRequest, run_verify
+from kinebackup.model import CancelToken, SilentMonitor
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Iterator[Office]:
+    with open_office(tmp_path) as office:
+        yield office
+
+
+def damage_known(office: Office) -> bool:
+    record = office.drive("A").record
+    assert record is not None
+    return drive_history(record, office.computer.state).failed_check
+
+
+def verify(office: Office) -> str:
+    return run_verify(
+        office.drive("A"),
+        office.computer,
+        VerifyJobRequest(),
+        office.world,
+        cancel=CancelToken(),
+        monitor=SilentMonitor(),
+    ).result
+
+
+def test_the_status_is_not_calm_after_a_backup_that_met_damage_until_a_verification_is(office: Office) -> None:
+    office.enroll("A")
+    office.back_up("A")
+    packs = [path for path in (office.place / "drives/A/KINEBACKUP/packs").rglob("*") if path.is_file()]
+    for pack in packs:
+        data = bytearray(pack.read_bytes())
+        data[60] ^= 1
+        pack.write_bytes(data)
+    office.clock.forward(days=1)
+    assert not damage_known(office)
+
+    report = office.back_up("A")
+    assert {problem.kind for problem in report.problems} == {"damaged"}
+    assert damage_known(office)
+    office.clock.forward(days=1)
+    assert office.back_up("A").problems == ()
+    assert damage_known(office)  # mended for the newest backup; older ones may be affected
+
+    assert verify(office) == "failed"
+    office.clock.forward(days=1)
+    for pack in packs:
+        data = bytearray(pack.read_bytes())
+        data[60] ^= 1
+        pack.write_bytes(data)
+    assert verify(office) == "ok"
+    assert not damage_known(office)
