@@ -59,7 +59,7 @@ class Problem:
     snapshots: tuple[str, ...] = ()
 
 
-NOTES = frozenset({"skipped", "healed"})
+NOTES = frozenset({"skipped", "healed", "clock"})
 """Kinds of problems that are reported and do not make a run end with problems."""
 
 

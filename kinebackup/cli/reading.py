@@ -1,12 +1,13 @@
 """What the commands that only read a drive have in common: its options, and opening it, on a new computer too.
 
-Owns: ``--drive``, ``--passphrase-file``, ``--recovery-code-file``, and the words about the choice. Does not know: which
-drive is chosen (practice/drive_choice.py), or what is read.
+Owns: ``--drive``, ``--host``, ``--passphrase-file``, ``--recovery-code-file``, and the words about the choice. Does not
+know: which drive is chosen (practice/drive_choice.py), or what is read.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import tzinfo
 from typing import Any, TypeVar
 
 import click
@@ -14,8 +15,10 @@ import click
 from kinebackup.cli.commands.completion import drive_labels
 from kinebackup.cli.session import Session
 from kinebackup.cli.terminal.asking import ask_secret, can_ask
-from kinebackup.cli.terminal.words import moment_of_ns
-from kinebackup.engine import Secret, format_time
+from kinebackup.cli.terminal.output import on_one_line
+from kinebackup.cli.terminal.tables import columns
+from kinebackup.cli.terminal.words import moment_of_ns, time_text
+from kinebackup.engine import NamedSnapshot, Secret, format_time
 from kinebackup.errors import ConfigError, ExitCode, NotFound
 from kinebackup.i18n import _
 from kinebackup.model import Problem
@@ -54,6 +57,16 @@ def secret_options(command: Decorated) -> Decorated:
     return with_passphrase(with_code(command))
 
 
+def host_option(command: Decorated) -> Decorated:
+    """``--host NAME`` as ``host``."""
+    return click.option(
+        "--host",
+        metavar="NAME",
+        default="",
+        help=_("Only backups of the computer of that name; “latest” is else the newest one of this computer."),
+    )(command)
+
+
 @dataclass(frozen=True, slots=True)
 class Readable:
     """Drives that may be read, and what opens them."""
@@ -78,22 +91,41 @@ def readable(session: Session, drive: str | None, secret: Secret | None) -> Read
 
 
 @contextlib.contextmanager
-def opened(session: Session, drive: str | None, secret: Secret | None, *snapshots: str) -> Iterator[ChosenDrive]:
-    """The drive of that name, unlocked and loaded; without one, that with the newest backup which has the snapshots."""
+def opened(
+    session: Session, drive: str | None, secret: Secret | None, *snapshots: str, host: str
+) -> Iterator[ChosenDrive]:
+    """The drive of that name, unlocked and loaded; without one, that with the newest backup which has the snapshots.
+    ``host``: the computer whose backups alone are meant.
+    """
     choice = readable(session, drive, secret)
-    with open_with_snapshots(choice.drives, choice.unlocking, snapshots) as chosen:
+    with open_with_snapshots(choice.drives, choice.unlocking, snapshots, host=host) as chosen:
         if chosen.one_of_several:
             session.output.say(
                 _("Several drives are plugged in; this is about {label}. Another one: --drive LABEL").format(
                     label=chosen.opened.drive.label
                 )
             )
+        if len(chosen.computers) > 1:
+            session.output.say(_computers_words(chosen.computers, session.world.zone))
         if chosen.has_known_damage:
             session.output.warn(
                 _("a backup on this drive is damaged, and may be newer than the one that is taken"),
                 _("see: kinebackup snapshots"),
             )
         yield chosen
+
+
+def _computers_words(newest: Sequence[NamedSnapshot], zone: tzinfo) -> str:
+    """Which computers a drive knows, where it does not know this one; the first has the newest backup of all."""
+    taken = newest[0].snapshot
+    lines = [
+        _("This drive has no backup of this computer; the newest one is taken, of {name}, {time}.").format(
+            name=on_one_line(taken.host), time=time_text(taken.taken_at, zone)
+        ),
+        _("Other computers, each with its newest backup (choose one with --host NAME):"),
+    ]
+    rows = [(f"    {on_one_line(s.snapshot.host)}", time_text(s.snapshot.taken_at, zone)) for s in newest[1:]]
+    return "\n".join([*lines, columns(rows)])
 
 
 def _explained(session: Session) -> ComputerKeys:

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
         Repository,
         WritableRepository,
     )
+    from kinebackup.engine.repository.snapshot_order import Whose, newest_of_each
     from kinebackup.engine.repository.store import FolderStore, Store
     from kinebackup.engine.repository.tree_reader import TreeReader, Visited, Way
     from kinebackup.engine.restore.restore import Overwrite, RestoreRequest, restore_snapshot
@@ -104,6 +105,7 @@ _PLACE_OF = {
     "Verification": "check.verify:Verification",
     "Visited": "repository.tree_reader:Visited",
     "Way": "repository.tree_reader:Way",
+    "Whose": "repository.snapshot_order:Whose",
     "WritableRepository": "repository.repository:WritableRepository",
     "add_slot": "format.keyring:with_slot",
     "back_up": "backup.backup:back_up",
@@ -119,6 +121,7 @@ _PLACE_OF = {
     "layout": "format.layout",
     "lock_store": "repository.opening:lock_store",
     "merge_keyrings": "format.keyring:merged",
+    "newest_of_each": "repository.snapshot_order:newest_of_each",
     "open_store": "repository.opening:open_store",
     "parse_time": "format.snapshot:parse_time",
     "preview_backup": "backup.backup:preview_backup",
@@ -178,6 +181,7 @@ __all__ = [
     "Verification",
     "Visited",
     "Way",
+    "Whose",
     "WritableRepository",
     "add_slot",
     "back_up",
@@ -193,6 +197,7 @@ __all__ = [
     "layout",
     "lock_store",
     "merge_keyrings",
+    "newest_of_each",
     "open_store",
     "parse_time",
     "preview_backup",

@@ -6,8 +6,8 @@ Owns: the order of these steps, and which problems count. Does not know: how fil
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
 
 from kinebackup import __version__
 from kinebackup.config import BackupConfig
@@ -31,6 +31,8 @@ from kinebackup.practice.drive_files import write_drive_files
 from kinebackup.practice.run_history import recorded
 from kinebackup.practice.world import World
 from kinebackup.state.records import Drive, RunCounts, Seen
+
+CLOCK_SKEW: Final = timedelta(hours=1)
 
 if TYPE_CHECKING:  # only the daemon has a journal: a command does not pay for it
     from kinebackup.change_journal.tracking import ChangeTracking, TrackedBackup
@@ -201,9 +203,12 @@ def _engine_request(
 
 
 def _clock_problems(opened: OpenDrive, world: World) -> list[Problem]:
-    """A backup is better than none, whatever the date; but retention relies on dates, so a person must know."""
+    """A note: a backup is better than none, whatever the date; but people look for one by its day.
+
+    The clocks of two computers are never quite the same.
+    """
     known = opened.repository.snapshots().readable
-    if not known or world.now() >= known[-1].snapshot.taken_at:
+    if not known or known[-1].snapshot.taken_at - world.now() <= CLOCK_SKEW:
         return []
     message = _("the clock of this computer is earlier than the newest backup of the drive ({time})")
     return [Problem("clock", "/", message.format(time=known[-1].snapshot.time))]

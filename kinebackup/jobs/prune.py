@@ -8,8 +8,6 @@ from dataclasses import replace
 
 from kinebackup.config import RetentionConfig
 from kinebackup.engine import FolderStore, NamedSnapshot, Remover, preview_prune, prune_snapshots
-from kinebackup.errors import KineError
-from kinebackup.i18n import _
 from kinebackup.jobs.backup import environment_of, record_of, remember_snapshots
 from kinebackup.model import NOTES, CancelToken, FileName, Monitor, PruneReport, counting
 from kinebackup.policy.retention import SnapshotFacts, plan_retention
@@ -33,8 +31,8 @@ def run_prune(
 ) -> PruneReport:
     """Thin the backups of that drive.
 
-    Raises ``KineError`` where the clock cannot be trusted, ``CheckFailed`` where damage hides what is needed,
-    ``Locked``, ``NotFound``, ``DriveFailed`` or ``Cancelled``.
+    Raises ``CheckFailed`` where damage hides what is needed, ``Locked``, ``NotFound``, ``DriveFailed`` or
+    ``Cancelled``.
     """
     record = record_of(drive)
     if dry_run:
@@ -77,16 +75,11 @@ def run_prune(
 
 
 def _doomed(opened: OpenDrive, computer: ComputerKeys, rules: RetentionConfig, world: World) -> list[FileName]:
-    """The snapshots that may go, oldest first. Raises ``KineError`` while the clock is earlier than one of them."""
+    """The snapshots that may go, oldest first."""
     known = opened.repository.snapshots().readable
     verified = {found.snapshot for found in computer.state.verified_snapshots(opened.repository.id)}
     facts = [_facts(named, verified=named.id in verified) for named in known]
     plan = plan_retention(facts, rules, now=world.now(), zone=world.zone)
-    if plan.refused is not None:
-        raise KineError(
-            _("the clock of this computer is earlier than the newest backup, so nothing is removed"),
-            _("set the date and time of this computer, then try again"),
-        )
     return [FileName(snapshot) for snapshot in plan.removed]
 
 
@@ -94,6 +87,7 @@ def _facts(named: NamedSnapshot, *, verified: bool) -> SnapshotFacts:
     snapshot = named.snapshot
     return SnapshotFacts(
         id=named.id,
+        sequence=snapshot.sequence,
         time=snapshot.taken_at,
         host=snapshot.host,
         machine=snapshot.machine,

@@ -6,10 +6,18 @@ written (engine/restore/restore.py), or how the drive was opened.
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from kinebackup.drives.judge_path import judge_restore_destination_at
-from kinebackup.engine import LoadedRepository, NamedSnapshot, Overwrite, RestoreRequest, layout, restore_snapshot
+from kinebackup.engine import (
+    LoadedRepository,
+    NamedSnapshot,
+    Overwrite,
+    RestoreRequest,
+    Whose,
+    layout,
+    restore_snapshot,
+)
 from kinebackup.errors import KineError, TargetRefused
 from kinebackup.i18n import _
 from kinebackup.jobs.browse import Browser
@@ -27,6 +35,7 @@ class RestoreJobRequest:
     destination: str
     overwrite: Overwrite = "never"
     dry_run: bool = False
+    whose: Whose = field(default_factory=Whose)  # which computer's snapshots are meant
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +106,7 @@ def restore_files(
 
     Raises ``NotFound`` for an unknown snapshot or path, ``KineError`` where the destination cannot be used.
     """
-    named = repository.find_snapshot(request.snapshot)
+    named = repository.find_snapshot(request.snapshot, request.whose)
     browser = Browser(repository, cancel)
     wanted = [way for path in request.paths for way in browser.resolve(named.snapshot, path)]
     problems = tuple(replace(each, snapshots=(named.id,)) for each in dict.fromkeys(browser.problems))

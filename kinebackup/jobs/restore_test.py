@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from kinebackup.engine import Condition, RecoveryCode, RestoreTestRequest, Secret, problem_of, restore_test
+from kinebackup.engine import Condition, RecoveryCode, RestoreTestRequest, Secret, Whose, problem_of, restore_test
 from kinebackup.errors import NotFound
 from kinebackup.i18n import _
 from kinebackup.model import CancelToken, FileName, Monitor, Problem, RestoreTestReport
@@ -46,7 +46,9 @@ def run_restore_test(
     cancel: CancelToken,
     monitor: Monitor,
 ) -> RestoreTestReport:
-    """Test the newest sound backup of that drive. With a secret, no key and no memory of this computer is used for it.
+    """Test the newest sound backup of this computer on that drive; where it has none, of any.
+
+    With a secret, no key and no memory of this computer is used for it.
 
     Raises ``NotFound``, ``WrongKey``, ``DriveFailed``, ``Cancelled``, or ``Damaged`` where the drive cannot be opened
     at all.
@@ -61,7 +63,7 @@ def run_restore_test(
         else:
             with private_places(request.scratch, world) as places:
                 plan = RestoreTestRequest(
-                    snapshot=opened.repository.find_snapshot("latest"),
+                    snapshot=opened.repository.find_snapshot("latest", _whose(computer)),
                     files=request.files,
                     seed=seed,
                     scratch=places,
@@ -82,7 +84,11 @@ def run_restore_test(
 
 
 def _is_of(computer: ComputerKeys, opened: OpenDrive) -> bool:
-    return opened.repository.find_snapshot("latest").snapshot.machine == computer.machine
+    return opened.repository.find_snapshot("latest", _whose(computer)).snapshot.machine == computer.machine
+
+
+def _whose(computer: ComputerKeys | None) -> Whose:
+    return Whose(computer.machine if computer else "")
 
 
 def _with_doubts(report: RestoreTestReport, opened: OpenDrive) -> RestoreTestReport:

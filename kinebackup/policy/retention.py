@@ -5,8 +5,9 @@ deleted, or what time it is.
 
 Rules, in the order of their weight:
 
-1. Where the clock is earlier than the newest snapshot, nothing goes: one of the two times is wrong, and nobody can tell
-   which.
+1. Which of two is newer, their sequence on the drive says; a time only says to which day a snapshot belongs. One of a
+   time that is still to come (its clock was wrong, or this one is) stays and does not count: it stands for no day, and
+   takes the place of no other. Where the clock has fallen back behind all of them, nothing goes.
 2. The newest snapshot that a verification or a restore test has proven stays, whatever its age.
 3. Snapshots are thinned per computer and set of sources, so that one that is rarely saved is not pushed out by another.
    The newest of each such group stays.
@@ -19,7 +20,6 @@ Rules, in the order of their weight:
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
-from enum import StrEnum
 from typing import Final, Literal
 
 from kinebackup.config import RetentionConfig
@@ -35,14 +35,8 @@ KeepReason = Literal[
     "newest",  # of its computer and set of sources
     "newest-verified",  # of the drive
     "suspicious",  # recent, or with nothing sound after it
-    "refused",  # nothing at all is removed
+    "future",  # of a time that is still to come
 ]
-
-
-class Refusal(StrEnum):
-    """Why nothing may be removed."""
-
-    CLOCK_BEFORE_NEWEST = "clock-before-newest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +44,7 @@ class SnapshotFacts:
     """What is known of one snapshot. ``time`` is aware; ``verified`` says that a check of it has succeeded."""
 
     id: str
+    sequence: int
     time: datetime
     host: str
     machine: str
@@ -64,7 +59,6 @@ class RetentionPlan:
 
     kept: Mapping[str, tuple[KeepReason, ...]]
     removed: tuple[str, ...]
-    refused: Refusal | None = None
 
 
 def plan_retention(
@@ -77,15 +71,12 @@ def plan_retention(
     """
     _check(snapshots, now)
     newest_first = sorted(snapshots, key=_age_order, reverse=True)
-    if newest_first and now < newest_first[0].time:
-        kept: dict[str, tuple[KeepReason, ...]] = {each.id: ("refused",) for each in newest_first}
-        return RetentionPlan(kept=kept, removed=(), refused=Refusal.CLOCK_BEFORE_NEWEST)
-
-    reasons: dict[str, list[KeepReason]] = {each.id: [] for each in newest_first}
-    for group in _groups(newest_first):
+    reasons: dict[str, list[KeepReason]] = {each.id: ["future"] if each.time > now else [] for each in newest_first}
+    counted = [each for each in newest_first if each.time <= now]
+    for group in _groups(counted):
         _thin(group, rules, zone, reasons)
         _spare_suspicious(group, now, reasons)
-    _spare_verified(newest_first, reasons)
+    _spare_verified(counted, reasons)
     return RetentionPlan(
         kept={id_: tuple(why) for id_, why in reasons.items() if why},
         removed=tuple(each.id for each in reversed(newest_first) if not reasons[each.id]),
@@ -99,8 +90,8 @@ def _check(snapshots: Sequence[SnapshotFacts], now: datetime) -> None:
         raise ValueError("two snapshots of one id")
 
 
-def _age_order(snapshot: SnapshotFacts) -> tuple[datetime, str]:
-    return snapshot.time, snapshot.id  # the id makes the order of equal times the same on every run
+def _age_order(snapshot: SnapshotFacts) -> tuple[int, datetime, str]:
+    return snapshot.sequence, snapshot.time, snapshot.id  # equal only where two writers did not see each other's
 
 
 def _groups(newest_first: Iterable[SnapshotFacts]) -> Iterable[Sequence[SnapshotFacts]]:

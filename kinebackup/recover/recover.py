@@ -2,7 +2,8 @@
 # fmt: off
 """Bring back what a KineBackup drive holds, with its passphrase or recovery code and without KineBackup.
 
-    python3 recover.py DRIVE (--list | --to DIR) [--snapshot ID] [--path PATH]... [--passphrase-file F | --code-file F]
+    python3 recover.py DRIVE (--list | --to DIR) [--snapshot ID | --host NAME] [--path PATH]...
+               [--passphrase-file F | --code-file F]
 
 Owns: a reader of format version 1, written from FORMAT.md alone (§ names its sections); it writes below DIR only, over
 no file, and no byte that the keys do not prove. Does not know: the product.
@@ -27,7 +28,6 @@ problems: list[str] = []
 zstd: Any = None
 for module in ("backports.zstd", "compression.zstd"):
     with contextlib.suppress(ImportError): zstd = importlib.import_module(module)
-
 def stop(code: int, message: str) -> SystemExit:
     sys.stderr.write(message + "\n")
     return SystemExit(code)
@@ -109,7 +109,6 @@ def segment(opener: Any, path: str, n: int, offset: int, sealed_len: int, plain_
     plain = unzstd(record, 16 * MIB) if codec else record
     need(len(plain) == plain_len, "segment is not as long as its pack says")
     return plain
-
 class Drive:
     """Reads the sealed files of a repository (§5 to §8), and writes its entries (§9) below the open folder ``top``."""
     def __init__(self, base: str, master: bytes, repository: bytes) -> None:
@@ -171,7 +170,6 @@ class Drive:
         need(offsets[-1] + sealed_len + 8 == size, "segments do not fill the pack")
         places = list(PLACE.iter_unpack(table[8 + 16 * s :]))
         self.add([(opener, path, n, offsets[n], *row) for n, row in enumerate(rows)], places)
-
     def blob(self, text: str, kind: int) -> bytes:  # from the first of its places that is good
         blob_id, why = unhex(text, 16), ValueError(f"blob {text} is nowhere on the drive")
         for place in self.places[bisect_left(self.places, blob_id) : bisect_left(self.places, blob_id + b"\xff" * 13)]:
@@ -182,7 +180,6 @@ class Drive:
                 return segment(*where)[start : start + length]
             except Exception as error: why = ValueError(f"{where[1][-70:]}: {type(error).__name__} {error}")
         raise why
-
     def tree(self, ids: list[str], path: bytes, folder: int) -> None:
         for tree_id in ids:
             with naming(path or b"/"):
@@ -191,7 +188,6 @@ class Drive:
                         name = text_bytes(entry, "name")
                         need(name not in (b".", b"..") and b"/" not in name, f"forbidden name {name!r}")
                         with naming(path + b"/" + name): self.entry(entry, path + b"/" + name, name, folder)
-
     def entry(self, entry: dict[str, Any], path: bytes, name: bytes, folder: int) -> None:
         kind, mode = entry["type"], number(entry["mode"], 0, 0o7777)
         above = kind == "dir" and any(wanted.startswith(path + b"/") for wanted in self.wanted)
@@ -237,7 +233,6 @@ class Drive:
                 piece, length = piece[done:], length - done
         need(not piece and not next(pieces, b""), "has more content than its size says")
         file.truncate(size)
-
     def attributes(self, entry: dict[str, Any], path: bytes, at: int | bytes, mode: int) -> None:
         uid, gid = (number(entry.get(member, 0), 0, (1 << 32) - 2) for member in ("uid", "gid"))
         mtime, follow = number(entry["mtime"], -1 << 63, (1 << 63) - 1), isinstance(at, int)
@@ -270,22 +265,27 @@ def opened(args: argparse.Namespace) -> Drive:
 def main() -> int:
     sys.setrecursionlimit(1 << 14)  # a folder in a folder is a call in a call
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for option in ("drive", "--to", "--passphrase-file", "--code-file", "--snapshot"): parser.add_argument(option)
+    for name in ("drive", "--to", "--passphrase-file", "--code-file", "--snapshot", "--host"): parser.add_argument(name)
     for option, action in (("--list", "store_true"), ("--path", "append")): parser.add_argument(option, action=action)
     drive, snapshots = opened(args := parser.parse_args()), []
     for name in drive.names("snapshots/*"):
         with naming("snapshots/" + name):
             about = json.loads(drive.record("snapshots", b"S", name).decode())
             need(re.fullmatch(TIME, about["time"]) and isinstance(about["root"], list), "not the form of a snapshot")
-            snapshots.append((number(about["sequence"], 1, 1 << 63), about["time"], name, about))
+            if str(about.get("host")).casefold() == (args.host or str(about.get("host"))).casefold():
+                snapshots.append((number(about["sequence"], 1, 1 << 63), about["time"], name, about))
+    snapshots.sort(key=lambda s: s[:3])  # the newest is the last one taken (§8), whatever the clocks said
     if args.list or not args.to:
-        for _, time, name, about in sorted(snapshots, key=lambda s: s[:3]):
+        for _, time, name, about in snapshots:
             mark = "  SUSPECT" * bool(about.get("suspicious"))
             sys.stdout.write(f"{name[:16]}  {time}  {about.get('host')!a} {about.get('sources')!a}{mark}\n")
         return 3 if problems else 0
-    best = sorted(snapshots, key=lambda s: (not s[3].get("suspicious"), s[:3]))[-1:]
-    asked = best if args.snapshot in (None, "latest") else [s for s in snapshots if s[2].startswith(args.snapshot)]
+    best = sorted(snapshots, key=lambda s: not s[3].get("suspicious"))
+    newest = {str(s[3].get("machine")): s for s in best}  # of each computer
+    asked = best[-1:] if args.snapshot in (None, "latest") else [s for s in best if s[2].startswith(args.snapshot)]
     if len(asked) != 1: raise stop(10, "sauvegarde inconnue / unknown snapshot; --list")
+    for _, time, _, about in newest.values() if asked == best[-1:] and len(newest) > 1 else ():
+        sys.stderr.write(f"--host {about.get('host')!a}  {time}{'  <-' * (about is asked[0][3])}\n")
     os.makedirs(args.to, mode=0o700, exist_ok=True)
     os.umask(0)  # from here on each mode is given
     drive.wanted = [os.path.normpath(b"/" + os.fsencode(p).lstrip(b"/")).rstrip(b"/") for p in args.path or ("/",)]

@@ -1,6 +1,7 @@
 """Which snapshots stay: literal calendars first, then what must hold for any of them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 from zoneinfo import ZoneInfo
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kinebackup.config import RetentionConfig
-from kinebackup.policy.retention import Refusal, RetentionPlan, SnapshotFacts, plan_retention
+from kinebackup.policy.retention import RetentionPlan, SnapshotFacts, plan_retention
 
 PARIS = ZoneInfo("Europe/Paris")
 NONE = RetentionConfig(keep_last=0, daily=0, weekly=0, monthly=0, yearly=0)
@@ -21,32 +22,46 @@ def snapshot(
     when: str,
     *,
     id: str = "",
+    sequence: int | None = None,
     machine: str = "pc",
     sources: tuple[str, ...] = ("/a",),
     suspicious: bool = False,
     verified: bool = False,
 ) -> SnapshotFacts:
+    """Where no sequence is given, clocks were right: it is the order of the times."""
     time = datetime.fromisoformat(when).replace(tzinfo=UTC)
-    return SnapshotFacts(id or when, time, "host", machine, sources, suspicious, verified)
+    number = int(time.timestamp()) if sequence is None else sequence
+    return SnapshotFacts(id or when, number, time, "host", machine, sources, suspicious, verified)
 
 
 def plan(snapshots: Sequence[SnapshotFacts], rules: RetentionConfig, now: datetime = NOW) -> RetentionPlan:
     return plan_retention(snapshots, rules, now=now)
 
 
-# --- refusals and wrong calls ---------------------------------------------------------------------------------------
+# --- wrong clocks and wrong calls -----------------------------------------------------------------------------------
 
 
-def test_nothing_goes_when_the_clock_is_earlier_than_the_newest_snapshot() -> None:
-    snapshots = [snapshot("2020-01-01"), snapshot("2020-01-02"), snapshot("2026-06-02")]
+def test_a_snapshot_from_the_future_stays_and_takes_the_place_of_no_other() -> None:
+    snapshots = [snapshot("2020-01-01"), snapshot("2020-01-02"), snapshot("2031-06-02", verified=True)]
     result = plan(snapshots, NONE)
-    assert result.refused is Refusal.CLOCK_BEFORE_NEWEST
-    assert result.removed == ()
-    assert result.kept == {"2026-06-02": ("refused",), "2020-01-02": ("refused",), "2020-01-01": ("refused",)}
+    assert result.kept == {"2031-06-02": ("future",), "2020-01-02": ("newest",)}
+    assert result.removed == ("2020-01-01",)
 
 
 def test_a_snapshot_of_this_very_moment_is_not_from_the_future() -> None:
-    assert plan([snapshot("2026-06-01T12:00:00")], NONE).refused is None
+    assert plan([snapshot("2026-06-01T12:00:00")], NONE).kept == {"2026-06-01T12:00:00": ("newest",)}
+
+
+def test_a_clock_that_has_fallen_back_behind_all_snapshots_removes_nothing() -> None:
+    snapshots = [snapshot("2026-01-01"), snapshot("2026-01-02"), snapshot("2026-01-03")]
+    assert plan(snapshots, NONE, datetime(1970, 1, 1, tzinfo=UTC)).removed == ()
+
+
+def test_the_newest_is_the_last_one_taken_and_not_the_one_of_the_latest_date() -> None:
+    snapshots = [snapshot("2026-05-20", sequence=1), snapshot("2026-03-01", sequence=2)]
+    result = plan(snapshots, RetentionConfig(keep_last=1, daily=0, weekly=0, monthly=0, yearly=0))
+    assert result.kept == {"2026-03-01": ("newest", "last")}
+    assert result.removed == ("2026-05-20",)
 
 
 def test_a_clock_set_ten_years_ahead_removes_nothing_by_itself() -> None:
@@ -60,7 +75,7 @@ def test_a_time_without_a_zone_is_a_defect_of_the_caller() -> None:
     with pytest.raises(ValueError, match="without a zone"):
         plan_retention([], NONE, now=datetime(2026, 6, 1))  # noqa: DTZ001  the mistake itself
     with pytest.raises(ValueError, match="without a zone"):
-        plan([SnapshotFacts("x", datetime(2026, 6, 1), "h", "m", ())], NONE)  # noqa: DTZ001  the mistake itself
+        plan([SnapshotFacts("x", 1, datetime(2026, 6, 1), "h", "m", ())], NONE)  # noqa: DTZ001  the mistake itself
 
 
 def test_two_snapshots_of_one_id_are_a_defect_of_the_caller() -> None:
@@ -72,7 +87,7 @@ def test_two_snapshots_of_one_id_are_a_defect_of_the_caller() -> None:
 
 
 def test_an_empty_drive_needs_no_decision() -> None:
-    assert plan([], RetentionConfig()) == RetentionPlan(kept={}, removed=(), refused=None)
+    assert plan([], RetentionConfig()) == RetentionPlan(kept={}, removed=())
 
 
 def test_the_newest_stays_even_when_the_rules_keep_nothing() -> None:
@@ -202,7 +217,7 @@ def test_after_twenty_years_of_daily_backups_the_defaults_still_hold_each_year()
     kept: list[SnapshotFacts] = []
     for day in range(20 * 365 + 5):
         time = first + timedelta(days=day)
-        kept.append(SnapshotFacts(str(day), time, "host", "pc", ("/a",)))
+        kept.append(SnapshotFacts(str(day), day + 1, time, "host", "pc", ("/a",)))
         removed = set(plan_retention(kept, RetentionConfig(), now=time).removed)
         kept = [each for each in kept if each.id not in removed]
     assert sorted({each.time.year for each in kept}) == list(range(2026, 2046))
@@ -225,10 +240,11 @@ RULES = st.builds(
 
 @st.composite
 def drives(draw: st.DrawFn) -> list[SnapshotFacts]:
+    """Taken one after the other under clocks that said anything."""
     facts = draw(
         st.lists(
             st.tuples(
-                st.datetimes(datetime(2020, 1, 1), datetime(2026, 5, 31), timezones=st.just(UTC)),  # noqa: DTZ001  bounds
+                st.datetimes(datetime(2020, 1, 1), datetime(2031, 5, 31), timezones=st.just(UTC)),  # noqa: DTZ001  bounds
                 st.sampled_from(["pc", "laptop"]),
                 st.sampled_from([("/a",), ("/a", "/b"), ("/b", "/a")]),
                 st.booleans(),
@@ -237,7 +253,7 @@ def drives(draw: st.DrawFn) -> list[SnapshotFacts]:
             max_size=40,
         )
     )
-    return [SnapshotFacts(f"{number:04}", fact[0], "host", *fact[1:]) for number, fact in enumerate(facts)]
+    return [SnapshotFacts(f"{number:04}", number + 1, fact[0], "host", *fact[1:]) for number, fact in enumerate(facts)]
 
 
 @given(drives(), RULES)
@@ -254,15 +270,17 @@ def test_the_newest_sound_and_the_newest_verified_are_never_removed(
     snapshots: list[SnapshotFacts], rules: RetentionConfig
 ) -> None:
     result = plan(snapshots, rules)
-    for machine, sources in {(each.machine, frozenset(each.sources)) for each in snapshots}:
-        group = [each for each in snapshots if (each.machine, frozenset(each.sources)) == (machine, sources)]
+    assert all(result.kept.get(each.id) == ("future",) for each in snapshots if each.time > NOW)
+    counted = [each for each in snapshots if each.time <= NOW]
+    for machine, sources in {(each.machine, frozenset(each.sources)) for each in counted}:
+        group = [each for each in counted if (each.machine, frozenset(each.sources)) == (machine, sources)]
         sound = [each for each in group if not each.suspicious]
         if sound:
-            assert max(sound, key=lambda each: (each.time, each.id)).id in result.kept
+            assert max(sound, key=lambda each: each.sequence).id in result.kept
         assert any(each.id in result.kept for each in group)
-    verified = [each for each in snapshots if each.verified]
+    verified = [each for each in counted if each.verified]
     if verified:
-        assert max(verified, key=lambda each: (each.time, each.id)).id in result.kept
+        assert max(verified, key=lambda each: each.sequence).id in result.kept
 
 
 @given(drives(), RULES)
@@ -286,10 +304,18 @@ def test_the_order_in_which_snapshots_are_given_does_not_matter(
 def test_the_presence_of_suspicious_snapshots_changes_nothing_for_the_sound_ones(
     snapshots: list[SnapshotFacts], rules: RetentionConfig
 ) -> None:
-    unverified = [SnapshotFacts(s.id, s.time, s.host, s.machine, s.sources, s.suspicious, False) for s in snapshots]
+    unverified = [replace(s, verified=False) for s in snapshots]
     sound = [each for each in unverified if not each.suspicious]
     with_them, without = plan(unverified, rules), plan(sound, rules)
     assert {each.id for each in sound if each.id in with_them.kept} == set(without.kept)
+
+
+@given(drives(), RULES)
+def test_a_snapshot_from_the_future_changes_nothing_for_the_others(
+    snapshots: list[SnapshotFacts], rules: RetentionConfig
+) -> None:
+    counted = [each for each in snapshots if each.time <= NOW]
+    assert plan(snapshots, rules).removed == plan(counted, rules).removed
 
 
 @given(drives(), RULES)

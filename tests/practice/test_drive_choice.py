@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.jobs.small_practice import Office, open_office
+from support.jobs.small_practice import PASSPHRASE, Office, open_office
 
 from kinebackup.errors import ConfigError, KineError, NotFound, WrongKey
 from kinebackup.jobs.verify import VerifyJobRequest, run_verify
@@ -139,6 +139,31 @@ def test_a_snapshot_that_cannot_be_read_may_be_newer_than_the_latest(office: Off
         assert not chosen.has_known_damage
     with open_with_snapshots(drives, own_key(office)) as chosen:
         assert (chosen.unreadable, chosen.has_known_damage) == ((), False)
+
+
+def test_a_computer_that_the_drive_does_not_know_gets_the_newest_of_all_and_is_told_of_the_others(
+    office: Office,
+) -> None:
+    newest = office.back_up("CABINET").snapshot
+    drives = drives_to_read("CABINET", office.computer, office.world)
+    with open_with_snapshots(drives, own_key(office), ["latest"]) as chosen:
+        assert (chosen.find_snapshot("latest").id, chosen.computers) == (newest, ())
+    with open_with_snapshots(drives, Unlocking(None, PASSPHRASE), ["latest"]) as chosen:
+        assert chosen.find_snapshot("latest").id == newest
+        assert [(each.id, each.snapshot.host) for each in chosen.computers] == [(newest, "cabinet-pc")]
+    with open_with_snapshots(drives, Unlocking(None, PASSPHRASE), ["latest"], host="Cabinet-PC") as chosen:
+        assert (chosen.find_snapshot("latest").id, chosen.computers) == (newest, ())
+
+
+def test_a_computer_that_is_named_and_has_no_backup_there_is_refused_with_those_that_have(office: Office) -> None:
+    office.back_up("CABINET")
+    drives = drives_to_read("CABINET", office.computer, office.world)
+    with (
+        open_with_snapshots(drives, own_key(office), host="salle-3") as chosen,
+        pytest.raises(NotFound, match="called 'salle-3'") as caught,
+    ):
+        chosen.find_snapshot("latest")
+    assert caught.value.hint == "the computers of this drive are: cabinet-pc"
 
 
 def test_damage_that_a_verification_has_reported_is_no_problem_any_more_but_known(office: Office) -> None:

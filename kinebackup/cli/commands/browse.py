@@ -11,7 +11,7 @@ from datetime import tzinfo
 import click
 
 from kinebackup.cli.commands.completion import snapshot_names
-from kinebackup.cli.reading import drive_option, ended, opened, readable, secret_options, time_of_ns
+from kinebackup.cli.reading import drive_option, ended, host_option, opened, readable, secret_options, time_of_ns
 from kinebackup.cli.secret_files import secret_from
 from kinebackup.cli.session import Session, pass_session
 from kinebackup.cli.terminal.output import on_one_line
@@ -155,6 +155,7 @@ def _snapshot_row(named: NamedSnapshot, label: str, zone: tzinfo) -> Sequence[st
 @click.option("--long", "-l", "detailed", is_flag=True, help=_("Also rights, owner, size and time."))
 @click.option("--recursive", "-R", is_flag=True, help=_("Also what lies in the folders."))
 @drive_option
+@host_option
 @secret_options
 @pass_session
 def ls(
@@ -164,13 +165,14 @@ def ls(
     detailed: bool,
     recursive: bool,
     drive: str | None,
+    host: str,
     passphrase_file: str | None,
     recovery_code_file: str | None,
 ) -> int:
     secret = secret_from(passphrase_file, recovery_code_file, session.output)
-    with opened(session, drive, secret, snapshot) as chosen:
+    with opened(session, drive, secret, snapshot, host=host) as chosen:
         found = chosen.opened
-        named = found.repository.find_snapshot(snapshot)
+        named = chosen.find_snapshot(snapshot)
         browser = Browser(found.repository, session.cancel)
         listings = browser.contents(named.snapshot, path, recursive=recursive)
         label = found.drive.label

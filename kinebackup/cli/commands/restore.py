@@ -4,12 +4,12 @@ Owns: its options, words and JSON document. Does not know: where files may be re
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import click
 
 from kinebackup.cli.commands.completion import snapshot_names
-from kinebackup.cli.reading import drive_option, ended, opened, secret_options
+from kinebackup.cli.reading import drive_option, ended, host_option, opened, secret_options
 from kinebackup.cli.secret_files import secret_from
 from kinebackup.cli.session import Session, pass_session
 from kinebackup.cli.terminal.output import on_one_line
@@ -63,6 +63,7 @@ class RestoreDocument:
     "--allow-cloud-destination", is_flag=True, help=_("Restore even into a folder that a cloud synchronises.")
 )
 @drive_option
+@host_option
 @secret_options
 @pass_session
 def restore(
@@ -74,6 +75,7 @@ def restore(
     dry_run: bool,
     allow_cloud_destination: bool,
     drive: str | None,
+    host: str,
     passphrase_file: str | None,
     recovery_code_file: str | None,
 ) -> int:
@@ -82,10 +84,14 @@ def restore(
     request = RestoreJobRequest(snapshot, paths, target, overwrite=overwrite, dry_run=dry_run)
     for notice in check_destination(target, session.world, allow_cloud=allow_cloud_destination):
         session.output.warn(notice.message, notice.hint)
-    with opened(session, drive, secret, snapshot) as chosen:
+    with opened(session, drive, secret, snapshot, host=host) as chosen:
         monitor = session.output.monitor()
         restored = restore_files(
-            chosen.opened.repository, request, session.world, cancel=session.cancel, monitor=monitor
+            chosen.opened.repository,
+            replace(request, whose=chosen.whose),
+            session.world,
+            cancel=session.cancel,
+            monitor=monitor,
         )
         problems = (*chosen.problems, *restored.report.problems)
     session.output.result(_document(request, restored, problems), lambda: _words(session, request, restored))

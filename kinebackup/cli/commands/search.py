@@ -12,7 +12,7 @@ from datetime import tzinfo
 import click
 
 from kinebackup.cli.commands.completion import snapshot_names
-from kinebackup.cli.reading import drive_option, ended, opened, secret_options, time_of_ns
+from kinebackup.cli.reading import drive_option, ended, host_option, opened, secret_options, time_of_ns
 from kinebackup.cli.secret_files import secret_from
 from kinebackup.cli.session import Session, pass_session
 from kinebackup.cli.terminal.output import on_one_line, with_detail
@@ -80,20 +80,22 @@ class DiffDocument:
 )
 @click.argument("pattern")
 @drive_option
+@host_option
 @secret_options
 @pass_session
 def find(
     session: Session,
     pattern: str,
     drive: str | None,
+    host: str,
     passphrase_file: str | None,
     recovery_code_file: str | None,
 ) -> int:
     secret = secret_from(passphrase_file, recovery_code_file, session.output)
-    with opened(session, drive, secret) as chosen:
+    with opened(session, drive, secret, host=host) as chosen:
         found = chosen.opened
         files = found.repository.snapshots()
-        known = files.readable
+        known = chosen.whose.among(files.readable)
         browser = Browser(found.repository, session.cancel)
         matches = list(browser.search(known, pattern))
         label = found.drive.label
@@ -153,6 +155,7 @@ def _match_words(match: Match, zone: tzinfo) -> str:
 @click.argument("a", shell_complete=snapshot_names)
 @click.argument("b", shell_complete=snapshot_names)
 @drive_option
+@host_option
 @secret_options
 @pass_session
 def diff(
@@ -160,13 +163,14 @@ def diff(
     a: str,
     b: str,
     drive: str | None,
+    host: str,
     passphrase_file: str | None,
     recovery_code_file: str | None,
 ) -> int:
     secret = secret_from(passphrase_file, recovery_code_file, session.output)
-    with opened(session, drive, secret, a, b) as chosen:
+    with opened(session, drive, secret, a, b, host=host) as chosen:
         found = chosen.opened
-        before, after = found.repository.find_snapshot(a), found.repository.find_snapshot(b)
+        before, after = chosen.find_snapshot(a), chosen.find_snapshot(b)
         browser = Browser(found.repository, session.cancel)
         changes = tuple(browser.compare(before.snapshot, after.snapshot))
         label = found.drive.label

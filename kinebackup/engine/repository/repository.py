@@ -43,6 +43,7 @@ from kinebackup.engine.repository.inventory import (
     take_inventory,
 )
 from kinebackup.engine.repository.lock import WriterLock
+from kinebackup.engine.repository.snapshot_order import ANYONE, Whose, by_sequence, newest
 from kinebackup.engine.repository.store import PendingFile, Store, Unlistable, unlistable
 from kinebackup.errors import Damaged, NotFound
 from kinebackup.i18n import _
@@ -56,13 +57,6 @@ class UnreadableSnapshot:
     name: FileName
     reason: str
     condition: Condition
-
-
-def by_sequence(named: NamedSnapshot) -> tuple[int, str, str]:
-    """The order of the snapshots of a drive: no clock has a part in it, but for two writers that did not see each
-    other's.
-    """
-    return named.snapshot.sequence, named.snapshot.time, named.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,15 +126,16 @@ class Repository:
         ]
         return SnapshotFiles(tuple(readable), tuple(unreadable), whole)
 
-    def find_snapshot(self, text: str) -> NamedSnapshot:
+    def find_snapshot(self, text: str, whose: Whose = ANYONE) -> NamedSnapshot:
         """The snapshot of that id or unique prefix of it, or the newest one for ``latest``.
 
-        Raises ``NotFound`` with the list of those known.
+        Raises ``NotFound`` with the list of those known, or of the computers where the named one has none here.
         """
         files = self.snapshots()
-        known = files.readable
+        known = whose.among(files.readable)
         if text == "latest":
-            found = [s for s in known if not s.snapshot.suspicious][-1:] or list(known[-1:])
+            latest = newest(known, whose)
+            found = [latest] if latest else []
         else:
             found = [s for s in known if text and s.id.startswith(text)]
             if not found and not files.whole and is_file_name(text):

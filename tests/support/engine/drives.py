@@ -134,11 +134,12 @@ def back_up(
     dry_run: bool = False,
     read_back: bool = True,
     machine: str = MACHINE,
+    host: str = "cabinet-pc",
 ) -> BackupReport:
     """One backup of these folders, and the healing of the index that follows it."""
     request = BackupRequest(
         sources=[FolderSource(str(s)) if isinstance(s, Path) else s for s in sources],
-        host="cabinet-pc",
+        host=host,
         machine=machine,
         drive="A",
         program="kinebackup tests",
