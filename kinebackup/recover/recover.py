@@ -3,17 +3,21 @@
 """Bring back what a KineBackup drive holds, with its passphrase or recovery code and without KineBackup.
 
     python3 recover.py DRIVE (--list | --to DIR) [--snapshot ID | --host NAME] [--path PATH]...
-               [--passphrase-file F | --code-file F]
+               [--passphrase-file F | --code-file F] [--salvage] [--numeric-owner]
+
+--salvage brings back what is sound of a damaged file, as NAME.damaged with a list of its holes, and where a snapshot or
+the list of a folder is lost, every folder to which nothing leads any more, in folders kinebackup-lost-….
 
 Owns: a reader of format version 1, written from FORMAT.md alone (§ names its sections); it writes below DIR only, over
 no file, and no byte that the keys do not prove. Does not know: the product.
 Needs Python 3.11, "cryptography" (44 for a passphrase), and zstd: Python 3.14, "backports.zstd" or the program "zstd".
 Exit codes: 0 all is back, 3 with problems, 10 no such drive or snapshot, 12 wrong passphrase or code, 1 other.
 """
-# ruff: noqa: E401, E701, I001, BLE001 -- BLE001: see naming(); the others keep the file within 300 lines
-import argparse, base64, contextlib, functools, getpass, glob, hashlib, hmac, importlib, json, os, re, struct
-import subprocess, sys, unicodedata
+# ruff: noqa: E401, E701, I001, BLE001 -- BLE001: see naming(); the others keep the file within 480 lines
+import argparse, base64, contextlib, ctypes, errno, fcntl, functools, getpass, glob, grp, hashlib, hmac, importlib, json
+import os, pwd, re, resource, stat, struct, subprocess, sys, unicodedata
 from bisect import bisect_left
+from collections.abc import Callable, Iterator
 from itertools import accumulate, chain, pairwise
 from typing import Any
 from cryptography.exceptions import InvalidTag
@@ -23,11 +27,19 @@ DATA, TREE, LIST, MIB = 0, 1, 2, 1 << 20  # kinds of blobs (§6), and a size
 SYMBOLS = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"  # of the recovery code (§4)
 PLACE = struct.Struct("<16s3I")  # id of a blob; its segment, offset there, length
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"
-NODES = {"fifo": 0o010000, "char": 0o020000, "block": 0o060000}  # as in st_mode
+NODES = {"fifo": stat.S_IFIFO, "char": stat.S_IFCHR, "block": stat.S_IFBLK}
+ACLS = {"system.posix_acl_access", "system.posix_acl_default"}
+GET_FLAGS, SET_FLAGS, FLAGS = 0x80086601, 0x40086602, {"immutable": 0x10, "append-only": 0x20}  # linux/fs.h
+LOSSES = ("unreadable", "source-missing", "source-empty")  # kinds of problems in snapshots (§8)
+REFUSED = (errno.EEXIST, errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG)  # of a name that a folder cannot take
+PART, NEW = b".kinebackup-part-", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW  # a file that is not on disk yet
+HOLES = b"kinebackup-damaged-%d.txt"  # a line for each hole: offset, length, path
+LIBC = ctypes.CDLL(None, use_errno=True)
 problems: list[str] = []
 zstd: Any = None
 for module in ("backports.zstd", "compression.zstd"):
     with contextlib.suppress(ImportError): zstd = importlib.import_module(module)
+
 def stop(code: int, message: str) -> SystemExit:
     sys.stderr.write(message + "\n")
     return SystemExit(code)
@@ -110,13 +122,11 @@ def segment(opener: Any, path: str, n: int, offset: int, sealed_len: int, plain_
     need(len(plain) == plain_len, "segment is not as long as its pack says")
     return plain
 class Drive:
-    """Reads the sealed files of a repository (§5 to §8), and writes its entries (§9) below the open folder ``top``."""
+    """Reads the sealed files of a repository (§5 to §8)."""
     def __init__(self, base: str, master: bytes, repository: bytes) -> None:
         self.base, self.repository, self.sealing = base, repository, hkdf(master, b"kinebackup v1 sealing")
         self.segments: list[Any] = []  # what segment() wants, and the kind
         self.places: list[bytes] = []  # each PLACE of a blob, sorted; its segment is a number in self.segments
-        self.top, self.wanted, self.found = -1, [b""], {b""}  # which paths to restore, and which were met
-        self.links: dict[str, bytes] = {}  # where an inode of several names was written, by all that is said of it
     def names(self, pattern: str) -> list[str]:
         found = sorted(glob.glob(pattern, root_dir=self.base))
         return [f[-64:] for f in found if re.fullmatch(r"(packs/(..)/(?=\2)|index/|snapshots/)[0-9a-f]{64}", f)]
@@ -180,70 +190,228 @@ class Drive:
                 return segment(*where)[start : start + length]
             except Exception as error: why = ValueError(f"{where[1][-70:]}: {type(error).__name__} {error}")
         raise why
-    def tree(self, ids: list[str], path: bytes, folder: int) -> None:
+    def entries(self, tree_id: str) -> Any: return json.loads(self.blob(tree_id, TREE).decode())["entries"]
+    def length(self, text: str) -> int:  # of a blob that cannot be read, by the tables; 0: none has it
+        place = self.places[bisect_left(self.places, unhex(text, 16)) :][:1]
+        return int(PLACE.unpack(place[0])[3]) if place and place[0][:16].hex() == text else 0
+    def orphans(self, led_to: set[str]) -> list[str]:
+        """Trees to which nothing leads, no snapshot and no tree: what is left of those that are lost."""
+        found = sorted({place[:16].hex() for place in self.places if self.segments[PLACE.unpack(place)[1]][-1] == TREE})
+        for tree_id in found:
+            with contextlib.suppress(Exception):  # what does not open leads nowhere; it is named when it is restored
+                for entry in self.entries(tree_id): led_to.update(entry.get("tree", ()))
+        return [tree_id for tree_id in found if tree_id not in led_to]
+def rename_new(folder: int, part: bytes, name: bytes) -> None:  # RENAME_NOREPLACE, where the file system has that
+    if not LIBC.renameat2(folder, part, folder, name, 1): return
+    if (code := ctypes.get_errno()) != errno.EINVAL: raise OSError(code, os.strerror(code))
+    if os.path.lexists(b"/proc/self/fd/%d/%s" % (folder, name)): raise FileExistsError(errno.EEXIST, "exists already")
+    os.rename(part, name, src_dir_fd=folder, dst_dir_fd=folder)
+def substitute(name: bytes) -> bytes:  # for one that is taken, or that this file system cannot hold
+    stem, end = os.path.splitext(re.sub(r'[\0-\x1f"*:<>?\\|\ufffd]|[. ]+\Z', "_", name.decode(errors="replace")))
+    return f"{stem[:50]}~{hashlib.sha256(name).hexdigest()[:6]}{end[:20]}".encode()
+def take(room: list[Any], size: int) -> Iterator[tuple[int, int]]:  # so much of the extents, of which the last is first
+    while size:
+        need(room, "has more content than its size says")
+        offset, length = room.pop()
+        if length > size: room.append((offset + size, length - size))
+        if length: yield offset, min(length, size)
+        size -= min(length, size)
+class Folder:
+    """An open folder of the destination. ``before``: the names that were in it when this run came to it."""
+    def __init__(self, name: bytes, fresh: bool, above: int | None = None) -> None:
+        self.fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | (os.O_NOFOLLOW if above else 0), dir_fd=above)
+        self.before, flags = set(map(os.fsencode, () if fresh else os.listdir(self.fd))), bytearray(8)
+        with contextlib.suppress(OSError): fcntl.ioctl(self.fd, GET_FLAGS, flags)
+        need(not flags[0] & 0x30, "immutable or append-only: nothing could be renamed here, so nothing is written")
+        for part in (name for name in self.before if name.startswith(PART)): os.unlink(part, dir_fd=self.fd)
+        for acl in ACLS if fresh else ():  # or all in it would inherit them
+            with contextlib.suppress(OSError): os.removexattr(self.fd, acl)
+    def __del__(self) -> None:
+        with contextlib.suppress(AttributeError): os.close(self.fd)
+    def at(self, name: bytes) -> tuple[bytes, Any]:  # where it is, and which: something else could come there
+        return os.readlink(b"/proc/self/fd/%d" % self.fd) + b"/" + name, os.lstat(name, dir_fd=self.fd)
+class Restore:
+    """Writes entries (§9) below the folder ``top``: under other names until they are on the disk, and over nothing."""
+    def __init__(self, drive: Drive, top: Folder, args: Any, about: dict[str, Any], dates: dict[int, str]) -> None:
+        self.drive, self.top, self.salvage, self.about, self.dates = drive, top, args.salvage, about, dates
+        self.wanted = [os.path.normpath(b"/" + os.fsencode(p).lstrip(b"/")).rstrip(b"/") for p in args.path or "/"]
+        self.found, self.parts, self.size, self.lost_trees = {b""}, 0, 0, False  # found: of the wanted paths
+        self.due: list[tuple[bytes, Callable[[], None], int]] = []  # path; to be done when all is on disk; size
+        self.links: dict[bytes, tuple[bytes, Any]] = {}  # where a file of several names is, by all that is said of it
+        self.flagged, self.holes = list[tuple[bytes, tuple[bytes, Any], int]](), list[str]()
+        self.names = {} if args.numeric_owner else {"uid": about.get("users", {}), "gid": about.get("groups", {})}
+    def settle(self) -> None:
+        if LIBC.syncfs(self.top.fd): raise OSError(ctypes.get_errno(), "the destination did not keep what was written")
+        due, self.due = self.due, []
+        for path, action, _ in due:
+            with naming(path): action()
+    def finish(self) -> None:
+        if self.holes:
+            listed = os.open(HOLES % os.getpid(), NEW, 0o600, dir_fd=self.top.fd)
+            with open(listed, "w") as file: file.writelines(self.holes)
+        while self.due: self.settle()
+        for path, (real, inode), flags in reversed(self.flagged):
+            with naming(path):
+                fd = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+                need(os.path.samestat(os.fstat(fd), inode), "is another one now: its flags are not set")
+                held = fcntl.ioctl(fd, GET_FLAGS, bytes(8))
+                fcntl.ioctl(fd, SET_FLAGS, bytes([held[0] | flags]) + held[1:])
+                os.close(fd)
+        self.settle()
+    def tell_losses(self) -> None:
+        for told in self.about.get("problems", ()):
+            path = os.fsencode(told["path"]).rstrip(b"/") + b"/"
+            if told["kind"] in LOSSES and any(path.startswith(w + b"/") or w.startswith(path) for w in self.wanted):
+                with naming(path): raise ValueError(f"this backup could not save it: {told['message']}")
+    def lost_folders(self, led_to: set[str]) -> None:
+        self.wanted = [b""]
+        for tree_id in self.drive.orphans(led_to):
+            with naming(name := b"kinebackup-lost-" + tree_id[:12].encode()):
+                if name not in self.top.before: os.mkdir(name, 0o700, dir_fd=self.top.fd)
+                self.tree([tree_id], b"/" + name, Folder(name, name not in self.top.before, self.top.fd))
+    def tree(self, ids: list[str], path: bytes, folder: Folder) -> None:
+        seen: set[bytes] = set()
         for tree_id in ids:
+            entries: Any = None
             with naming(path or b"/"):
-                for entry in json.loads(self.blob(tree_id, TREE).decode())["entries"]:
+                entries = self.drive.entries(tree_id)
+                for entry in entries:
                     with naming(path + b"/?"):
                         name = text_bytes(entry, "name")
                         need(name not in (b".", b"..") and b"/" not in name, f"forbidden name {name!r}")
-                        with naming(path + b"/" + name): self.entry(entry, path + b"/" + name, name, folder)
-    def entry(self, entry: dict[str, Any], path: bytes, name: bytes, folder: int) -> None:
-        kind, mode = entry["type"], number(entry["mode"], 0, 0o7777)
-        above = kind == "dir" and any(wanted.startswith(path + b"/") for wanted in self.wanted)
-        if not above and not any((path + b"/").startswith(wanted + b"/") for wanted in self.wanted): return
+                        with naming(path + b"/" + name):
+                            need(name not in seen, "comes twice in this folder")
+                            seen.add(name)
+                            self.entry(entry, path + b"/" + name, name, folder)
+            self.lost_trees |= entries is None
+    def entry(self, entry: dict[str, Any], path: bytes, name: bytes, folder: Folder) -> None:
+        above, directory = any(wanted.startswith(path + b"/") for wanted in self.wanted), entry["type"] == "dir"
+        if not (above and directory) and not any((path + b"/").startswith(w + b"/") for w in self.wanted): return
         if path in self.wanted: self.found.add(path)
-        same = json.dumps({**entry, "name": "", "rawname": ""}, sort_keys=True) if "link" in entry else ""
-        with contextlib.suppress(OSError, KeyError):  # KeyError: its first name; OSError: no link, so a copy is made
-            os.link(self.links[same], name, src_dir_fd=self.top, dst_dir_fd=folder, follow_symlinks=False)
-            return
-        if kind == "dir":
-            with contextlib.suppress(FileExistsError): os.mkdir(name, 0o700, dir_fd=folder)
-            fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+        if "carried" in entry and not above:
+            date = self.dates.get(entry["carried"], "an earlier backup")
+            with naming(path): raise ValueError(f"could not be read for this backup: it comes back as of {date}")
+        number(entry["mode"], 0, 0o7777)
+        finish, size = (self.directory if directory else self.other)(entry, path, name, folder), entry.get("size", 0)
+        self.due.append((path, finish, 0 if directory else size))
+        if len(self.due) > 500 or sum(size for *_, size in self.due) > 256 * MIB: self.settle()
+    def directory(self, entry: dict[str, Any], path: bytes, name: bytes, folder: Folder) -> Callable[[], None]:
+        fresh = name not in folder.before
+        if fresh: name = self.named(path, name, folder, lambda n: os.mkdir(n, 0o700, dir_fd=folder.fd))
+        here = Folder(name, fresh, folder.fd)
+        self.tree(entry.get("tree", []), path, here)
+        def finish() -> None:
+            if fresh: self.attributes(entry, path, here.fd)
+            if fresh: self.remember(entry, path, folder, name)
+        return finish
+    def other(self, entry: dict[str, Any], path: bytes, name: bytes, folder: Folder) -> Callable[[], None]:
+        need(name not in folder.before, "exists already, and is left alone")
+        said = json.dumps(entry | {"name": 0, "rawname": 0}, sort_keys=True) if "link" in entry else str(self.parts)
+        key, self.parts = hashlib.sha256(said.encode()).digest(), self.parts + 1
+        first, part = key not in self.links, PART + b"%d" % self.parts
+        if first: name = self.write(entry, path, name, folder, part)
+        if "link" in entry: self.links.setdefault(key, (b"", None))
+        def finish(name: bytes = name) -> None:
             try:
-                self.tree(entry.get("tree", []), path, fd)
-                self.attributes(entry, path, fd, mode)
-            finally: os.close(fd)
-        elif kind == "file":
-            fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=folder)
-            with open(fd, "wb") as file:
-                try:
-                    self.content(entry, file)
-                    self.attributes(entry, path, fd, mode)
-                except BaseException:  # never half a file
-                    os.unlink(name, dir_fd=folder)
-                    raise
-        elif kind == "symlink": os.symlink(text_bytes(entry, "target"), name, dir_fd=folder)
-        else: os.mknod(name, NODES[kind] | mode, os.makedev(*entry.get("device", (0, 0))), dir_fd=folder)
-        if kind not in ("dir", "file"): self.attributes(entry, path, b"/proc/self/fd/%d/%s" % (folder, name), mode)
-        if same: self.links[same] = path[1:]
-    def content(self, entry: dict[str, Any], file: Any) -> None:  # its blobs, laid out in its extents
-        size, lists, blobs = number(entry.get("size", 0), 0, 1 << 62), entry.get("lists", []), entry.get("blobs", [])
-        extents = [(number(o, 0, size), number(n, 0, size)) for o, n in entry.get("extents", [(0, size)])]
-        apart = all(start + n <= next_start for (start, n), (next_start, _) in pairwise([*extents, (size, 0)]))
-        need(apart and not (lists and blobs), "extents overlap, or both blobs and lists")
-        ids = chain(blobs, (i.hex() for text in lists for (i,) in struct.iter_unpack("16s", self.blob(text, LIST))))
-        pieces, piece = (memoryview(self.blob(blob_id, DATA)) for blob_id in ids), memoryview(b"")
-        for offset, length in extents:
-            file.seek(offset)
-            while length:
-                piece = piece or next(pieces, piece)
-                need(piece, "has less content than its size says")
-                done = file.write(piece[:length])
-                piece, length = piece[done:], length - done
-        need(not piece and not next(pieces, b""), "has more content than its size says")
+                if not first and not self.link(key, folder, part):
+                    name = self.write(entry, path, name, folder, part)
+                    os.sync()
+                name = self.named(path, name, folder, lambda n: rename_new(folder.fd, part, n))
+            except BaseException:
+                with contextlib.suppress(OSError): os.unlink(part, dir_fd=folder.fd)
+                raise
+            if "link" in entry and not self.links[key][0]: self.links[key] = folder.at(name)
+            self.remember(entry, path, folder, name)
+        return finish
+    def link(self, key: bytes, folder: Folder, part: bytes) -> bool:  # to what this run wrote, and nobody changed
+        real, inode = self.links[key]
+        with contextlib.suppress(OSError):
+            os.link(real, part, dst_dir_fd=folder.fd, follow_symlinks=False)
+            if os.path.samestat(os.lstat(part, dir_fd=folder.fd), inode): return True
+            os.unlink(part, dir_fd=folder.fd)
+        return False
+    def named(self, path: bytes, name: bytes, folder: Folder, action: Callable[[bytes], None]) -> bytes:
+        """Do it with that name, or where this run has used it already or it cannot be here, with another one."""
+        try: action(name)
+        except OSError as error:
+            if error.errno not in REFUSED or name in folder.before: raise
+            action(other := substitute(name))
+            with naming(path): raise ValueError(f"cannot have this name here: it is called {other!r}") from None
+            return other
+        return name
+    def write(self, entry: dict[str, Any], path: bytes, name: bytes, folder: Folder, part: bytes) -> bytes:
+        """All of it but its name, which is returned: what is damaged gets another one."""
+        try:
+            if entry["type"] == "file":
+                with open(os.open(part, NEW, 0o600, dir_fd=folder.fd), "wb") as file:
+                    holes = self.content(entry, file)
+                    self.attributes(entry, path, file.fileno())
+                self.holes += [f"{offset} {length} {os.fsdecode(path)!r}\n" for offset, length in holes]
+                if holes: name += b".damaged"
+                lost = sum(length for _, length in holes)
+                with naming(path): need(not holes, f"damaged: {lost} bytes are zeros in {os.fsdecode(name)!r}")
+                return name
+            mode, device = entry["mode"], entry.get("device", (0, 0))
+            if entry["type"] == "symlink": os.symlink(text_bytes(entry, "target"), part, dir_fd=folder.fd)
+            else: os.mknod(part, NODES[entry["type"]] | mode, os.makedev(*device), dir_fd=folder.fd)
+            self.attributes(entry, path, b"/proc/self/fd/%d/%s" % (folder.fd, part))
+        except BaseException:  # never half a file
+            with contextlib.suppress(OSError): os.unlink(part, dir_fd=folder.fd)
+            raise
+        return name
+    def sound(self, text: str, kind: int) -> bytes:  # a blob; with --salvage none, where it is damaged
+        try: return self.drive.blob(text, kind)
+        except Exception:
+            if not self.salvage: raise
+            return b""
+    def content(self, entry: dict[str, Any], file: Any) -> list[tuple[int, int]]:
+        """Lay out its blobs in its extents; returns what stays a hole as it is damaged, with --salvage."""
+        size, lists = number(entry.get("size", 0), 0, 1 << 62), entry.get("lists", ())
+        need(not lists or not entry.get("blobs"), "both blobs and lists")
+        pairs = [e for i in entry.get("extent_lists", ()) for e in struct.iter_unpack("<2Q", self.drive.blob(i, LIST))]
+        room = [(number(o, 0, size), number(n, 0, size)) for o, n in pairs or entry.get("extents", [(0, size)])]
+        need(all(o + n <= after for (o, n), (after, _) in pairwise([*room, (size, 0)])), "extents overlap")
+        room, holes = room[::-1], list[tuple[int, int]]()
+        listed = (i.hex() for text in lists for (i,) in struct.iter_unpack("16s", self.sound(text, LIST) or bytes(16)))
+        for blob_id in chain(entry.get("blobs", ()), listed):
+            if piece := memoryview(self.sound(blob_id, DATA)):
+                for offset, length in take(room, len(piece)):
+                    file.seek(offset)
+                    piece = piece[file.write(piece[:length]) :]
+            elif known := self.drive.length(blob_id): holes += take(room, known)
+            else: holes += take(room, sum(n for _, n in room))  # nobody knows where what follows has its place
+            if holes and not room: break
+        need(not any(length for _, length in room), "has less content than its size says")
         file.truncate(size)
-    def attributes(self, entry: dict[str, Any], path: bytes, at: int | bytes, mode: int) -> None:
-        uid, gid = (number(entry.get(member, 0), 0, (1 << 32) - 2) for member in ("uid", "gid"))
-        mtime, follow = number(entry["mtime"], -1 << 63, (1 << 63) - 1), isinstance(at, int)
-        xattrs = [(name, base64.b64decode(v, validate=True)) for name, v in entry.get("xattrs", {}).items()]
-        mine = contextlib.suppress(*() if os.geteuid() == 0 else (PermissionError,))  # for root to give
-        with naming(path), mine: os.chown(at, uid, gid, follow_symlinks=follow)  # first, as it drops other attributes
-        for name, value in xattrs:
+        return holes
+    @functools.cache  # noqa: B019 -- there is one
+    def owner(self, member: str, value: int) -> int:  # who has the name here that the number had there
+        name = self.names.get(member, {}).get(str(value), "")
+        try: return (pwd.getpwnam if member == "uid" else grp.getgrnam)(name)[2]
+        except KeyError:
+            if name: sys.stderr.write(f"{name!a} n'existe pas ici / is not known here: {member} {value}\n")
+            return value
+    def attributes(self, entry: dict[str, Any], path: bytes, at: int | bytes) -> None:
+        root, follow, mode, xattrs = os.geteuid() == 0, isinstance(at, int), entry["mode"], entry.get("xattrs", {})
+        mine = contextlib.suppress(*() if root else (PermissionError,))  # for root to give
+        uid, gid = (self.owner(m, number(entry.get(m, 0), 0, (1 << 32) - 2)) for m in ("uid", "gid"))
+        values = [(name, base64.b64decode(value, validate=True)) for name, value in xattrs.items()]
+        mtime = number(entry["mtime"], -1 << 63, (1 << 63) - 1)
+        with naming(path), mine: os.chown(at, uid if root else -1, gid, follow_symlinks=follow)
+        for name in ACLS - xattrs.keys():  # that it inherited
+            with contextlib.suppress(OSError): os.removexattr(at, name, follow_symlinks=follow)
+        for name, value in values:
             with naming(path), mine: os.setxattr(at, name, value, follow_symlinks=follow)
         with naming(path):
-            if follow: os.chmod(at, mode)
+            now = os.stat(at, follow_symlinks=follow)
+            keep = mode & ~(stat.S_ISUID * (now.st_uid != uid) | stat.S_ISGID * (now.st_gid != gid))
+            if follow: os.chmod(at, keep)
             os.utime(at, ns=(mtime, mtime), follow_symlinks=follow)
+            need(keep == mode or not follow, "set-user-ID or set-group-ID is left out: its owner could not be set")
+    def remember(self, entry: dict[str, Any], path: bytes, folder: Folder, name: bytes) -> None:
+        if flags := sum(FLAGS.get(flag, 0) for flag in set(entry.get("flags", ()))):
+            need(os.geteuid() == 0, "only root can make this immutable or append-only")
+            self.flagged.append((path, folder.at(name), flags))
 def opened(args: argparse.Namespace) -> Drive:
     base = os.path.join(args.drive, "KINEBACKUP" if os.path.isdir(os.path.join(args.drive, "KINEBACKUP")) else "")
     copies: list[bytes] = []
@@ -264,37 +432,48 @@ def opened(args: argparse.Namespace) -> Drive:
     raise stop(code, why)
 def main() -> int:
     sys.setrecursionlimit(1 << 14)  # a folder in a folder is a call in a call
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most := resource.getrlimit(resource.RLIMIT_NOFILE)[1], most))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("drive", "--to", "--passphrase-file", "--code-file", "--snapshot", "--host"): parser.add_argument(name)
-    for option, action in (("--list", "store_true"), ("--path", "append")): parser.add_argument(option, action=action)
-    drive, snapshots = opened(args := parser.parse_args()), []
+    for option in ("--list", "--salvage", "--numeric-owner"): parser.add_argument(option, action="store_true")
+    parser.add_argument("--path", action="append")
+    drive, snapshots, roots = opened(args := parser.parse_args()), [], set[str]()
     for name in drive.names("snapshots/*"):
         with naming("snapshots/" + name):
             about = json.loads(drive.record("snapshots", b"S", name).decode())
             need(re.fullmatch(TIME, about["time"]) and isinstance(about["root"], list), "not the form of a snapshot")
+            roots.update(about["root"])
             if str(about.get("host")).casefold() == (args.host or str(about.get("host"))).casefold():
                 snapshots.append((number(about["sequence"], 1, 1 << 63), about["time"], name, about))
     snapshots.sort(key=lambda s: s[:3])  # the newest is the last one taken (§8), whatever the clocks said
     if args.list or not args.to:
         for _, time, name, about in snapshots:
             mark = "  SUSPECT" * bool(about.get("suspicious"))
-            sys.stdout.write(f"{name[:16]}  {time}  {about.get('host')!a} {about.get('sources')!a}{mark}\n")
+            lacks = f"  (-{about['files_lost']})" if about.get("files_lost") else ""
+            sys.stdout.write(f"{name[:16]}  {time}  {about.get('host')!a} {about.get('sources')!a}{lacks}{mark}\n")
         return 3 if problems else 0
     best = sorted(snapshots, key=lambda s: not s[3].get("suspicious"))
     newest = {str(s[3].get("machine")): s for s in best}  # of each computer
     asked = best[-1:] if args.snapshot in (None, "latest") else [s for s in best if s[2].startswith(args.snapshot)]
-    if len(asked) != 1: raise stop(10, "sauvegarde inconnue / unknown snapshot; --list")
     for _, time, _, about in newest.values() if asked == best[-1:] and len(newest) > 1 else ():
         sys.stderr.write(f"--host {about.get('host')!a}  {time}{'  <-' * (about is asked[0][3])}\n")
+    if len(asked) != 1 and (asked or not args.salvage): raise stop(10, "sauvegarde inconnue / unknown snapshot; --list")
     os.makedirs(args.to, mode=0o700, exist_ok=True)
     os.umask(0)  # from here on each mode is given
-    drive.wanted = [os.path.normpath(b"/" + os.fsencode(p).lstrip(b"/")).rstrip(b"/") for p in args.path or ("/",)]
-    drive.top = os.open(args.to, os.O_RDONLY | os.O_DIRECTORY)
     drive.load()
-    drive.tree(asked[0][3]["root"], b"", drive.top)
-    for path in set(drive.wanted) - drive.found:
+    about = asked[0][3] if asked else {"root": []}
+    top, dates = Folder(os.fsencode(args.to), fresh=False), {s[0]: s[1] for s in snapshots}
+    restore = Restore(drive, top, args, about, dates)
+    restore.tell_losses()
+    restore.tree(about["root"], b"", top)
+    for path in set(restore.wanted) - restore.found if asked else ():
         with naming(path): raise ValueError("is not in this snapshot")
+    if not asked: problems.append("the file of this backup is lost")
+    if args.salvage and (restore.lost_trees or not asked): restore.lost_folders(roots)
+    restore.finish()
     return 3 if problems else 0
 if __name__ == "__main__":
+    if not sys.flags.utf8_mode and sys.executable:  # names are bytes, and JSON is UTF-8, whatever the locale says
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606 -- itself
     try: sys.exit(main())
     except (Exception, KeyboardInterrupt) as error: raise stop(1, repr(error)) from None
