@@ -38,6 +38,7 @@ ProblemKind = Literal[
     "differs",  # a restored file is not what was saved
     "exists",  # a restore left a file of the destination alone
     "not-restored",
+    "renamed",  # restored whole, under another name: its own is taken there, or impossible
     "metadata",  # the content is right, an owner, mode, time or attribute is not
     "rolled-back",  # the drive shows an older state than this computer remembers
     "healed",

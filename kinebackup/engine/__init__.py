@@ -60,7 +60,8 @@ if TYPE_CHECKING:
     from kinebackup.engine.repository.snapshot_order import Whose, newest_of_each
     from kinebackup.engine.repository.store import FolderStore, Store
     from kinebackup.engine.repository.tree_reader import TreeReader, Visited, Way
-    from kinebackup.engine.restore.restore import Overwrite, RestoreRequest, restore_snapshot
+    from kinebackup.engine.restore.existing import Overwrite
+    from kinebackup.engine.restore.restore import RestoreRequest, restore_snapshot
     from kinebackup.engine.source import Found, LiveCopy, Source
 
 _PLACE_OF = {
@@ -88,7 +89,7 @@ _PLACE_OF = {
     "MasterKey": "format.key_schedule:MasterKey",
     "NamedSnapshot": "format.snapshot:NamedSnapshot",
     "Names": "environment:Names",
-    "Overwrite": "restore.restore:Overwrite",
+    "Overwrite": "restore.existing:Overwrite",
     "Passphrase": "format.keyring:Passphrase",
     "RecoveryCode": "format.keyring:RecoveryCode",
     "Remover": "repository.removals:Remover",

@@ -59,6 +59,8 @@ class Comparison(Enum):
     """The same of a folder, whose time changes with every name in it."""
     ALREADY_RESTORED = auto()
     """``--overwrite if-changed``: what lies at the destination is the file of the backup."""
+    RESTORED_FOLDER = auto()
+    """A folder at the destination is as a restore has left it."""
     RESTORE_TEST = auto()
     """A file that a restore test has written is the one of the backup."""
 
@@ -137,7 +139,9 @@ TABLE: Final = (
     Attribute(
         name="type",
         members={"type": lambda stat: _TYPES.get(st.S_IFMT(stat.st_mode))},
-        compared=frozenset({_C.UNCHANGED_FILE, _C.UNTOUCHED, _C.APPEARANCE, _C.DIFF_CONTENT, _C.ALREADY_RESTORED}),
+        compared=frozenset(
+            {_C.UNCHANGED_FILE, _C.UNTOUCHED, _C.APPEARANCE, _C.DIFF_CONTENT, _C.ALREADY_RESTORED, _C.RESTORED_FOLDER}
+        ),
         restored=Restored.CREATED,
     ),
     Attribute(
@@ -195,7 +199,7 @@ TABLE: Final = (
     Attribute(
         name="mode",
         members={"mode": lambda stat: st.S_IMODE(stat.st_mode)},
-        compared=_DIFF_RIGHTS | {_C.APPEARANCE, _C.FOLDER, _C.RESTORE_TEST},
+        compared=_DIFF_RIGHTS | {_C.APPEARANCE, _C.FOLDER, _C.RESTORED_FOLDER, _C.RESTORE_TEST},
         restored=_set_mode,
     ),
     Attribute(
@@ -203,7 +207,7 @@ TABLE: Final = (
         members={"mtime": lambda stat: tree.bounded_time(stat.st_mtime_ns)},
         compared=frozenset(
             {_C.UNCHANGED_FILE, _C.UNTOUCHED, _C.WRITTEN, _C.APPEARANCE, _C.FOLDER}
-            | {_C.DIFF_FILE, _C.ALREADY_RESTORED, _C.RESTORE_TEST}
+            | {_C.DIFF_FILE, _C.ALREADY_RESTORED, _C.RESTORED_FOLDER, _C.RESTORE_TEST}
         ),
         restored=_set_time,
     ),

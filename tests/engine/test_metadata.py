@@ -72,6 +72,7 @@ def test_a_member_that_somebody_adds_without_a_row_is_noticed() -> None:
         (Comparison.DIFF_FILE, "gid mode mtime uid xattrs"),
         (Comparison.DIFF_FOLDER, "gid mode uid xattrs"),
         (Comparison.ALREADY_RESTORED, "mtime size type"),
+        (Comparison.RESTORED_FOLDER, "mode mtime type"),
         (Comparison.RESTORE_TEST, "mode mtime size"),
     ],
 )

@@ -14,15 +14,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from kinebackup.engine.check.sampling import FileFacts, choose
-from kinebackup.engine.format import tree
-from kinebackup.engine.format.constants import Kind
 from kinebackup.engine.format.snapshot import NamedSnapshot
 from kinebackup.engine.format.tree import Entry
 from kinebackup.engine.metadata import Comparison, Refused, differences, matches
 from kinebackup.engine.repository.blob_reader import BlobReader
 from kinebackup.engine.repository.repository import LoadedRepository
-from kinebackup.engine.repository.tree_reader import TreeReader, Visited, data_ids
+from kinebackup.engine.repository.tree_reader import TreeReader, Visited
 from kinebackup.engine.restore.entry_writer import EntryWriter
+from kinebackup.engine.restore.same_content import has_content_of
 from kinebackup.errors import Damaged
 from kinebackup.i18n import _
 from kinebackup.model import CancelToken, Monitor, Problem, ProblemKind, RestoreTestReport
@@ -174,36 +173,12 @@ class _Test:
         os.chmod(_NAME, 0o600, dir_fd=directory)  # its own mode has been compared, and may forbid reading
         fd = os.open(_NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
         try:
-            if not self._content_matches(fd, entry):
+            if not has_content_of(fd, entry, self._repository, self._reader):
                 self.report("differs", path, _("the content of the restored file is not what was saved"))
             elif self._request.compare_with_source and entry.copied is None and not entry.uncertain:
                 self._compare_with_source(fd, path, entry)
         finally:
             os.close(fd)
-
-    def _content_matches(self, fd: int, entry: Entry) -> bool:
-        """Recompute the id of every blob from the restored file itself."""
-        stretches = list(tree.data_extents(entry))
-        position, end = stretches.pop(0) if stretches else (0, 0)
-        end += position
-        for text in data_ids(entry, self._reader):
-            blob_id = tree.blob_id(text)
-            size = self._repository.index.locations(blob_id)[0].size
-            data = bytearray()
-            while len(data) < size:
-                if position == end:
-                    if not stretches:
-                        return False
-                    position, length = stretches.pop(0)
-                    end = position + length
-                part = os.pread(fd, min(size - len(data), end - position), position)
-                if not part:
-                    return False
-                data += part
-                position += len(part)
-            if self._repository.keys.blob_id(Kind.DATA, data) != blob_id:
-                return False
-        return position == end and not stretches
 
     def _compare_with_source(self, restored: int, path: str, entry: Entry) -> None:
         try:

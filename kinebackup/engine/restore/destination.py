@@ -1,16 +1,51 @@
 """The folder that a restore writes below.
 
-Owns: opening and making folders in it without ever leaving it. Does not know: what is restored.
+Owns: opening, making and syncing folders in it without ever leaving it, and giving files their names there without
+replacing what this run wrote. Does not know: what is restored.
 """
 
+import errno
 import os
 import stat as st
 import threading
 from collections import OrderedDict
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
 
-_DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_KEPT_OPEN = 64
+from kinebackup.engine.restore.names import is_substitute, leftover_of, substitute_name
+from kinebackup.engine.restore.system_calls import rename_without_replacing, sync_file_system
+
+_DIRECTORY_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_KEPT_OPEN: Final = 64
+_UNKNOWN_FLAG: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
+UNFINISHED: Final = 0o1700
+"""The mode of a folder that a restore made and has not finished: closed to others, and no program else makes such."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A directory below the destination. ``names``: what lay there before this run; None where nobody may list it.
+
+    ``made``: by this run, or by one that was killed before it could finish it.
+    """
+
+    at: str
+    device: int
+    names: frozenset[str] | None = frozenset()
+    made: bool = False
+    has_substitutes: bool = False
+
+    def had(self, name: str) -> bool:
+        """Whether something lay there under exactly this name, or might have."""
+        return self.names is None or name in self.names
+
+    def name_of(self, name: str) -> str:
+        """What an earlier run called that file: by another name, where its own could not be had."""
+        if self.has_substitutes and not self.had(name) and self.had(other := substitute_name(name)):
+            return other
+        return name
 
 
 class Destination:
@@ -23,6 +58,7 @@ class Destination:
         os.makedirs(path, exist_ok=True)
         self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._kept: OrderedDict[str, int] = OrderedDict()
+        self._file_systems: dict[int, int] = {}
         self._lock = threading.Lock()
 
     def open(self, path: str) -> int:
@@ -49,24 +85,128 @@ class Destination:
                     os.close(self._kept.popitem(last=False)[1])
         return fd
 
-    def make(self, parent: str, name: str) -> bool:
-        """Make a directory; False where one is there already. It is closed to others until it gets its own mode."""
+    # -- folders -------------------------------------------------------------------------------------------------
+
+    def top(self) -> Folder:
+        """The destination itself."""
+        return self._enter("", made=False)
+
+    def make(self, parent: Folder, name: str, is_restored: Callable[[os.stat_result], bool]) -> Folder:
+        """Make a directory, or take the one that lay there under exactly that name before.
+
+        ``is_restored``: whether one is as an earlier run left it; its owner may then write in it. Raises
+        ``FileExistsError`` where something else has the name, or what this run made looks the same here.
+        """
+        at = f"{parent.at}/{name}" if parent.at else name
         with self._lock:
-            fd = self._open(parent)
+            fd = self._open(parent.at)
             try:
-                os.mkdir(name, 0o700, dir_fd=fd)
+                os.mkdir(name, UNFINISHED, dir_fd=fd)
             except FileExistsError:
-                mode = os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode
-                if not st.S_ISDIR(mode):
+                if not parent.had(name):
                     raise
-                _open_up(fd, name, st.S_IMODE(mode))
-                return False
-            return True
+                there = os.stat(name, dir_fd=fd, follow_symlinks=False)
+                if not st.S_ISDIR(there.st_mode):
+                    raise
+                if is_restored(there):
+                    _open_up(fd, name, st.S_IMODE(there.st_mode))
+            else:
+                return Folder(at, parent.device, made=True)
+        unfinished = st.S_IMODE(there.st_mode) == UNFINISHED and there.st_uid == os.geteuid()
+        return self._enter(at, made=unfinished)
+
+    def _enter(self, at: str, *, made: bool) -> Folder:
+        """A directory that was there before, without what killed runs left in it."""
+        with self._lock:
+            try:
+                fd = self._open(at)
+            except OSError:  # somebody else's: each file in it will be reported
+                return Folder(at, device=0, names=None, made=made)
+            device = os.fstat(fd).st_dev
+            if device not in self._file_systems:
+                self._file_systems[device] = os.dup(fd)
+            try:
+                names = frozenset(os.listdir(fd))
+            except OSError:
+                return Folder(at, device, names=None, made=made)
+            names -= {name for name in names if leftover_of(name) is not None and _sweep(fd, name)}
+            return Folder(at, device, names, made, any(map(is_substitute, names)))
+
+    def sync(self, devices: Iterable[int]) -> None:
+        """Returns when everything written to these file systems is on their devices. Raises ``OSError``."""
+        for device in sorted(set(devices) & self._file_systems.keys()):
+            sync_file_system(self._file_systems[device])
+
+    # -- names ---------------------------------------------------------------------------------------------------
+
+    def replace(self, directory: int, temporary: str, name: str) -> None:
+        """Give a file its name in the open directory; what had it goes. Raises ``OSError``."""
+        os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+        with suppress(FileNotFoundError):  # where both are one inode already, rename(2) does nothing
+            os.unlink(temporary, dir_fd=directory)
+
+    def name(self, directory: int, temporary: str, name: str) -> None:
+        """Give a file its name in the open directory, if nothing has it: else ``FileExistsError``."""
+        try:
+            self.rename_without_replacing(directory, temporary, name)
+        except OSError as error:
+            if error.errno not in _UNKNOWN_FLAG:
+                raise
+            with self._lock:  # no two threads find the same name free
+                self._name_otherwise(directory, temporary, name)
+
+    def rename_without_replacing(self, directory: int, temporary: str, name: str) -> None:
+        """One system call, which some file systems do not have. Raises ``OSError``."""
+        rename_without_replacing(directory, temporary, name)
+
+    def link_beside(self, directory: int, temporary: str, name: str) -> None:
+        """A further name in the same directory, likewise."""
+        os.link(temporary, name, src_dir_fd=directory, dst_dir_fd=directory, follow_symlinks=False)
+
+    def _name_otherwise(self, directory: int, temporary: str, name: str) -> None:
+        """By a hard link, or else by looking first."""
+        try:
+            self.link_beside(directory, temporary, name)
+        except FileExistsError:
+            raise
+        except OSError:
+            if _is_there(directory, name):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name) from None
+            os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+        else:
+            os.unlink(temporary, dir_fd=directory)
+
+    def link(self, source: str, first: str, directory: int, temporary: str) -> None:
+        """Make a further name of a file in the folder ``source``. Raises ``OSError``."""
+        with self._lock:
+            fd = self._open(source)
+            os.link(first, temporary, src_dir_fd=fd, dst_dir_fd=directory, follow_symlinks=False)
 
     def close(self) -> None:
-        for fd in (self._fd, *self._kept.values()):
+        for fd in (self._fd, *self._kept.values(), *self._file_systems.values()):
             os.close(fd)
         self._kept.clear()
+        self._file_systems.clear()
+
+
+def _is_there(directory: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except OSError:
+        return False
+    return True
+
+
+def _sweep(directory: int, name: str) -> bool:
+    """Remove what a killed run left; what another run is writing stays. Whether it is gone."""
+    pid = leftover_of(name)
+    if pid and pid != os.getpid() and os.path.exists(f"/proc/{pid}"):
+        return False
+    try:
+        os.unlink(name, dir_fd=directory)
+    except OSError:  # a folder of that name, or one in which nothing may be removed
+        return False
+    return True
 
 
 def _open_up(parent: int, name: str, mode: int) -> None:

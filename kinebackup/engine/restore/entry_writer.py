@@ -3,12 +3,10 @@
 Owns: system calls on the destination, always relative to an open directory and never through a link. Does not know:
 trees, or which entries are wanted.
 
-A file appears under its name only when it is whole and has its attributes: it is written under a temporary name and
-renamed. An interrupted restore therefore leaves nothing that could pass for a restored file.
+A restore gives it a temporary name; its own it gets from ``publisher.py``.
 """
 
 import errno
-import hashlib
 import os
 import stat as st
 from collections.abc import Callable
@@ -23,9 +21,8 @@ from kinebackup.engine.repository.blob_reader import BlobReader
 from kinebackup.engine.repository.tree_reader import data_ids
 from kinebackup.errors import Damaged
 from kinebackup.i18n import _
-from kinebackup.model import CancelToken
+from kinebackup.model import CancelToken, Problem
 
-TEMPORARY_PREFIX = ".kinebackup-part-"
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _STOPPING = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ENODEV}
 
@@ -35,24 +32,10 @@ def stops_restore(error: OSError) -> bool:
     return error.errno in _STOPPING
 
 
-def _temporary_name(name: str) -> str:
-    return f"{TEMPORARY_PREFIX}{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}"
-
-
-def replace_by_link(source: int, first: str, directory: int, name: str) -> None:
-    """Make ``name`` a further name of ``first``, which lies in the open directory ``source``; what has the name goes.
-
-    Raises ``OSError``; what had the name is then still there.
-    """
-    temporary = _temporary_name(name)
-    with suppress(FileNotFoundError):
-        os.unlink(temporary, dir_fd=directory)
-    os.link(first, temporary, src_dir_fd=source, dst_dir_fd=directory, follow_symlinks=False)
-    try:
-        os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
-    finally:  # where both are one inode already, rename(2) does nothing and leaves both names
-        with suppress(FileNotFoundError):
-            os.unlink(temporary, dir_fd=directory)
+def refused_by_destination(path: str, error: OSError) -> Problem:
+    """One file did not come back."""
+    text = _("the destination refused it ({reason})").format(reason=error.strerror)
+    return Problem("not-restored", f"/{path}", text)
 
 
 class EntryWriter:
@@ -68,22 +51,21 @@ class EntryWriter:
         self._refused = refused
 
     def write(self, directory: int, name: str, entry: Entry) -> int:
-        """Create ``name`` in the open directory, replacing what has that name; returns the bytes of content.
+        """Create ``name`` in the open directory, in place of what an earlier try left; returns the bytes of content.
 
         Raises ``Damaged`` where the content cannot be had whole, ``OSError`` where the destination refuses, or
         ``Cancelled``, for a large file may take minutes; none leaves a trace.
         """
-        temporary = _temporary_name(name)
-        with suppress(FileNotFoundError):
-            os.unlink(temporary, dir_fd=directory)
         try:
-            size = self._create(directory, temporary, entry)
-            os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+            try:
+                return self._create(directory, name, entry)
+            except FileExistsError:
+                os.unlink(name, dir_fd=directory)
+                return self._create(directory, name, entry)
         except BaseException:
             with suppress(OSError):
-                os.unlink(temporary, dir_fd=directory)
+                os.unlink(name, dir_fd=directory)
             raise
-        return size
 
     def _create(self, directory: int, name: str, entry: Entry) -> int:
         match entry.type:

@@ -121,7 +121,8 @@ def test_files_that_are_there_are_treated_as_asked(
     file = below(saved.home / "back", saved.patients) / "Dupont" / "bilan.txt"
     file.write_text("mine", encoding="utf-8")
     done = saved.run("restore", "latest", "--to", "back", "--overwrite", overwrite, "--json")
-    assert (done.code, done.json["problems"]) == (0, [])
+    left_alone = [(3, "exists", str(saved.patients / "Dupont" / "bilan.txt"))] if overwrite == "never" else []
+    assert [(done.code, p["kind"], p["path"]) for p in done.json["problems"]] == left_alone
     assert done.json["files_skipped"] == untouched
     assert done.json["files_restored"] == 6 - untouched
     assert file.read_text("utf-8") == changed

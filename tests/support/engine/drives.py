@@ -35,7 +35,8 @@ from kinebackup.engine.repository.removals import Remover
 from kinebackup.engine.repository.repository import LoadedRepository, LockedRepository, Repository, WritableRepository
 from kinebackup.engine.repository.store import FolderStore, Store
 from kinebackup.engine.repository.tree_reader import TreeReader
-from kinebackup.engine.restore.restore import Overwrite, RestoreRequest, restore_snapshot
+from kinebackup.engine.restore.existing import Overwrite
+from kinebackup.engine.restore.restore import RestoreRequest, restore_snapshot
 from kinebackup.engine.source import Source
 from kinebackup.model import (
     BackupReport,

@@ -1,0 +1,150 @@
+"""Hard links of a restore: which names are one file, and making the further ones.
+
+Owns: the name that is written, where it lies, the names that follow. Does not know: how content is written.
+
+A further name is linked only to what this run wrote or found identical in content; else the content is written again.
+"""
+
+import errno
+import hashlib
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from operator import attrgetter
+
+import msgspec
+
+from kinebackup.engine.format.tree import Entry
+from kinebackup.engine.repository.blob_reader import BlobReader
+from kinebackup.engine.repository.repository import LoadedRepository
+from kinebackup.engine.restore.destination import Destination
+from kinebackup.engine.restore.publisher import Target
+from kinebackup.engine.restore.same_content import has_content_of
+from kinebackup.errors import Damaged
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """A further name, made once all that is first is there."""
+
+    path: str
+    target: Target
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class LinkResult:
+    """``is_next_first``: where none was made, the content is written again, and further names are linked to that."""
+
+    made: bool
+    is_next_first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Located:
+    """``written``: by this run, or found identical."""
+
+    folder: str
+    name: str
+    inode: tuple[int, int]
+    written: bool
+
+
+class HardLinks:
+    """Of one run. For several threads."""
+
+    def __init__(self, destination: Destination, repository: LoadedRepository) -> None:
+        self._destination = destination
+        self._repository = repository
+        self._first: dict[bytes, str] = {}
+        self._located: dict[bytes, _Located] = {}
+        self._later: list[Later] = []
+        self._lock = threading.Lock()
+
+    def note(self, entry: Entry, path: str) -> None:
+        """The first of its names is the one to be written: the same in each run, so that one can go on."""
+        self._first.setdefault(_inode_of(entry), path)
+
+    def is_first(self, entry: Entry, path: str) -> bool:
+        """Whether it is the name to be written."""
+        return self._first[_inode_of(entry)] == path
+
+    def put_off(self, later: Later) -> None:
+        """The others come once all files are there."""
+        with self._lock:
+            self._later.append(later)
+
+    def put_off_names(self) -> Iterator[Later]:
+        """In order of their paths."""
+        return iter(sorted(self._later, key=attrgetter("path")))
+
+    def found(self, entry: Entry, directory: int, folder: str, name: str, *, written: bool) -> None:
+        """A name of the file lies in the open directory. ``written``: by this run; else it looks like the saved one."""
+        stat = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        place = _Located(folder, name, (stat.st_dev, stat.st_ino), written)
+        with self._lock:
+            if written or _inode_of(entry) not in self._located:
+                self._located[_inode_of(entry)] = place
+
+    def link(self, entry: Entry, directory: int, temporary: str, reader: BlobReader) -> LinkResult:
+        """Make a temporary name of the file in the open directory."""
+        place = self._located.get(_inode_of(entry))
+        if place is None or not (place.written or self._is_identical(place, entry, reader)):
+            return LinkResult(made=False, is_next_first=True)
+        try:
+            self._make(place, directory, temporary)
+            stat = os.stat(temporary, dir_fd=directory, follow_symlinks=False)
+        except OSError as error:
+            return LinkResult(made=False, is_next_first=error.errno == errno.EMLINK)
+        if (stat.st_dev, stat.st_ino) != place.inode:  # somebody has put another file there meanwhile
+            os.unlink(temporary, dir_fd=directory)
+            return LinkResult(made=False, is_next_first=True)
+        return LinkResult(made=True, is_next_first=False)
+
+    def _make(self, place: _Located, directory: int, temporary: str) -> None:
+        try:
+            self._destination.link(place.folder, place.name, directory, temporary)
+        except FileExistsError:
+            os.unlink(temporary, dir_fd=directory)
+            self._destination.link(place.folder, place.name, directory, temporary)
+
+    def _is_identical(self, place: _Located, entry: Entry, reader: BlobReader) -> bool:
+        """Whether a file that was there holds what was saved. It is read once."""
+        same = self._compared(place, entry, reader)
+        with self._lock:
+            if same:
+                self._located[_inode_of(entry)] = replace(place, written=True)
+            else:
+                del self._located[_inode_of(entry)]
+        return same
+
+    def _compared(self, place: _Located, entry: Entry, reader: BlobReader) -> bool:
+        if entry.type != "file" or entry.extents is not None:  # of a sparse file, the holes would have to be read too
+            return False
+        try:
+            directory = self._destination.open(place.folder)
+            try:
+                fd = os.open(place.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+            finally:
+                os.close(directory)
+            try:
+                stat = os.fstat(fd)
+                return (
+                    (stat.st_dev, stat.st_ino) == place.inode
+                    and stat.st_size == entry.size
+                    and has_content_of(fd, entry, self._repository, reader)
+                )
+            finally:
+                os.close(fd)
+        except (OSError, Damaged):
+            return False
+
+
+def _inode_of(entry: Entry) -> bytes:
+    """The same for entries that are to be one inode: of one ``link``, and alike in all but the name.
+
+    ``link`` alone does not do: an inode's number is given to another file once the first is deleted, a device's after
+    a restart. Linked to the wrong one, a file would come back with another's content.
+    """
+    return hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(entry, name="", rawname=""))).digest()

@@ -1,0 +1,51 @@
+"""Names that a restore gives besides those of the snapshot.
+
+Owns: temporary names, and what a file is called where its own name cannot be had. Does not know: directories.
+"""
+
+import errno
+import hashlib
+import os
+import re
+from typing import Final
+
+TEMPORARY_PREFIX: Final = ".kinebackup-part-"
+
+_REFUSED: Final = frozenset({errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG, errno.ENOENT})  # the last: exFAT by FUSE
+_LEFTOVER: Final = re.compile(re.escape(TEMPORARY_PREFIX) + r"(?:(?P<pid>[0-9a-f]+)-)?[0-9a-f]{16}\Z")
+_FORBIDDEN: Final = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*\ufffd]')  # on FAT, exFAT and NTFS
+_SUBSTITUTE: Final = re.compile(r" \([0-9a-f]{8}\)(?:\.[^.]+)?\Z")
+_LONGEST_BYTES: Final = 120  # an encrypted home folder takes names of 143
+_LONGEST_SUFFIX: Final = 12
+
+
+def temporary_name(name: str, pid: int) -> str:
+    """What a file is called until it is whole; the same for a name in one process, and in no other."""
+    return f"{TEMPORARY_PREFIX}{pid:x}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}"
+
+
+def leftover_of(name: str) -> int | None:
+    """The process that gave a temporary name, 0 where it does not say; None for any other name."""
+    found = _LEFTOVER.match(name)
+    return int(found["pid"] or "0", 16) if found else None
+
+
+def refuses_name(error: OSError) -> bool:
+    """Whether the file system cannot hold a name, whatever lies there."""
+    return error.errno in _REFUSED
+
+
+def substitute_name(name: str) -> str:
+    """Another name for a file, that every file system can hold: always the same, and for no other file."""
+    raw = os.fsencode(name)
+    mark = f" ({hashlib.sha256(raw).hexdigest()[:8]})"
+    stem, suffix = os.path.splitext(_FORBIDDEN.sub("_", raw.decode("utf-8", "replace")))
+    if len(suffix) > _LONGEST_SUFFIX or suffix == ".":
+        stem, suffix = stem + suffix, ""
+    short = stem.encode("utf-8")[:_LONGEST_BYTES].decode("utf-8", "ignore")
+    return f"{short.rstrip(' .')}{mark}{suffix.rstrip(' .')}"
+
+
+def is_substitute(name: str) -> bool:
+    """Whether a name looks like one that ``substitute_name`` gave."""
+    return _SUBSTITUTE.search(name) is not None
