@@ -66,12 +66,12 @@ def _commands(group: click.Group, context: click.Context) -> Iterator[str]:
         if command is None:
             continue
         below = click.Context(command, info_name=name, parent=context)
+        if not isinstance(command, click.Group) or command.invoke_without_command:
+            yield f".SS {_escaped(' '.join([below.command_path, *command.collect_usage_pieces(below)]))}"
+            yield _escaped(command.help or "")
+            yield from _options(command, below)
         if isinstance(command, click.Group):
             yield from _commands(command, below)
-            continue
-        yield f".SS {_escaped(' '.join([below.command_path, *command.collect_usage_pieces(below)]))}"
-        yield _escaped(command.help or "")
-        yield from _options(command, below)
 
 
 def _options(command: click.Command, context: click.Context) -> Iterator[str]:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from kinebackup.engine.format.keyring import without_slot as remove_slot
     from kinebackup.engine.format.recovery_code import create as create_recovery_code
     from kinebackup.engine.format.snapshot import NamedSnapshot, Snapshot, format_time, parse_time
+    from kinebackup.engine.format.snapshot_order import Whose, newest_of_each
     from kinebackup.engine.format.tree import Copied, Entry, is_text
     from kinebackup.engine.metadata import Comparison, comparable
     from kinebackup.engine.prune import preview_prune, prune_snapshots
@@ -50,14 +51,13 @@ if TYPE_CHECKING:
     from kinebackup.engine.repository.lock import LockHolder
     from kinebackup.engine.repository.opening import LockedStore, lock_store, open_store
     from kinebackup.engine.repository.pack_writer import read_pack_table
-    from kinebackup.engine.repository.removals import Remover, highest_sequence
+    from kinebackup.engine.repository.removals import Remover, highest_sequence, remove_snapshots, sequences_of
     from kinebackup.engine.repository.repository import (
         LoadedRepository,
         LockedRepository,
         Repository,
         WritableRepository,
     )
-    from kinebackup.engine.repository.snapshot_order import Whose, newest_of_each
     from kinebackup.engine.repository.store import FolderStore, Store
     from kinebackup.engine.repository.tree_reader import TreeReader, Visited, Way
     from kinebackup.engine.restore.existing import Overwrite
@@ -106,7 +106,7 @@ _PLACE_OF = {
     "Verification": "check.verify:Verification",
     "Visited": "repository.tree_reader:Visited",
     "Way": "repository.tree_reader:Way",
-    "Whose": "repository.snapshot_order:Whose",
+    "Whose": "format.snapshot_order:Whose",
     "WritableRepository": "repository.repository:WritableRepository",
     "add_slot": "format.keyring:with_slot",
     "back_up": "backup.backup:back_up",
@@ -122,7 +122,7 @@ _PLACE_OF = {
     "layout": "format.layout",
     "lock_store": "repository.opening:lock_store",
     "merge_keyrings": "format.keyring:merged",
-    "newest_of_each": "repository.snapshot_order:newest_of_each",
+    "newest_of_each": "format.snapshot_order:newest_of_each",
     "open_store": "repository.opening:open_store",
     "parse_time": "format.snapshot:parse_time",
     "preview_backup": "backup.backup:preview_backup",
@@ -132,8 +132,10 @@ _PLACE_OF = {
     "read_headers": "repository.header_files:read_headers",
     "read_pack_table": "repository.pack_writer:read_pack_table",
     "remove_slot": "format.keyring:without_slot",
+    "remove_snapshots": "repository.removals:remove_snapshots",
     "restore_snapshot": "restore.restore:restore_snapshot",
     "restore_test": "check.restore_test:restore_test",
+    "sequences_of": "repository.removals:sequences_of",
     "slot_name": "format.keyring:slot_name",
     "slot_of_name": "format.keyring:slot_of_name",
     "unlock_keyring": "format.keyring:unlock",
@@ -208,8 +210,10 @@ __all__ = [
     "read_headers",
     "read_pack_table",
     "remove_slot",
+    "remove_snapshots",
     "restore_snapshot",
     "restore_test",
+    "sequences_of",
     "slot_name",
     "slot_of_name",
     "unlock_keyring",

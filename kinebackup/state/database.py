@@ -80,6 +80,8 @@ SCHEMA_STEPS: Final[tuple[tuple[str, ...], ...]] = (
         "DROP INDEX runs_by_drive",
         "CREATE INDEX runs_by_drive ON runs (repository, kind, id)",
     ),
+    # Which check was longest ago is an order as well: a time of 2061 would keep a pack from being read until then.
+    ("ALTER TABLE pack_checks ADD COLUMN turn INTEGER NOT NULL DEFAULT 0",),
 )
 
 

@@ -13,7 +13,7 @@ from dataclasses import asdict, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 from kinebackup.errors import ConfigError, NotFound
 from kinebackup.i18n import _
@@ -57,6 +57,14 @@ def label_taken(label: str) -> ConfigError:
             label=label
         ),
     )
+
+
+class _PackCheck(NamedTuple):
+    """The last check of a pack. ``turn``: higher than those of all checks before it, whatever the clock said."""
+
+    at_us: int
+    ok: bool
+    turn: int
 
 
 class StateDb:
@@ -210,25 +218,28 @@ class StateDb:
         """All these packs were read to the end and authenticated (or not) at this time. One transaction for all."""
         at_us = _us(at)
         with self._database.writing() as connection:
+            (turn,) = connection.execute(
+                "SELECT coalesce(max(turn), 0) + 1 FROM pack_checks WHERE repository = ?", (repository,)
+            ).fetchone()
             connection.executemany(
-                "INSERT OR REPLACE INTO pack_checks (repository, pack, checked_us, ok) VALUES (?, ?, ?, ?)",
-                ((repository, bytes.fromhex(pack), at_us, ok) for pack in packs),
+                "INSERT OR REPLACE INTO pack_checks (repository, pack, checked_us, ok, turn) VALUES (?, ?, ?, ?, ?)",
+                ((repository, bytes.fromhex(pack), at_us, ok, turn) for pack in packs),
             )
 
     def oldest_checked_first(self, repository: str, packs: Iterable[FileName]) -> list[FileName]:
-        """These packs in the order in which to check them: never checked ones, then by the age of their last check."""
+        """These packs in the order in which to check them: never checked ones, then the longest unchecked."""
         checks = self._checks(repository)
-        return sorted(packs, key=lambda pack: (checks.get(pack, _NEVER)[0], pack))
+        return sorted(packs, key=lambda pack: (checks[pack].turn if pack in checks else -1, pack))
 
     def pack_coverage(self, repository: str, packs: Iterable[FileName]) -> PackCoverage:
         """How much of these packs has been checked; failures are those of each pack's last check."""
         checks = self._checks(repository)
-        found = [(pack, *checks.get(pack, _NEVER)) for pack in packs]
-        checked = [at_us for _pack, at_us, _ok in found if at_us != _NEVER[0]]
+        present = list(packs)
+        checked = [checks[pack].at_us for pack in present if pack in checks]
         return PackCoverage(
-            total=len(found),
-            never_checked=len(found) - len(checked),
-            failed=tuple(sorted(pack for pack, _at_us, ok in found if not ok)),
+            total=len(present),
+            never_checked=len(present) - len(checked),
+            failed=tuple(sorted(pack for pack in present if pack in checks and not checks[pack].ok)),
             oldest_check=_time(min(checked)) if checked else None,
         )
 
@@ -241,13 +252,13 @@ class StateDb:
                 ((repository, bytes.fromhex(pack)) for pack in gone),
             )
 
-    def _checks(self, repository: str) -> dict[FileName, tuple[int, bool]]:
+    def _checks(self, repository: str) -> dict[FileName, _PackCheck]:
         # A terabyte is some 30,000 packs: reading all of them takes less time than a query for each.
         with self._database.reading() as connection:
             rows = connection.execute(
-                "SELECT pack, checked_us, ok FROM pack_checks WHERE repository = ?", (repository,)
+                "SELECT pack, checked_us, ok, turn FROM pack_checks WHERE repository = ?", (repository,)
             ).fetchall()
-        return {FileName(pack.hex()): (at_us, bool(ok)) for pack, at_us, ok in rows}
+        return {FileName(pack.hex()): _PackCheck(at_us, bool(ok), turn) for pack, at_us, ok, turn in rows}
 
     def record_snapshot_verified(self, repository: str, snapshot: FileName, at: datetime) -> None:
         with self._database.writing() as connection:
@@ -313,7 +324,6 @@ class StateDb:
 
 
 _CODE_TEST: Final = "last-code-test"
-_NEVER: Final = (-(2**63), True)  # before every time that a row can hold
 
 
 def _us(time: datetime) -> int:

@@ -26,7 +26,7 @@ def every_command() -> list[tuple[str, click.Command]]:
         assert command is not None, name
         if isinstance(command, click.Group):
             found += [(f"{name} {below}", command.commands[below]) for below in command.commands]
-        else:
+        if not isinstance(command, click.Group) or command.invoke_without_command:
             found.append((name, command))
     return found
 

@@ -134,7 +134,7 @@ def test_a_memory_where_a_folder_should_be_is_explained(tmp_path: Path) -> None:
 def test_the_schema_of_each_released_version_is_reached(state: StateDb, tmp_path: Path) -> None:
     state.drives()
     connection = sqlite3.connect(tmp_path / "state" / STATE_FILE)
-    assert connection.execute("PRAGMA user_version").fetchone() == (3,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (4,)
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     connection.close()
 
@@ -335,9 +335,12 @@ def test_times_of_another_zone_come_back_in_utc(state: StateDb) -> None:
 # --- checks ---------------------------------------------------------------------------------------------------------
 
 
-def test_packs_never_checked_come_first_and_then_the_longest_unchecked(state: StateDb) -> None:
-    state.record_pack_checks(REPOSITORY, [pack(3)], T0 + HOUR, ok=True)
-    state.record_pack_checks(REPOSITORY, [pack(2)], T0, ok=False)
+@pytest.mark.parametrize("hours", [(0, 1), (1, 0), (500_000, 0)])
+def test_packs_never_checked_come_first_and_then_the_longest_unchecked_whatever_the_clocks_said(
+    state: StateDb, hours: tuple[int, int]
+) -> None:
+    state.record_pack_checks(REPOSITORY, [pack(2)], T0 + HOUR * hours[0], ok=False)
+    state.record_pack_checks(REPOSITORY, [pack(3)], T0 + HOUR * hours[1], ok=True)
     order = state.oldest_checked_first(REPOSITORY, iter([pack(3), pack(2), pack(5), pack(1)]))
     assert order == [pack(1), pack(5), pack(2), pack(3)]
 

@@ -1,4 +1,4 @@
-"""``kinebackup snapshots`` and ``ls``: what backups a drive holds, and what is in one.
+"""``kinebackup snapshots`` and ``ls``: what backups a drive holds, and what is in one; forget.py removes some.
 
 Owns: their options, tables and JSON documents. Does not know: how directories are read (jobs/browse.py).
 """
@@ -6,11 +6,12 @@ Owns: their options, tables and JSON documents. Does not know: how directories a
 import stat as st
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 
 import click
 
 from kinebackup.cli.commands.completion import snapshot_names
+from kinebackup.cli.commands.forget import forget
 from kinebackup.cli.reading import drive_option, ended, host_option, opened, readable, secret_options, time_of_ns
 from kinebackup.cli.secret_files import secret_from
 from kinebackup.cli.session import Session, pass_session
@@ -18,6 +19,7 @@ from kinebackup.cli.terminal.output import on_one_line
 from kinebackup.cli.terminal.tables import columns
 from kinebackup.cli.terminal.words import SHORT_ID, moment_of_ns, size_text, time_text
 from kinebackup.engine import Entry, NamedSnapshot, Snapshot, Visited, problem_of
+from kinebackup.errors import ExitCode
 from kinebackup.i18n import _, ngettext
 from kinebackup.jobs.browse import Browser, Listing
 from kinebackup.model import Problem
@@ -25,9 +27,10 @@ from kinebackup.model import Problem
 
 @dataclass(frozen=True, slots=True)
 class SnapshotItem:
-    """A snapshot in JSON; ``problems`` is their number."""
+    """A snapshot in JSON; ``problems`` is their number, ``incomplete`` that of the files which it lacks."""
 
     id: str
+    sequence: int
     time: str
     drive: str
     host: str
@@ -36,6 +39,7 @@ class SnapshotItem:
     bytes: int
     problems: int
     suspicious: bool
+    incomplete: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +82,28 @@ class OnDrive:
 # -- snapshots -------------------------------------------------------------------------------------------------------
 
 
-@click.command()
+@click.group(invoke_without_command=True)
+@click.option(
+    "--before",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="DATE",
+    help=_("Only the good ones before that day (YYYY-MM-DD): not suspicious, and no file is missing."),
+)
 @drive_option
 @secret_options
-@pass_session
-def snapshots(session: Session, drive: str | None, passphrase_file: str | None, recovery_code_file: str | None) -> int:
+@click.pass_context
+def snapshots(
+    ctx: click.Context,
+    before: datetime | None,
+    drive: str | None,
+    passphrase_file: str | None,
+    recovery_code_file: str | None,
+) -> int:
+    if ctx.invoked_subcommand is not None:
+        if any((before, drive, passphrase_file, recovery_code_file)):
+            raise click.UsageError(_("the options of {command} stand after it").format(command=ctx.invoked_subcommand))
+        return ExitCode.OK
+    session: Session = ctx.obj
     secret = secret_from(passphrase_file, recovery_code_file, session.output)
     choice = readable(session, drive, secret)
     listed: list[OnDrive] = []
@@ -90,34 +111,53 @@ def snapshots(session: Session, drive: str | None, passphrase_file: str | None, 
     for candidate in choice.drives:
         with choice.unlocking.open(candidate) as found:
             files = found.repository.snapshots()
-            listed.append(OnDrive(candidate.label, files.readable))
+            day = before.replace(tzinfo=session.world.zone) if before else None
+            listed.append(OnDrive(candidate.label, [n for n in files.readable if not day or _is_good_before(n, day)]))
             problems += (*found.problems, *map(problem_of, files.unreadable))
     items = tuple(_snapshot_item(named, on.label) for on in listed for named in on.known)
     session.output.result(
-        SnapshotsDocument(items, tuple(problems)), lambda: _snapshots_words(listed, session.world.zone)
+        SnapshotsDocument(items, tuple(problems)),
+        lambda: _snapshots_words(listed, session.world.zone, chosen=before is not None),
     )
     return ended(session, tuple(problems))
+
+
+snapshots.add_command(forget)
+
+
+def _is_good_before(named: NamedSnapshot, day: datetime) -> bool:
+    taken = named.snapshot
+    return taken.taken_at < day and not taken.suspicious and not taken.files_lost
+
+
+def _problems_of(taken: Snapshot) -> int:
+    return taken.problem_count or len(taken.problems)
 
 
 def _snapshot_item(named: NamedSnapshot, label: str) -> SnapshotItem:
     taken = named.snapshot
     return SnapshotItem(
         id=named.id,
+        sequence=taken.sequence,
         time=taken.time,
         drive=taken.drive or label,
         host=taken.host,
         sources=taken.sources,
         files=taken.counts.files,
         bytes=taken.counts.bytes,
-        problems=len(taken.problems),
+        problems=_problems_of(taken),
         suspicious=taken.suspicious,
+        incomplete=taken.files_lost,
     )
 
 
-def _snapshots_words(listed: Sequence[OnDrive], zone: tzinfo) -> str:
-    empty = [
-        _("The drive {label} holds no backup yet").format(label=on_one_line(on.label)) for on in listed if not on.known
-    ]
+def _snapshots_words(listed: Sequence[OnDrive], zone: tzinfo, *, chosen: bool) -> str:
+    text = (
+        _("The drive {label} holds no good backup before that day")
+        if chosen
+        else _("The drive {label} holds no backup yet")
+    )
+    empty = [text.format(label=on_one_line(on.label)) for on in listed if not on.known]
     rows = [_snapshot_row(named, on.label, zone) for on in listed for named in on.known]
     if not rows:
         return "\n".join(empty)
@@ -130,8 +170,11 @@ def _snapshot_row(named: NamedSnapshot, label: str, zone: tzinfo) -> Sequence[st
     notes = []
     if taken.suspicious:
         notes.append(_("suspicious: files were missing"))
+    if taken.files_lost:
+        count = taken.files_lost
+        notes.append(ngettext("{count} file is missing", "{count} files are missing", count).format(count=count))
     if taken.problems:
-        count = len(taken.problems)
+        count = _problems_of(taken)
         notes.append(ngettext("{count} problem", "{count} problems", count).format(count=count))
     return (
         named.id[:SHORT_ID],

@@ -31,6 +31,7 @@ from kinebackup.engine.format.layout import (
 )
 from kinebackup.engine.format.pack import Pack
 from kinebackup.engine.format.snapshot import NamedSnapshot
+from kinebackup.engine.format.snapshot_order import ANYONE, Whose, by_sequence, newest
 from kinebackup.engine.repository.blob_index import Index
 from kinebackup.engine.repository.condition import Condition, Conditions
 from kinebackup.engine.repository.header_files import heal_header_copies, read_header_copies, write_header
@@ -43,7 +44,6 @@ from kinebackup.engine.repository.inventory import (
     take_inventory,
 )
 from kinebackup.engine.repository.lock import WriterLock
-from kinebackup.engine.repository.snapshot_order import ANYONE, Whose, by_sequence, newest
 from kinebackup.engine.repository.store import PendingFile, Store, Unlistable, unlistable
 from kinebackup.errors import Damaged, NotFound
 from kinebackup.i18n import _

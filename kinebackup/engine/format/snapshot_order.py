@@ -1,4 +1,4 @@
-"""Which of the snapshots of a drive is the newest: by their order on the drive and by their computer, never by a clock.
+"""Which of the snapshots of a drive is the newest: by their order there and their computer, by no clock (FORMAT.md §8).
 
 Owns: that order, and what ``latest`` means to whom. Does not know: how snapshots are read, or which can be restored.
 """
