@@ -31,7 +31,7 @@ from support.engine.drives import (
 )
 from support.engine.faulting_store import FaultingStore, pulled_out
 
-from kinebackup.engine.repository.drive_errors import drive_errors
+from kinebackup.engine.drive_errors import drive_errors
 from kinebackup.engine.repository.store import FolderStore, Store
 from kinebackup.errors import CheckFailed, Damaged, DriveFailed, NotFound
 

@@ -16,8 +16,8 @@ from types import TracebackType
 
 import msgspec
 
+from kinebackup.engine.drive_errors import drive_errors
 from kinebackup.engine.format.layout import LOCK
-from kinebackup.engine.repository.drive_errors import drive_errors
 from kinebackup.errors import Locked
 from kinebackup.i18n import _
 

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from kinebackup.engine.drive_errors import drive_errors
 from kinebackup.engine.format.constants import Buffer
 from kinebackup.engine.format.layout import FOR_PEOPLE, HEADER_COPIES
-from kinebackup.engine.repository.drive_errors import drive_errors
 from kinebackup.errors import Damaged, DriveFailed
 from kinebackup.i18n import _
 

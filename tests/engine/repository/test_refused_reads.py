@@ -14,7 +14,7 @@ import pytest
 from support.engine.drives import Drive, back_up, enroll, loaded, make_patients, pruned, verified
 from support.engine.faulting_store import Fault, FaultingStore
 
-from kinebackup.engine.repository.drive_errors import drive_errors
+from kinebackup.engine.drive_errors import drive_errors
 from kinebackup.engine.repository.store import FolderStore
 from kinebackup.errors import CheckFailed
 

@@ -14,7 +14,7 @@ import pytest
 from support.engine.faulting_store import FaultingStore, full_drive, pulled_out
 from support.engine.recording_store import Created, RecordingStore, Renamed, Synced, SyncedDirectory, Wrote
 
-from kinebackup.engine.repository.drive_errors import translate
+from kinebackup.engine.drive_errors import translate
 from kinebackup.engine.repository.store import FileInfo, FolderStore, Store, Unlistable
 from kinebackup.errors import Damaged, DriveFailed, NotFound
 

@@ -10,8 +10,8 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from kinebackup.engine.drive_errors import drive_errors
 from kinebackup.engine.format.constants import Buffer
-from kinebackup.engine.repository.drive_errors import drive_errors
 from kinebackup.engine.repository.store import FileInfo, PendingFile, Store, Unlistable
 from kinebackup.errors import Damaged
 
