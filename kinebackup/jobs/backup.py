@@ -6,8 +6,8 @@ Owns: the order of these steps, and which problems count. Does not know: how fil
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import TYPE_CHECKING
 
 from kinebackup import __version__
 from kinebackup.config import BackupConfig
@@ -25,14 +25,13 @@ from kinebackup.engine import (
 from kinebackup.errors import ConfigError, KineError, NotFound, TargetRefused
 from kinebackup.i18n import _
 from kinebackup.model import BackupReport, CancelToken, FileName, Monitor, Problem, counting, damage_met
+from kinebackup.policy.schedule import CLOCK_SKEW
 from kinebackup.practice.access import OpenDrive, PresentDrive, WritableDrive, open_to_read, open_to_write
 from kinebackup.practice.computer_keys import ComputerKeys
 from kinebackup.practice.drive_files import write_drive_files
 from kinebackup.practice.run_history import recorded
 from kinebackup.practice.world import World
 from kinebackup.state.records import Drive, RunCounts, Seen
-
-CLOCK_SKEW: Final = timedelta(hours=1)
 
 if TYPE_CHECKING:  # only the daemon has a journal: a command does not pay for it
     from kinebackup.change_journal.tracking import ChangeTracking, TrackedBackup
@@ -203,10 +202,7 @@ def _engine_request(
 
 
 def _clock_problems(opened: OpenDrive, world: World) -> list[Problem]:
-    """A note: a backup is better than none, whatever the date; but people look for one by its day.
-
-    The clocks of two computers are never quite the same.
-    """
+    """A note: a backup is better than none, whatever the date; but people look for one by its day."""
     known = opened.repository.snapshots().readable
     if not known or known[-1].snapshot.taken_at - world.now() <= CLOCK_SKEW:
         return []

@@ -16,6 +16,7 @@ from typing import Final
 
 from kinebackup.config import RotationConfig
 from kinebackup.model import Place
+from kinebackup.policy.schedule import CLOCK_SKEW
 
 NO_LABEL: Final = ""
 
@@ -132,7 +133,9 @@ def _obstacles(drives: Sequence[DriveFacts], rules: RotationConfig, now: datetim
         yield StatusMessage(StatusCode.NO_DRIVE)
         return
     for drive in drives:
-        if any(time and time > now for time in (drive.last_backup, drive.last_verify, drive.last_restore_test)):
+        if any(
+            time and time > now + CLOCK_SKEW for time in (drive.last_backup, drive.last_verify, drive.last_restore_test)
+        ):
             yield StatusMessage(StatusCode.CLOCK_WRONG, drive.label)
     for drive in drives:
         if drive.failed_check:
@@ -208,7 +211,7 @@ def _status(drive: DriveFacts, rules: RotationConfig, now: datetime) -> DriveSta
     backup_days = None if drive.last_backup is None else _whole_days(drive.last_backup, now)
     if drive.last_backup is None or backup_days is None:
         freshness = Freshness.NEVER
-    elif drive.last_backup > now:
+    elif drive.last_backup > now + CLOCK_SKEW:
         freshness = Freshness.FUTURE
     else:
         # Whole days: who saves each Friday evening is not late for having begun five minutes later than last week.

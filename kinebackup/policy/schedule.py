@@ -23,6 +23,9 @@ VERIFY_SESSIONS: Final = 8
 VERIFY_AT_MOST: Final = 2
 """One session reads at most one part in so many, however long ago the last one was: somebody waits for the drive."""
 
+CLOCK_SKEW: Final = timedelta(hours=1)
+"""The clocks of two computers are never quite the same, nor is that of one after it was set: so much says nothing."""
+
 CODE_TEST_DAYS: Final = 91  # a quarter
 
 STILL_PLUGGED_AFTER: Final = timedelta(minutes=15)

@@ -67,7 +67,9 @@ def test_three_drives_are_counted() -> None:
         (DOMICILE, 14.9, Freshness.FRESH),
         (DOMICILE, 15, Freshness.STALE),
         (CABINET, 0, Freshness.FRESH),
-        (CABINET, -0.01, Freshness.FUTURE),
+        (CABINET, -0.01, Freshness.FRESH),
+        (CABINET, -1 / 24, Freshness.FRESH),
+        (CABINET, -0.05, Freshness.FUTURE),
     ],
 )
 def test_the_place_of_a_drive_decides_how_old_its_backup_may_be(
