@@ -76,7 +76,11 @@ def damage_met(problems: Sequence[Problem]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class BackupReport:
-    """What a backup did. ``snapshot`` is None where none was written (dry run, or nothing at all could be read)."""
+    """What a backup did. ``snapshot`` is None where none was written (dry run, or nothing at all could be read).
+
+    ``files_lost``: how many files of the sources are not in it as they are now: they lack, or an earlier backup's
+    content stands in.
+    """
 
     snapshot: str | None
     files_new: int
@@ -88,6 +92,7 @@ class BackupReport:
     duration_s: float
     suspicious: bool
     problems: tuple[Problem, ...] = ()
+    files_lost: int = 0
 
 
 @dataclass(frozen=True, slots=True)

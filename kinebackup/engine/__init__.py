@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from kinebackup.engine.repository.tree_reader import TreeReader, Visited, Way
     from kinebackup.engine.restore.existing import Overwrite
     from kinebackup.engine.restore.restore import RestoreRequest, restore_snapshot
-    from kinebackup.engine.source import Found, LiveCopy, Source
+    from kinebackup.engine.source import Found, Listing, LiveCopy, Source
 
 _PLACE_OF = {
     "Argon2Cost": "format.kdf:Argon2Cost",
@@ -80,6 +80,7 @@ _PLACE_OF = {
     "Found": "source:Found",
     "Header": "format.header:Header",
     "Keyring": "format.keyring:Keyring",
+    "Listing": "source:Listing",
     "LiveCopy": "source:LiveCopy",
     "LoadedRepository": "repository.repository:LoadedRepository",
     "LockHolder": "repository.lock:LockHolder",
@@ -158,6 +159,7 @@ __all__ = [
     "Found",
     "Header",
     "Keyring",
+    "Listing",
     "LiveCopy",
     "LoadedRepository",
     "LockHolder",

@@ -6,10 +6,9 @@ A new attribute is a member of ``Entry``, a row here, a row in FORMAT.md §9 and
 ``recover.py``. Tests fail until all four are there.
 """
 
-import base64
 import os
 import stat as st
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from operator import attrgetter
@@ -19,6 +18,7 @@ from kinebackup.engine.format import tree
 from kinebackup.engine.format.tree import Entry, EntryType
 from kinebackup.engine.place import Place
 from kinebackup.engine.source import Found, SourceDirectory
+from kinebackup.engine.xattrs import Unread, read_xattrs
 from kinebackup.i18n import _
 
 _TYPES: dict[int, EntryType] = {
@@ -80,25 +80,18 @@ class Restored(Enum):
 class Attribute:
     """One row. ``members``: fields of ``Entry``, and how ``lstat`` gives each; None where it does not.
 
-    ``read``: fills them in from an open directory of the source, by name or descriptor; a change of them changes
-    ``ctime``. Members with neither are filled with the content. ``restored``: the settings that
+    ``read``: fills them in from an open directory of the source, by name or descriptor, and says which it could not; a
+    change of them changes ``ctime``. Members with neither are filled with the content. ``restored``: the settings that
     bring the attribute back; they are made in the order of the table, in which none undoes another.
     """
 
     name: str
     members: Mapping[str, Callable[[os.stat_result], Any] | None]
     types: frozenset[EntryType] = ALL
-    read: Callable[[Entry, SourceDirectory, str | None, int | None], None] | None = None
+    read: Callable[[Entry, SourceDirectory, str | None, int | None], Sequence[Unread]] | None = None
     compared: frozenset[Comparison] = frozenset()
     restored: Callable[[Place, Entry], Iterable[Setting]] | Restored
     root_only: bool = False
-
-
-def encode_xattrs(values: Mapping[str, bytes]) -> dict[str, str] | None:
-    """As an entry keeps them."""
-    if not values:
-        return None
-    return {name: base64.b64encode(value).decode("ascii") for name, value in sorted(values.items())}
 
 
 def _device(stat: os.stat_result) -> tuple[int, int]:
@@ -107,10 +100,6 @@ def _device(stat: os.stat_result) -> tuple[int, int]:
 
 def _link(stat: os.stat_result) -> str:
     return f"{stat.st_dev:x}:{stat.st_ino:x}" if stat.st_nlink > 1 else ""
-
-
-def _read_xattrs(entry: Entry, directory: SourceDirectory, name: str | None, fd: int | None) -> None:
-    entry.xattrs = encode_xattrs(directory.xattrs(name, fd))
 
 
 def _set_owner(place: Place, entry: Entry) -> Iterable[Setting]:
@@ -192,7 +181,7 @@ TABLE: Final = (
     Attribute(  # before the mode, which may forbid to write them
         name="xattrs",
         members={"xattrs": None},
-        read=_read_xattrs,
+        read=read_xattrs,
         compared=_DIFF_RIGHTS | {_C.CONTENT, _C.FOLDER},
         restored=_set_xattrs,
     ),
@@ -223,13 +212,14 @@ TABLE: Final = (
         compared=frozenset({_C.UNCHANGED_FILE, _C.UNTOUCHED, _C.APPEARANCE, _C.FOLDER}),
         restored=Restored.NEVER,
     ),
-    Attribute(  # no member is compared, but a file with one of these is always looked at more closely
+    Attribute(  # no member is compared, but what has one of these is always looked at more closely
         name="certainty",
         members={"uncertain": None, "copied": None},
         types=_FILE,
         compared=frozenset({_C.UNCHANGED_FILE}),
         restored=Restored.NEVER,
     ),
+    Attribute(name="carried", members={"carried": None}, restored=Restored.NEVER),
 )
 
 # -- capturing -----------------------------------------------------------------------------------------------------
@@ -267,13 +257,20 @@ def entry_of(found: Found) -> Entry:
     return entry
 
 
-def read_attributes(entry: Entry, directory: SourceDirectory, name: str | None = None, fd: int | None = None) -> None:
+def read_attributes(
+    entry: Entry, directory: SourceDirectory, name: str | None = None, fd: int | None = None
+) -> list[Unread]:
     """Fill in what ``lstat`` does not show: of an open file, of a name, or (both None) of the directory itself.
 
-    Raises ``OSError``.
+    What cannot be read is told, and costs nothing else. The entry is then without a ``ctime``, so that a later backup
+    does not take it for unchanged, but tries again.
     """
+    unread: list[Unread] = []
     for _members, read in _READ:
-        read(entry, directory, name, fd)
+        unread += read(entry, directory, name, fd)
+    if unread:
+        entry.ctime = 0
+    return unread
 
 
 def take_over_attributes(entry: Entry, known: Entry) -> None:

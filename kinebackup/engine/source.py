@@ -4,6 +4,7 @@ Owns: the contract. Does not know: configuration, exclusions, databases' own mea
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,6 +21,19 @@ class Found(msgspec.Struct, frozen=True, gc=False):
 
 
 @dataclass(frozen=True, slots=True)
+class Listing:
+    """What lies in a directory, excluded names left out, sorted by the bytes of the names.
+
+    ``unseen``: names of which ``lstat`` fails, and how; one that was removed meanwhile is as if never there.
+    ``broken``: why there may be more names than these.
+    """
+
+    found: list[Found]
+    unseen: Sequence[tuple[str, OSError]] = ()
+    broken: OSError | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LiveCopy:
     """A consistent copy of a live database: an open file without a name, and what to remember of the original."""
 
@@ -32,8 +46,8 @@ class SourceDirectory(Protocol):
 
     fd: int
 
-    def entries(self) -> list[Found]:
-        """What lies here, excluded names left out, sorted by the bytes of the names."""
+    def listing(self) -> Listing:
+        """What lies here, as far as it can be seen."""
 
     def open_file(self, name: str) -> int:
         """A descriptor for reading, without changing the access time where that is possible. Never blocks on a fifo."""
@@ -45,8 +59,11 @@ class SourceDirectory(Protocol):
 
     def read_link(self, name: str) -> str: ...
 
-    def xattrs(self, name: str | None, fd: int | None) -> dict[str, bytes]:
+    def xattr_names(self, name: str | None, fd: int | None) -> list[str]:
         """Extended attributes of an open file, of a name here, or (both None) of the directory itself."""
+
+    def xattr(self, name: str | None, fd: int | None, attribute: str) -> bytes:
+        """The value of one of them."""
 
     def crosses_mount(self, found: os.stat_result) -> bool:
         """Whether a subdirectory lies on another file system and is therefore not entered."""

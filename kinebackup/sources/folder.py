@@ -19,12 +19,11 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
-from kinebackup.engine import Found, LiveCopy, is_text
+from kinebackup.engine import Found, Listing, LiveCopy, is_text
 from kinebackup.sources.live_database import DatabaseCopier
 
 _READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 _DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_NO_XATTRS = {errno.ENOTSUP, errno.ENODATA, errno.ENOENT, errno.EACCES, errno.EPERM}
 # A label of the local security policy; it means nothing on another computer and cannot be set there.
 _SKIPPED_XATTRS = {"security.selinux"}
 _by_name = attrgetter("name")
@@ -79,14 +78,20 @@ class FolderDirectory:
         self._relative = relative
         self._device = device
 
-    def entries(self) -> list[Found]:
+    def listing(self) -> Listing:
+        listed: list[os.DirEntry[str]] = []
+        broken = None
         with os.scandir(self.fd) as scan:
-            listed = list(scan)
+            try:
+                listed.extend(scan)  # where it breaks off, what came before is kept
+            except OSError as error:
+                broken = error
         listed.sort(key=_by_name)
         if not "".join([entry.name for entry in listed]).isascii():
             listed.sort(key=lambda entry: os.fsencode(entry.name))
         exclusions = self._owner.exclusions
         found: list[Found] = []
+        unseen: list[tuple[str, OSError]] = []
         excluding = bool(exclusions)
         for entry in listed:
             if excluding and exclusions.match(entry.name, self._below(entry.name)):
@@ -95,7 +100,9 @@ class FolderDirectory:
                 found.append(Found(entry.name, entry.stat(follow_symlinks=False)))
             except FileNotFoundError:
                 continue  # removed since the directory was listed: as if never there
-        return found
+            except OSError as error:
+                unseen.append((entry.name, error))
+        return Listing(found, unseen, broken)
 
     def _below(self, name: str) -> str:
         return f"{self._relative}/{name}" if self._relative else name
@@ -116,21 +123,26 @@ class FolderDirectory:
     def read_link(self, name: str) -> str:
         return os.readlink(name, dir_fd=self.fd)
 
-    def xattrs(self, name: str | None, fd: int | None) -> dict[str, bytes]:
-        where: int | str = self.fd if fd is None else fd
-        if name is not None and fd is None:
-            where = f"/proc/self/fd/{self.fd}/{name}"
-        follow = not isinstance(where, str)
-        found: dict[str, bytes] = {}
+    def xattr_names(self, name: str | None, fd: int | None) -> list[str]:
+        where, follow = self._place(name, fd)
         try:
-            for attribute in os.listxattr(where, follow_symlinks=follow):
-                # The format names attributes in UTF-8 (FORMAT.md §9); one in other bytes is no reason to save nothing.
-                if attribute not in _SKIPPED_XATTRS and is_text(attribute):
-                    found[attribute] = os.getxattr(where, attribute, follow_symlinks=follow)
+            listed = os.listxattr(where, follow_symlinks=follow)
         except OSError as error:
-            if error.errno not in _NO_XATTRS:
-                raise
-        return found
+            if error.errno == errno.ENOTSUP:
+                return []
+            raise
+        # The format names attributes in UTF-8 (FORMAT.md §9); one in other bytes is no reason to save nothing.
+        return [attribute for attribute in listed if attribute not in _SKIPPED_XATTRS and is_text(attribute)]
+
+    def xattr(self, name: str | None, fd: int | None, attribute: str) -> bytes:
+        where, follow = self._place(name, fd)
+        return os.getxattr(where, attribute, follow_symlinks=follow)
+
+    def _place(self, name: str | None, fd: int | None) -> tuple[int | str, bool]:
+        """What the calls for attributes take, and whether they are to follow it."""
+        if name is not None and fd is None:
+            return f"/proc/self/fd/{self.fd}/{name}", False
+        return (self.fd if fd is None else fd), True
 
     def crosses_mount(self, found: os.stat_result) -> bool:
         return self._owner.one_file_system and found.st_dev != self._device

@@ -27,13 +27,13 @@ from kinebackup.engine.metadata import (
     apply,
     comparable,
     differences,
-    encode_xattrs,
     entry_of,
     members_of,
     same,
 )
 from kinebackup.engine.place import Named, Opened
 from kinebackup.engine.source import Found
+from kinebackup.engine.xattrs import encode_xattrs
 
 MEMBERS = {member for attribute in TABLE for member in attribute.members}
 FIELDS = set(Entry.__struct_fields__)
@@ -160,6 +160,7 @@ OTHER: dict[str, object] = {
     "inode": 5,
     "uncertain": True,
     "copied": Copied(by="sqlite", size=7, wal_size=9),
+    "carried": 1,
     "blobs": ["00" * 16],
     "lists": ["00" * 16],
 }

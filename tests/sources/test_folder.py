@@ -35,7 +35,7 @@ def walked(source: FolderSource) -> list[str]:
     """Paths of everything that is not excluded."""
 
     def below(directory: FolderDirectory, prefix: str) -> Iterator[str]:
-        for found in directory.entries():
+        for found in directory.listing().found:
             yield prefix + found.name
             if st.S_ISDIR(found.stat.st_mode) and not directory.crosses_mount(found.stat):
                 with closing(directory.open_directory(found.name)) as child:
@@ -128,13 +128,13 @@ def test_names_come_in_the_order_of_their_bytes(tmp_path: Path) -> None:
     for name in reversed(names):
         os.mkdir(os.fsencode(tmp_path) + b"/" + name)
     with root_of(FolderSource(str(tmp_path))) as directory:
-        assert [os.fsencode(found.name) for found in directory.entries()] == names
+        assert [os.fsencode(found.name) for found in directory.listing().found] == names
 
 
 def test_a_link_is_listed_as_a_link(docs: Path) -> None:
     (docs / "link").symlink_to("Dupont")
     with root_of(FolderSource(str(docs))) as directory:
-        (link,) = [found for found in directory.entries() if found.name == "link"]
+        (link,) = [found for found in directory.listing().found if found.name == "link"]
         assert st.S_ISLNK(link.stat.st_mode)
         assert directory.read_link("link") == "Dupont"
         with pytest.raises(OSError, match=r"."):
@@ -194,10 +194,14 @@ def test_a_duplicate_stays_open_on_its_own(docs: Path) -> None:
     with root_of(FolderSource(str(docs))) as directory:
         copy = directory.duplicate()
     with closing(copy):
-        assert [found.name for found in copy.entries()] == ["Dupont", "cache", "été"]
+        assert [found.name for found in copy.listing().found] == ["Dupont", "cache", "été"]
 
 
 # -- attributes ----------------------------------------------------------------------------------------------------
+
+
+def attributes_of(directory: FolderDirectory, name: str | None = None, fd: int | None = None) -> dict[str, bytes]:
+    return {attribute: directory.xattr(name, fd, attribute) for attribute in directory.xattr_names(name, fd)}
 
 
 def test_attributes_of_a_name_a_file_and_the_folder_itself(docs: Path) -> None:
@@ -207,9 +211,10 @@ def test_attributes_of_a_name_a_file_and_the_folder_itself(docs: Path) -> None:
     except OSError:
         pytest.skip("this file system keeps no user attributes")
     with root_of(FolderSource(str(docs))) as directory:
-        assert directory.xattrs(None, None) == {"user.folder": b"1"}
-        assert directory.xattrs("Dupont", None) == {"user.child": b"2"}
-        assert directory.xattrs("gone", None) == {}
+        assert attributes_of(directory) == {"user.folder": b"1"}
+        assert attributes_of(directory, "Dupont") == {"user.child": b"2"}
+        with pytest.raises(FileNotFoundError):
+            directory.xattr_names("gone", None)
 
 
 def test_attributes_of_a_link_are_not_those_of_its_target(docs: Path) -> None:
@@ -219,7 +224,7 @@ def test_attributes_of_a_link_are_not_those_of_its_target(docs: Path) -> None:
         pytest.skip("this file system keeps no user attributes")
     (docs / "link").symlink_to("Dupont")
     with root_of(FolderSource(str(docs))) as directory:
-        assert directory.xattrs("link", None) == {}
+        assert attributes_of(directory, "link") == {}
 
 
 def test_owners_without_a_name_are_left_out() -> None:
@@ -241,7 +246,7 @@ def test_the_attributes_of_descriptor_0_are_its_own(docs: Path) -> None:
         with root_of(FolderSource(str(docs))) as directory:
             os.close(0)
             assert os.open(note, os.O_RDONLY) == 0
-            assert directory.xattrs(None, 0) == {"user.file": b"1"}
+            assert attributes_of(directory, fd=0) == {"user.file": b"1"}
     finally:
         os.dup2(kept, 0)
         os.close(kept)

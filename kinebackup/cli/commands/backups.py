@@ -90,6 +90,15 @@ def _backup_text(
             read=size_text(report.bytes_read), written=size_text(report.bytes_written)
         )
     )
+    lost = report.files_lost
+    if lost:
+        lines.append(
+            ngettext(
+                "  {count} file is missing, or there as an earlier backup has it",
+                "  {count} files are missing, or there as an earlier backup has them",
+                lost,
+            ).format(count=lost)
+        )
     count = counting(report.problems)
     if count:
         lines.append(ngettext("  {count} problem", "  {count} problems", count).format(count=count))

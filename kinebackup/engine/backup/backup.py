@@ -162,7 +162,7 @@ def _scan(run: BackupRun, reuse: Reuse) -> _Scanned:
         saver = FileSaver(run, run.pipeline, reader=reader, writer=writer, stats=stats)
         scan = Scan(run, saver=saver, writer=writer, stats=stats, reuse=reuse)
     if run.parent is not None:
-        scan.start_from(reader, run.parent.snapshot.root)
+        scan.start_from(reader, run.parent.snapshot)
     missing = [source.path for source in run.request.sources if not scan.add(source)]
     return _Scanned(stats, missing, scan.finish(), followed=reuse.follows_journal)
 
@@ -181,6 +181,7 @@ def _snapshot(run: BackupRun, scanned: _Scanned, index_files: Sequence[str], *, 
         counts=Counts(files=stats.files, dirs=stats.dirs, others=stats.others, bytes=stats.bytes),
         files_by_source=tuple(stats.files_by_source.get(source.path, 0) for source in request.sources),
         problems=tuple(SavedProblem(p.kind, p.path, p.message) for p in stats.problems),
+        files_lost=stats.files_lost,
         suspicious=suspicious,
         parent=parent.id if parent else "",
         index=tuple(index_files),
@@ -214,7 +215,7 @@ def _judge_sources(run: BackupRun, scanned: _Scanned) -> bool:
     for problem in doubts:
         stats.problems.append(problem)
         run.monitor.problem(problem)
-    return bool(doubts) and not request.accept_shrink
+    return (bool(doubts) or stats.files_gone > 0) and not request.accept_shrink
 
 
 # What is wrong with these does not show in their directory when it changes, and is to be told each time.
@@ -236,6 +237,7 @@ def _outcome(
         duration_s=duration_s,
         suspicious=suspicious,
         problems=(*run.met.problems, *stats.problems),
+        files_lost=stats.files_lost,
     )
     troubled = {problem.path for problem in stats.problems if problem.kind in _RESCANNED_PROBLEMS}
     tracking = TrackingResult(

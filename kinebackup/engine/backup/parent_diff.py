@@ -4,8 +4,12 @@ Owns: reading the parent's directories, and what the comparison adds to the run'
 source.
 """
 
-from collections.abc import Sequence, Set
+import functools
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
 
 from kinebackup.engine.backup.reuse import Reuse
 from kinebackup.engine.backup.stats import BackupStats, TreeCounts
@@ -15,13 +19,30 @@ from kinebackup.engine.repository.blob_reader import BlobReader
 from kinebackup.engine.repository.tree_reader import TreeReader
 from kinebackup.model import Problem
 
+_NO_TIME: Final = -(2**63)  # no file has it: such an entry is as no file
+
 
 @dataclass(slots=True, eq=False)
 class ParentDirectory:
-    """A directory as the parent snapshot has it. ``whole``: all of it could be read."""
+    """A directory as the parent snapshot has it. ``whole``: all of it could be read; ``sequence``: of that snapshot.
+
+    ``carried``: entries that the parent had from an earlier snapshot, as they are, each with its mark. In ``entries``
+    they are as if that snapshot were the parent: without the mark, for what is found as before is not carried any more.
+    ``has_marks``: some are marked in the tree of this directory, which therefore is not taken over as it is.
+    """
 
     entries: dict[str, Entry] = field(default_factory=dict)
     whole: bool = True
+    sequence: int = 0
+    carried: dict[str, Entry] = field(default_factory=dict)
+    has_marks: bool = False
+
+    def as_carried(self, name: str) -> Entry | None:
+        """The entry of that name, as it goes on where the source does not give it."""
+        if name in self.carried:
+            return self.carried[name]
+        old = self.entries.get(name)
+        return None if old is None else msgspec.structs.replace(old, carried=self.sequence)
 
 
 class ParentDiff:
@@ -35,10 +56,17 @@ class ParentDiff:
         self._suspects: list[tuple[str, Entry, Entry]] = []
         self._trees: TreeReader | None = None  # of the parent, where there is one
         self._damage = 0
+        self._sequence = 0
+        self._trusted_before_ns: Callable[[int], int] = lambda _sequence: 0
 
-    def read_parent(self, reader: BlobReader) -> None:
-        """There is a parent snapshot. A damaged one costs time, not correctness."""
+    def read_parent(self, reader: BlobReader, sequence: int, trusted_before_ns: Callable[[int], int]) -> None:
+        """There is a parent snapshot, of that ``sequence``. A damaged one costs time, not correctness.
+
+        ``trusted_before_ns``: of a sequence, since when files have to be read again that this snapshot had read.
+        """
         self._trees = TreeReader(reader, self._parent_is_damaged)
+        self._sequence = sequence
+        self._trusted_before_ns = functools.cache(trusted_before_ns)
 
     def _parent_is_damaged(self, _problem: Problem) -> None:
         """It cannot tell how things were: what is not known from it is read from the source."""
@@ -48,13 +76,35 @@ class ParentDiff:
         self._stats.changed_dirs.clear()
         self._suspects.clear()
 
-    def directory(self, ids: Sequence[str], path: str) -> ParentDirectory:
-        """A directory of the parent; an empty one where it has none."""
+    def directory(self, ids: Sequence[str], path: str, *, carried: int = 0) -> ParentDirectory:
+        """A directory of the parent; an empty one where it has none. ``carried``: the mark of the directory itself."""
         if self._trees is None or not ids:
             return ParentDirectory()
         damage = self._damage
         entries = {entry.name or entry.path_name: entry for entry in self._trees.entries(ids, path.strip("/"))}
-        return ParentDirectory(entries, whole=self._damage == damage)
+        found = ParentDirectory(entries, self._damage == damage, self._sequence)
+        found.has_marks = {entry.carried for entry in entries.values()} > {0}
+        if carried or found.has_marks:
+            self._unmark(found, carried)
+        return found
+
+    def below(self, above: ParentDirectory, entry: Entry, path: str) -> ParentDirectory:
+        """A subdirectory of the parent, where it has one of that name."""
+        name = entry.path_name
+        old = above.entries.get(name)
+        if old is None or old.type != "dir":
+            return ParentDirectory()
+        return self.directory(old.tree, path, carried=above.carried[name].carried if name in above.carried else 0)
+
+    def _unmark(self, found: ParentDirectory, carried: int) -> None:
+        for name, entry in found.entries.items():
+            mark = entry.carried or carried
+            if not mark:
+                continue
+            found.carried[name] = msgspec.structs.replace(entry, carried=mark)
+            # What changed in the tick in which it was read is read again: since that snapshot, not since the parent.
+            certain = entry.copied is None and entry.ctime < self._trusted_before_ns(mark)
+            found.entries[name] = msgspec.structs.replace(entry, carried=0, ctime=entry.ctime if certain else _NO_TIME)
 
     def links(self, directory: str, links: Sequence[str]) -> None:
         """Names of files that have several. What happens to such a file can show in the directory of another name."""
@@ -95,15 +145,16 @@ class ParentDiff:
 
     def removed_tree(self, old: Entry, path: str) -> None:
         """A directory of the parent that is there no more."""
-        counts = self._counts_below(old.tree, path)
+        counts = self.counts_below(old.tree, path)
         self._stats.removed += counts.files
         self._reuse.replace_counts(counts)
 
-    def lost(self, ids: Sequence[str], path: str) -> None:
-        """A directory of the parent that cannot be entered this time."""
-        self._reuse.lost(lambda: self._counts_below(ids, path))
+    def replaced(self, counts: TreeCounts) -> None:
+        """So much of the parent is carried on, or lost, and counted anew."""
+        self._reuse.replace_counts(counts)
 
-    def _counts_below(self, ids: Sequence[str], path: str) -> TreeCounts:
+    def counts_below(self, ids: Sequence[str], path: str) -> TreeCounts:
+        """What the parent has there."""
         if self._trees is None:
             return TreeCounts()
         return TreeCounts.of(visited.entry for visited in self._trees.walk(ids, path.strip("/")))

@@ -49,5 +49,6 @@ class ReadAhead:
         self._directory = None
         self._coming.clear()
         for fd in self._open.values():
-            os.close(fd)
+            with suppress(OSError):
+                os.close(fd)
         self._open.clear()

@@ -8,7 +8,7 @@ those of the parent, without what the directories looked at held then, plus what
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from kinebackup.engine.backup.changes import EVERYTHING, ChangesSince, DirtyDir
 from kinebackup.engine.backup.stats import TreeCounts
@@ -50,10 +50,7 @@ class Reuse:
         """These entries of the parent snapshot are looked at again, and counted again."""
 
     def replace_counts(self, counts: TreeCounts) -> None:
-        """So much of the parent snapshot is looked at again, or gone."""
-
-    def lost(self, count: Callable[[], TreeCounts]) -> None:
-        """A directory of the parent cannot be entered this time; ``count`` reads how much it held."""
+        """So much of the parent snapshot is looked at again, carried on, or gone."""
 
     def met_links(self, links: Sequence[str]) -> None:
         """One name each of files that have several."""
@@ -127,9 +124,6 @@ class JournalReuse(Reuse):
     def replace_counts(self, counts: TreeCounts) -> None:
         self._replaced += counts
         self._replaced_here += counts.files
-
-    def lost(self, count: Callable[[], TreeCounts]) -> None:
-        self.replace_counts(count())
 
     def files_taken_over(self, source: str) -> int:
         before = dict(zip(self._parent.sources, self._parent.files_by_source, strict=True))

@@ -10,7 +10,7 @@ from datetime import datetime
 from kinebackup.engine.backup.changes import ChangesSince, TrackingResult
 from kinebackup.engine.backup.met_damage import MetDamage
 from kinebackup.engine.environment import Environment
-from kinebackup.engine.format.snapshot import NamedSnapshot
+from kinebackup.engine.format.snapshot import NamedSnapshot, Snapshot
 from kinebackup.engine.repository.pack_pipeline import PackPipeline
 from kinebackup.engine.repository.repository import LoadedRepository
 from kinebackup.engine.source import Source
@@ -67,12 +67,23 @@ class BackupRun:
 
     @property
     def trust_before_ns(self) -> int:
-        """A file that changed in the same tick of the clock in which it was read looks unchanged: files that changed
-        after the parent began, or just before, are read again (the kernel's clock ticks every 10 ms at most).
-        """
-        return int(self.parent.snapshot.taken_at.timestamp() * 1e9) - 20_000_000 if self.parent else 0
+        """Since when the parent's files have to be read again: see ``_trusted_before_ns``."""
+        return _trusted_before_ns(self.parent.snapshot) if self.parent else 0
+
+    def trusted_before_ns(self, sequence: int) -> int:
+        """The same of the snapshot of this computer from which the parent carried something; 0 where it is gone."""
+        known = (named.snapshot for named in self.repository.snapshots().readable)
+        own = [s for s in known if s.sequence == sequence and s.machine == self.request.machine]
+        return min(map(_trusted_before_ns, own), default=0)
 
     @property
     def parent_is_whole(self) -> bool:
         """Whether every blob of the parent can be counted on; else each is looked up in the index."""
         return self.parent is not None and self.repository.has_all_of(self.parent.snapshot)
+
+
+def _trusted_before_ns(snapshot: Snapshot) -> int:
+    """A file that changed in the same tick of the clock in which it was read looks unchanged: files that changed after
+    the snapshot was begun, or just before, are read again (the kernel's clock ticks every 10 ms at most).
+    """
+    return int(snapshot.taken_at.timestamp() * 1e9) - 20_000_000

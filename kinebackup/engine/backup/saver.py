@@ -7,11 +7,14 @@ import os
 import stat as st
 import threading
 from collections.abc import Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
+from kinebackup.engine.backup.carrying import and_kept
 from kinebackup.engine.backup.chunker import SQLITE_MAGIC
 from kinebackup.engine.backup.content import SMALL_FILE_BYTES, Content, LargeFileReader, find_extents, read_small
+from kinebackup.engine.backup.parent_diff import ParentDirectory
 from kinebackup.engine.backup.read_ahead import ReadAhead
 from kinebackup.engine.backup.run import BackupRun
 from kinebackup.engine.backup.stats import BackupStats
@@ -41,6 +44,7 @@ class FoundFile:
     path: str
     entry: Entry
     old: Entry | None
+    above: ParentDirectory
     names: Set[str]
     source: str
     doubt: str = ""  # why its content may be of no use, though it was read well
@@ -99,6 +103,7 @@ class FileSaver:
         self, run: BackupRun, packer: PackPipeline, *, reader: BlobReader, writer: TreeWriter, stats: BackupStats
     ) -> None:
         self._trust_before_ns = run.trust_before_ns
+        self._repository = run.repository
         self._keys = run.repository.keys
         self._index = run.repository.index
         self._cancel = run.cancel
@@ -113,12 +118,20 @@ class FileSaver:
 
     def lists_are_there(self, entry: Entry) -> bool:
         """Whether everything that a file with list blobs needs can be counted on."""
+        return self._lists_are_there(entry, self._reader)
+
+    def _is_there(self, entry: Entry, reader: BlobReader) -> bool:
+        if entry.lists:
+            return self._lists_are_there(entry, reader)
+        return all(self._index.has(tree.blob_id(text)) for text in entry.blobs)
+
+    def _lists_are_there(self, entry: Entry, reader: BlobReader) -> bool:
         try:
             for text in entry.lists:
                 blob_id = tree.blob_id(text)
                 if not self._index.has(blob_id):
                     return False
-                ids = tree.decode_ids(bytes(self._reader.read(Kind.LIST, blob_id)))
+                ids = tree.decode_ids(bytes(reader.read(Kind.LIST, blob_id)))
                 if not all(self._index.has(tree.blob_id(data)) for data in ids):
                     return False
         except Damaged:
@@ -148,10 +161,18 @@ class FileSaver:
         try:
             keep_open = self._save_open(file, fd)
         except BaseException:
-            os.close(fd)
+            with suppress(OSError):
+                os.close(fd)
             raise
         if not keep_open:
+            self._close(file, fd)
+
+    def _close(self, file: FoundFile, fd: int) -> None:
+        try:
             os.close(fd)
+        except OSError as error:  # all of it has been read, but the disk should not do it
+            message = _("this file was read, but cannot be closed ({reason})").format(reason=error.strerror)
+            self._problem("metadata", file.path, message)
 
     def _take_from_twin(self, file: FoundFile) -> bool:
         """Another name of an inode that this run has read already."""
@@ -172,7 +193,8 @@ class FileSaver:
         now = os.fstat(fd)
         if not st.S_ISREG(now.st_mode):
             raise FileNotFoundError(file.path)  # replaced by something else since the folder was listed
-        read_attributes(file.entry, file.directory, fd=fd)
+        for unread in read_attributes(file.entry, file.directory, fd=fd):
+            self._problem("metadata", file.path, unread.text)
         name, names = file.name, file.names
         if (f"{name}-wal" in names or f"{name}-journal" in names) and _is_database(fd):
             if live := file.directory.live_copy(name):
@@ -188,8 +210,9 @@ class FileSaver:
                 self._finish(file, content)
                 file.node.entries.append(file.entry)
                 return False
+        directory = file.directory.duplicate() if _is_database(fd) else None
         file.node.entries.append(file.entry)
-        self._read_in_lane(file, fd, file.directory.duplicate() if _is_database(fd) else None)
+        self._read_in_lane(file, fd, directory)
         return True
 
     def _note_copy(self, file: FoundFile) -> None:
@@ -215,18 +238,19 @@ class FileSaver:
         file.node.waiting.add(id(file.entry))
 
         def close() -> None:
-            os.close(fd)
+            self._close(file, fd)
             if directory:
-                directory.close()
+                with suppress(OSError):
+                    directory.close()
 
         def read(lane: Lane) -> None:
             try:
                 self._read_large(file, fd, directory, lane)
             except OSError as error:
-                self._problem("unreadable", file.path, not_readable(error))
-                with self._lock:
-                    self._stats.dropped[file.source] += 1
-                self._writer.arrived(file.node, file.entry, drop=True)
+                kept = self._carry(file)
+                message = not_readable(error)
+                self._problem("unreadable", file.path, and_kept(message) if kept else message)
+                self._writer.arrived(file.node, file.entry, drop=not kept)
             else:
                 self._writer.arrived(file.node, file.entry)
             finally:
@@ -238,6 +262,25 @@ class FileSaver:
             if directory:
                 directory.close()
             raise
+
+    def _carry(self, file: FoundFile) -> bool:
+        """In a lane: let the parent's entry stand in for a file that is in its directory already."""
+        old = file.above.as_carried(file.name)
+        kept = old is not None and old.type == "file" and self._is_there(old, BlobReader(self._repository))
+        if old is not None and kept:
+            for member in Entry.__struct_fields__:
+                setattr(file.entry, member, getattr(old, member))
+            file.entry.link = ""  # its other names may hold something else by now
+        with self._lock:
+            stats = self._stats
+            stats.files_lost += 1
+            if kept:
+                stats.files += 1
+                stats.bytes += file.entry.size
+            else:
+                stats.files_gone += old is not None and old.type == "file"
+                stats.dropped[file.source] += 1
+        return kept
 
     def _read_large(self, file: FoundFile, fd: int, directory: SourceDirectory | None, lane: Lane) -> None:
         reader = LargeFileReader(file.name, self._keys, self._index, self._cancel)
@@ -257,7 +300,8 @@ class FileSaver:
         _fill_entry(entry, content)
         if entry.copied is None and content.stat is not None:
             entry.mtime = tree.bounded_time(content.stat.st_mtime_ns)
-            entry.ctime = tree.bounded_time(content.stat.st_ctime_ns)
+            if entry.ctime:  # else there is something to look at again
+                entry.ctime = tree.bounded_time(content.stat.st_ctime_ns)
         doubt = (
             file.doubt
             if content.steady

@@ -11,18 +11,21 @@ import stat as st
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 
+from kinebackup.engine.backup.carrying import Carrying, and_kept
 from kinebackup.engine.backup.changes import EVERYTHING, DirtyDir
 from kinebackup.engine.backup.parent_diff import ParentDiff, ParentDirectory
 from kinebackup.engine.backup.reuse import Reuse
 from kinebackup.engine.backup.run import BackupRun
 from kinebackup.engine.backup.saver import FoundFile, Saver, not_readable
-from kinebackup.engine.backup.stats import BackupStats
+from kinebackup.engine.backup.stats import BackupStats, TreeCounts
 from kinebackup.engine.backup.tree_writer import DryTreeWriter, Node, TreeWriter
+from kinebackup.engine.backup.ways import Ways
 from kinebackup.engine.format import tree
+from kinebackup.engine.format.snapshot import Snapshot
 from kinebackup.engine.format.tree import Entry
 from kinebackup.engine.metadata import Comparison, entry_of, read_attributes, same, take_over_attributes
 from kinebackup.engine.repository.blob_reader import BlobReader
-from kinebackup.engine.source import Found, Source, SourceDirectory
+from kinebackup.engine.source import Found, Listing, Source, SourceDirectory
 from kinebackup.i18n import _
 from kinebackup.model import Problem, ProblemKind
 
@@ -60,6 +63,7 @@ class Scan:
         self._cancel = run.cancel
         self._monitor = run.monitor
         self._trust_before_ns = run.trust_before_ns  # files that the parent read at this time or later are read again
+        self._trusted_before_ns = run.trusted_before_ns
         self._parent_is_whole = run.parent_is_whole
         self._conditions = run.repository.conditions
         self._saver = saver
@@ -67,15 +71,15 @@ class Scan:
         self._stats = stats
         self._reuse = reuse
         self._diff = ParentDiff(stats, reuse, compare=run.request.compare)
+        self._carrying = Carrying(run, self._diff, stats, writer, self._is_there)
         self._source = ""
-        self._root = Node(Entry(type="dir", mode=0o755, mtime=0, ctime=0))
-        self._ancestors: dict[str, tuple[Node, ParentDirectory]] = {"": (self._root, ParentDirectory())}
+        self._ways = Ways(self._diff)
         self._found = 0  # files met so far: those that lanes still read are counted too
 
-    def start_from(self, reader: BlobReader, root: Sequence[str]) -> None:
-        """Compare with the snapshot whose root tree this is."""
-        self._diff.read_parent(reader)
-        self._ancestors[""] = (self._root, self._diff.directory(root, ""))
+    def start_from(self, reader: BlobReader, parent: Snapshot) -> None:
+        """Compare with that snapshot."""
+        self._diff.read_parent(reader, parent.sequence, self._trusted_before_ns)
+        self._ways.start_from(parent.root)
 
     def problem(self, kind: ProblemKind, path: str, message: str) -> None:
         """Report something that does not end the run."""
@@ -112,70 +116,42 @@ class Scan:
         self, origin: Source, directory: SourceDirectory, ancestors: Sequence[Found], *, is_folder: bool
     ) -> _Open:
         """The source itself or, where it is one file, the directory that it lies in."""
-        node, old, path = self._follow(ancestors[:-1])
+        node, old, path = self._ways.follow(ancestors[:-1])
         if not is_folder:
             return _Open(directory, path, node, old)
         source = ancestors[-1]
         path += f"/{source.name}"
         touched = self._reuse.of_root(origin.path, source.stat, old.entries.get(source.name))
         entry = entry_of(source)
-        self._read_folder_attributes(entry, directory, path)
-        below = self._node(entry, old)
+        self._read_attributes(entry, directory, path)
+        below = Node.of(entry, old.entries.get(entry.path_name))
         node.entries.append(entry)
         node.children.append(below)
-        return _Open(directory, path, below, self._diff.directory(below.old_tree, path), touched)
+        return _Open(directory, path, below, self._diff.below(old, entry, path), touched)
 
-    def _read_folder_attributes(self, entry: Entry, directory: SourceDirectory, path: str) -> None:
-        try:
-            read_attributes(entry, directory)
-        except OSError as error:
-            self.problem(
-                "metadata",
-                path,
-                _("the attributes of this folder cannot be read ({reason})").format(reason=error.strerror),
-            )
-
-    def _follow(self, way: Sequence[Found]) -> tuple[Node, ParentDirectory, str]:
-        """Make, or find, the directories that lead to a source: they are written last, because sources share them."""
-        path = ""
-        node, old = self._ancestors[path]
-        for found in way:
-            path += f"/{found.name}"
-            if path not in self._ancestors:
-                entry = entry_of(found)
-                below = self._node(entry, old)
-                node.entries.append(entry)
-                node.children.append(below)
-                self._ancestors[path] = (below, self._diff.directory(below.old_tree, path))
-            node, old = self._ancestors[path]
-        return node, old, path
+    def _read_attributes(self, entry: Entry, directory: SourceDirectory, path: str, name: str | None = None) -> None:
+        for unread in read_attributes(entry, directory, name):
+            self.problem("metadata", path, unread.text)
 
     def _add_file(self, here: _Open, found: Found) -> None:
         """A source that is one file. Only that name is looked at, but a database's own files beside it are seen."""
         try:
-            names = {item.name for item in here.directory.entries()}
+            listing = _list(here.directory)
+            names = {item.name for item in listing.found}
+            if listing.broken:  # there may be such a file: a database is copied then, which is right in any case
+                names.add(f"{found.name}-wal")
             self._compare(here, [found], names)
             if old := here.old.entries.get(found.name):
                 self._reuse.replace([old])
-        except OSError as error:
-            self.problem("unreadable", f"{here.path}/{found.name}", not_readable(error))
         finally:
-            here.directory.close()
+            self._close(here)
 
     def finish(self) -> list[str]:
         """Write what is left, wait for what is being read, and give the root tree's ids."""
-        for path in sorted(self._ancestors, key=lambda p: -p.count("/") if p else 1):
-            node = self._ancestors[path][0]
-            node.entries.sort(key=tree.name_key)
-            self._writer.close(node)
+        self._ways.close(self._writer)
         self._writer.finish()
         self._monitor.advance(files=self._diff.close().files)
-        return list(self._root.entry.tree)
-
-    @staticmethod
-    def _node(entry: Entry, above: ParentDirectory) -> Node:
-        old = above.entries.get(entry.path_name)
-        return Node(entry, old if old is not None and old.type == "dir" else None)
+        return self._ways.root
 
     def _descend(self, top: _Open) -> None:
         """Depth first, with a stack of our own: a path of 2,000 directories is legal."""
@@ -185,7 +161,7 @@ class Scan:
             while stack:
                 here = stack[-1]
                 if not here.todo:
-                    stack.pop().directory.close()
+                    self._close(stack.pop())
                     self._writer.close(here.node)
                     continue
                 below = self._enter(here, here.todo.pop())
@@ -194,25 +170,57 @@ class Scan:
                     self._list(below)
         finally:
             for left in stack:
-                left.directory.close()
+                self._close(left)
+
+    def _close(self, here: _Open) -> None:
+        try:
+            here.directory.close()
+        except OSError as error:  # nothing was lost by that, but the disk should not do it
+            self.problem(
+                "metadata", here.path, _("this folder cannot be closed ({reason})").format(reason=error.strerror)
+            )
 
     def _list(self, here: _Open) -> None:
         """Everything in a directory but its subdirectories, which are put on ``todo``."""
         self._cancel.check()
-        try:
-            found = here.directory.entries()
-        except OSError as error:
-            self.problem(
-                "unreadable", here.path, _("this folder cannot be listed ({reason})").format(reason=error.strerror)
-            )
-            self._diff.lost(here.node.old_tree, here.path)
-            return
-        if here.old.whole:
+        listing = _list(here.directory)
+        if here.old.whole and not here.old.has_marks:
             here.node.old_count = len(here.old.entries)
-        names = {item.name for item in found}
-        self._compare(here, found, names)
+        names = {item.name for item in listing.found}
+        names.update(name for name, _error in listing.unseen)
+        self._compare(here, listing.found, names)
+        for name, error in listing.unseen:
+            self._carry(here, name, not_readable(error))
+        if listing.broken:
+            names |= self._carry_unlisted(here, names, listing.broken)
+        if listing.unseen or listing.broken:
+            here.node.entries.sort(key=tree.name_key)
         here.todo.reverse()
         self._diff.removed(here.path, here.old, names)
+
+    def _carry_unlisted(self, here: _Open, names: Set[str], error: OSError) -> Set[str]:
+        """The listing broke off: what the parent has besides these names goes on. Gives its names."""
+        unlisted = here.old.entries.keys() - names
+        kept = [self._take_over(here, name) for name in sorted(unlisted)]
+        if not here.old.whole or all(counts is not None and not counts.files for counts in kept):
+            self._carrying.lose_unknown(here.old)
+        message = _("this folder cannot be listed to its end ({reason})").format(reason=error.strerror)
+        self.problem("unreadable", here.path, and_kept(message) if any(kept) else message)
+        return unlisted
+
+    def _carry(self, here: _Open, name: str, message: str, now: Entry | None = None) -> None:
+        """A name that cannot be read: what the parent has of it goes on. ``now``: as ``lstat`` shows it."""
+        kept = self._take_over(here, name, now)
+        if kept is not None and not kept.files:
+            self._carrying.lose_unknown(here.old)
+        self.problem("unreadable", f"{here.path}/{name}", and_kept(message) if kept else message)
+
+    def _take_over(self, here: _Open, name: str, now: Entry | None = None) -> TreeCounts | None:
+        counts = self._carrying.carry(here.node, here.old, name, f"{here.path}/{name}", now)
+        if counts is not None:
+            self._found += counts.files
+            self._monitor.advance(files=counts.files)
+        return counts
 
     def _compare(self, here: _Open, found: Sequence[Found], names: Set[str]) -> None:
         """Fill the node's entries; the hot loop."""
@@ -279,7 +287,8 @@ class Scan:
         """A name that is not simply as before."""
         touched = EVERYTHING
         if st.S_ISDIR(item.stat.st_mode):
-            if not here.directory.crosses_mount(item.stat):
+            # What the parent only carried has not been looked at since the journal was asked the last time but one.
+            if item.name not in here.old.carried and not here.directory.crosses_mount(item.stat):
                 below = self._reuse.of_directory(here.touched, item.name, item.stat, old)
                 if below is None:
                     assert old is not None
@@ -301,14 +310,16 @@ class Scan:
         try:
             if entry.type == "file":
                 held = len(here.node.entries)
-                self._saver.save(FoundFile(here.directory, here.node, item.name, path, entry, old, names, self._source))
+                self._saver.save(
+                    FoundFile(here.directory, here.node, item.name, path, entry, old, here.old, names, self._source)
+                )
                 self._found += len(here.node.entries) - held
                 return
             self._describe(here, item, entry, old)
         except FileNotFoundError:
             return  # removed since the folder was listed: as if it had never been there
         except OSError as error:
-            self.problem("unreadable", path, not_readable(error))
+            self._carry(here, item.name, not_readable(error), entry)
             return
         if entry.type == "dir":
             self._stats.dirs += 1
@@ -328,32 +339,40 @@ class Scan:
         if old is not None and old.type == entry.type and old.ctime == entry.ctime < self._trust_before_ns:
             take_over_attributes(entry, old)
         elif entry.type != "dir":
-            read_attributes(entry, here.directory, item.name)
+            self._read_attributes(entry, here.directory, f"{here.path}/{item.name}", item.name)
 
     def _enter(self, here: _Open, below: _Below) -> _Open | None:
         """Open a subdirectory; None where it is not entered."""
         item, entry, old = below.found, below.entry, below.old
         path = f"{here.path}/{item.name}"
-        node = self._node(entry, here.old)
+        node = Node.of(entry, here.old.entries.get(item.name))
         if here.directory.crosses_mount(item.stat):
             self.problem("skipped", path, _("another file system begins here; it is not saved"))
-            self._diff.lost(node.old_tree, path)
+            self._carrying.lose(here.old, item.name, path)
             return None
-        old_below = self._diff.directory(node.old_tree, path)  # before anything is open: the drive may fail
+        old_below = self._diff.below(here.old, entry, path)  # before anything is open: the drive may fail
         try:
             directory = here.directory.open_directory(item.name)
         except FileNotFoundError:
             here.node.entries = [known for known in here.node.entries if known is not entry]
             self._stats.dirs -= 1
-            self._diff.lost(node.old_tree, path)
+            if node.old is not None:
+                self._diff.removed_tree(node.old, path)
             return None
         except OSError as error:
-            self.problem("unreadable", path, _("this folder cannot be opened ({reason})").format(reason=error.strerror))
-            self._diff.lost(node.old_tree, path)
+            message = _("this folder cannot be opened ({reason})").format(reason=error.strerror)
+            self._carry(here, item.name, message, entry)
             return None
         if old is None or old.ctime != entry.ctime or entry.ctime >= self._trust_before_ns:
-            self._read_folder_attributes(entry, directory, path)
+            self._read_attributes(entry, directory, path)
         if old is None or not same(Comparison.FOLDER, entry, old):
             self._diff.differs(path)
         here.node.children.append(node)
         return _Open(directory, path, node, old_below, below.touched)
+
+
+def _list(directory: SourceDirectory) -> Listing:
+    try:
+        return directory.listing()
+    except OSError as error:
+        return Listing([], broken=error)

@@ -45,6 +45,9 @@ class TreeCounts:
 class BackupStats:
     """Of a run: ``files`` to ``bytes`` are of the new snapshot, the other numbers compare it with the parent.
 
+    ``files_lost``: how many the sources have that are not in the new snapshot as they are now; ``files_gone``: how many
+    of these the parent had, and the new snapshot has not at all. A thing that is no file counts as one where it lacks.
+
     ``always_rescan``, ``changed_dirs``: see ``changes.TrackingResult``. ``dropped``: by source, how many files turned
     out to be unreadable after they had been counted.
     """
@@ -58,6 +61,8 @@ class BackupStats:
     unmodified: int = 0
     removed: int = 0
     bytes_read: int = 0
+    files_lost: int = 0
+    files_gone: int = 0
     files_by_source: dict[str, int] = field(default_factory=dict)
     uids: set[int] = field(default_factory=set)
     gids: set[int] = field(default_factory=set)

@@ -39,6 +39,11 @@ class Node:
     dropped: set[int] = field(default_factory=set)
     copied: set[str] = field(default_factory=set)
 
+    @classmethod
+    def of(cls, entry: Entry, old: Entry | None) -> "Node":
+        """``old``: what the parent snapshot has of that name."""
+        return cls(entry, old if old is not None and old.type == "dir" else None)
+
     @property
     def old_tree(self) -> Sequence[str]:
         return self.old.tree if self.old is not None else ()

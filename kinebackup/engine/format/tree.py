@@ -65,6 +65,7 @@ class Entry(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     xattrs: dict[str, Base64] | None = None
     uncertain: bool = False
     copied: Copied | None = None
+    carried: Size = 0
 
     @property
     def path_name(self) -> str:

@@ -156,6 +156,7 @@ def test_the_json_document_has_the_keys_of_the_contract(practice: Computer) -> N
         "files_removed": 0,
         "bytes_read": sum(path.stat().st_size for path in practice.patients.rglob("*") if path.is_file()),
         "suspicious": False,
+        "files_lost": 0,
         "problems": [],
     }
 
@@ -168,7 +169,13 @@ def test_a_second_backup_tells_new_changed_unmodified_and_removed(practice: Comp
     (practice.patients / "Martin" / "lettre.odt").write_bytes(b"lettre")
     found = practice.back_up("A")
     counts = {key: value for key, value in found.items() if key.startswith("files_")}
-    assert counts == {"files_new": 1, "files_changed": 1, "files_unmodified": 4, "files_removed": 1}
+    assert counts == {
+        "files_new": 1,
+        "files_changed": 1,
+        "files_unmodified": 4,
+        "files_removed": 1,
+        "files_lost": 0,
+    }
 
 
 def test_the_words_are_a_sentence_and_the_figures(practice: Computer) -> None:

@@ -440,7 +440,7 @@ def test_what_may_not_be_read_is_reported_and_the_rest_saved() -> None:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert done.stderr == ""
         assert done.stdout == (
-            "[('unreadable', 'blind'), ('unreadable', 'closed'), ('unreadable', 'secret.bin'), "
+            "[('unreadable', 'closed'), ('unreadable', 'named-only.txt'), ('unreadable', 'secret.bin'), "
             "('unreadable', 'secret.txt')] 1\n"
         )
         back = below(folder / "back", docs)

@@ -64,6 +64,6 @@ def test_a_directory_of_the_parent_that_cannot_be_read_whole_says_so(tmp_path: P
     """Else the damaged tree would pass for that of a folder that has been emptied since."""
     with loaded(enroll(tmp_path / "drive")) as repository:
         diff = ParentDiff(BackupStats(), Reuse(), compare=True)
-        diff.read_parent(BlobReader(repository))
+        diff.read_parent(BlobReader(repository), 1, lambda _sequence: 0)
         assert diff.directory([], "/docs").whole
         assert not diff.directory(["00" * 16], "/docs").whole

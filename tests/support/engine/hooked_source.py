@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from kinebackup.engine.source import Found, LiveCopy, SourceDirectory
+from kinebackup.engine.source import Found, Listing, LiveCopy, SourceDirectory
 from kinebackup.sources.folder import FolderSource
 
 Hook = Callable[[str], None]
@@ -21,8 +21,8 @@ class HookedDirectory:
         self._before_open = before_open
         self.fd = inner.fd
 
-    def entries(self) -> list[Found]:
-        return self._inner.entries()
+    def listing(self) -> Listing:
+        return self._inner.listing()
 
     def open_file(self, name: str) -> int:
         self._before_open(name)
@@ -39,8 +39,11 @@ class HookedDirectory:
         self._before_open(name)
         return self._inner.read_link(name)
 
-    def xattrs(self, name: str | None, fd: int | None) -> dict[str, bytes]:
-        return self._inner.xattrs(name, fd)
+    def xattr_names(self, name: str | None, fd: int | None) -> list[str]:
+        return self._inner.xattr_names(name, fd)
+
+    def xattr(self, name: str | None, fd: int | None, attribute: str) -> bytes:
+        return self._inner.xattr(name, fd, attribute)
 
     def crosses_mount(self, stat: os.stat_result) -> bool:
         return self._inner.crosses_mount(stat)

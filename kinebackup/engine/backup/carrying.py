@@ -1,0 +1,132 @@
+"""What the source does not give this time goes on as the parent snapshot has it.
+
+Owns: which of the parent's entries stand in for what cannot be read, and the counts of what is lost. Does not know: why
+it cannot be read, or what is said of it.
+
+An older content is better than none, and one folder that cannot be read must not keep all others from being restored:
+a snapshot with carried entries *has* them, so it is trusted. It is not where the parent had files that could not be
+carried (docs/decisions/0023-carried-entries.md).
+"""
+
+from collections.abc import Callable
+
+from kinebackup.engine.backup.parent_diff import ParentDiff, ParentDirectory
+from kinebackup.engine.backup.run import BackupRun
+from kinebackup.engine.backup.stats import BackupStats, TreeCounts
+from kinebackup.engine.backup.tree_writer import DryTreeWriter, Node, TreeWriter
+from kinebackup.engine.format.tree import Entry
+from kinebackup.engine.metadata import take_over_attributes
+from kinebackup.i18n import _
+
+
+def and_kept(message: str) -> str:
+    """What is said where the parent's entry stands in."""
+    return _("{problem}; what an earlier backup had of it is kept").format(problem=message)
+
+
+class Carrying:
+    """For one scan, and its thread."""
+
+    def __init__(
+        self,
+        run: BackupRun,
+        diff: ParentDiff,
+        stats: BackupStats,
+        writer: TreeWriter | DryTreeWriter,
+        is_there: Callable[[Entry], bool],
+    ) -> None:
+        """``is_there``: whether all that a file needs can be counted on."""
+        self._run = run
+        self._diff = diff
+        self._stats = stats
+        self._writer = writer
+        self._is_there = is_there
+
+    def carry(
+        self, node: Node, above: ParentDirectory, name: str, path: str, now: Entry | None = None
+    ) -> TreeCounts | None:
+        """Let the parent's entry stand in for a name; gives how much that is. None: there is none, the name is lost.
+
+        ``now``: what ``lstat`` shows; a folder's is in the node already.
+        """
+        old = above.as_carried(name)
+        if old is None or (now is not None and now.type != old.type):
+            self._lose(1, had=not above.whole)
+            return None
+        if old.type == "dir":
+            return self._carry_folder(node, old, path, now)
+        if old.type == "file" and not self._is_there(old):
+            self._lose(1, had=True)
+            return None
+        old.link = ""  # its other names may hold something else by now
+        node.entries.append(old)
+        counts = TreeCounts.of([old])
+        self._count(counts)
+        return counts
+
+    def lose(self, above: ParentDirectory, name: str, path: str) -> int:
+        """A folder of the source is left out; gives how many files the parent had there."""
+        old = above.entries.get(name)
+        if old is None or old.type != "dir":
+            self._lose(1, had=False)
+            return 0
+        counts = self._diff.counts_below(old.tree, path)
+        self._diff.replaced(counts)
+        self._lose(max(counts.files, 1), had=counts.files > 0)
+        return counts.files
+
+    def lose_unknown(self, above: ParentDirectory) -> None:
+        """No file is known to be lost there, but something is: whoever counts must not read zero."""
+        self._lose(1, had=not above.whole)
+
+    def _lose(self, files: int, *, had: bool) -> None:
+        self._stats.files_lost += files
+        if had:
+            self._stats.files_gone += files
+
+    def _count(self, counts: TreeCounts) -> None:
+        stats = self._stats
+        stats.files += counts.files
+        stats.dirs += counts.dirs
+        stats.others += counts.others
+        stats.bytes += counts.bytes
+        stats.files_lost += counts.files
+
+    def _carry_folder(self, node: Node, old: Entry, path: str, now: Entry | None) -> TreeCounts:
+        before = self._diff.counts_below(old.tree, path)
+        self._diff.replaced(before)
+        if now is None:
+            node.entries.append(old)
+            self._stats.dirs += 1
+        else:
+            take_over_attributes(now, old)
+            now.tree, now.carried = old.tree, old.carried
+        if self._run.parent_is_whole:
+            self._count(before)
+            return before
+        there = self._carry_what_is_there(now or old, path)
+        self._count(there)
+        self._lose(before.files - there.files, had=True)
+        return there
+
+    def _carry_what_is_there(self, top: Entry, path: str) -> TreeCounts:
+        """A folder of a parent that is damaged: its trees are written anew, without what cannot be counted on."""
+        counts = TreeCounts()
+        nodes = [Node(top, top)]
+        paths = [path]
+        for node, here in zip(nodes, paths, strict=True):  # both grow meanwhile
+            known = self._diff.directory(node.old_tree, here)
+            if not known.whole:
+                self._lose(1, had=True)
+            for name, unmarked in known.entries.items():
+                entry = known.carried.get(name, unmarked)
+                if entry.type == "file" and not self._is_there(entry):
+                    continue
+                node.entries.append(entry)
+                if entry.type == "dir":
+                    nodes.append(Node(entry, entry))
+                    paths.append(f"{here}/{name}")
+            counts += TreeCounts.of(node.entries)
+        for node in reversed(nodes):
+            self._writer.close(node)
+        return counts

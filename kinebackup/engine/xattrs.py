@@ -1,0 +1,56 @@
+"""Extended attributes of a source, as an entry keeps them.
+
+Owns: reading them, with one try for each: what is refused costs itself and nothing else. Does not know: other
+attributes (``metadata.py``), or how they come back.
+"""
+
+import base64
+import errno
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from kinebackup.engine.format.tree import Entry
+from kinebackup.engine.source import SourceDirectory
+from kinebackup.i18n import _
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """An attribute of a source that could not be read. ``xattr``: which of the extended ones; empty: none of them."""
+
+    reason: str | None
+    xattr: str = ""
+
+    @property
+    def text(self) -> str:
+        """For people."""
+        if self.xattr:
+            return _("the attribute {xattr} cannot be read ({reason})").format(xattr=self.xattr, reason=self.reason)
+        return _("the attributes cannot be read ({reason})").format(reason=self.reason)
+
+
+def encode_xattrs(values: Mapping[str, bytes]) -> dict[str, str] | None:
+    """As an entry keeps them."""
+    if not values:
+        return None
+    return {name: base64.b64encode(value).decode("ascii") for name, value in sorted(values.items())}
+
+
+def read_xattrs(entry: Entry, directory: SourceDirectory, name: str | None, fd: int | None) -> Sequence[Unread]:
+    """Fill them in: of an open file, of a name, or (both None) of the directory itself. Gives what could not."""
+    try:
+        listed = directory.xattr_names(name, fd)
+    except OSError as error:
+        return [Unread(error.strerror)]
+    if not listed:
+        return ()
+    values: dict[str, bytes] = {}
+    unread: list[Unread] = []
+    for attribute in listed:
+        try:
+            values[attribute] = directory.xattr(name, fd, attribute)
+        except OSError as error:
+            if error.errno != errno.ENODATA:  # removed since they were listed
+                unread.append(Unread(error.strerror, attribute))
+    entry.xattrs = encode_xattrs(values)
+    return unread
