@@ -33,6 +33,7 @@ ProblemKind = Literal[
     "source-missing",
     "source-empty",
     "source-shrunk",
+    "source-moved",  # its path leads elsewhere than before
     "damaged",  # bytes on the drive failed a check
     "missing",  # something on the drive that should be there is not
     "differs",  # a restored file is not what was saved

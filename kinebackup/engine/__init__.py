@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from kinebackup.engine.repository.tree_reader import TreeReader, Visited, Way
     from kinebackup.engine.restore.existing import Overwrite
     from kinebackup.engine.restore.restore import RestoreRequest, restore_snapshot
-    from kinebackup.engine.source import Found, Listing, LiveCopy, Source
+    from kinebackup.engine.source import Found, LinkRefused, Listing, LiveCopy, Source
 
 _PLACE_OF = {
     "Argon2Cost": "format.kdf:Argon2Cost",
@@ -80,6 +80,7 @@ _PLACE_OF = {
     "Found": "source:Found",
     "Header": "format.header:Header",
     "Keyring": "format.keyring:Keyring",
+    "LinkRefused": "source:LinkRefused",
     "Listing": "source:Listing",
     "LiveCopy": "source:LiveCopy",
     "LoadedRepository": "repository.repository:LoadedRepository",
@@ -159,6 +160,7 @@ __all__ = [
     "Found",
     "Header",
     "Keyring",
+    "LinkRefused",
     "Listing",
     "LiveCopy",
     "LoadedRepository",

@@ -3,6 +3,7 @@
 Owns: the contract. Does not know: configuration, exclusions, databases' own means.
 """
 
+import errno
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -74,9 +75,19 @@ class SourceDirectory(Protocol):
     def close(self) -> None: ...
 
 
-class Source(Protocol):
-    """One configured source, or the way to it."""
+class LinkRefused(PermissionError):
+    """A link on the way to a source is not followed: what it leads to does not belong to the link's owner."""
 
+    def __init__(self, link: str, target: str) -> None:
+        super().__init__(errno.EPERM, os.strerror(errno.EPERM))
+        self.link = link
+        self.target = target
+
+
+class Source(Protocol):
+    """One configured source, or the way to it. ``configured``: its path as it was given; ``path``: without links."""
+
+    configured: str
     path: str
 
     def open_root(self) -> SourceDirectory:

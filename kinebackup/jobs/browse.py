@@ -85,7 +85,7 @@ class Browser:
         Where nothing is called so, case and Unicode's two ways of writing an accent make no difference, as in
         ``search``. Raises ``NotFound`` that names what lies in the last folder that exists.
         """
-        candidates = list(dict.fromkeys(_candidates(snapshot.sources, path)))
+        candidates = list(dict.fromkeys(_candidates(snapshot, path)))
         found: list[Way] = []
         failure: NotFound | None = None
         for candidate in candidates:
@@ -153,7 +153,7 @@ class Browser:
 
         A set of snapshots is an int, one bit for each: one directory blob often belongs to hundreds of them.
         """
-        matches = matcher(pattern)
+        matches, aliases = matcher(pattern), _other_names(known)
         stack = [("", _by_blob((named.snapshot.root, 1 << bit) for bit, named in enumerate(known)))]
         while stack:
             path, blobs = stack.pop()
@@ -165,8 +165,10 @@ class Browser:
             below = []
             for name in sorted(names):
                 full = _join(path, name)
-                if matches(f"/{full}"):
-                    yield _match(f"/{full}", names[name], known)
+                path_there = f"/{full}"
+                also = [source + path_there[len(place) :] for place, source in aliases if _lies_in(path_there, place)]
+                if any(map(matches, (path_there, *also))):
+                    yield _match(path_there, names[name], known)
                 folders = _by_blob((e.tree, members) for e, members in names[name] if e.type == "dir")
                 if folders:
                     below.append((full, folders))
@@ -239,15 +241,30 @@ def _folded(text: str) -> str:
     return text.casefold() if text.isascii() else unicodedata.normalize("NFC", text).casefold()
 
 
-def _candidates(sources: Sequence[str], path: str) -> Iterator[str]:
+def _candidates(snapshot: Snapshot, path: str) -> Iterator[str]:
+    """Paths in the trees. A source is known by the path that is configured, too, from where links led to the other."""
+    sources = dict(zip(snapshot.sources, snapshot.places, strict=False))
     if path.startswith("/"):
-        yield "/" + os.path.normpath(path).strip("/")
+        whole = "/" + os.path.normpath(path).strip("/")
+        yield whole
+        yield from (f"{place}{whole[len(source) :]}" for source, place in sources.items() if _lies_in(whole, source))
         return
-    for source in sources:
-        yield os.path.normpath(os.path.join(source, path))
-        if _folded(path.split("/")[0]) == _folded(os.path.basename(source)):
-            yield os.path.normpath(os.path.join(os.path.dirname(source), path))
+    for source, place in sources.items():
+        yield os.path.normpath(os.path.join(place, path))
+        first, _slash, rest = path.partition("/")
+        if _folded(first) in (_folded(os.path.basename(source)), _folded(os.path.basename(place))):
+            yield os.path.normpath(os.path.join(place, rest))
     yield os.path.normpath(f"/{path}")
+
+
+def _lies_in(path: str, source: str) -> bool:
+    return path == source or path.startswith(f"{source}/")
+
+
+def _other_names(known: Sequence[NamedSnapshot]) -> set[tuple[str, str]]:
+    """Where sources lay, and the paths by which they were configured, of those that links led elsewhere."""
+    pairs = {pair for named in known for pair in zip(named.snapshot.places, named.snapshot.sources, strict=False)}
+    return {(place, source) for place, source in pairs if place != source}
 
 
 def _by_blob(folders: Iterator[tuple[Sequence[str], int]]) -> dict[str, int]:

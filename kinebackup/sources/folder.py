@@ -19,10 +19,12 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
-from kinebackup.engine import Found, Listing, LiveCopy, is_text
+from kinebackup.engine import Found, LinkRefused, Listing, LiveCopy, is_text
+from kinebackup.sources.links import real_path
 from kinebackup.sources.live_database import DatabaseCopier
 
 _READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+_WAY_FLAGS = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # A label of the local security policy; it means nothing on another computer and cannot be set there.
 _SKIPPED_XATTRS = {"security.selinux"}
@@ -165,17 +167,32 @@ class FolderSource:
         one_file_system: bool = True,
         copier: DatabaseCopier | None = None,
     ) -> None:
-        """``path``: absolute. Links on the way to the folder are resolved once, here."""
-        self.path = os.path.realpath(path)
+        """``path``: absolute. Links on the way to the folder are resolved once, here; ``open_root`` follows none."""
+        self.configured = path
+        self._refused: LinkRefused | None = None
+        try:
+            self.path = real_path(path, as_root=os.geteuid() == 0)
+        except LinkRefused as error:
+            self.path, self._refused = path, error
         self.scope = Scope(self.path, tuple(exclude), one_file_system)
         self.exclusions = Exclusions(exclude)
         self.one_file_system = one_file_system
         self.copier = copier
 
     def open_root(self) -> FolderDirectory:
-        is_folder = stat.S_ISDIR(os.lstat(self.path).st_mode)
-        fd = os.open(self.path if is_folder else os.path.dirname(self.path), _DIRECTORY_FLAGS)
-        return FolderDirectory(self, fd, "", os.fstat(fd).st_dev)
+        if self._refused is not None:
+            raise self._refused
+        above, _slash, name = self.path.rpartition("/")
+        fd = os.open("/", _WAY_FLAGS)
+        try:
+            for part in filter(None, above.split("/")):
+                fd = _step(fd, os.open(part, _WAY_FLAGS, dir_fd=fd))
+            is_folder = stat.S_ISDIR(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode)
+            fd = _step(fd, os.open(name if is_folder else ".", _DIRECTORY_FLAGS, dir_fd=fd))
+            return FolderDirectory(self, fd, "", os.fstat(fd).st_dev)
+        except BaseException:
+            os.close(fd)
+            raise
 
     def ancestors(self) -> list[Found]:
         found: list[Found] = []
@@ -184,6 +201,11 @@ class FolderSource:
             path += f"/{part}"
             found.append(Found(part, os.lstat(path)))
         return found
+
+
+def _step(from_fd: int, to_fd: int) -> int:
+    os.close(from_fd)
+    return to_fd
 
 
 class SystemNames:

@@ -4,11 +4,12 @@ Owns: the run from first look to snapshot. Does not know: how folders are scanne
 (``repository/pack_pipeline.py``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from kinebackup.engine.backup.changes import TrackingResult
+from kinebackup.engine.backup.judging import judge_sources
 from kinebackup.engine.backup.met_damage import MetDamage
 from kinebackup.engine.backup.reuse import JournalReuse, Reuse, StartOver
 from kinebackup.engine.backup.run import BackupOutcome, BackupRequest, BackupRun
@@ -30,16 +31,16 @@ from kinebackup.engine.repository.removals import highest_sequence
 from kinebackup.engine.repository.repository import LoadedRepository, WritableRepository
 from kinebackup.engine.source import Source
 from kinebackup.errors import ConfigError
-from kinebackup.i18n import _, ngettext
-from kinebackup.model import BackupReport, CancelToken, Monitor, Problem, saved_already
+from kinebackup.i18n import _
+from kinebackup.model import BackupReport, CancelToken, Monitor, saved_already
 
 
 @dataclass(frozen=True, slots=True)
 class _Scanned:
-    """What a scan found: the paths of missing sources, and the ids of the root tree."""
+    """What a scan found: why sources are missing, by their configured paths, and the ids of the root tree."""
 
     stats: BackupStats
-    missing: Sequence[str]
+    missing: Mapping[str, OSError]
     root: Sequence[str]
     followed: bool
 
@@ -63,7 +64,7 @@ def preview_backup(
     parent, sequence = _find_place(repository, request, met, monitor)
     run = BackupRun(repository, request, world, parent, sequence, met, None, cancel, monitor)
     scanned = _scan_all(run)
-    suspicious = _judge_sources(run, scanned)
+    suspicious = judge_sources(run, scanned.stats, scanned.missing)
     return _outcome(run, scanned, None, 0, world.elapsed_s() - began, suspicious=suspicious).report
 
 
@@ -88,7 +89,7 @@ def back_up(
     except BaseException:
         pipeline.stop()
         raise
-    suspicious = _judge_sources(run, scanned)
+    suspicious = judge_sources(run, scanned.stats, scanned.missing)
     monitor.phase("commit")
     written = pipeline.finish()
     merge_index(repository, world.entropy)
@@ -113,7 +114,7 @@ def _find_place(
     files = repository.snapshots()
     met.snapshots(files)
     known = files.readable
-    parent = choose_parent(known, request.machine, [source.path for source in request.sources])
+    parent = choose_parent(known, request.machine, [source.configured for source in request.sources])
     monitor.phase("backup", files=parent.snapshot.counts.files if parent else 0)
     return parent, max(highest_sequence(repository, known), request.remembered_sequence) + 1
 
@@ -140,7 +141,7 @@ def _scan_all(run: BackupRun) -> _Scanned:
         since is not None
         and parent is not None
         and since.snapshot == parent.id
-        and parent.snapshot.sources == tuple(snapshots.escaped(source.path) for source in run.request.sources)
+        and parent.snapshot.places == tuple(snapshots.escaped(source.path) for source in run.request.sources)
         and run.parent_is_whole
     ):
         with suppress(StartOver):
@@ -163,18 +164,23 @@ def _scan(run: BackupRun, reuse: Reuse) -> _Scanned:
         scan = Scan(run, saver=saver, writer=writer, stats=stats, reuse=reuse)
     if run.parent is not None:
         scan.start_from(reader, run.parent.snapshot)
-    missing = [source.path for source in run.request.sources if not scan.add(source)]
+    missing: dict[str, OSError] = {}
+    for source in run.request.sources:
+        if error := scan.add(source):
+            missing[source.configured] = error
     return _Scanned(stats, missing, scan.finish(), followed=reuse.follows_journal)
 
 
 def _snapshot(run: BackupRun, scanned: _Scanned, index_files: Sequence[str], *, suspicious: bool) -> Snapshot:
     request, parent, stats, names = run.request, run.parent, scanned.stats, run.world.names
+    places = tuple(source.path for source in request.sources)
     return Snapshot(
         sequence=run.sequence,
         time=snapshots.format_time(request.started_at),
         host=request.host,
         machine=request.machine,
-        sources=tuple(source.path for source in request.sources),
+        sources=tuple(source.configured for source in request.sources),
+        led_to=places if any(s.configured != s.path for s in request.sources) else (),
         root=tuple(scanned.root),
         users=(parent.snapshot.users if parent else {}) | names.users(stats.uids),
         groups=(parent.snapshot.groups if parent else {}) | names.groups(stats.gids),
@@ -188,34 +194,6 @@ def _snapshot(run: BackupRun, scanned: _Scanned, index_files: Sequence[str], *, 
         drive=request.drive,
         program=request.program,
     )
-
-
-def _judge_sources(run: BackupRun, scanned: _Scanned) -> bool:
-    """Sources can lie: report each that is missing, empty or shrunken; whether the snapshot is suspicious."""
-    request, parent, stats = run.request, run.parent, scanned.stats
-    before: dict[str, int] = {}
-    if parent is not None:
-        before = dict(zip(parent.snapshot.sources, parent.snapshot.files_by_source, strict=False))
-    doubts: list[Problem] = []
-    for source in request.sources:
-        count, old = stats.files_by_source.get(source.path, 0), before.get(snapshots.escaped(source.path), 0)
-        if source.path in scanned.missing:
-            doubts.append(Problem("source-missing", source.path, _("the folder is not there, or cannot be opened")))
-        elif count == 0:
-            doubts.append(Problem("source-empty", source.path, _("the folder has no file in it")))
-        elif count < old * request.shrink_share:
-            text = ngettext(
-                "{count} file is left of {old}; confirm with --accept-shrink if this is meant",
-                "{count} files are left of {old}; confirm with --accept-shrink if this is meant",
-                count,
-            )
-            doubts.append(Problem("source-shrunk", source.path, text.format(count=count, old=old)))
-    if request.accept_shrink:  # confirmed; a missing source is still worth a word each time
-        doubts = [p for p in doubts if p.kind == "source-missing"]
-    for problem in doubts:
-        stats.problems.append(problem)
-        run.monitor.problem(problem)
-    return (bool(doubts) or stats.files_gone > 0) and not request.accept_shrink
 
 
 # What is wrong with these does not show in their directory when it changes, and is to be told each time.

@@ -126,7 +126,7 @@ class JournalReuse(Reuse):
         self._replaced_here += counts.files
 
     def files_taken_over(self, source: str) -> int:
-        before = dict(zip(self._parent.sources, self._parent.files_by_source, strict=True))
+        before = dict(zip(self._parent.places, self._parent.files_by_source, strict=True))
         return _not_negative(before[source] - self._replaced_here)
 
     def taken_over(self) -> TreeCounts:

@@ -87,14 +87,14 @@ class Scan:
         self._stats.problems.append(found)
         self._monitor.problem(found)
 
-    def add(self, source: Source) -> bool:
-        """Scan a source. False: it is missing or cannot be opened."""
+    def add(self, source: Source) -> OSError | None:
+        """Scan a source. Gives why it is missing or cannot be opened, if it is."""
         try:
             ancestors = source.ancestors()
             directory = source.open_root()
-        except OSError:
+        except OSError as error:
             self._reuse.source_is_missing()
-            return False
+            return error
         before = self._found
         self._source = source.path
         self._reuse.begin_source()
@@ -110,7 +110,7 @@ class Scan:
             self._add_file(here, ancestors[-1])
         taken_over = self._reuse.files_taken_over(source.path)
         self._stats.files_by_source[source.path] = self._found - before + taken_over
-        return True
+        return None
 
     def _start(
         self, origin: Source, directory: SourceDirectory, ancestors: Sequence[Found], *, is_folder: bool

@@ -68,6 +68,11 @@ class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         """``time`` as an aware UTC datetime."""
         return parse_time(self.time)
 
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Where each of ``sources`` really lay: its path in the trees."""
+        return self.led_to or self.sources
+
 
 def format_time(moment: datetime) -> str:
     """Text time, UTC."""

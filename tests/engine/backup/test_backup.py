@@ -444,4 +444,7 @@ def test_a_source_reached_through_a_link_is_saved_under_its_real_path(
 ) -> None:
     (tmp_path / "link").symlink_to(patients)
     report = back_up(drive, FolderSource(str(tmp_path / "link")))
-    assert snapshot_of(drive, report).sources == (str(patients),)
+    found = snapshot_of(drive, report)
+    assert (found.sources, found.led_to) == ((str(tmp_path / "link"),), (str(patients),))
+    restored(drive, tmp_path / "back")
+    assert seen(below(tmp_path / "back", patients)) == seen(patients)

@@ -107,7 +107,7 @@ class FailingSource:
     def __init__(self, folder: Path, met: Met) -> None:
         self._inner = FolderSource(str(folder))
         self._met = met
-        self.path = self._inner.path
+        self.configured, self.path = self._inner.configured, self._inner.path
 
     def open_root(self) -> SourceDirectory:
         self._met(Call("open", ""))

@@ -61,7 +61,7 @@ class HookedSource:
     def __init__(self, folder: Path, before_open: Hook) -> None:
         self._inner = FolderSource(str(folder))
         self._before_open = before_open
-        self.path = self._inner.path
+        self.configured, self.path = self._inner.configured, self._inner.path
 
     def open_root(self) -> SourceDirectory:
         return HookedDirectory(self._inner.open_root(), self._before_open)
