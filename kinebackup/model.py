@@ -29,7 +29,8 @@ Entropy = Callable[[int], bytes]
 ProblemKind = Literal[
     "unreadable",  # a file or directory of the source could not be read
     "uncertain",  # a file changed each time it was read
-    "skipped",  # a socket, or a thing that cannot be saved
+    "skipped",  # a socket, or a thing that is not to be saved
+    "left-out",  # another file system, which would have to be configured
     "source-missing",
     "source-empty",
     "source-shrunk",

@@ -62,12 +62,13 @@ if TYPE_CHECKING:
     from kinebackup.engine.repository.tree_reader import TreeReader, Visited, Way
     from kinebackup.engine.restore.existing import Overwrite
     from kinebackup.engine.restore.restore import RestoreRequest, restore_snapshot
-    from kinebackup.engine.source import Found, LinkRefused, Listing, LiveCopy, Source
+    from kinebackup.engine.source import Border, Found, LinkRefused, Listing, LiveCopy, Source
 
 _PLACE_OF = {
     "Argon2Cost": "format.kdf:Argon2Cost",
     "BackupRequest": "backup.run:BackupRequest",
     "BlobReader": "repository.blob_reader:BlobReader",
+    "Border": "source:Border",
     "Budget": "check.verify:Budget",
     "Changes": "backup.changes:Changes",
     "ChangesSince": "backup.changes:ChangesSince",
@@ -148,6 +149,7 @@ __all__ = [
     "Argon2Cost",
     "BackupRequest",
     "BlobReader",
+    "Border",
     "Budget",
     "Changes",
     "ChangesSince",

@@ -7,6 +7,7 @@ import errno
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Protocol
 
 import msgspec
@@ -42,6 +43,15 @@ class LiveCopy:
     copied: Copied
 
 
+class Border(Enum):
+    """What begins at a directory."""
+
+    NONE = auto()
+    SUBVOLUME = auto()  # of the same file system, and entered; changes in it are seen by looking only
+    FILE_SYSTEM = auto()  # another one, which is not entered
+    SNAPSHOT = auto()  # a read-only one of the same file system, which is not entered
+
+
 class SourceDirectory(Protocol):
     """An open directory of a source. Every method raises ``OSError`` as the system does; links are never followed."""
 
@@ -66,8 +76,8 @@ class SourceDirectory(Protocol):
     def xattr(self, name: str | None, fd: int | None, attribute: str) -> bytes:
         """The value of one of them."""
 
-    def crosses_mount(self, found: os.stat_result) -> bool:
-        """Whether a subdirectory lies on another file system and is therefore not entered."""
+    def border(self, found: Found) -> Border:
+        """What begins at a subdirectory; never raises."""
 
     def live_copy(self, name: str) -> LiveCopy | None:
         """A copy made by the database's own means; None where that is impossible. The caller closes ``fd``."""

@@ -19,7 +19,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
-from kinebackup.engine import Found, LinkRefused, Listing, LiveCopy, is_text
+from kinebackup.engine import Border, Found, LinkRefused, Listing, LiveCopy, is_text
+from kinebackup.sources.borders import border_at
 from kinebackup.sources.links import real_path
 from kinebackup.sources.live_database import DatabaseCopier
 
@@ -117,7 +118,7 @@ class FolderDirectory:
 
     def open_directory(self, name: str) -> "FolderDirectory":
         fd = os.open(name, _DIRECTORY_FLAGS, dir_fd=self.fd)
-        return FolderDirectory(self._owner, fd, self._below(name), self._device)
+        return FolderDirectory(self._owner, fd, self._below(name), os.fstat(fd).st_dev)
 
     def duplicate(self) -> "FolderDirectory":
         return FolderDirectory(self._owner, os.dup(self.fd), self._relative, self._device)
@@ -146,8 +147,11 @@ class FolderDirectory:
             return f"/proc/self/fd/{self.fd}/{name}", False
         return (self.fd if fd is None else fd), True
 
-    def crosses_mount(self, found: os.stat_result) -> bool:
-        return self._owner.one_file_system and found.st_dev != self._device
+    def border(self, found: Found) -> Border:
+        if found.stat.st_dev == self._device:
+            return Border.NONE
+        border = border_at(self.fd, found.name)
+        return border if self._owner.one_file_system or border is Border.SNAPSHOT else Border.NONE
 
     def live_copy(self, name: str) -> LiveCopy | None:
         return self._owner.copier.copy(self.fd, name) if self._owner.copier else None

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from kinebackup.engine import Border
 from kinebackup.sources.folder import Exclusions, FolderDirectory, FolderSource, SystemNames
 
 AS_ROOT = os.geteuid() == 0
@@ -37,7 +38,7 @@ def walked(source: FolderSource) -> list[str]:
     def below(directory: FolderDirectory, prefix: str) -> Iterator[str]:
         for found in directory.listing().found:
             yield prefix + found.name
-            if st.S_ISDIR(found.stat.st_mode) and not directory.crosses_mount(found.stat):
+            if st.S_ISDIR(found.stat.st_mode) and directory.border(found) in (Border.NONE, Border.SUBVOLUME):
                 with closing(directory.open_directory(found.name)) as child:
                     yield from below(child, f"{prefix}{found.name}/")
 

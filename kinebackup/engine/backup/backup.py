@@ -197,7 +197,7 @@ def _snapshot(run: BackupRun, scanned: _Scanned, index_files: Sequence[str], *, 
 
 
 # What is wrong with these does not show in their directory when it changes, and is to be told each time.
-_RESCANNED_PROBLEMS = frozenset({"unreadable", "uncertain", "skipped", "metadata"})
+_RESCANNED_PROBLEMS = frozenset({"unreadable", "uncertain", "skipped", "left-out", "metadata"})
 
 
 def _outcome(

@@ -6,7 +6,7 @@ know: directories.
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from kinebackup.engine.backup.chunker import WINDOW_BYTES, Cutter, cutting_for
@@ -22,6 +22,10 @@ MAX_INLINE_IDS = 256
 LIST_BLOB_IDS = 1024
 _READINGS = 3
 _HEAD_BYTES = 32
+# Some files of the kernel, and of file systems that do not know sizes, claim to be empty. They are read to their end,
+# which some do not have.
+UNSIZED_BYTES = 64 * 2**20
+_UNSIZED_S = 30.0
 
 
 @dataclass(slots=True)
@@ -47,7 +51,7 @@ def same_file_state(a: os.stat_result, b: os.stat_result) -> bool:
 def read_small(
     fd: int, before: os.stat_result, *, keys: RepositoryKeys, index: Index, packer: PackPipeline
 ) -> Content | None:
-    """Read a file of at most ``SMALL_FILE_BYTES`` straight into a segment. None: it has grown past that."""
+    """Read a file of at most ``SMALL_FILE_BYTES`` straight into a segment. None: it is longer than it says."""
     bytes_read = 0
     for reading in range(1, _READINGS + 1):
         size = before.st_size
@@ -58,6 +62,8 @@ def read_small(
         count = os.preadv(fd, [view], 0)
         if count < size:
             count += _fill(fd, view[count:], count)
+        if count > size == 0:
+            return None
         bytes_read += count
         after = os.fstat(fd)
         steady = count == size and same_file_state(before, after)
@@ -91,6 +97,7 @@ class LargeFileReader:
     keys: RepositoryKeys
     index: Index
     cancel: CancelToken
+    elapsed_s: Callable[[], float]
 
     def read(self, fd: int, lane: Lane) -> Content:
         """Up to three readings until one is steady. Blobs of an unsteady reading are kept as long as nothing better
@@ -101,11 +108,13 @@ class LargeFileReader:
             before = os.fstat(fd)
             wanted = find_extents(fd, before)
             # One byte more than expected shows that the file grew; a log that grows all the time would never end.
-            stretches = [(0, before.st_size + 1)] if wanted is None else wanted
+            stretches = [(0, (before.st_size or UNSIZED_BYTES) + 1)] if wanted is None else wanted
             ids, got = self._read_once(fd, before, stretches, lane)
             bytes_read += sum(length for _, length in got)
             size, after = _size_of(got, wanted, before), os.fstat(fd)
-            steady = size == before.st_size and same_file_state(before, after)
+            if size > UNSIZED_BYTES > before.st_size == 0:
+                raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+            steady = size == (before.st_size or size) and same_file_state(before, after)
             if steady or reading == _READINGS:
                 break
         content = Content(size, steady, after, bytes_read)
@@ -125,10 +134,13 @@ class LargeFileReader:
         ids = bytearray()
         filled = 0
         got: list[tuple[int, int]] = []
+        until_s = self.elapsed_s() + _UNSIZED_S if before.st_size == 0 else None
         for offset, length in wanted:
             at = offset
             while at < offset + length:
                 self.cancel.check()
+                if until_s is not None and self.elapsed_s() > until_s:
+                    raise OSError(errno.ETIME, os.strerror(errno.ETIME))
                 count = _fill(fd, window[filled : filled + min(len(window) - filled, offset + length - at)], at)
                 if not count:
                     break

@@ -56,6 +56,7 @@ class ParentDiff:
         self._suspects: list[tuple[str, Entry, Entry]] = []
         self._trees: TreeReader | None = None  # of the parent, where there is one
         self._damage = 0
+        self._not_compared: set[str] = set()  # below marks: what differs there changed before the parent was made
         self._sequence = 0
         self._trusted_before_ns: Callable[[int], int] = lambda _sequence: 0
 
@@ -78,6 +79,8 @@ class ParentDiff:
 
     def directory(self, ids: Sequence[str], path: str, *, carried: int = 0) -> ParentDirectory:
         """A directory of the parent; an empty one where it has none. ``carried``: the mark of the directory itself."""
+        if carried:
+            self._not_compared.add(path)
         if self._trees is None or not ids:
             return ParentDirectory()
         damage = self._damage
@@ -169,6 +172,7 @@ class ParentDiff:
             for path, entry, old in self._suspects
             if entry.copied is None and not same(Comparison.CONTENT, entry, old)
         )
+        stats.changed_dirs -= self._not_compared
         counts = self._reuse.taken_over()
         stats.files += counts.files
         stats.unmodified += counts.files

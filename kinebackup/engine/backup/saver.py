@@ -107,6 +107,7 @@ class FileSaver:
         self._keys = run.repository.keys
         self._index = run.repository.index
         self._cancel = run.cancel
+        self._elapsed_s = run.world.elapsed_s
         self._monitor = run.monitor
         self._packer = packer
         self._reader = reader
@@ -283,7 +284,7 @@ class FileSaver:
         return kept
 
     def _read_large(self, file: FoundFile, fd: int, directory: SourceDirectory | None, lane: Lane) -> None:
-        reader = LargeFileReader(file.name, self._keys, self._index, self._cancel)
+        reader = LargeFileReader(file.name, self._keys, self._index, self._cancel, self._elapsed_s)
         content = reader.read(fd, lane)
         if not content.steady and directory and (live := directory.live_copy(file.name)):
             file.entry.copied = live.copied

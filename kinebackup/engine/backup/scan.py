@@ -25,8 +25,8 @@ from kinebackup.engine.format.snapshot import Snapshot
 from kinebackup.engine.format.tree import Entry
 from kinebackup.engine.metadata import Comparison, entry_of, read_attributes, same, take_over_attributes
 from kinebackup.engine.repository.blob_reader import BlobReader
-from kinebackup.engine.source import Found, Listing, Source, SourceDirectory
-from kinebackup.i18n import _
+from kinebackup.engine.source import Border, Found, Listing, Source, SourceDirectory
+from kinebackup.i18n import _, ngettext
 from kinebackup.model import Problem, ProblemKind
 
 
@@ -38,6 +38,7 @@ class _Below:
     entry: Entry
     old: Entry | None
     touched: DirtyDir
+    border: Border
 
 
 @dataclass(slots=True, eq=False)
@@ -285,10 +286,13 @@ class Scan:
 
     def _visit(self, here: _Open, item: Found, old: Entry | None, names: Set[str]) -> None:
         """A name that is not simply as before."""
-        touched = EVERYTHING
+        touched, border = EVERYTHING, Border.NONE
         if st.S_ISDIR(item.stat.st_mode):
             # What the parent only carried has not been looked at since the journal was asked the last time but one.
-            if item.name not in here.old.carried and not here.directory.crosses_mount(item.stat):
+            border = here.directory.border(item)
+            if border is not Border.NONE:
+                self._stats.always_rescan.add(f"{here.path}/{item.name}")  # the journal does not look behind it
+            elif item.name not in here.old.carried:
                 below = self._reuse.of_directory(here.touched, item.name, item.stat, old)
                 if below is None:
                     assert old is not None
@@ -324,7 +328,7 @@ class Scan:
         if entry.type == "dir":
             self._stats.dirs += 1
             here.node.entries.append(entry)
-            here.todo.append(_Below(item, entry, old, touched))
+            here.todo.append(_Below(item, entry, old, touched, border))
             return
         self._stats.others += 1
         if entry == old:
@@ -346,9 +350,8 @@ class Scan:
         item, entry, old = below.found, below.entry, below.old
         path = f"{here.path}/{item.name}"
         node = Node.of(entry, here.old.entries.get(item.name))
-        if here.directory.crosses_mount(item.stat):
-            self.problem("skipped", path, _("another file system begins here; it is not saved"))
-            self._carrying.lose(here.old, item.name, path)
+        if below.border in (Border.FILE_SYSTEM, Border.SNAPSHOT):
+            self._stop_at(here, below.border, item.name)
             return None
         old_below = self._diff.below(here.old, entry, path)  # before anything is open: the drive may fail
         try:
@@ -369,6 +372,24 @@ class Scan:
             self._diff.differs(path)
         here.node.children.append(node)
         return _Open(directory, path, node, old_below, below.touched)
+
+    def _stop_at(self, here: _Open, border: Border, name: str) -> None:
+        """A subdirectory that is not entered."""
+        path = f"{here.path}/{name}"
+        if border is Border.SNAPSHOT:
+            self.problem("skipped", path, _("a read-only snapshot of the file system begins here; it is not saved"))
+            if (old := here.old.entries.get(name)) is not None:
+                self._diff.removed_tree(old, path)
+            return
+        message = _("another file system begins here and is not saved: set one_file_system = false, or exclude it")
+        if files := self._carrying.lose(here.old, name, path):
+            text = ngettext(
+                "{problem}; {count} file that was saved here is missing",
+                "{problem}; {count} files that were saved here are missing",
+                files,
+            )
+            message = text.format(problem=message, count=files)
+        self.problem("left-out", path, message)
 
 
 def _list(directory: SourceDirectory) -> Listing:

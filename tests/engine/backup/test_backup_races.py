@@ -14,7 +14,7 @@ import pytest
 from support.engine.drives import Drive, back_up, below, enroll, noise, restored
 from support.engine.hooked_source import HookedDirectory, HookedSource
 
-from kinebackup.engine.source import SourceDirectory
+from kinebackup.engine.source import Border, Found, SourceDirectory
 from kinebackup.model import BackupReport, CancelToken
 from kinebackup.sources.folder import FolderSource
 
@@ -106,8 +106,8 @@ def test_every_name_of_an_uncertain_file_is_uncertain(drive: Drive, docs: Path) 
 class Boundary(HookedDirectory):
     """A folder in which every folder is a mount point."""
 
-    def crosses_mount(self, stat: os.stat_result) -> bool:
-        return True
+    def border(self, found: Found) -> Border:
+        return Border.FILE_SYSTEM
 
 
 class BoundarySource(HookedSource):
@@ -121,5 +121,8 @@ def test_a_mount_inside_a_source_is_not_left_out_silently(drive: Drive, docs: Pa
     (docs / "radios" / "image.jpg").write_bytes(b"image")
     for _ in range(2):
         report = back_up(drive, BoundarySource(docs, lambda name: None))
-        assert kinds(report) == [("skipped", "radios")]
-        assert report.problems[0].message == "another file system begins here; it is not saved"
+        assert kinds(report) == [("left-out", "radios")]
+        assert report.problems[0].message == (
+            "another file system begins here and is not saved: set one_file_system = false, or exclude it"
+        )
+        assert (report.files_lost, report.suspicious) == (1, False)

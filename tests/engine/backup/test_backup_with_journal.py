@@ -4,6 +4,7 @@ Owns: real inotify on real folders, random work in them, and what ends the relia
 the journal follows events one by one (``tests/change_journal/test_journal.py``).
 """
 
+import errno
 import mmap
 import os
 import shutil
@@ -17,11 +18,13 @@ from pathlib import Path
 import pytest
 from support.engine.backups_with_journal import TrackedPractice, full_picture, listening, picture_of, snapshot_of
 from support.engine.drives import Seen, below, edit_patients, enroll, in_memory, make_patients, restored, seen, verified
+from support.engine.failing_source import Call, FailingDirectory
 from support.engine.random_work import Work
 
 from kinebackup.change_journal.cursors import JournalCursors
 from kinebackup.change_journal.journal import ChangeJournal, Cursor
 from kinebackup.engine.backup.changes import Changes
+from kinebackup.engine.source import SourceDirectory
 from kinebackup.sources.folder import FolderSource
 
 
@@ -397,3 +400,45 @@ def test_a_change_that_the_journal_missed_is_told_loudly_and_saved(
         assert str(patients) not in caplog.text
         assert journal.status().state == "off"
         assert not office.back_up().followed
+
+
+# -- what could not be read ----------------------------------------------------------------------------------------
+
+
+class SickFolder(FolderSource):
+    """A folder of which one name cannot be opened for a while."""
+
+    sick = ""
+
+    def open_root(self) -> SourceDirectory:  # type: ignore[override] # a test's directory around the real one
+        return FailingDirectory(super().open_root(), "", self._met)
+
+    def _met(self, call: Call) -> None:
+        if self.sick and call == Call("open", self.sick):
+            raise OSError(errno.EIO, "Input/output error")
+
+
+def test_a_folder_that_was_carried_is_looked_at_whole_and_is_no_fault_of_the_journal(
+    shelf: Path, patients: Path
+) -> None:
+    (patients / "Dupont" / "radios" / "notes").mkdir()
+    source = SickFolder(str(patients))
+    with listening(source) as journal:
+        office = TrackedPractice(enroll(shelf / "drive"), [source], JournalCursors(journal), late=timedelta(minutes=1))
+        office.back_up()
+        source.sick = "Dupont/radios"
+        (patients / "Dupont" / "radios" / "notes" / "new.txt").write_text("while it could not be read")
+        (patients / "Dupont" / "radios" / "image.jpg").write_bytes(b"changed while it could not be read")
+        carried = office.back_up()
+        assert (carried.followed, carried.taken.report.files_lost) == (True, 2)
+        source.sick = ""
+        followed = office.back_up()
+        assert (followed.followed, followed.missed, followed.taken.report.problems) == (True, [], ())
+        assert followed.taken.report.files_new == 1
+        assert picture_of(office.drive, followed.taken) == full_picture([source], shelf / "full")
+        source.sick = "Dupont/radios"
+        (patients / "Dupont" / "radios" / "notes" / "newer.txt").write_text("again")
+        office.back_up()
+        source.sick = ""
+        looked = replace(office, late=timedelta(days=30)).back_up()  # a look at everything is due: the audit
+        assert (looked.followed, looked.missed) == (False, [])

@@ -3,12 +3,11 @@
 Owns: the names of the calls, and their failing. Does not know: what is expected.
 """
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from kinebackup.engine.source import Found, Listing, LiveCopy, SourceDirectory
+from kinebackup.engine.source import Border, Found, Listing, LiveCopy, SourceDirectory
 from kinebackup.sources.folder import FolderSource
 
 What = Literal["lstat", "open", "list", "list on", "read link", "list attributes", "read attribute", "close"]
@@ -90,8 +89,8 @@ class FailingDirectory:
             return self._open[fd]
         return self._path if name is None else self._below(name)
 
-    def crosses_mount(self, found: os.stat_result) -> bool:
-        return self._inner.crosses_mount(found)
+    def border(self, found: Found) -> Border:
+        return self._inner.border(found)
 
     def live_copy(self, name: str) -> LiveCopy | None:
         return self._inner.live_copy(name)

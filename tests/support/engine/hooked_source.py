@@ -3,11 +3,10 @@
 Owns: the hook. Does not know: what is done in it, or what is expected.
 """
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
-from kinebackup.engine.source import Found, Listing, LiveCopy, SourceDirectory
+from kinebackup.engine.source import Border, Found, Listing, LiveCopy, SourceDirectory
 from kinebackup.sources.folder import FolderSource
 
 Hook = Callable[[str], None]
@@ -45,8 +44,8 @@ class HookedDirectory:
     def xattr(self, name: str | None, fd: int | None, attribute: str) -> bytes:
         return self._inner.xattr(name, fd, attribute)
 
-    def crosses_mount(self, stat: os.stat_result) -> bool:
-        return self._inner.crosses_mount(stat)
+    def border(self, found: Found) -> Border:
+        return self._inner.border(found)
 
     def live_copy(self, name: str) -> LiveCopy | None:
         return self._inner.live_copy(name)
