@@ -24,9 +24,7 @@ def test_files_are_found_listed_and_restored_by_either_path(linked: Computer, by
     listed = linked.run("ls", "latest", folder / "Dupont", "--json").json
     assert [Path(entry["path"]).name for entry in listed["entries"]] == ["bilan.txt", "radio.jpg"]
     found = linked.run("find", f"{folder}/Du*/bilan.txt", "--json").json
-    assert [match["path"] for match in found["files"]] == [
-        f"{real}/{name}/bilan.txt" for name in ("Dupont", "Durand")
-    ]
+    assert [match["path"] for match in found["files"]] == [f"{real}/{name}/bilan.txt" for name in ("Dupont", "Durand")]
     for number, path in enumerate((str(folder / "Martin"), f"{by}/Martin", "Martin")):
         into = linked.home / f"back-{number}"
         done = linked.run("restore", "latest", path, "--to", into)
