@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kinebackup.engine.backup.changes import Changes, ChangesSince, TrackingResult
     from kinebackup.engine.backup.run import BackupRequest
     from kinebackup.engine.check.restore_test import RestoreTestRequest, restore_test
-    from kinebackup.engine.check.verify import Budget, Verification
+    from kinebackup.engine.check.verify import Budget, DriveChanged, Verification
     from kinebackup.engine.environment import Environment, Names
     from kinebackup.engine.format import layout
     from kinebackup.engine.format.header import Header
@@ -75,6 +75,7 @@ _PLACE_OF = {
     "Comparison": "metadata:Comparison",
     "Condition": "repository.condition:Condition",
     "Copied": "format.tree:Copied",
+    "DriveChanged": "check.verify:DriveChanged",
     "Entry": "format.tree:Entry",
     "Environment": "environment:Environment",
     "FolderStore": "repository.store:FolderStore",
@@ -156,6 +157,7 @@ __all__ = [
     "Comparison",
     "Condition",
     "Copied",
+    "DriveChanged",
     "Entry",
     "Environment",
     "FolderStore",

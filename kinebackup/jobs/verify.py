@@ -7,9 +7,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from kinebackup.engine import Budget, Condition, LoadedRepository, Secret, Verification
-from kinebackup.errors import Locked
-from kinebackup.i18n import _
+from kinebackup.engine import Budget, Condition, DriveChanged, LoadedRepository, Secret, Verification
 from kinebackup.model import CancelToken, FileName, Monitor, VerifyReport
 from kinebackup.policy.job_kinds import JobKind
 from kinebackup.practice.access import OpenDrive, PresentDrive, open_to_read
@@ -22,6 +20,7 @@ from kinebackup.state.state_db import StateDb
 
 AT_LEAST_BYTES = 2 * 10**9  # half a minute on most USB drives: below that, a part is not worth the name
 SHARE_OF_THE_REST = 10
+ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,35 +58,63 @@ def run_verify(
     """Verify that drive. Without this computer's memory of it, everything is read.
 
     Raises ``NotFound``, ``WrongKey``, ``DriveFailed``, ``Cancelled``, ``Damaged`` where the drive cannot even be
-    opened, or ``Locked`` where another run removed files meanwhile, so that nothing can be said.
+    opened, or ``Locked`` where another run goes on changing the drive, so that nothing can be said. What it changed
+    once is looked at anew: sound is a drive of which all that is there at the end is.
     """
     kind: JobKind = "verify-written" if request.new_only else "verify"
     with recorded(kind, drive, computer, world) as note, open_to_read(drive, computer, request.secret) as opened:
         state = computer.state if computer is not None and drive.record is not None else None
-        repository = opened.repository
+        repository, report = _verify(opened, state, request, world, cancel, monitor)
+        _conclude(repository, report, state, world)
+        note.result = report.result
+        note.counts = RunCounts(size_bytes=report.bytes_read, packs=report.packs_checked, problems=len(report.problems))
+        return report
+
+
+def _verify(
+    opened: OpenDrive,
+    state: StateDb | None,
+    request: VerifyJobRequest,
+    world: World,
+    cancel: CancelToken,
+    monitor: Monitor,
+) -> tuple[LoadedRepository, VerifyReport]:
+    """The repository as it was at the end, and the report. A pack that has passed is not read again."""
+    repository = opened.repository
+    passed: set[FileName] = set()
+    bytes_read = 0
+    for attempt in range(ATTEMPTS):
         order = _order(repository, state)
+        wanted = order[: _never_verified(order, repository, state)] if request.new_only else order
         checked = _Checked()
         run = Verification(
             repository,
-            order[: _never_verified(order, repository, state)] if request.new_only else order,
-            _budget(request, repository, state),
+            [name for name in wanted if name not in passed],
+            _budget(request, repository, state, spent=bytes_read),
             checked.note,
             cancel=cancel,
             monitor=monitor,
         )
-        before = repository.list_packs().keys()
-        with _remembered(checked, repository, state, world):
-            report = run.run(world.elapsed_s, [drive_problem(found) for found in opened.findings])
-        if report.result == "failed" and before - repository.list_packs().keys():
-            raise Locked(
-                _("another KineBackup removed old backups during the verification, so nothing can be said"),
-                _("wait until it has finished, and verify again"),
+        try:
+            with _remembered(checked, repository, state, world):
+                report = run.run(world.elapsed_s, [drive_problem(found) for found in opened.findings])
+        except DriveChanged as changed:
+            if attempt == ATTEMPTS - 1:
+                raise
+            passed.update(changed.passed)
+            bytes_read += changed.bytes_read
+            repository = repository.again()
+        else:
+            done = report.packs_checked + len(passed & repository.packs.keys())
+            total = max(len(order), done)  # a pack that does not open is read although it is not its turn
+            return repository, replace(
+                report,
+                complete=done == total,
+                packs_checked=done,
+                packs_total=total,
+                bytes_read=report.bytes_read + bytes_read,
             )
-        report = replace(report, complete=report.packs_checked == len(order), packs_total=len(order))
-        _conclude(opened, report, state, world)
-        note.result = report.result
-        note.counts = RunCounts(size_bytes=report.bytes_read, packs=report.packs_checked, problems=len(report.problems))
-        return report
+    raise AssertionError("the last attempt returns or raises")
 
 
 def _order(repository: LoadedRepository, state: StateDb | None) -> list[FileName]:
@@ -112,7 +139,13 @@ def _never_verified(order: Sequence[FileName], repository: LoadedRepository, sta
     return urgent + state.pack_coverage(repository.id, sound).never_checked
 
 
-def _budget(request: VerifyJobRequest, repository: LoadedRepository, state: StateDb | None) -> Budget:
+def _budget(request: VerifyJobRequest, repository: LoadedRepository, state: StateDb | None, *, spent: int) -> Budget:
+    """``spent``: the bytes that were read before something changed."""
+    budget = _whole_budget(request, repository, state)
+    return budget if budget.size_bytes is None else replace(budget, size_bytes=max(1, budget.size_bytes - spent))
+
+
+def _whole_budget(request: VerifyJobRequest, repository: LoadedRepository, state: StateDb | None) -> Budget:
     if request.budget is not None or request.new_only:
         return request.budget or Budget()
     if state is None:
@@ -139,11 +172,10 @@ def _remembered(checked: _Checked, repository: LoadedRepository, state: StateDb 
             state.forget_packs_except(repository.id, [*repository.packs, *checked.bad])
 
 
-def _conclude(opened: OpenDrive, report: VerifyReport, state: StateDb | None, world: World) -> None:
+def _conclude(repository: LoadedRepository, report: VerifyReport, state: StateDb | None, world: World) -> None:
     """Snapshots of which every part has been read once are proven, unless a problem touches them."""
     if state is None:
         return
-    repository = opened.repository
     coverage = state.pack_coverage(repository.id, repository.packs)
     touched = {FileName(snapshot) for problem in report.problems for snapshot in problem.snapshots}
     state.forget_snapshots(repository.id, touched)

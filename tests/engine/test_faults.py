@@ -366,7 +366,7 @@ def test_a_cancelled_verification_stops_soon_and_still_marks_what_it_found(scene
         pack.write_bytes(pack.read_bytes()[:-1])
     cancel = CancelToken()
     with leaving_nothing_behind(), contextlib.closing(FolderStore(str(drive.root))) as folder:
-        store = FaultingStore(folder, full_drive(), cancelling(cancel, 0, frozenset({"drop_cache"})))
+        store = FaultingStore(folder, full_drive(), cancelling(cancel, 0, frozenset({"read_into"})))
         began = time.monotonic()
         with pytest.raises(Cancelled):
             verified(drive, store=store, cancel=cancel)

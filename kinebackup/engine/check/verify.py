@@ -1,40 +1,39 @@
 """Reading what is on the drive and authenticating it, to the last byte.
 
-Owns: the checks and what a failure affects. Does not know: when a check is due, or what was
-checked before.
+Owns: which parts of a drive are read, and what a failure affects. Does not know: when a check is due, what was checked
+before, or how a pack is judged (pack_checker.py).
 
-A pack passes only if its bytes hash to its name, its table and every segment authenticate, and every blob has the id
-under which it is listed. A pack that does not hash to its name is judged as a restore would read it: by what the index
-says of it.
+Nothing is believed that memory holds: headers, index files and snapshots are read from the drive itself, too.
 """
 
-import hashlib
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import groupby
-from operator import attrgetter
 
-from kinebackup.engine.format import header, pack
-from kinebackup.engine.format.constants import PACK
-from kinebackup.engine.format.layout import HEADER_COPIES, pack_path
-from kinebackup.engine.format.pack import BlobPlace, Segment
-from kinebackup.engine.format.seal import RecordOpener
+from kinebackup.engine.format import header
+from kinebackup.engine.format.layout import HEADER_COPIES, SNAPSHOTS, index_path, pack_path, snapshot_path
 from kinebackup.engine.format.snapshot import NamedSnapshot
-from kinebackup.engine.repository.blob_index import Listing, listing_of
+from kinebackup.engine.pack_checker import PackChecker, PackResult
+from kinebackup.engine.repository.blob_index import listing_of
 from kinebackup.engine.repository.condition import Condition
 from kinebackup.engine.repository.damage_markers import remove_markers, set_markers
 from kinebackup.engine.repository.findings import problem_of
 from kinebackup.engine.repository.header_files import read_header_copy
-from kinebackup.engine.repository.inventory import MissingPack, UnlistableFolder, UnreadableIndexFile, other_bytes
+from kinebackup.engine.repository.inventory import (
+    MissingPack,
+    UnlistableFolder,
+    UnreadableIndexFile,
+    names_to_try,
+    read_named,
+)
 from kinebackup.engine.repository.references import ReferenceWalk, Trace, trace
 from kinebackup.engine.repository.repository import LoadedRepository, SnapshotFiles
-from kinebackup.errors import Damaged, NotFound
-from kinebackup.i18n import _, ngettext
+from kinebackup.errors import Damaged, Locked, NotFound
+from kinebackup.i18n import _
 from kinebackup.model import BlobId, CancelToken, FileName, Monitor, Problem, VerifyReport, counting
 
 WORKERS = 2
-MAX_PACK_BYTES = 2**30  # thirty times what a writer makes: a longer file is no pack, and must not cost that memory
 MAX_AFFECTED = 1000
 
 
@@ -46,15 +45,19 @@ class Budget:
     size_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PackResult:
-    """``lost``: blobs of the pack that cannot be had from it."""
+class DriveChanged(Locked):
+    """Another process changed the drive meanwhile: what seems wrong may only be new, and must be looked at again.
 
-    name: FileName
-    ok: bool
-    bytes_read: int
-    message: str = ""
-    lost: frozenset[BlobId] = frozenset()
+    ``passed``: the packs that were read, and are sound whatever else happens. ``bytes_read``: how much that was.
+    """
+
+    def __init__(self, passed: Sequence[FileName], bytes_read: int) -> None:
+        super().__init__(
+            _("another KineBackup changed the drive during the verification, so nothing can be said"),
+            _("wait until it has finished, and verify again"),
+        )
+        self.passed = tuple(passed)
+        self.bytes_read = bytes_read
 
 
 @dataclass(slots=True)
@@ -63,93 +66,6 @@ class _Progress:
     checked: int = 0
     failed: list[PackResult] = field(default_factory=list)
     passed: list[FileName] = field(default_factory=list)
-
-
-class PackChecker:
-    """Reads whole packs into one buffer. One for each thread."""
-
-    def __init__(self, repository: LoadedRepository) -> None:
-        self._repository = repository
-        self._buffer = bytearray()
-
-    def check(self, name: FileName) -> PackResult:
-        """Never raises for what is wrong with the pack itself."""
-        store, path = self._repository.store, pack_path(name)
-        try:
-            size = store.size(path)
-            if size > MAX_PACK_BYTES:
-                return self._failed(name, 0, _("it is longer than a pack is"))
-            if len(self._buffer) < size:
-                self._buffer = bytearray(size)
-            view = memoryview(self._buffer)[:size]
-            store.drop_cache(path)  # a check of what memory remembers proves nothing about the drive
-            got = store.read_into(path, 0, view)
-        except (Damaged, NotFound) as error:
-            return self._failed(name, 0, error.message)
-        return self._judge(name, view[:got])
-
-    def _judge(self, name: FileName, data: memoryview) -> PackResult:
-        if hashlib.sha256(data).hexdigest() != name:
-            listed = listing_of(self._repository.index, name)
-            return self._judge_changed(name, data, listed) if listed else self._judge_unlisted(name, data)
-        try:
-            table = pack.parse_table(lambda at, size: _slice(data, at, size), len(data), self._repository.keys, name)
-        except Damaged as error:
-            return self._failed(name, len(data), error.message)
-        bad = self._bad_segments(table.salt, dict(enumerate(table.segments)), table.places(), data)
-        if not bad:
-            return PackResult(name, ok=True, bytes_read=len(data))
-        lost = frozenset(place.id for place in table.places() if place.segment in bad)
-        return PackResult(name, False, len(data), _parts_damaged(len(bad), len(table.segments)), lost)
-
-    def _judge_changed(self, name: FileName, data: memoryview, listed: Listing) -> PackResult:
-        bad = self._bad_segments(listed.salt, listed.segments, listed.places, data)
-        message = _parts_damaged(len(bad), len(listed.segments))
-        lost = frozenset(place.id for place in listed.places if place.segment in bad)
-        return PackResult(name, False, len(data), message if bad else _("its bytes changed outside its contents"), lost)
-
-    def _judge_unlisted(self, name: FileName, data: memoryview) -> PackResult:
-        return self._failed(name, len(data), other_bytes())
-
-    def _bad_segments(
-        self, salt: bytes, segments: Mapping[int, Segment], places: Iterable[BlobPlace], data: memoryview
-    ) -> set[int]:
-        """``places``: those of one segment side by side."""
-        keys = self._repository.keys
-        opener = RecordOpener(keys, PACK, salt)
-        bad: set[int] = set()
-        for record, group in groupby(places, key=attrgetter("segment")):
-            segment = segments[record]
-            try:
-                plain = memoryview(_open(opener, segment, data))
-            except Damaged:
-                bad.add(record)
-                continue
-            for place in group:
-                if keys.blob_id(segment.kind, plain[place.offset : place.offset + place.size]) != place.id:
-                    bad.add(record)
-        return bad
-
-    def _failed(self, name: FileName, size: int, message: str) -> PackResult:
-        """A pack of which nothing can be had."""
-        listed = listing_of(self._repository.index, name)
-        lost = frozenset(place.id for place in listed.places) if listed else frozenset[BlobId]()
-        return PackResult(name, ok=False, bytes_read=size, message=message, lost=lost)
-
-
-def _parts_damaged(bad: int, total: int) -> str:
-    text = ngettext("{count} of its {total} parts is damaged", "{count} of its {total} parts are damaged", bad)
-    return text.format(count=bad, total=total)
-
-
-def _slice(data: memoryview, at: int, size: int) -> bytes:
-    if at < 0 or at + size > len(data):
-        raise Damaged(_("a pack is shorter than it should be"))
-    return bytes(data[at : at + size])
-
-
-def _open(opener: RecordOpener, segment: Segment, data: memoryview) -> bytes:
-    return pack.open_segment(opener, segment, data[segment.offset : segment.offset + segment.sealed_size])
 
 
 class Verification:
@@ -181,16 +97,22 @@ class Verification:
     def run(self, elapsed_s: Callable[[], float], noticed: Sequence[Problem] = ()) -> VerifyReport:
         """``noticed``: what is known to be wrong beside what the drive shows.
 
-        Raises ``DriveFailed`` or ``Cancelled``.
+        Raises ``DriveFailed``, ``Cancelled`` or ``DriveChanged``.
         """
         began = elapsed_s()
         self._check_headers()
+        self._check_index_files()
+        self._forget_cached(snapshot_path(name) for name in names_to_try(self._repository.store, SNAPSHOTS)[0])
         files = self._repository.snapshots()
         for unreadable in files.unreadable:
             self._report(problem_of(unreadable))
+        doubtful = self._repository.conditions.doubtful
         walk = ReferenceWalk(self._repository, self._cancel, self._report)
         for named in reversed(files.readable):
             walk.add(named)
+        # Where a folder's list does not open, its pack is read first: what else is wrong there is known by that.
+        urgent = sorted(self._repository.conditions.doubtful - doubtful)
+        self._order = [*urgent, *(name for name in self._order if name not in urgent)]
         total = sum(self._repository.packs.get(name, 0) for name in self._order)
         self._monitor.phase("verify", files=len(self._order), size_bytes=self._budget.size_bytes or total)
         self._read_packs(began, elapsed_s)
@@ -206,10 +128,27 @@ class Verification:
         )
 
     def _report(self, problem: Problem) -> None:
+        """The monitor hears of it at the end: only then is it known that no other process made it look so."""
         self._problems.append(problem)
-        self._monitor.problem(problem)
+
+    def _forget_cached(self, paths: Iterable[str]) -> None:
+        """What memory remembers of these files proves nothing about the drive."""
+        for path in paths:
+            with suppress(Damaged, NotFound):  # whoever reads it says so
+                self._repository.store.drop_cache(path)
+
+    def _check_index_files(self) -> None:
+        """Those that were read when the repository was loaded; the others are known to be unreadable."""
+        names = [table.name for table in self._repository.index.tables if table.name is not None]
+        self._forget_cached(map(index_path, names))
+        for name in names:
+            try:
+                read_named(self._repository.store, index_path(name))
+            except (Damaged, NotFound) as error:
+                self._report(problem_of(UnreadableIndexFile(name, error.message)))
 
     def _check_headers(self) -> None:
+        self._forget_cached(HEADER_COPIES)
         repository = self._repository
         newest = header.encode(repository.header, repository.keys)
         for name in HEADER_COPIES:
@@ -269,6 +208,8 @@ class Verification:
         progress, marked = self._progress, self._repository.inventory.marked
         for name in progress.passed:
             self._on_checked(name, True)
+        if self._seems_wrong(files, walk) and self._repository.has_changed():
+            raise DriveChanged(progress.passed, progress.bytes_read)
         for result in progress.failed:
             self._on_checked(result.name, False)
         bad = {result.name for result in progress.failed} | {each.name for each in files.unreadable}
@@ -279,6 +220,12 @@ class Verification:
             raise self._error
         self._cancel.check()  # to explain takes its time, and nobody waits for it any more
         self._explain(files.readable, walk, noticed)
+        for problem in self._problems:
+            self._monitor.problem(problem)
+
+    def _seems_wrong(self, files: SnapshotFiles, walk: ReferenceWalk) -> bool:
+        found = self._repository.inventory.findings or self._progress.failed or files.unreadable
+        return bool(found or self._problems or walk.missing or walk.unreadable)
 
     def _explain(self, snapshots: Sequence[NamedSnapshot], walk: ReferenceWalk, noticed: Sequence[Problem]) -> None:
         """Name each pack that failed or is gone with the snapshots that it affects, then each file."""

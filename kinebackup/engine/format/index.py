@@ -80,6 +80,7 @@ class IndexTable:
         self._check_places()
         self._build_fan_out()
         self._unusable: frozenset[int] = frozenset()
+        self._members: list[array[int]] | None = None
 
     def _check_segments(self) -> None:
         view = memoryview(self._plain)[self._segments_at : self._ids_at]
@@ -146,6 +147,38 @@ class IndexTable:
         found = checked_segment(record, at, sealed, plain, codec, kind)
         check_place(found, offset, size)
         return Location(self.packs[pack].name, self.packs[pack].salt, found, offset, size)
+
+    def misplaced(self, number: int, pack: Pack) -> frozenset[BlobId]:
+        """Blobs of which this table says something else than ``pack``, which is number ``number`` of its packs, does by
+        its own table: what is read by this table would not be found there.
+        """
+        listed = self.packs[number]
+        there = {(place.id, place.segment, place.offset, place.size) for place in pack.places()}
+        said: set[tuple[BlobId, int, int, int]] = set()
+        wrong: set[BlobId] = set()
+        for blob in self._numbers_in(number):
+            blob_id, at = self.id_at(blob), self.location(blob)
+            said.add((blob_id, at.segment.record, at.offset, at.size))
+            if at.segment.record >= len(pack.segments) or at.segment != pack.segments[at.segment.record]:
+                wrong.add(blob_id)
+        if (listed.salt, listed.size) != (pack.salt, pack.size):
+            wrong.update(place[0] for place in there)
+        wrong.update(place[0] for place in said ^ there)
+        return frozenset(wrong)
+
+    def _numbers_in(self, pack: int) -> "array[int]":
+        """The numbers of the blobs in that pack. All packs are looked through at the first question: a check asks for
+        each of them.
+        """
+        if self._members is None:
+            of_segment = [segment[0] for segment in self.raw_segments()]
+            members = [array("I") for _ in self.packs]
+            for number, (segment, _offset, _size) in enumerate(
+                _PLACE.iter_unpack(memoryview(self._plain)[self._places_at :])
+            ):
+                members[of_segment[segment]].append(number)
+            self._members = members
+        return self._members[pack]
 
     def rely_on(self, present: Mapping[FileName, int], damaged: Collection[str]) -> None:
         """Rely only on packs that are on the drive with the right size and have not failed a check."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kinebackup.engine.format.index import IndexTable, Location
-from kinebackup.engine.format.pack import BlobPlace, Segment
+from kinebackup.engine.format.pack import BlobPlace, Pack, Segment
 from kinebackup.model import BlobId, FileName
 
 _LEAD_BYTES = 3
@@ -28,6 +28,8 @@ class Index:
         # byte for each beginning of an id answers nearly all of those questions.
         self._added: list[IndexTable] = []
         self._added_leads = bytearray()
+        self._by_pack: dict[FileName, list[tuple[IndexTable, int]]] = {}
+        self._listed_in: list[IndexTable] = []  # the tables of which that was made
         self._sizes = {listed.name: listed.size for table in self.tables for listed in table.packs}
 
     def has(self, blob_id: BlobId) -> bool:
@@ -73,6 +75,19 @@ class Index:
             for number in table.places_of(blob_id):
                 (sound if table.usable(number) else doubtful).append(table.location(number))
         return sound + doubtful
+
+    def misplaced(self, pack: Pack) -> frozenset[BlobId]:
+        """Blobs of which a table says something else than the pack's own, authenticated table."""
+        return frozenset().union(*(table.misplaced(number, pack) for table, number in self._listings(pack.name)))
+
+    def _listings(self, pack: FileName) -> list[tuple[IndexTable, int]]:
+        if len(self._listed_in) != len(self.tables):
+            listed: dict[FileName, list[tuple[IndexTable, int]]] = {}
+            for table in self.tables:
+                for number, each in enumerate(table.packs):
+                    listed.setdefault(each.name, []).append((table, number))
+            self._by_pack, self._listed_in = listed, list(self.tables)
+        return self._by_pack.get(pack, [])
 
     def packs(self) -> dict[FileName, int]:
         """Name and size of every pack that the index lists."""

@@ -48,6 +48,11 @@ class Conditions:
             return Condition.DAMAGED
         return Condition.DOUBTFUL if name in self._doubtful else Condition.SOUND
 
+    @property
+    def doubtful(self) -> frozenset[FileName]:
+        """Packs of which a read has failed while the repository was open, or whose table could not be read."""
+        return frozenset(self._doubtful)
+
     def of_blob(self, blob_id: BlobId) -> Condition:
         """The best that can be said of any of its places; *lost* where it has none that could be read."""
         best = Condition.LOST

@@ -75,7 +75,7 @@ class Inventory:
 
     ``packs``: name and size in bytes of each pack that is there. ``unlisted``: those that no index file lists, by their
     own tables. ``marked``: packs and snapshots that failed an earlier verification. ``tables``: the index files that
-    could be read.
+    could be read. ``names``: what bears a name of ours in the other directories.
     """
 
     packs: Mapping[FileName, int]
@@ -83,6 +83,7 @@ class Inventory:
     unlisted: tuple[Pack, ...]
     marked: frozenset[FileName]
     findings: tuple[Finding, ...]
+    names: Mapping[str, frozenset[FileName]]
 
     @property
     def missing_packs(self) -> tuple[FileName, ...]:
@@ -138,7 +139,7 @@ def take_inventory(store: Store, keys: RepositoryKeys) -> Inventory:
             findings.append(MissingPack(name))
         elif packs[name] != size:
             findings.append(ResizedPack(name))
-    return Inventory(packs, tuple(tables), tuple(unlisted), frozenset(names[DAMAGED]), tuple(findings))
+    return Inventory(packs, tuple(tables), tuple(unlisted), frozenset(names[DAMAGED]), tuple(findings), _sets(names))
 
 
 def _is_refusal(error: Damaged | NotFound) -> bool:
@@ -185,6 +186,18 @@ def names_to_try(store: Store, directory: str) -> tuple[list[FileName], bool]:
         return list_names(store, directory), True
     except Unlistable as error:
         return _ours(error.found), False
+
+
+def _sets(names: Mapping[str, list[FileName]]) -> dict[str, frozenset[FileName]]:
+    """Markers are set by whoever reads: they tell nothing of a writer."""
+    return {directory: frozenset(found) for directory, found in names.items() if directory != DAMAGED}
+
+
+def has_changed(store: Store, then: Inventory) -> bool:
+    """Whether packs, index files, snapshots or removal records came or went since."""
+    if find_packs(store)[0].keys() != then.packs.keys():
+        return True
+    return any(set(names_to_try(store, directory)[0]) != names for directory, names in then.names.items())
 
 
 def _names_found(store: Store, directory: str, findings: list[Finding]) -> list[FileName]:

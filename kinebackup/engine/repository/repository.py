@@ -38,6 +38,7 @@ from kinebackup.engine.repository.header_files import heal_header_copies, read_h
 from kinebackup.engine.repository.inventory import (
     Inventory,
     find_packs,
+    has_changed,
     list_names,
     names_to_try,
     read_named,
@@ -45,7 +46,7 @@ from kinebackup.engine.repository.inventory import (
 )
 from kinebackup.engine.repository.lock import WriterLock
 from kinebackup.engine.repository.store import PendingFile, Store, Unlistable, unlistable
-from kinebackup.errors import Damaged, NotFound
+from kinebackup.errors import Damaged, KineError, NotFound
 from kinebackup.i18n import _
 from kinebackup.model import FileName
 
@@ -174,6 +175,19 @@ class LoadedRepository(Repository):
         self.conditions = Conditions(self.index, inventory, self.packs)
         whole = not inventory.findings and not inventory.marked
         self._relied_upon = frozenset(table.name for table in inventory.tables) if whole else frozenset()
+
+    def has_changed(self) -> bool:
+        """Whether another process has changed the drive since the index was read."""
+        if has_changed(self.store, self.inventory):
+            return True
+        with suppress(KineError):
+            newest = header.unlock(read_header_copies(self.store), self.unlocked.master).header
+            return newest.generation > self.header.generation
+        return False
+
+    def again(self) -> "LoadedRepository":
+        """The same repository as it is now. Raises what ``open`` raises."""
+        return Repository.open(self.store, self.unlocked.master).load()
 
     def has_all_of(self, parent: snapshot.Snapshot) -> bool:
         """Whether every blob that the snapshot refers to can be counted on, without looking up one of them.

@@ -19,11 +19,12 @@ import pytest
 from support.ports import Stopwatch
 from support.project import VECTORS
 
-from kinebackup.engine.check.verify import Budget, PackChecker, Verification
+from kinebackup.engine.check.verify import Budget, Verification
 from kinebackup.engine.format import header, snapshot
 from kinebackup.engine.format.key_schedule import MasterKey, RepositoryKeys, commitment
 from kinebackup.engine.format.keyring import MachineKey, Passphrase, RecoveryCode, Secret
 from kinebackup.engine.format.snapshot import NamedSnapshot
+from kinebackup.engine.pack_checker import PackChecker
 from kinebackup.engine.repository.findings import problem_of
 from kinebackup.engine.repository.inventory import read_index_file
 from kinebackup.engine.repository.repository import LoadedRepository, Repository
