@@ -75,6 +75,12 @@ class CheckFailed(KineError):
     exit_code = ExitCode.CHECK_FAILED
 
 
+class NotConfirmed(KineError):
+    """More would be deleted than anybody expects, and no person has said that this is meant."""
+
+    exit_code = ExitCode.CHECK_FAILED
+
+
 class Cancelled(KineError):
     """The person or the system asked to stop; what was finished is kept."""
 

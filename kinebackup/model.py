@@ -21,6 +21,19 @@ FileName = NewType("FileName", str)
 REPOSITORY_FOLDER: Final = "KINEBACKUP"
 """The directory of a repository, at the top of a drive."""
 
+
+@dataclass(frozen=True, slots=True)
+class SeenSnapshot:
+    """One that a computer has seen on a drive. ``sequence`` 0: its file could not be read, so its number is unknown.
+
+    ``removed``: this computer or another one removed it on purpose.
+    """
+
+    id: FileName
+    sequence: int
+    removed: bool = False
+
+
 Place = Literal["cabinet", "domicile"]
 
 Entropy = Callable[[int], bytes]
@@ -140,7 +153,7 @@ class VerifyReport:
 
 @dataclass(frozen=True, slots=True)
 class PruneReport:
-    """What a prune removed, or (dry run) would remove."""
+    """What a prune removed, or (dry run) would remove. ``given_up``: ids and numbers of what was lost."""
 
     snapshots_kept: int
     snapshots_removed: tuple[str, ...]
@@ -149,6 +162,7 @@ class PruneReport:
     bytes_freed: int
     duration_s: float
     problems: tuple[Problem, ...] = ()
+    given_up: tuple[str, ...] = ()
 
 
 Report = BackupReport | VerifyReport | RestoreTestReport | PruneReport

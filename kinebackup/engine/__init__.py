@@ -42,7 +42,12 @@ if TYPE_CHECKING:
     from kinebackup.engine.format.snapshot_order import Whose, newest_of_each
     from kinebackup.engine.format.tree import Copied, Entry, is_text
     from kinebackup.engine.metadata import Comparison, comparable
-    from kinebackup.engine.prune import preview_prune, prune_snapshots
+    from kinebackup.engine.prune.missing_snapshots import (
+        NONE_MISSING,
+        MissingSnapshots,
+        find_missing_snapshots,
+    )
+    from kinebackup.engine.prune.prune import PruneRequest, preview_prune, prune_snapshots
     from kinebackup.engine.repository.blob_reader import BlobReader
     from kinebackup.engine.repository.condition import Condition
     from kinebackup.engine.repository.findings import problem_of
@@ -51,7 +56,14 @@ if TYPE_CHECKING:
     from kinebackup.engine.repository.lock import LockHolder
     from kinebackup.engine.repository.opening import LockedStore, lock_store, open_store
     from kinebackup.engine.repository.pack_writer import read_pack_table
-    from kinebackup.engine.repository.removals import Remover, highest_sequence, remove_snapshots, sequences_of
+    from kinebackup.engine.repository.removals import (
+        Remover,
+        UnreadableRemoval,
+        highest_sequence,
+        remove_snapshots,
+        removed_snapshots,
+        sequences_of,
+    )
     from kinebackup.engine.repository.repository import (
         LoadedRepository,
         LockedRepository,
@@ -91,10 +103,13 @@ _PLACE_OF = {
     "LockedStore": "repository.opening:LockedStore",
     "MachineKey": "format.keyring:MachineKey",
     "MasterKey": "format.key_schedule:MasterKey",
+    "MissingSnapshots": "prune.missing_snapshots:MissingSnapshots",
+    "NONE_MISSING": "prune.missing_snapshots:NONE_MISSING",
     "NamedSnapshot": "format.snapshot:NamedSnapshot",
     "Names": "environment:Names",
     "Overwrite": "restore.existing:Overwrite",
     "Passphrase": "format.keyring:Passphrase",
+    "PruneRequest": "prune.prune:PruneRequest",
     "RecoveryCode": "format.keyring:RecoveryCode",
     "Remover": "repository.removals:Remover",
     "Repository": "repository.repository:Repository",
@@ -107,6 +122,7 @@ _PLACE_OF = {
     "Store": "repository.store:Store",
     "TrackingResult": "backup.changes:TrackingResult",
     "TreeReader": "repository.tree_reader:TreeReader",
+    "UnreadableRemoval": "repository.removals:UnreadableRemoval",
     "Verification": "check.verify:Verification",
     "Visited": "repository.tree_reader:Visited",
     "Way": "repository.tree_reader:Way",
@@ -118,6 +134,7 @@ _PLACE_OF = {
     "comparable": "metadata:comparable",
     "create_keyring": "format.keyring:create",
     "create_recovery_code": "format.recovery_code:create",
+    "find_missing_snapshots": "prune.missing_snapshots:find_missing_snapshots",
     "forget_lost_files": "repository.index_files:forget_lost_files",
     "format_time": "format.snapshot:format_time",
     "highest_sequence": "repository.removals:highest_sequence",
@@ -130,13 +147,14 @@ _PLACE_OF = {
     "open_store": "repository.opening:open_store",
     "parse_time": "format.snapshot:parse_time",
     "preview_backup": "backup.backup:preview_backup",
-    "preview_prune": "prune:preview_prune",
+    "preview_prune": "prune.prune:preview_prune",
     "problem_of": "repository.findings:problem_of",
-    "prune_snapshots": "prune:prune_snapshots",
+    "prune_snapshots": "prune.prune:prune_snapshots",
     "read_headers": "repository.header_files:read_headers",
     "read_pack_table": "repository.pack_writer:read_pack_table",
     "remove_slot": "format.keyring:without_slot",
     "remove_snapshots": "repository.removals:remove_snapshots",
+    "removed_snapshots": "repository.removals:removed_snapshots",
     "restore_snapshot": "restore.restore:restore_snapshot",
     "restore_test": "check.restore_test:restore_test",
     "sequences_of": "repository.removals:sequences_of",
@@ -147,6 +165,7 @@ _PLACE_OF = {
 
 
 __all__ = [
+    "NONE_MISSING",
     "Argon2Cost",
     "BackupRequest",
     "BlobReader",
@@ -173,10 +192,12 @@ __all__ = [
     "LockedStore",
     "MachineKey",
     "MasterKey",
+    "MissingSnapshots",
     "NamedSnapshot",
     "Names",
     "Overwrite",
     "Passphrase",
+    "PruneRequest",
     "RecoveryCode",
     "Remover",
     "Repository",
@@ -189,6 +210,7 @@ __all__ = [
     "Store",
     "TrackingResult",
     "TreeReader",
+    "UnreadableRemoval",
     "Verification",
     "Visited",
     "Way",
@@ -200,6 +222,7 @@ __all__ = [
     "comparable",
     "create_keyring",
     "create_recovery_code",
+    "find_missing_snapshots",
     "forget_lost_files",
     "format_time",
     "highest_sequence",
@@ -219,6 +242,7 @@ __all__ = [
     "read_pack_table",
     "remove_slot",
     "remove_snapshots",
+    "removed_snapshots",
     "restore_snapshot",
     "restore_test",
     "sequences_of",

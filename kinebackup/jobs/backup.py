@@ -21,10 +21,11 @@ from kinebackup.engine import (
     forget_lost_files,
     highest_sequence,
     preview_backup,
+    removed_snapshots,
 )
 from kinebackup.errors import ConfigError, KineError, NotFound, TargetRefused
 from kinebackup.i18n import _
-from kinebackup.model import BackupReport, CancelToken, FileName, Monitor, Problem, counting, damage_met
+from kinebackup.model import BackupReport, CancelToken, FileName, Monitor, Problem, SeenSnapshot, counting, damage_met
 from kinebackup.policy.schedule import CLOCK_SKEW
 from kinebackup.practice.access import OpenDrive, PresentDrive, WritableDrive, open_to_read, open_to_write
 from kinebackup.practice.computer_keys import ComputerKeys
@@ -84,7 +85,17 @@ def check_target(drive: PresentDrive, sources: Sequence[str], world: World) -> N
 
 def remember_snapshots(repository: Repository, computer: ComputerKeys) -> int:
     """Note in which state the drive is left, so that an older one is recognised; how many backups it holds."""
-    known = repository.snapshots().readable
+    files = repository.snapshots()
+    known = files.readable
+    removed = removed_snapshots(repository)
+    there = {named.id: named.snapshot.sequence for named in known} | {each.name: 0 for each in files.unreadable}
+    computer.state.snapshots.record(
+        repository.id,
+        [
+            *(SeenSnapshot(name, sequence) for name, sequence in there.items()),
+            *(SeenSnapshot(name, sequence, removed=True) for name, sequence in removed.items() if name not in there),
+        ],
+    )
     highest = highest_sequence(repository, known)
     if highest:
         before = computer.state.seen(repository.id)

@@ -4,10 +4,11 @@ Owns: putting retention, the engine and this computer's memory together. Does no
 rewritten.
 """
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from kinebackup.config import RetentionConfig
-from kinebackup.engine import FolderStore, NamedSnapshot, Remover, preview_prune, prune_snapshots
+from kinebackup.engine import FolderStore, NamedSnapshot, PruneRequest, Remover, preview_prune, prune_snapshots
 from kinebackup.jobs.backup import environment_of, record_of, remember_snapshots
 from kinebackup.model import NOTES, CancelToken, FileName, Monitor, PruneReport, counting
 from kinebackup.policy.retention import SnapshotFacts, plan_retention
@@ -19,37 +20,46 @@ from kinebackup.practice.world import World
 from kinebackup.state.records import RunCounts
 
 
+@dataclass(frozen=True, slots=True)
+class PruneJobRequest:
+    """What was asked for. ``give_up``: names of what is lost and not waited for any more (``Losses.give_up``)."""
+
+    rules: RetentionConfig
+    give_up: Sequence[str] = ()
+    accept_share: bool = False
+    dry_run: bool = False
+
+
 def run_prune(
     drive: PresentDrive,
     computer: ComputerKeys,
-    rules: RetentionConfig,
+    request: PruneJobRequest,
     world: World,
     *,
-    dry_run: bool,
     cancel: CancelToken,
     monitor: Monitor,
 ) -> PruneReport:
     """Thin the backups of that drive.
 
-    Raises ``CheckFailed`` where damage hides what is needed, ``Locked``, ``NotFound``, ``DriveFailed`` or
-    ``Cancelled``.
+    Raises ``CheckFailed`` where a loss hides what is needed, ``NotConfirmed`` where more would go than anybody expects,
+    ``Locked``, ``NotFound``, ``DriveFailed`` or ``Cancelled``.
     """
     record = record_of(drive)
-    if dry_run:
+    if request.dry_run:
         with open_to_read(drive, computer, None) as opened:
-            doomed = _doomed(opened, computer, rules, world)
-            return preview_prune(opened.repository, doomed, environment_of(world), cancel=cancel, monitor=monitor)
+            wanted = _engine_request(opened, computer, request, world)
+            return preview_prune(opened.repository, wanted, environment_of(world), cancel=cancel, monitor=monitor)
     with (
         recorded("prune", drive, computer, world) as note,
         open_to_write(drive, computer, world, "prune") as opened,
     ):
-        doomed = _doomed(opened, computer, rules, world)
+        wanted = _engine_request(opened, computer, request, world)
         store = FolderStore(drive.root)
         release_reserve(store)
         try:
             report = prune_snapshots(
                 opened.repository,
-                doomed,
+                wanted,
                 environment_of(world),
                 by=Remover(at=world.now(), host=world.host, machine=computer.machine),
                 cancel=cancel,
@@ -61,9 +71,10 @@ def run_prune(
             store.close()
         notes = [problem for problem in opened.problems if problem.kind in NOTES]
         report = replace(report, problems=(*notes, *report.problems))
-        computer.state.forget_snapshots(opened.repository.id, doomed)
+        computer.state.forget_snapshots(opened.repository.id, [FileName(name) for name in report.snapshots_removed])
         computer.state.forget_packs_except(opened.repository.id, opened.repository.list_packs())
         remember_snapshots(opened.repository, computer)
+        computer.state.snapshots.record_missing(opened.repository.id, 0)  # else nothing would have been removed
         note.result = "problems" if counting(report.problems) else "ok"
         note.counts = RunCounts(
             size_bytes=max(0, report.bytes_freed),
@@ -72,6 +83,15 @@ def run_prune(
             problems=counting(report.problems),
         )
         return report
+
+
+def _engine_request(opened: OpenDrive, computer: ComputerKeys, request: PruneJobRequest, world: World) -> PruneRequest:
+    return PruneRequest(
+        remove=_doomed(opened, computer, request.rules, world),
+        missing=opened.missing,
+        give_up=request.give_up,
+        accept_share=request.accept_share,
+    )
 
 
 def _doomed(opened: OpenDrive, computer: ComputerKeys, rules: RetentionConfig, world: World) -> list[FileName]:

@@ -74,7 +74,7 @@ def run_restore_test(
                 )
                 report = restore_test(opened.repository, plan, world.elapsed_s, cancel=cancel, monitor=monitor)
         _remember(opened, computer, request, report, world)
-        report = _with_doubts(report, opened)
+        report = _with_doubts(report, opened, computer if request.secret is None else None)
         note.result = report.result
         note.snapshot = FileName(report.snapshot) if report.snapshot else None
         note.counts = RunCounts(
@@ -91,15 +91,19 @@ def _whose(computer: ComputerKeys | None) -> Whose:
     return Whose(computer.machine if computer else "")
 
 
-def _with_doubts(report: RestoreTestReport, opened: OpenDrive) -> RestoreTestReport:
+def _with_doubts(report: RestoreTestReport, opened: OpenDrive, computer: ComputerKeys | None) -> RestoreTestReport:
     """A newer backup that cannot be read, or is gone, would not come back, however well an older one does.
 
     Whether an unreadable one is newer, only this computer's memory knows; a verification has reported it where it is
     marked, and then only the memory counts.
     """
-    doubts = [drive_problem(found) for found in opened.findings if isinstance(found, BackupsGone)]
+    tested = next((s.snapshot.sequence for s in opened.repository.snapshots().readable if s.id == report.snapshot), 0)
+    gone = [found for found in opened.findings if isinstance(found, BackupsGone) and found.newer_than(tested)]
+    doubts = [drive_problem(found) for found in gone]
     unreadable = opened.repository.snapshots().unreadable
-    doubts += [problem_of(found) for found in unreadable if found.condition is Condition.DOUBTFUL]
+    seen = computer.state.snapshots.seen(opened.repository.id) if computer else ()
+    newer = {each.id for each in seen if each.sequence > tested}
+    doubts += [problem_of(each) for each in unreadable if each.condition is Condition.DOUBTFUL or each.name in newer]
     if not doubts or not report.snapshot:
         return report
     return replace(report, result="failed", problems=(*doubts, *report.problems))

@@ -39,6 +39,7 @@ class DriveOverview:
     last_verify: datetime | None
     last_restore_test: datetime | None
     failed_check: bool
+    backups_missing: int
     verify_due: bool
     restore_test_due: bool
     enrolled_at: datetime
@@ -84,6 +85,7 @@ def overview(config: Config, world: World, *, plugged_in: Container[str] = ()) -
                 last_verify=found.last_verify,
                 last_restore_test=found.last_restore_test,
                 failed_check=found.failed_check,
+                backups_missing=found.backups_missing,
                 verify_due=judged[record.label].verify_due,
                 restore_test_due=judged[record.label].restore_test_due,
                 enrolled_at=record.enrolled_at,
@@ -112,6 +114,7 @@ def _facts(record: Drive, state: StateDb) -> DriveFacts:
         last_verify=history.last_verify,
         last_restore_test=history.last_restore_test,
         failed_check=history.failed_check,
+        backups_missing=state.snapshots.missing(record.repository),
     )
 
 

@@ -12,7 +12,7 @@ from kinebackup.model import CancelToken, FileName, Monitor, VerifyReport
 from kinebackup.policy.job_kinds import JobKind
 from kinebackup.practice.access import OpenDrive, PresentDrive, open_to_read
 from kinebackup.practice.computer_keys import ComputerKeys
-from kinebackup.practice.drive_findings import drive_problem
+from kinebackup.practice.drive_findings import BackupsGone, DriveFinding, drive_problem
 from kinebackup.practice.run_history import recorded
 from kinebackup.practice.world import World
 from kinebackup.state.records import RunCounts
@@ -97,7 +97,7 @@ def _verify(
         )
         try:
             with _remembered(checked, repository, state, world):
-                report = run.run(world.elapsed_s, [drive_problem(found) for found in opened.findings])
+                report = run.run(world.elapsed_s, [drive_problem(found) for found in _noticed(opened, request)])
         except DriveChanged as changed:
             if attempt == ATTEMPTS - 1:
                 raise
@@ -115,6 +115,11 @@ def _verify(
                 bytes_read=report.bytes_read + bytes_read,
             )
     raise AssertionError("the last attempt returns or raises")
+
+
+def _noticed(opened: OpenDrive, request: VerifyJobRequest) -> list[DriveFinding]:
+    """A backup that is gone says nothing against what was written a minute ago: that backup has told of it."""
+    return [found for found in opened.findings if not (request.new_only and isinstance(found, BackupsGone))]
 
 
 def _order(repository: LoadedRepository, state: StateDb | None) -> list[FileName]:

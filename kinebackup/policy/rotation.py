@@ -26,6 +26,7 @@ class DriveFacts:
     """What is known of one enrolled drive. All times are aware, those of the last *good* run of their kind.
 
     ``failed_check``: the last verification or restore test of the drive found that something would not come back.
+    ``backups_missing``: how many backups that were on it were not there any more when it was last opened.
     """
 
     label: str
@@ -36,6 +37,7 @@ class DriveFacts:
     last_verify: datetime | None = None
     last_restore_test: datetime | None = None
     failed_check: bool = False
+    backups_missing: int = 0
 
 
 class Freshness(StrEnum):
@@ -63,6 +65,7 @@ class StatusCode(StrEnum):
     # obstacles, in the order in which they matter
     NO_DRIVE = "no-drive"
     CLOCK_WRONG = "clock-wrong"  # drive
+    BACKUPS_MISSING = "backups-missing"  # drive
     CHECK_FAILED = "check-failed"  # drive
     NO_BACKUP_YET = "no-backup-yet"  # drive: the one to plug in
     NO_BACKUP_YET_PLUGGED_IN = "no-backup-yet-plugged-in"  # drive
@@ -137,6 +140,9 @@ def _obstacles(drives: Sequence[DriveFacts], rules: RotationConfig, now: datetim
             time and time > now + CLOCK_SKEW for time in (drive.last_backup, drive.last_verify, drive.last_restore_test)
         ):
             yield StatusMessage(StatusCode.CLOCK_WRONG, drive.label)
+    for drive in drives:
+        if drive.backups_missing:
+            yield StatusMessage(StatusCode.BACKUPS_MISSING, drive.label)
     for drive in drives:
         if drive.failed_check:
             yield StatusMessage(StatusCode.CHECK_FAILED, drive.label)

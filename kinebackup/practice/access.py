@@ -10,16 +10,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from kinebackup.engine import (
+    NONE_MISSING,
     LoadedRepository,
     LockedRepository,
     LockHolder,
     MasterKey,
+    MissingSnapshots,
     Repository,
     Secret,
     Store,
     WritableRepository,
+    find_missing_snapshots,
     format_time,
-    highest_sequence,
     lock_store,
     merge_keyrings,
     open_store,
@@ -27,7 +29,7 @@ from kinebackup.engine import (
     read_headers,
     slot_name,
 )
-from kinebackup.errors import Damaged, NotFound, WrongKey
+from kinebackup.errors import Damaged, KineError, NotFound, WrongKey
 from kinebackup.i18n import _
 from kinebackup.model import REPOSITORY_FOLDER, Problem, not_plugged_in
 from kinebackup.practice.computer_keys import ComputerKeys
@@ -36,6 +38,7 @@ from kinebackup.practice.drive_findings import (
     DriveFinding,
     KeysMerged,
     OlderKeySlots,
+    RemovalUnknown,
     RunCutOff,
     drive_problem,
 )
@@ -62,12 +65,14 @@ class PresentDrive:
 class OpenDrive:
     """An unlocked repository whose index is loaded, to be read.
 
-    ``findings``: what comparing with this computer's memory showed. ``problems``: the words for these, and for what
-    loading showed that no verification has reported already.
+    ``missing``: snapshots that should be there. ``findings``: what comparing with the drive's own numbers and with this
+    computer's memory showed. ``problems``: the words for these, and for what loading showed that no verification has
+    reported already.
     """
 
     drive: PresentDrive
     repository: LoadedRepository
+    missing: MissingSnapshots = NONE_MISSING
     findings: list[DriveFinding] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
@@ -145,7 +150,9 @@ def open_to_read(drive: PresentDrive, computer: ComputerKeys | None, secret: Sec
     with open_store(drive.root) as store:
         key = secret if secret is not None else _own_key(store, computer)
         repository = Repository.open(store, key).load()
-        opened = OpenDrive(drive, repository, problems=_news(repository))
+        missing = _missing(repository, computer if secret is None else None)
+        opened = OpenDrive(drive, repository, missing, problems=_news(repository))
+        _find_missing(opened)
         if computer is not None and secret is None:
             _compare_with_memory(opened, computer)
         yield opened
@@ -156,7 +163,8 @@ def open_to_write(drive: PresentDrive, computer: ComputerKeys, world: World, wor
     """Open a drive as its only writer, and bring its key ring up to date. Raises ``Locked``."""
     with lock_store(drive.root, lock_holder(world, work)) as locked:
         repository = locked.open(_own_key(locked.store, computer)).load()
-        opened = WritableDrive(drive, repository, problems=_news(repository))
+        opened = WritableDrive(drive, repository, _missing(repository, computer), problems=_news(repository))
+        _find_missing(opened)
         if locked.left_by is not None:
             opened.find(RunCutOff(locked.left_by))
         _compare_with_memory(opened, computer)
@@ -209,11 +217,21 @@ def _compare_with_memory(opened: OpenDrive, computer: ComputerKeys) -> None:
         )
     if record is not None and repository.header.generation < record.header_generation:
         opened.find(OlderKeySlots())
-    seen = computer.state.seen(repository.id)
-    if seen is None:
-        return
-    if highest_sequence(repository, repository.snapshots().readable) < seen.highest_sequence:
-        opened.find(BackupsGone())
+    if record is not None:
+        with contextlib.suppress(KineError):  # a computer that cannot write this down can still read a drive
+            computer.state.snapshots.record_missing(repository.id, opened.missing.count)
+
+
+def _missing(repository: Repository, computer: ComputerKeys | None) -> MissingSnapshots:
+    """What should be on the drive, by its own numbers and, where there is one, by this computer's memory."""
+    return find_missing_snapshots(repository, computer.state.snapshots.seen(repository.id) if computer else ())
+
+
+def _find_missing(opened: OpenDrive) -> None:
+    if opened.missing.count:
+        opened.find(BackupsGone(opened.missing))
+    for record in opened.missing.unreadable_records:
+        opened.find(RemovalUnknown(record))
 
 
 def _share_keyring(repository: LockedRepository, drive: PresentDrive, computer: ComputerKeys) -> bool:

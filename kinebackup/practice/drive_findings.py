@@ -4,11 +4,13 @@ Owns: these findings as values, and the words for them. Does not know: what is d
 """
 
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Final, assert_never
 
-from kinebackup.engine import LockHolder
+from kinebackup.engine import LockHolder, MissingSnapshots, UnreadableRemoval, problem_of
 from kinebackup.i18n import _
 from kinebackup.model import Problem
+
+_NAMED: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +20,21 @@ class OlderKeySlots:
 
 @dataclass(frozen=True, slots=True)
 class BackupsGone:
-    """Backups that this computer has seen on the drive are not there: it was put back to an older state."""
+    """Backups that should be on the drive are not there, and nobody removed them."""
+
+    missing: MissingSnapshots
+
+    def newer_than(self, sequence: int) -> bool:
+        """Whether one of them is newer than the snapshot of that number, or may be."""
+        numbers = [each.sequence for each in self.missing.named] + [last for _first, last in self.missing.numbers]
+        return 0 in numbers or max(numbers, default=0) > sequence
+
+
+@dataclass(frozen=True, slots=True)
+class RemovalUnknown:
+    """A removal record does not open: what it named cannot be told from what was lost."""
+
+    record: UnreadableRemoval
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +49,7 @@ class KeysMerged:
     """Two computers changed the keys while they could not see each other's drive. Nobody is locked out by that."""
 
 
-DriveFinding = OlderKeySlots | BackupsGone | RunCutOff | KeysMerged
+DriveFinding = OlderKeySlots | BackupsGone | RemovalUnknown | RunCutOff | KeysMerged
 
 
 def drive_problem(found: DriveFinding) -> Problem:
@@ -41,8 +57,12 @@ def drive_problem(found: DriveFinding) -> Problem:
     match found:
         case OlderKeySlots():
             return Problem("rolled-back", "header", _("the drive shows older key slots than it had"))
-        case BackupsGone():
-            return Problem("rolled-back", "snapshots", _("backups that were on the drive are not there any more"))
+        case BackupsGone(missing=missing):
+            message = _("backups that were on the drive are not there any more: {names}")
+            ids = tuple(each.id for each in missing.named)
+            return Problem("rolled-back", "snapshots", message.format(names=_names(missing)), ids)
+        case RemovalUnknown(record=record):
+            return problem_of(record)
         case RunCutOff(left=left):
             message = _(
                 "an earlier run did not end by itself ({work}, process {pid} on {host}, since {since}); "
@@ -58,3 +78,11 @@ def drive_problem(found: DriveFinding) -> Problem:
             return Problem("healed", "header", message)
         case _:
             assert_never(found)
+
+
+def _names(missing: MissingSnapshots) -> str:
+    """By what they are called where they are given up: the beginning of an id, or a number."""
+    names = [each.id[:12] for each in missing.named]
+    names += [str(first) if first == last else f"{first}-{last}" for first, last in missing.numbers]
+    more = [_("{count} more").format(count=len(names) - _NAMED)] if len(names) > _NAMED else []
+    return ", ".join([*names[:_NAMED], *more])

@@ -82,6 +82,19 @@ SCHEMA_STEPS: Final[tuple[tuple[str, ...], ...]] = (
     ),
     # Which check was longest ago is an order as well: a time of 2061 would keep a pack from being read until then.
     ("ALTER TABLE pack_checks ADD COLUMN turn INTEGER NOT NULL DEFAULT 0",),
+    (
+        """CREATE TABLE snapshots (
+            repository TEXT NOT NULL,
+            snapshot TEXT NOT NULL,
+            sequence INTEGER NOT NULL,
+            removed INTEGER NOT NULL,
+            PRIMARY KEY (repository, snapshot)
+        ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE missing_snapshots (
+            repository TEXT PRIMARY KEY,
+            missing INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID""",
+    ),
 )
 
 

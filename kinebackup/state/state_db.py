@@ -31,6 +31,7 @@ from kinebackup.state.records import (
     Seen,
     VerifiedSnapshot,
 )
+from kinebackup.state.snapshot_memory import SnapshotMemory
 
 STATE_FILE: Final = "state.db"
 
@@ -76,6 +77,7 @@ class StateDb:
 
     def __init__(self, directory: Path) -> None:
         self._database = Database(directory / STATE_FILE)
+        self.snapshots = SnapshotMemory(self._database)
 
     @classmethod
     def create(cls, directory: Path) -> Self:
@@ -147,7 +149,7 @@ class StateDb:
         """Forget a drive and the checks of its packs; its history of runs stays. Raises ``NotFound``."""
         repository = self.drive(label).repository
         with self._database.writing() as connection:
-            for table in ("drives", "pack_checks", "verified_snapshots", "seen"):
+            for table in ("drives", "pack_checks", "verified_snapshots", "seen", "snapshots", "missing_snapshots"):
                 connection.execute(f"DELETE FROM {table} WHERE repository = ?", (repository,))
 
     # --- runs -------------------------------------------------------------------------------------------------------

@@ -129,7 +129,7 @@ def _trouble(notice: Notice) -> tuple[str, str]:  # one entry for each kind; cut
             )
         case NoticeKind.PRUNE_FAILED:
             return _("Old backups were not removed"), _(
-                "The backups on the drive {drive} are not affected. It will be tried again."
+                "The backups on the drive {drive} are not affected. To see why, run “kinebackup prune”."
             )
         case NoticeKind.CHECK_NOT_DONE:
             return _("Drive {drive} could not be checked"), _(

@@ -24,6 +24,10 @@ def _template(
             return _("Nothing is protected: no drive is enrolled yet")
         case StatusCode.CLOCK_WRONG:
             return _("The drive {drive} was used at a time still to come: check the date of this computer")
+        case StatusCode.BACKUPS_MISSING:
+            return _(
+                "Backups that were on the drive {drive} are not there any more: run “kinebackup verify --drive {drive}”"
+            )
         case StatusCode.CHECK_FAILED:
             return _("The last check of the drive {drive} found damage: run “kinebackup verify --drive {drive} --full”")
         case StatusCode.NO_BACKUP_YET:

@@ -134,9 +134,9 @@ def _run_kind(
                 drive, computer, RestoreTestJobRequest(tools.scratch(config)), world, cancel=cancel, monitor=monitor
             )
         case "prune":
-            from kinebackup.jobs.prune import run_prune
+            from kinebackup.jobs.prune import PruneJobRequest, run_prune
 
-            return run_prune(drive, computer, config.retention, world, dry_run=False, cancel=cancel, monitor=monitor)
+            return run_prune(drive, computer, PruneJobRequest(config.retention), world, cancel=cancel, monitor=monitor)
     assert_never(request.kind)
 
 

@@ -36,6 +36,7 @@ from support.ports import Dice
 
 from kinebackup.engine.format import keyring
 from kinebackup.engine.format.keyring import Passphrase
+from kinebackup.engine.prune.missing_snapshots import find_missing_snapshots
 from kinebackup.engine.repository.opening import lock_store
 from kinebackup.engine.repository.repository import Repository
 from kinebackup.engine.repository.store import FolderStore
@@ -103,6 +104,7 @@ def assert_nothing_is_lost(scene: Scene, cut: Cut, required: set[str]) -> None:
         with loaded(drive) as repository:
             there, unreadable = repository.snapshots().readable, repository.snapshots().unreadable
             assert repository.inventory.findings == ()  # no index file lists what is not there
+            assert find_missing_snapshots(repository).count == 0  # what was removed was on record before
         assert not unreadable
         names = {named.id for named in there}
         assert required <= names

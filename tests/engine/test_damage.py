@@ -36,6 +36,7 @@ from kinebackup.engine.format import keyring
 from kinebackup.engine.format.constants import Codec, Kind
 from kinebackup.engine.format.keyring import Passphrase
 from kinebackup.engine.format.layout import pack_path
+from kinebackup.engine.prune.missing_snapshots import find_missing_snapshots
 from kinebackup.engine.repository.blob_reader import BlobReader
 from kinebackup.engine.repository.findings import problem_of
 from kinebackup.engine.repository.inventory import UnreadablePack
@@ -267,10 +268,17 @@ def assert_next_backup_heals(scene: Scene, drive: Drive) -> None:
     assert report.files_tested == 9
 
 
+def lost_snapshots(drive: Drive) -> list[str]:
+    """Names of those that cannot be read, and numbers of those that are not there."""
+    with loaded(drive) as repository:
+        unreadable = [each.name for each in repository.snapshots().unreadable]
+        return [*unreadable, *map(str, find_missing_snapshots(repository).first_numbers())]
+
+
 def assert_clean_after_prune(scene: Scene, drive: Drive, *remove: str) -> None:
     """Nothing is left to complain of once what cannot be healed is given up."""
     newest = str(back_up(drive, scene.source).snapshot)
-    pruned(drive, *remove)
+    pruned(drive, *remove, give_up=lost_snapshots(drive), accept_share=True)
     report = verified(drive)
     assert (report.result, report.problems) == ("ok", ())
     assert proven(drive, scene.folder / "scratch", newest).result == "ok"
@@ -385,6 +393,11 @@ def foreigners(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     return found
 
 
+def guests_given_up(guests: list[str]) -> list[str]:
+    """Snapshots by their names; what else is foreign is missed by nobody."""
+    return [Path(guest).name for guest in guests if guest.startswith("snapshots/")]
+
+
 @pytest.mark.parametrize("whose", ["our other drive", "a stranger's drive"])
 @pytest.mark.parametrize("what", ["packs", "index", "snapshots"])
 def test_a_file_of_another_repository_is_named_never_used_and_goes_with_a_prune(
@@ -402,7 +415,7 @@ def test_a_file_of_another_repository_is_named_never_used_and_goes_with_a_prune(
     assert report.result == "failed"
     assert set(guests) <= {problem.path for problem in report.problems}
     assert_next_backup_heals(scene, drive)
-    pruned(drive)
+    pruned(drive, give_up=guests_given_up(guests))
     assert verified(drive).problems == ()
     assert not any((drive.root / guest).exists() for guest in guests)
 
@@ -558,13 +571,17 @@ def test_a_prune_deletes_nothing_while_a_snapshot_cannot_be_read_and_nobody_said
     assert [path.name for path in drive.files("packs")] == before
 
 
-def test_once_a_verification_has_seen_the_damage_a_prune_is_not_blocked_by_it(scene: Scene, drive: Drive) -> None:
+def test_a_verification_that_has_seen_the_damage_gives_nothing_up_by_that(scene: Scene, drive: Drive) -> None:
     for pack in packs_of(drive, {Kind.TREE}):
         flip_a_bit(pack, [])
     with pytest.raises(CheckFailed):
         pruned(drive)
     verified(drive)
-    pruned(drive)
+    before = [path.name for path in drive.files("packs")]
+    with pytest.raises(CheckFailed):
+        pruned(drive)
+    assert [path.name for path in drive.files("packs")] == before
+    pruned(drive, give_up=list(scene.held), accept_share=True)
     assert_next_backup_heals(scene, drive)
 
 

@@ -47,6 +47,6 @@ def test_every_path_that_a_document_names_exists(document: str) -> None:
 def test_a_document_that_names_a_module_which_moved_away_is_noticed(tmp_path: Path) -> None:
     document = tmp_path / "DECISION.md"
     document.write_text(
-        "`archive/store.py` writes, engine/prune.py deletes; see `tests/archives` and lost.py.", "utf-8"
+        "`archive/store.py` writes, engine/prune/prune.py deletes; see `tests/archives` and lost.py.", "utf-8"
     )
     assert missing_in(document) == ["archive/store.py", "lost.py", "tests/archives"]

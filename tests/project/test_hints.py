@@ -13,6 +13,10 @@ NAME_IT = {
     # The drive is full, and sound.
     "remove old backups with: kinebackup prune; or use a larger drive",
     "supprimez d’anciennes sauvegardes avec\u00a0: kinebackup prune\u00a0; ou prenez un disque plus grand",
+    # What a prune has refused to do, it refuses again, and says why.
+    "The backups on the drive {drive} are not affected. To see why, run “kinebackup prune”.",
+    "Les sauvegardes du disque {drive} ne sont pas touchées. "
+    "Pour savoir pourquoi, lancez «\u00a0kinebackup prune\u00a0».",
 }
 
 

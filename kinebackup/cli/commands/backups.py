@@ -9,10 +9,10 @@ from kinebackup.cli.daemon_choice import goes_by_daemon, no_daemon_option
 from kinebackup.cli.reading import drive_option
 from kinebackup.cli.session import Session, pass_session
 from kinebackup.cli.terminal.words import can_unplug_text, duration_text, name_text, size_text
-from kinebackup.errors import ExitCode
+from kinebackup.errors import ConfigError, ExitCode
 from kinebackup.i18n import _, ngettext
 from kinebackup.jobs.backup import BackupJobRequest, run_backup
-from kinebackup.jobs.prune import run_prune
+from kinebackup.jobs.prune import PruneJobRequest, run_prune
 from kinebackup.jobs.status import source_notices
 from kinebackup.model import BackupReport, PruneReport, counting
 from kinebackup.practice.access import find_drive
@@ -114,16 +114,36 @@ def _backup_text(
 @click.command()
 @drive_option
 @click.option("--dry-run", is_flag=True, help=_("Only say what would be removed."))
+@click.option(
+    "--give-up",
+    "give_up",
+    multiple=True,
+    metavar="ID…",
+    help=_("Do not wait any more for lost backups, or for damaged folders of backups: what only they needed goes."),
+)
+@click.option("--accept-share", is_flag=True, help=_("Confirm that most of what is on the drive is meant to go."))
+@click.argument("more", nargs=-1, metavar="")
 @pass_session
-def prune(session: Session, /, drive: str | None, dry_run: bool) -> int:
+def prune(
+    session: Session,
+    /,
+    drive: str | None,
+    dry_run: bool,
+    give_up: tuple[str, ...],
+    accept_share: bool,
+    more: tuple[str, ...],
+) -> int:
+    if more and not give_up:
+        raise ConfigError(
+            _("prune takes no backup by its name"), _("the rules of the configuration say which ones are kept")
+        )
     session.mount_privately(session.computer, drive)
     found = find_drive(drive, session.computer, session.world)
     report = run_prune(
         found,
         session.computer,
-        session.config.retention,
+        PruneJobRequest(session.config.retention, (*give_up, *more), accept_share=accept_share, dry_run=dry_run),
         session.world,
-        dry_run=dry_run,
         cancel=session.cancel,
         monitor=session.output.monitor(),
     )
@@ -146,6 +166,9 @@ def _prune_text(report: PruneReport, label: str, *, dry_run: bool) -> str:
             "{count} backups of the drive {label} were removed, {kept} stay; {freed} are free again.",
             removed,
         )
-    return text.format(
-        count=removed, label=label, kept=report.snapshots_kept, freed=size_text(max(0, report.bytes_freed))
-    )
+    lines = [
+        text.format(count=removed, label=label, kept=report.snapshots_kept, freed=size_text(max(0, report.bytes_freed)))
+    ]
+    if report.given_up:
+        lines.append(_("Given up: {names}").format(names=", ".join(name[:12] for name in report.given_up)))
+    return "\n".join(lines)

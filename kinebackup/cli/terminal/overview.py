@@ -76,7 +76,7 @@ def _remarks(drive: DriveOverview) -> list[str]:
     remarks = []
     if drive.simulated:
         remarks.append(_("simulation"))
-    if drive.failed_check:
+    if drive.failed_check or drive.backups_missing:
         remarks.append(_("DAMAGED"))
     if drive.freshness is Freshness.STALE:
         remarks.append(_("out of date"))

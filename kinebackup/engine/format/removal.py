@@ -25,13 +25,14 @@ class RemovedSnapshot(msgspec.Struct, frozen=True):
     sequence: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
-class Removal(msgspec.Struct, frozen=True, kw_only=True):
-    """One removal, or several that were put together."""
+class Removal(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """One removal, or several that were put together. ``given_up``: lists of files that do not open, by their ids."""
 
     time: str
     host: str
     machine: str
     removed: tuple[RemovedSnapshot, ...]
+    given_up: tuple[str, ...] = ()
 
 
 def seal(removal: Removal, keys: RepositoryKeys, salt: bytes) -> tuple[FileName, bytes]:

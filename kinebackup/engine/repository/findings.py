@@ -18,7 +18,7 @@ from kinebackup.engine.repository.inventory import (
 from kinebackup.engine.repository.removals import UnreadableRemoval
 from kinebackup.engine.repository.repository import UnreadableSnapshot
 from kinebackup.i18n import _
-from kinebackup.model import Problem
+from kinebackup.model import FileName, Problem
 
 
 def problem_of(found: Finding | UnreadableSnapshot | UnreadableRemoval, snapshots: tuple[str, ...] = ()) -> Problem:
@@ -45,3 +45,8 @@ def problem_of(found: Finding | UnreadableSnapshot | UnreadableRemoval, snapshot
 def healed_header_copy(name: str) -> Problem:
     """A note: the copy of that name is as good as the others again."""
     return Problem("healed", name, _("this copy of the header was written anew from a sound one"))
+
+
+def healed_removal_record(name: FileName) -> Problem:
+    """A note: what is remembered of it stands in another record."""
+    return Problem("healed", removal_path(name), _("this removal record could not be read, and was written anew"))

@@ -49,8 +49,8 @@ class Marks:
 class ReferenceWalk:
     """Marks everything that snapshots refer to.
 
-    ``missing``: blobs that are listed nowhere. ``unreadable``: directories and lists that are listed, and do not open:
-    what they refer to is not marked.
+    ``missing``: blobs that are listed nowhere. ``unreadable``: directories and lists that are listed, and do not open.
+    ``unfollowed``: directories and lists that are either, so that what they refer to is not marked.
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class ReferenceWalk:
         self.marks = Marks(repository.index)
         self.missing: set[BlobId] = set()
         self.unreadable: set[BlobId] = set()
+        self.unfollowed: set[BlobId] = set()
         self._reader = BlobReader(repository)
         self._cancel = cancel
         self._on_problem = on_problem
@@ -89,12 +90,15 @@ class ReferenceWalk:
             except Damaged as error:
                 report(path, error.message)
                 continue
-            if not self._mark(blob_id):
+            marked = self._mark(blob_id)
+            if marked is None:
+                self.unfollowed.add(blob_id)
+            if not marked:
                 continue
             try:
                 entries, rejected = tree.decode(bytes(self._reader.read(Kind.TREE, blob_id)))
             except Damaged:
-                self.unreadable.add(blob_id)
+                self._cannot_follow(blob_id)
                 continue
             if rejected:
                 report(path, f"{rejected} names in this folder were refused")
@@ -107,15 +111,20 @@ class ReferenceWalk:
             for text in entry.lists:
                 blob_id = tree.blob_id(text)
                 if self._mark(blob_id) is None:
+                    self.unfollowed.add(blob_id)
                     continue
                 try:
                     ids += tree.decode_ids(bytes(self._reader.read(Kind.LIST, blob_id)))
                 except Damaged:
-                    self.unreadable.add(blob_id)
+                    self._cannot_follow(blob_id)
             for text in ids:
                 self._mark(tree.blob_id(text))
         except Damaged as error:
             report(path, error.message)
+
+    def _cannot_follow(self, blob_id: BlobId) -> None:
+        self.unreadable.add(blob_id)
+        self.unfollowed.add(blob_id)
 
     def _mark(self, blob_id: BlobId) -> bool | None:
         marked = self.marks.mark(blob_id)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from kinebackup.engine.format import removal
+from kinebackup.engine.format import removal, tree
 from kinebackup.engine.format.constants import SALT_BYTES
 from kinebackup.engine.format.key_schedule import RepositoryKeys
 from kinebackup.engine.format.layout import REMOVALS, SNAPSHOTS, TOP, removal_path, snapshot_path
@@ -20,7 +20,7 @@ from kinebackup.engine.repository.inventory import names_to_try, read_named
 from kinebackup.engine.repository.repository import LockedRepository, Repository
 from kinebackup.engine.repository.store import Store
 from kinebackup.errors import Damaged, NotFound
-from kinebackup.model import Entropy, FileName
+from kinebackup.model import BlobId, Entropy, FileName
 
 MAX_RECORDS: Final = 64  # more are put together into one: each is read by every backup
 
@@ -44,11 +44,17 @@ class UnreadableRemoval:
 
 @dataclass(frozen=True, slots=True)
 class Removals:
-    """What the records say. ``removed``: id and sequence of each snapshot that was removed, or was about to be."""
+    """What the records say. ``removed``: id and sequence of each snapshot that was removed, or was about to be.
+
+    ``given_up``: lists of files that did not open, and are not waited for any more. ``whole``: their folder could be
+    listed to its end.
+    """
 
     removed: Mapping[FileName, int]
     records: tuple[FileName, ...]
     unreadable: tuple[UnreadableRemoval, ...]
+    given_up: frozenset[BlobId] = frozenset()
+    whole: bool = True
 
     @property
     def highest(self) -> int:
@@ -61,17 +67,26 @@ def read_removals(store: Store, keys: RepositoryKeys) -> Removals:
     removed: dict[FileName, int] = {}
     records: list[FileName] = []
     unreadable: list[UnreadableRemoval] = []
-    for name in names_to_try(store, REMOVALS)[0]:  # loading the repository says whether these are all
+    given_up: set[BlobId] = set()
+    names, whole = names_to_try(store, REMOVALS)
+    for name in names:
         try:
             found = removal.unseal(read_named(store, removal_path(name)), keys)
+            blobs = {tree.blob_id(text) for text in found.given_up}
         except (Damaged, NotFound) as error:
             unreadable.append(UnreadableRemoval(name, error.message))
             continue
         records.append(name)
+        given_up |= blobs
         for each in found.removed:
             # Removed once while its file could not be read, and again, for it came back, by its number.
             removed[each.id] = max(each.sequence, removed.get(each.id, 0))
-    return Removals(removed, tuple(records), tuple(unreadable))
+    return Removals(removed, tuple(records), tuple(unreadable), frozenset(given_up), whole)
+
+
+def removed_snapshots(repository: Repository) -> Mapping[FileName, int]:
+    """Names and numbers of all that were removed from the drive on purpose."""
+    return read_removals(repository.store, repository.keys).removed
 
 
 def highest_sequence(repository: Repository, known: Sequence[NamedSnapshot]) -> int:
@@ -87,20 +102,28 @@ def sequences_of(names: Collection[FileName], readable: Sequence[NamedSnapshot])
 
 
 def record_removal(
-    repository: LockedRepository, snapshots: Sequence[RemovedSnapshot], by: Remover, entropy: Entropy
+    repository: LockedRepository,
+    snapshots: Sequence[RemovedSnapshot],
+    by: Remover,
+    entropy: Entropy,
+    *,
+    given_up: Collection[BlobId] = (),
 ) -> None:
     """Write durably that these are about to be removed; many records become one, which is there before they go."""
     store = repository.store
     before = read_removals(store, repository.keys)
     merged = before.records if len(before.records) >= MAX_RECORDS else ()
     removed = {each.id: each.sequence for each in snapshots}
+    blobs = set(given_up)
     if merged:
+        blobs |= before.given_up
         removed |= {name: max(sequence, removed.get(name, 0)) for name, sequence in before.removed.items()}
     record = Removal(
         time=format_time(by.at),
         host=by.host,
         machine=by.machine,
         removed=tuple(RemovedSnapshot(name, sequence) for name, sequence in sorted(removed.items())),
+        given_up=tuple(sorted(blob.hex() for blob in blobs)),
     )
     name, data = removal.seal(record, repository.keys, entropy(SALT_BYTES))
     store.make_directories([REMOVALS])  # a copy of a drive may lack its empty folders
@@ -113,12 +136,21 @@ def record_removal(
 
 
 def remove_snapshots(
-    repository: LockedRepository, snapshots: Sequence[RemovedSnapshot], by: Remover, entropy: Entropy
+    repository: LockedRepository,
+    snapshots: Sequence[RemovedSnapshot],
+    by: Remover,
+    entropy: Entropy,
+    *,
+    lost: Sequence[RemovedSnapshot] = (),
+    given_up: Collection[BlobId] = (),
 ) -> None:
-    """First the record, then the files. What only they needed is for a prune to find."""
-    if not snapshots:
+    """First the record, then the files. What only they needed is for a prune to find.
+
+    ``lost``: others that are not there, and are not waited for any more; ``given_up``: likewise, lists of files.
+    """
+    if not (snapshots or lost or given_up):
         return
-    record_removal(repository, snapshots, by, entropy)
+    record_removal(repository, [*snapshots, *lost], by, entropy, given_up=given_up)
     for each in snapshots:
         repository.store.remove(snapshot_path(each.id))
     repository.store.sync_directories([SNAPSHOTS])

@@ -275,7 +275,11 @@ def test_a_drive_that_was_rolled_back_is_told(practice: Computer) -> None:
     shutil.move(practice.drive("older"), drive)
     done = practice.run("backup", "--json")
     assert (done.code, [problem["kind"] for problem in done.json["problems"]]) == (3, ["rolled-back"])
-    assert practice.run("backup").code == 0, "told once, and what the drive holds now is known"
+    again = practice.run("backup", "--json")
+    assert (again.code, [problem["kind"] for problem in again.json["problems"]]) == (3, ["rolled-back"])
+    gone = again.json["problems"][0]["snapshots"]
+    assert practice.run("prune", "--give-up", *gone).code == 0
+    assert practice.run("backup").code == 0, "what was given up by name is not missed any more"
 
 
 # --- damage is told, and healed -------------------------------------------------------------------------------------

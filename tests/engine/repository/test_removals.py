@@ -24,6 +24,7 @@ from kinebackup.engine.repository.removals import (
 )
 from kinebackup.engine.repository.repository import Repository
 from kinebackup.engine.repository.store import FolderStore
+from kinebackup.errors import CheckFailed
 from kinebackup.model import FileName
 
 BY = Remover(at=datetime(2040, 1, 1, tzinfo=UTC), host="cabinet-pc", machine=MACHINE)
@@ -101,7 +102,7 @@ def test_many_records_become_one_that_says_the_same(drive: Drive) -> None:
     assert len(drive.files("removals")) == 2
 
 
-def test_a_record_that_cannot_be_read_is_a_finding_and_is_told_by_a_prune(drive: Drive, docs: Path) -> None:
+def test_a_record_that_cannot_be_read_is_a_finding_and_what_it_named_is_missing(drive: Drive, docs: Path) -> None:
     first, _second = saved(drive, docs), saved(drive, docs)
     pruned(drive, first)
     (file,) = drive.files("removals")
@@ -109,8 +110,13 @@ def test_a_record_that_cannot_be_read_is_a_finding_and_is_told_by_a_prune(drive:
     with opened(drive) as repository:
         found = read_removals(repository.store, repository.keys)
         assert (found.removed, [each.name for each in found.unreadable]) == ({}, [file.name])
-    assert [(each.kind, each.path) for each in pruned(drive).problems] == [("damaged", f"removals/{file.name}")]
+    with pytest.raises(CheckFailed, match="backup 1"):
+        pruned(drive)
     assert file.exists()
+    assert [(each.kind, each.path) for each in pruned(drive, give_up=["1"]).problems] == [
+        ("healed", f"removals/{file.name}")
+    ]
+    assert not file.exists()
 
 
 def test_a_removal_that_was_cut_off_is_on_record_and_can_be_done_again(drive: Drive, docs: Path) -> None:
@@ -150,7 +156,7 @@ def test_whatever_is_saved_and_removed_each_number_is_either_there_or_on_record(
             with opened(drive) as repository:
                 there = repository.snapshots().readable
             if there:
-                pruned(drive, there[int(step) % len(there)].id)
+                pruned(drive, there[int(step) % len(there)].id, accept_share=True)
         with loaded(drive) as repository:
             there_now = [named.snapshot.sequence for named in repository.snapshots().readable]
             assert sorted([*there_now, *numbers_on_record(repository)]) == list(range(1, made + 1))

@@ -26,7 +26,8 @@ from kinebackup.engine.environment import Environment
 from kinebackup.engine.format import keyring
 from kinebackup.engine.format.key_schedule import MasterKey
 from kinebackup.engine.format.keyring import Argon2Cost, Keyring, MachineKey, Passphrase
-from kinebackup.engine.prune import preview_prune, prune_snapshots
+from kinebackup.engine.prune.missing_snapshots import find_missing_snapshots
+from kinebackup.engine.prune.prune import PruneRequest, preview_prune, prune_snapshots
 from kinebackup.engine.repository.blob_reader import BlobReader
 from kinebackup.engine.repository.index_files import forget_lost_files
 from kinebackup.engine.repository.lock import LockHolder
@@ -46,6 +47,7 @@ from kinebackup.model import (
     PruneReport,
     RestoreReport,
     RestoreTestReport,
+    SeenSnapshot,
     SilentMonitor,
     VerifyReport,
 )
@@ -206,15 +208,26 @@ def pruned(
     store: Store | None = None,
     cancel: CancelToken | None = None,
     dry_run: bool = False,
+    give_up: Sequence[str] = (),
+    accept_share: bool = False,
+    remembered: Sequence[SeenSnapshot] = (),
 ) -> PruneReport:
-    """A prune that removes these snapshots."""
-    doomed, cancel = [FileName(name) for name in remove], cancel or CancelToken()
+    """A prune that removes these snapshots. ``remembered``: what the computer has seen on the drive."""
+    cancel = cancel or CancelToken()
+
+    def request(repository: Repository) -> PruneRequest:
+        missing = find_missing_snapshots(repository, remembered)
+        return PruneRequest([FileName(name) for name in remove], missing, give_up, accept_share)
+
     if dry_run:
         with loaded(drive, store) as seen_only:
-            return preview_prune(seen_only, doomed, drive.world(), cancel=cancel, monitor=SilentMonitor())
+            wanted = request(seen_only)
+            return preview_prune(seen_only, wanted, drive.world(), cancel=cancel, monitor=SilentMonitor())
     with writable(drive, store) as repository:
         by = Remover(at=drive.calendar.next_day(), host="cabinet-pc", machine=MACHINE)
-        return prune_snapshots(repository, doomed, drive.world(), by=by, cancel=cancel, monitor=SilentMonitor())
+        return prune_snapshots(
+            repository, request(repository), drive.world(), by=by, cancel=cancel, monitor=SilentMonitor()
+        )
 
 
 def proven(

@@ -16,7 +16,7 @@ from kinebackup.drives.system import System
 from kinebackup.engine.format.keyring import Argon2Cost, Passphrase
 from kinebackup.jobs.backup import BackupJobRequest, run_backup
 from kinebackup.jobs.enroll import Enrolled, EnrollRequest, enroll
-from kinebackup.jobs.prune import run_prune
+from kinebackup.jobs.prune import PruneJobRequest, run_prune
 from kinebackup.model import BackupReport, CancelToken, Place, PruneReport, SilentMonitor
 from kinebackup.practice.access import PresentDrive, find_drive
 from kinebackup.practice.computer_keys import ComputerKeys
@@ -87,9 +87,8 @@ class Office:
         return run_prune(
             self.drive(label),
             self.computer,
-            rules,
+            PruneJobRequest(rules),
             self.world,
-            dry_run=False,
             cancel=CancelToken(),
             monitor=SilentMonitor(),
         )

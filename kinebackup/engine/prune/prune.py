@@ -13,20 +13,31 @@ from typing import Final
 
 from kinebackup.engine.environment import Environment
 from kinebackup.engine.format.constants import Kind
-from kinebackup.engine.format.layout import DAMAGED, SNAPSHOTS, marker_path, pack_directory, pack_path
+from kinebackup.engine.format.layout import (
+    DAMAGED,
+    REMOVALS,
+    SNAPSHOTS,
+    marker_path,
+    pack_directory,
+    pack_path,
+    removal_path,
+)
 from kinebackup.engine.format.removal import RemovedSnapshot
 from kinebackup.engine.format.snapshot import NamedSnapshot
+from kinebackup.engine.prune.losses import GivenUp, Losses, find_losses
+from kinebackup.engine.prune.missing_snapshots import NONE_MISSING, MissingSnapshots
 from kinebackup.engine.repository.blob_reader import BlobReader
 from kinebackup.engine.repository.condition import Condition
 from kinebackup.engine.repository.damage_markers import remove_markers
-from kinebackup.engine.repository.findings import healed_header_copy, problem_of
+from kinebackup.engine.repository.findings import healed_header_copy, healed_removal_record
 from kinebackup.engine.repository.index_files import forget_lost_files, replace_index
+from kinebackup.engine.repository.inventory import UnreadableIndexFile
 from kinebackup.engine.repository.pack_pipeline import PackPipeline
 from kinebackup.engine.repository.references import Marks, ReferenceWalk
 from kinebackup.engine.repository.removals import Remover, read_removals, remove_snapshots, sequences_of
-from kinebackup.engine.repository.repository import LoadedRepository, SnapshotFiles, WritableRepository
-from kinebackup.errors import CheckFailed, Damaged
-from kinebackup.i18n import _
+from kinebackup.engine.repository.repository import LoadedRepository, WritableRepository
+from kinebackup.errors import CheckFailed, Damaged, NotConfirmed
+from kinebackup.i18n import _, ngettext
 from kinebackup.model import CancelToken, FileName, Monitor, Problem, PruneReport
 
 REPACK_BELOW: Final = 0.7  # a pack with less than this share in use is rewritten
@@ -44,37 +55,53 @@ class _Use:
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
-    """``doomed``: snapshots that go. ``dead``: packs of which nothing is needed; ``thin``: of which little is.
+class PruneRequest:
+    """``remove``: snapshots that are not kept. ``missing``: what the drive should have and has not.
 
-    ``problems``: snapshots that could not be read, and are given up, and removal records that cannot be read.
+    ``give_up``: names of what is lost and not waited for any more (``Losses.give_up``). ``accept_share``: a person
+    confirms that this much goes.
+    """
+
+    remove: Sequence[FileName] = ()
+    missing: MissingSnapshots = NONE_MISSING
+    give_up: Sequence[str] = ()
+    accept_share: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """``doomed``: snapshots that go; ``given_up``: what is not waited for any more, some of these among it.
+
+    ``dead``: packs of which nothing is needed; ``thin``: of which little is. ``unreadable_records``: removal records
+    that do not open, and are written anew from what is remembered.
     """
 
     kept: int
     doomed: tuple[RemovedSnapshot, ...]
+    given_up: GivenUp
     dead: tuple[FileName, ...]
     thin: tuple[FileName, ...]
     uses: dict[FileName, _Use]
-    problems: tuple[Problem, ...]
+    unreadable_records: tuple[FileName, ...]
 
 
 def preview_prune(
     repository: LoadedRepository,
-    remove: Sequence[FileName],
+    request: PruneRequest,
     world: Environment,
     *,
     cancel: CancelToken,
     monitor: Monitor,
 ) -> PruneReport:
-    """What ``prune_snapshots`` would do. Raises ``CheckFailed`` as it does."""
+    """What ``prune_snapshots`` would do. Raises what it raises."""
     began = world.elapsed_s()
-    plan = _plan(repository, remove, cancel, monitor)
+    plan = _plan(repository, request, cancel, monitor)
     return _report(plan, _size(repository, plan.dead), world.elapsed_s() - began)
 
 
 def prune_snapshots(
     repository: WritableRepository,
-    remove: Sequence[FileName],
+    request: PruneRequest,
     world: Environment,
     *,
     by: Remover,
@@ -83,15 +110,15 @@ def prune_snapshots(
 ) -> PruneReport:
     """Remove these snapshots and everything that only they needed.
 
-    Raises ``CheckFailed`` where a snapshot that stays cannot be followed whole: what it needs could then not be told
-    from what nobody needs. Nothing has been deleted in that case. What a verification has marked as damaged, and is so
-    still, is given up: a snapshot that cannot be read goes too.
+    Raises ``CheckFailed`` where a snapshot is lost, or cannot be followed whole, and nobody gave it up by name: what it
+    needs could not be told from what nobody needs. Raises ``NotConfirmed`` where nothing would be left, or most bytes
+    would go with few snapshots. Nothing has been deleted in these cases.
     """
     began = world.elapsed_s()
-    plan = _plan(repository, remove, cancel, monitor)
+    plan = _plan(repository, request, cancel, monitor)
     freed = _size(repository, plan.dead)
     repository.clear_temporary()
-    remove_snapshots(repository, plan.doomed, by, world.entropy)
+    _remove_snapshots(repository, plan, request.missing, by, world)
     _drop_packs(repository, plan.dead, world)
     freed += _repack(repository, plan, world, cancel, monitor)
     forget_lost_files(repository, world.entropy)
@@ -99,6 +126,20 @@ def prune_snapshots(
     remove_markers(repository.store, [name for name in repository.list_names(DAMAGED) if name not in there])
     healed = tuple(healed_header_copy(name) for name in repository.heal_header())
     return _report(plan, freed, world.elapsed_s() - began, healed)
+
+
+def _remove_snapshots(
+    repository: WritableRepository, plan: _Plan, missing: MissingSnapshots, by: Remover, world: Environment
+) -> None:
+    """First the record of all that goes or is given up, then the files; last the records that do not open."""
+    lost = [each for each in plan.given_up.snapshots if each not in plan.doomed]
+    if plan.unreadable_records:
+        lost += missing.unrecorded
+    remove_snapshots(repository, plan.doomed, by, world.entropy, lost=lost, given_up=plan.given_up.blobs)
+    for name in plan.unreadable_records:
+        repository.store.remove(removal_path(name))
+    if plan.unreadable_records:
+        repository.store.sync_directories([REMOVALS])
 
 
 def _report(plan: _Plan, freed: int, duration_s: float, healed: tuple[Problem, ...] = ()) -> PruneReport:
@@ -109,7 +150,8 @@ def _report(plan: _Plan, freed: int, duration_s: float, healed: tuple[Problem, .
         packs_repacked=len(plan.thin),
         bytes_freed=freed,
         duration_s=duration_s,
-        problems=(*plan.problems, *healed),
+        given_up=plan.given_up.names,
+        problems=(*map(healed_removal_record, plan.unreadable_records), *healed),
     )
 
 
@@ -120,60 +162,97 @@ def _size(repository: LoadedRepository, packs: Sequence[FileName]) -> int:
 # -- what may go ---------------------------------------------------------------------------------------------------
 
 
-def _plan(repository: LoadedRepository, remove: Sequence[FileName], cancel: CancelToken, monitor: Monitor) -> _Plan:
+def _plan(repository: LoadedRepository, request: PruneRequest, cancel: CancelToken, monitor: Monitor) -> _Plan:
     if repository.inventory.has_unlistable_folders:
-        raise CheckFailed(_("a folder of the drive cannot be listed, so nothing is deleted"), _hint())
+        raise CheckFailed(_("a folder of the drive cannot be listed, so nothing is deleted"), _verify_hint())
     if repository.inventory.refused_index_files and not repository.inventory.knows_every_pack:
-        raise CheckFailed(_("an index file of the drive cannot be read, so nothing is deleted"), _hint())
+        raise CheckFailed(_("an index file of the drive cannot be read, so nothing is deleted"), _verify_hint())
     monitor.phase("mark")
     files = repository.snapshots()
-    doomed = set(remove) | _given_up(files, set(remove))
-    kept = [named for named in files.readable if named.id not in doomed]
-    uses = _uses(repository, _mark(repository, kept, cancel))
     records = read_removals(repository.store, repository.keys)
-    return _Plan(
+    kept = [named for named in files.readable if named.id not in request.remove]
+    walk = _follow(repository, kept, cancel)
+    losses = find_losses(repository, kept, walk, files.unreadable, request.missing, records.given_up)
+    given_up, left = losses.give_up(request.give_up)
+    if left.count:
+        raise _lost(left)
+    unreadable = {each.name for each in files.unreadable}
+    uses = _uses(repository, walk.marks)
+    plan = _Plan(
         kept=len(kept),
-        doomed=tuple(sequences_of(doomed, files.readable)),
+        doomed=(
+            *sequences_of(set(request.remove), files.readable),
+            *(each for each in given_up.snapshots if each.id in unreadable),
+        ),
+        given_up=given_up,
         dead=tuple(name for name, use in uses.items() if not use.used),
         thin=tuple(name for name, use in uses.items() if use.used and _worth_repacking(repository, name, use)),
         uses=uses,
-        problems=(*map(problem_of, files.unreadable), *map(problem_of, records.unreadable)),
+        unreadable_records=tuple(each.name for each in records.unreadable),
     )
+    if not request.accept_share:
+        _refuse_what_nobody_expects(repository, plan)
+    return plan
 
 
-def _hint() -> str:
+def _verify_hint() -> str:
     return _("run: kinebackup verify --full, then: kinebackup backup; both tell what is affected; then try again")
 
 
-def _given_up(files: SnapshotFiles, remove: set[FileName]) -> set[FileName]:
-    """Snapshots that cannot be read now and could not when a verification marked them: no passing fault of a cable.
-
-    Raises ``CheckFailed`` for one that is doubtful only: what it needs is not known.
-    """
-    doubtful = [each for each in files.unreadable if each.condition is Condition.DOUBTFUL and each.name not in remove]
-    if doubtful:
-        text = _("{count} snapshots cannot be read, so it is not known what they need, and nothing is deleted")
-        raise CheckFailed(text.format(count=len(doubtful)), _hint())
-    return {each.name for each in files.unreadable}
-
-
-def _mark(repository: LoadedRepository, kept: Sequence[NamedSnapshot], cancel: CancelToken) -> Marks:
+def _follow(repository: LoadedRepository, kept: Sequence[NamedSnapshot], cancel: CancelToken) -> ReferenceWalk:
     refused: list[Problem] = []
     walk = ReferenceWalk(repository, cancel, refused.append)
     for named in kept:
         walk.add(named)
-    conditions = repository.conditions
-    # In a pack that is damaged, or gone, a directory is lost for good, and with it the way to what it held; in one that
-    # is doubtful only, it may come back with a better cable.
-    passing = (Condition.SOUND, Condition.DOUBTFUL)
-    unproven = [blob_id for blob_id in walk.unreadable if conditions.of_blob(blob_id) in passing]
-    listed = repository.index.packs()
-    if walk.missing and any(name not in listed and conditions.of_pack(name) in passing for name in repository.packs):
-        unproven += walk.missing
-    if refused or unproven:
-        text = _("{count} folders or files of snapshots that stay cannot be followed, so nothing is deleted")
-        raise CheckFailed(text.format(count=len(refused) + len(unproven)), _hint())
-    return walk.marks
+    if refused:
+        text = ngettext(
+            "{count} folder or file of snapshots that stay cannot be followed, so nothing is deleted",
+            "{count} folders or files of snapshots that stay cannot be followed, so nothing is deleted",
+            len(refused),
+        )
+        raise CheckFailed(text.format(count=len(refused)), _verify_hint())
+    return walk
+
+
+def _lost(left: Losses) -> CheckFailed:
+    text = _("nothing is deleted, for nobody knows what these needed, which are lost or cannot be read: {names}")
+    hint = _(
+        "try another cable, then kinebackup verify --full and kinebackup backup; what does not come back is given up "
+        "for good by its name: --give-up {name}"
+    )
+    return CheckFailed(text.format(names=left.told()), hint.format(name=left.first_name()))
+
+
+def _refuse_what_nobody_expects(repository: LoadedRepository, plan: _Plan) -> None:
+    """Raises ``NotConfirmed``. What goes without a loss does not count: what a run that was cut off has left, and what
+    is damaged and has been saved again.
+    """
+    hint = _("if this is meant, confirm it with --accept-share")
+    gone = len({each.id for each in (*plan.doomed, *plan.given_up.snapshots)})
+    if not plan.kept and (gone or repository.packs):
+        raise NotConfirmed(_("no backup would be left on the drive, so nothing is deleted"), hint)
+    counted = repository.packs.keys() - _left_by_cut_off_runs(repository)
+    counted -= {name for name in counted if repository.conditions.of_damage(name) is Condition.HEALED}
+    total = sum(repository.packs[name] for name in counted)
+    freed = sum(repository.packs[name] for name in plan.dead if name in counted)
+    for name in plan.thin:
+        use = plan.uses[name]
+        freed += repository.packs[name] * (use.total - use.used) // use.total if name in counted else 0
+    if 2 * freed > total and 2 * gone < plan.kept + gone:
+        text = _(
+            "more than half of what is on the drive would go with {gone} of {count} backups, so nothing is deleted"
+        )
+        raise NotConfirmed(text.format(gone=gone, count=plan.kept + gone), hint)
+
+
+def _left_by_cut_off_runs(repository: LoadedRepository) -> set[FileName]:
+    """Packs that no index file lists: no snapshot was committed that needs them. With an index file that is lost or
+    does not open, nobody knows.
+    """
+    inventory = repository.inventory
+    if not inventory.tables or any(isinstance(found, UnreadableIndexFile) for found in inventory.findings):
+        return set()
+    return {pack.name for pack in inventory.unlisted}
 
 
 def _uses(repository: LoadedRepository, marks: Marks) -> dict[FileName, _Use]:

@@ -1,0 +1,1 @@
+"""Deleting what nobody needs, and knowing what that is: after a loss, nothing."""
