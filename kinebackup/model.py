@@ -112,13 +112,17 @@ class BackupReport:
 
 @dataclass(frozen=True, slots=True)
 class RestoreReport:
-    """What a restore did; ``files_skipped`` were already there, or were left alone as asked."""
+    """What a restore did; ``files_skipped`` were already there, or were left alone as asked.
+
+    ``owners_by_number``: users and groups that this computer does not know by name.
+    """
 
     files_restored: int
     files_skipped: int
     bytes_restored: int
     duration_s: float
     problems: tuple[Problem, ...] = ()
+    owners_by_number: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

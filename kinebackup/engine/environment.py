@@ -17,6 +17,12 @@ class Names(Protocol):
 
     def groups(self, gids: Collection[int]) -> dict[str, str]: ...
 
+    def uid_of(self, name: str) -> int | None:
+        """The number of the user of that name here; None where there is none."""
+
+    def gid_of(self, name: str) -> int | None:
+        """Likewise of the group."""
+
 
 @dataclass(frozen=True, slots=True)
 class Environment:

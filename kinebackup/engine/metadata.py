@@ -6,6 +6,7 @@ A new attribute is a member of ``Entry``, a row here, a row in FORMAT.md §9 and
 ``recover.py``. Tests fail until all four are there.
 """
 
+import errno
 import os
 import stat as st
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,7 +17,7 @@ from typing import Any, Final, get_args
 
 from kinebackup.engine.format import tree
 from kinebackup.engine.format.tree import Entry, EntryType
-from kinebackup.engine.place import Place
+from kinebackup.engine.place import ACL, Link, Place
 from kinebackup.engine.source import Found, SourceDirectory
 from kinebackup.engine.xattrs import Unread, read_xattrs
 from kinebackup.i18n import _
@@ -107,19 +108,35 @@ def _set_owner(place: Place, entry: Entry) -> Iterable[Setting]:
 
 
 def _set_xattrs(place: Place, entry: Entry) -> Iterable[Setting]:
-    if not entry.xattrs:
-        return ()
-    return [(name, place.set_xattr, (name, text)) for name, text in entry.xattrs.items()]
+    xattrs = entry.xattrs or {}
+    if not isinstance(place, Link) and place.inherits_acl and ACL not in xattrs:
+        yield ACL, place.remove_xattr, (ACL,)
+    for name, text in xattrs.items():
+        yield name, place.set_xattr, (name, text)
 
 
 def _set_mode(place: Place, entry: Entry) -> Iterable[Setting]:
-    return () if entry.type == "symlink" else (("mode", place.chmod, (entry.mode,)),)
+    if isinstance(place, Link):
+        return
+    mode = entry.mode
+    if mode & _SET_ID:  # a program that runs with its owner's rights must not get somebody else's
+        uid, gid = place.owner()
+        mode &= ~((st.S_ISUID if uid != entry.uid else 0) | (st.S_ISGID if gid != entry.gid else 0))
+    yield "mode", place.chmod, (mode,)
+    if mode != entry.mode:
+        yield SET_ID, _refuse, ()
+
+
+def _refuse() -> None:
+    raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
 
 
 def _set_time(place: Place, entry: Entry) -> Iterable[Setting]:
     return (("time", place.set_mtime, (entry.mtime,)),)
 
 
+_SET_ID: Final = st.S_ISUID | st.S_ISGID
+SET_ID: Final = "set-id"
 _C = Comparison
 _DIFF_RIGHTS = frozenset({_C.DIFF_FILE, _C.DIFF_FOLDER})
 
@@ -357,7 +374,10 @@ def differences(comparison: Comparison, entry: Entry, stat: os.stat_result) -> l
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """An attribute that could not be set. ``xattr``: which of the extended ones."""
+    """An attribute that could not be set. ``xattr``: which of the extended ones.
+
+    One of them is a part of the mode: ``SET_ID``, the right to be run with the owner's rights.
+    """
 
     attribute: str
     reason: str
@@ -371,6 +391,7 @@ class Refused:
             "xattrs": _("the attribute {xattr} could not be set ({reason})"),
             "mode": _("the access rights could not be set ({reason})"),
             "time": _("the time could not be set ({reason})"),
+            SET_ID: _("it may not be run with its owner's rights here, for its owner could not be set ({reason})"),
         }
         return templates[self.attribute].format(reason=self.reason, xattr=self.xattr)
 
@@ -388,4 +409,4 @@ def apply(entry: Entry, place: Place, *, as_root: bool, refused: Callable[[Refus
                 action(*values)
             except (OSError, OverflowError, ValueError) as error:  # ValueError: bad base64, a NUL in a name
                 reason = error.strerror or "" if isinstance(error, OSError) else _("impossible value")
-                refused(Refused(name, reason, what if name == "xattrs" else ""))
+                refused(Refused(SET_ID if what == SET_ID else name, reason, what if name == "xattrs" else ""))

@@ -28,7 +28,10 @@ from kinebackup.practice.world import World
 
 @dataclass(frozen=True, slots=True)
 class RestoreJobRequest:
-    """What a person asks for. ``paths``: absolute, or relative to the sources; none means everything."""
+    """What a person asks for. ``paths``: absolute, or relative to the sources; none means everything.
+
+    ``numeric_owner``: owners by number, whoever has that number here.
+    """
 
     snapshot: str
     paths: Sequence[str]
@@ -36,6 +39,7 @@ class RestoreJobRequest:
     overwrite: Overwrite = "never"
     dry_run: bool = False
     whose: Whose = field(default_factory=Whose)  # which computer's snapshots are meant
+    numeric_owner: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,7 @@ def restore_files(
         overwrite=request.overwrite,
         dry_run=request.dry_run,
         as_root=world.is_root,
+        names=None if request.numeric_owner else world.names,
     )
     report = restore_snapshot(repository, plan, world.elapsed_s, cancel=cancel, monitor=monitor)
     return Restored(named, replace(report, problems=problems + report.problems))

@@ -221,6 +221,18 @@ class SystemNames:
     def groups(self, gids: Collection[int]) -> dict[str, str]:
         return _named(gids, lambda gid: grp.getgrgid(gid).gr_name)
 
+    def uid_of(self, name: str) -> int | None:
+        try:
+            return pwd.getpwnam(name).pw_uid
+        except (KeyError, ValueError):  # ValueError: a NUL in the name
+            return None
+
+    def gid_of(self, name: str) -> int | None:
+        try:
+            return grp.getgrnam(name).gr_gid
+        except (KeyError, ValueError):
+            return None
+
 
 def _named(numbers: Collection[int], look_up: Callable[[int], str]) -> dict[str, str]:
     found: dict[str, str] = {}

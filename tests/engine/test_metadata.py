@@ -31,7 +31,7 @@ from kinebackup.engine.metadata import (
     members_of,
     same,
 )
-from kinebackup.engine.place import Named, Opened
+from kinebackup.engine.place import Link, Node, Opened
 from kinebackup.engine.source import Found
 from kinebackup.engine.xattrs import encode_xattrs
 
@@ -242,18 +242,17 @@ def altered(path: Path, **more: object) -> Entry:
     return msgspec.structs.replace(lstat(path), **more)
 
 
-@pytest.mark.parametrize("by_name", [False, True])
-def test_what_is_set_is_what_was_captured(tmp_path: Path, by_name: bool) -> None:
+@pytest.mark.parametrize("unopened", [False, True])
+def test_what_is_set_is_what_was_captured(tmp_path: Path, unopened: bool) -> None:
     path = tmp_path / "note.txt"
     path.write_bytes(b"content")
     entry = altered(path, mode=0o400, mtime=1_234_567_890_123_456_789, xattrs={"user.a": "YQ=="})
     refusals: list[Refused] = []
-    directory, fd = os.open(tmp_path, os.O_RDONLY), os.open(path, os.O_RDONLY)
+    fd = os.open(path, os.O_PATH if unopened else os.O_RDONLY)
     try:
-        place = Named(directory, "note.txt") if by_name else Opened(fd)
+        place = Node(fd) if unopened else Opened(fd)
         apply(entry, place, as_root=os.geteuid() == 0, refused=refusals.append)
     finally:
-        os.close(directory)
         os.close(fd)
     assert differences(Comparison.RESTORE_TEST, entry, path.lstat()) == []
     assert all(refused.attribute == "xattrs" for refused in refusals), "not every file system keeps them"
@@ -282,7 +281,7 @@ def test_rights_of_a_link_are_not_set(tmp_path: Path) -> None:
     try:
         apply(
             altered(tmp_path / "link", mode=0o777, mtime=5),
-            Named(directory, "link"),
+            Link(directory, "link"),
             as_root=False,
             refused=lambda refused: pytest.fail(refused.text),
         )

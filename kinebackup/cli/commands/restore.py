@@ -31,6 +31,7 @@ class RestoreDocument:
     files_skipped: int
     bytes_restored: int
     duration_s: float
+    owners_by_number: tuple[str, ...]
     problems: tuple[Problem, ...]
 
 
@@ -58,6 +59,11 @@ class RestoreDocument:
     show_default=True,
     help=_("What happens to files that are there already."),
 )
+@click.option(
+    "--numeric-owner",
+    is_flag=True,
+    help=_("As root: give files to the numbers of their owners, not to the names."),
+)
 @click.option("--dry-run", is_flag=True, help=_("Only tell how much would be restored."))
 @click.option(
     "--allow-cloud-destination", is_flag=True, help=_("Restore even into a folder that a cloud synchronises.")
@@ -72,6 +78,7 @@ def restore(
     paths: tuple[str, ...],
     destination: str,
     overwrite: Overwrite,
+    numeric_owner: bool,
     dry_run: bool,
     allow_cloud_destination: bool,
     drive: str | None,
@@ -81,7 +88,9 @@ def restore(
 ) -> int:
     secret = secret_from(passphrase_file, recovery_code_file, session.output)
     target = os.path.abspath(destination)
-    request = RestoreJobRequest(snapshot, paths, target, overwrite=overwrite, dry_run=dry_run)
+    request = RestoreJobRequest(
+        snapshot, paths, target, overwrite=overwrite, dry_run=dry_run, numeric_owner=numeric_owner
+    )
     for notice in check_destination(target, session.world, allow_cloud=allow_cloud_destination):
         session.output.warn(notice.message, notice.hint)
     with opened(session, drive, secret, snapshot, host=host) as chosen:
@@ -94,6 +103,12 @@ def restore(
             monitor=monitor,
         )
         problems = (*chosen.problems, *restored.report.problems)
+    if restored.report.owners_by_number:
+        session.output.warn(
+            _("this computer does not know these owners by name, and they were set by number: {names}").format(
+                names=", ".join(map(on_one_line, restored.report.owners_by_number))
+            )
+        )
     session.output.result(_document(request, restored, problems), lambda: _words(session, request, restored))
     return ended(session, problems)
 
@@ -108,6 +123,7 @@ def _document(request: RestoreJobRequest, restored: Restored, problems: tuple[Pr
         files_skipped=report.files_skipped,
         bytes_restored=report.bytes_restored,
         duration_s=round(report.duration_s, 3),
+        owners_by_number=report.owners_by_number,
         problems=problems,
     )
 

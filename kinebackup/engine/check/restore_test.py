@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from kinebackup.engine.check.sampling import FileFacts, choose
 from kinebackup.engine.format.snapshot import NamedSnapshot
 from kinebackup.engine.format.tree import Entry
@@ -127,6 +129,8 @@ class _Test:
 
     def _test(self, visited: Visited) -> None:
         path, entry = f"/{visited.path}", visited.entry
+        if not self._request.as_root:  # a restore gives no program the rights of an owner that cannot be set
+            entry = replace(entry, mode=entry.mode & ~(st.S_ISUID | st.S_ISGID))
         scratch = self._scratch(entry.size)
         if scratch is None:
             self.report("skipped", path, _("there is no room to restore this file for a test"))

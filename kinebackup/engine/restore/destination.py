@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from kinebackup.engine.place import ACL, DEFAULT_ACL, has_default_acl, remove_xattr
 from kinebackup.engine.restore.names import is_substitute, leftover_of, substitute_name
 from kinebackup.engine.restore.system_calls import rename_without_replacing, sync_file_system
 
@@ -28,7 +29,8 @@ UNFINISHED: Final = 0o1700
 class Folder:
     """A directory below the destination. ``names``: what lay there before this run; None where nobody may list it.
 
-    ``made``: by this run, or by one that was killed before it could finish it.
+    ``made``: by this run, or by one that was killed before it could finish it. ``inherits_acl``: it gives what is made
+    in it an access control list.
     """
 
     at: str
@@ -36,6 +38,7 @@ class Folder:
     names: frozenset[str] | None = frozenset()
     made: bool = False
     has_substitutes: bool = False
+    inherits_acl: bool = False
 
     def had(self, name: str) -> bool:
         """Whether something lay there under exactly this name, or might have."""
@@ -111,6 +114,8 @@ class Destination:
                 if is_restored(there):
                     _open_up(fd, name, st.S_IMODE(there.st_mode))
             else:
+                if parent.inherits_acl:
+                    _without_acls(self._open(at))
                 return Folder(at, parent.device, made=True)
         unfinished = st.S_IMODE(there.st_mode) == UNFINISHED and there.st_uid == os.geteuid()
         return self._enter(at, made=unfinished)
@@ -128,9 +133,9 @@ class Destination:
             try:
                 names = frozenset(os.listdir(fd))
             except OSError:
-                return Folder(at, device, names=None, made=made)
+                return Folder(at, device, names=None, made=made, inherits_acl=has_default_acl(fd))
             names -= {name for name in names if leftover_of(name) is not None and _sweep(fd, name)}
-            return Folder(at, device, names, made, any(map(is_substitute, names)))
+            return Folder(at, device, names, made, any(map(is_substitute, names)), has_default_acl(fd))
 
     def sync(self, devices: Iterable[int]) -> None:
         """Returns when everything written to these file systems is on their devices. Raises ``OSError``."""
@@ -207,6 +212,12 @@ def _sweep(directory: int, name: str) -> bool:
     except OSError:  # a folder of that name, or one in which nothing may be removed
         return False
     return True
+
+
+def _without_acls(fd: int) -> None:
+    """Nobody is let in by a list that the backup does not have; nor does it go on to what is made below."""
+    for name in (ACL, DEFAULT_ACL):
+        remove_xattr(fd, name)
 
 
 def _open_up(parent: int, name: str, mode: int) -> None:

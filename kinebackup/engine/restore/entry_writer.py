@@ -16,9 +16,10 @@ from kinebackup.engine.format import tree
 from kinebackup.engine.format.constants import Kind
 from kinebackup.engine.format.tree import Entry
 from kinebackup.engine.metadata import Refused, apply
-from kinebackup.engine.place import Named, Opened
+from kinebackup.engine.place import Link, Node, Opened, Place
 from kinebackup.engine.repository.blob_reader import BlobReader
 from kinebackup.engine.repository.tree_reader import data_ids
+from kinebackup.engine.restore.owners import Owners
 from kinebackup.errors import Damaged
 from kinebackup.i18n import _
 from kinebackup.model import CancelToken, Problem
@@ -42,13 +43,26 @@ class EntryWriter:
     """Writes entries with the blobs of one reader. One for each thread."""
 
     def __init__(
-        self, reader: BlobReader, *, cancel: CancelToken, as_root: bool, refused: Callable[[Refused], None]
+        self,
+        reader: BlobReader,
+        *,
+        cancel: CancelToken,
+        as_root: bool,
+        refused: Callable[[Refused], None],
+        owners: Owners | None = None,
+        inherits_acl: bool = False,
     ) -> None:
-        """``as_root``: owners can be set. ``refused`` hears of attributes that could not be set."""
+        """``as_root``: owners can be set; ``owners`` says who they are here, None: the numbers that were saved.
+
+        ``refused`` hears of attributes that could not be set. ``inherits_acl``: the folder gives what is made in it an
+        access control list.
+        """
         self._cancel = cancel
         self._reader = reader
         self._as_root = as_root
         self._refused = refused
+        self._owners = owners
+        self._inherits_acl = inherits_acl
 
     def write(self, directory: int, name: str, entry: Entry) -> int:
         """Create ``name`` in the open directory, in place of what an earlier try left; returns the bytes of content.
@@ -73,7 +87,7 @@ class EntryWriter:
                 fd = os.open(name, _CREATE, 0o600, dir_fd=directory)
                 try:
                     size = self._fill(fd, entry)
-                    apply(entry, Opened(fd), as_root=self._as_root, refused=self._refused)
+                    self._apply(entry, Opened(fd, self._inherits_acl))
                 finally:
                     os.close(fd)
                 return size
@@ -82,15 +96,30 @@ class EntryWriter:
                     os.symlink(entry.path_target, name, dir_fd=directory)
                 except ValueError:  # a NUL in the bytes of the target
                     raise Damaged(_("the link points to an impossible path")) from None
+                self._apply(entry, Link(directory, name))
             case "fifo":
                 os.mkfifo(name, 0o600, dir_fd=directory)
+                self._apply_to_node(directory, name, entry, st.S_IFIFO)
             case "char" | "block":
                 kind = st.S_IFCHR if entry.type == "char" else st.S_IFBLK
                 os.mknod(name, kind | 0o600, os.makedev(*(entry.device or (0, 0))), dir_fd=directory)
+                self._apply_to_node(directory, name, entry, kind)
             case "dir":
                 raise ValueError("directories are made by the restore itself")
-        apply(entry, Named(directory, name), as_root=self._as_root, refused=self._refused)
         return 0
+
+    def _apply_to_node(self, directory: int, name: str, entry: Entry, kind: int) -> None:
+        fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+        try:
+            if st.S_IFMT(os.fstat(fd).st_mode) != kind:  # somebody has put something else in its place
+                raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), name)
+            self._apply(entry, Node(fd, self._inherits_acl))
+        finally:
+            os.close(fd)
+
+    def _apply(self, entry: Entry, place: Place) -> None:
+        owned = self._owners.here(entry) if self._owners else entry
+        apply(owned, place, as_root=self._as_root, refused=self._refused)
 
     def _fill(self, fd: int, entry: Entry) -> int:
         blobs = data_ids(entry, self._reader)

@@ -16,6 +16,7 @@ from kinebackup.engine.place import Opened
 from kinebackup.engine.restore.destination import Destination, Folder
 from kinebackup.engine.restore.entry_writer import refused_by_destination, stops_restore
 from kinebackup.engine.restore.names import refuses_name, substitute_name
+from kinebackup.engine.restore.owners import Owners
 from kinebackup.engine.restore.publisher import altered_name, renamed
 from kinebackup.i18n import _
 from kinebackup.model import Problem
@@ -34,9 +35,12 @@ class _Entered:
 class Folders:
     """Of one run."""
 
-    def __init__(self, destination: Destination, *, as_root: bool, problem: Callable[[Problem], None]) -> None:
+    def __init__(
+        self, destination: Destination, owners: Owners, *, as_root: bool, problem: Callable[[Problem], None]
+    ) -> None:
         """``as_root``: owners can be set."""
         self._destination = destination
+        self._owners = owners
         self._as_root = as_root
         self._problem = problem
         self._entered: list[_Entered] = []
@@ -110,7 +114,7 @@ class Folders:
         def refused(what: Refused) -> None:
             self._problem(Problem("metadata", f"/{entered.path}", what.text))
 
-        apply(entered.entry, Opened(fd), as_root=self._as_root, refused=refused)
+        apply(self._owners.here(entered.entry), Opened(fd), as_root=self._as_root, refused=refused)
 
 
 def not_opened(error: OSError) -> str:

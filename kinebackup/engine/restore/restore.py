@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from kinebackup.engine.environment import Names
 from kinebackup.engine.format.snapshot import NamedSnapshot
 from kinebackup.engine.format.tree import Entry
 from kinebackup.engine.metadata import Refused
@@ -27,6 +28,7 @@ from kinebackup.engine.restore.existing import Overwrite, is_as_saved, left_alon
 from kinebackup.engine.restore.folders import Folders, not_opened
 from kinebackup.engine.restore.links import HardLinks, Later
 from kinebackup.engine.restore.names import temporary_name
+from kinebackup.engine.restore.owners import Owners
 from kinebackup.engine.restore.publisher import Publisher, Target, Written, renamed
 from kinebackup.engine.restore.selection import Selection
 from kinebackup.errors import Damaged, KineError
@@ -40,7 +42,10 @@ _WAITING_BATCHES = 8
 
 @dataclass(frozen=True, slots=True)
 class RestoreRequest:
-    """What to bring back, and where. ``wanted``: what was found in the snapshot; none means everything."""
+    """What to bring back, and where. ``wanted``: what was found in the snapshot; none means everything.
+
+    ``as_root``: owners can be set: by the ``names`` of this computer, or where it is None by number.
+    """
 
     snapshot: NamedSnapshot
     wanted: Sequence[Way]
@@ -48,6 +53,7 @@ class RestoreRequest:
     overwrite: Overwrite = "never"
     dry_run: bool = False
     as_root: bool = False
+    names: Names | None = None
 
 
 @dataclass(slots=True)
@@ -87,6 +93,7 @@ class Restore:
         self._open_destination = destination
         self._trees = TreeReader(BlobReader(repository), self._report)
         self._counts = _Counts()
+        self._owners = Owners(request.snapshot.snapshot, request.names if request.as_root else None)
         self._lock = threading.Lock()
         self._queue: queue.Queue[_Batch | None] = queue.Queue(_WAITING_BATCHES)
         self._devices: set[int] = set()
@@ -105,7 +112,12 @@ class Restore:
             self._restore(selection)
         found = self._counts
         return RestoreReport(
-            found.restored, found.skipped, found.bytes, elapsed_s() - began, problems=tuple(found.problems)
+            found.restored,
+            found.skipped,
+            found.bytes,
+            elapsed_s() - began,
+            problems=tuple(found.problems),
+            owners_by_number=self._owners.by_number,
         )
 
     def _count_only(self, selection: Selection) -> None:
@@ -128,7 +140,7 @@ class Restore:
         self._destination = self._open_destination(self._request.destination)
         self._publisher = Publisher(self._destination, published=self._published, problem=self._report)
         self._links = HardLinks(self._destination, self._repository)
-        self._folders = Folders(self._destination, as_root=self._request.as_root, problem=self._report)
+        self._folders = Folders(self._destination, self._owners, as_root=self._request.as_root, problem=self._report)
         workers = [threading.Thread(target=self._work, name=f"restore-{n}", daemon=True) for n in range(WORKERS)]
         for worker in workers:
             worker.start()
@@ -214,7 +226,12 @@ class Restore:
 
     def _write_entry(self, directory: int, target: Target, entry: Entry, path: str, reader: BlobReader) -> None:
         writer = EntryWriter(
-            reader, cancel=self._cancel, as_root=self._request.as_root, refused=partial(self._refused, path)
+            reader,
+            cancel=self._cancel,
+            as_root=self._request.as_root,
+            refused=partial(self._refused, path),
+            owners=self._owners,
+            inherits_acl=target.folder.inherits_acl,
         )
         temporary = temporary_name(target.name, os.getpid())
         try:

@@ -267,11 +267,18 @@ def test_root_gets_the_owners_back(practice: Computer) -> None:
     os.chown(practice.patients / "Durand", 34567, 34567)
     practice.enroll("CABINET")
     practice.back_up("CABINET")
-    assert practice.run("restore", "latest", "--to", "back").code == 0
+    done = practice.run("restore", "latest", "--to", "back")
+    assert (done.code, done.err) == (
+        0,
+        "! this computer does not know these owners by name, and they were set by number: 12345, 23456, 34567\n",
+    )
     back = below(practice.home / "back", practice.patients)
     owned = (back / "Dupont" / "bilan.txt").stat()
     assert (owned.st_uid, owned.st_gid) == (12345, 23456)
     assert (back / "Durand").stat().st_uid == 34567
+    again = practice.run("restore", "latest", "--to", "numbers", "--numeric-owner", "--json")
+    assert (again.code, again.err, again.json["owners_by_number"]) == (0, "", [])
+    assert (below(practice.home / "numbers", practice.patients) / "Durand").stat().st_uid == 34567
 
 
 @pytest.fixture

@@ -232,3 +232,12 @@ def test_a_tree_given_as_content_fails_the_test(drive: Drive, patients: Path, tm
 def test_files_of_any_mode_can_be_tested(drive: Drive, tmp_path: Path, scratch: Path, mode: int) -> None:
     forge(drive, tmp_path / "docs", [an_entry("note", [b"note"], drive, mode=mode)], [b"note"])
     assert proven(drive, scratch).result == "ok"
+
+
+def test_a_program_of_somebody_else_passes_the_test_of_who_is_not_root(
+    drive: Drive, tmp_path: Path, scratch: Path
+) -> None:
+    program = an_entry("program", [b"#!"], drive, mode=0o6755, uid=os.geteuid() + 1, gid=os.getegid() + 1)
+    forge(drive, tmp_path / "docs", [program], [b"#!"])
+    report = proven(drive, scratch, as_root=False)
+    assert (report.result, report.files_tested, report.problems) == ("ok", 1, ())

@@ -238,6 +238,7 @@ def proven(
     files: int | None = None,
     seed: int = 1,
     compare_with_source: bool = True,
+    as_root: bool = os.geteuid() == 0,
 ) -> RestoreTestReport:
     """A restore test, of every file where no number is given; ``scratch`` is made."""
     scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -249,7 +250,7 @@ def proven(
             scratch=[str(scratch)],
             key_slot="machine",
             compare_with_source=compare_with_source,
-            as_root=os.geteuid() == 0,
+            as_root=as_root,
         )
         return restore_test(repository, request, Stopwatch(), cancel=CancelToken(), monitor=SilentMonitor())
 
