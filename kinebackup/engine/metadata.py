@@ -1,6 +1,7 @@
 """What an entry says of a file: one table of how each member is captured, compared and restored.
 
-Owns: the table, and what is derived from it. Does not know: contents, walking, trees.
+Owns: the table, and what is derived from it for capturing and comparing. Does not know: contents, walking, trees; how a
+restore goes through the table (``engine/restore/attributes.py``).
 
 A new attribute is a member of ``Entry``, a row here, a row in FORMAT.md §9 and, where a restore needs it, a line in
 ``recover.py``. Tests fail until all four are there.
@@ -17,6 +18,7 @@ from typing import Any, Final, get_args
 
 from kinebackup.engine.format import tree
 from kinebackup.engine.format.tree import Entry, EntryType
+from kinebackup.engine.inode_flags import read_flags
 from kinebackup.engine.place import ACL, Link, Place
 from kinebackup.engine.source import Found, SourceDirectory
 from kinebackup.engine.xattrs import Unread, read_xattrs
@@ -74,6 +76,7 @@ class Restored(Enum):
     """How a member comes back that is not set by a call of its own."""
 
     CREATED = auto()  # it is the content, the name or the kind of what is created
+    LAST = auto()  # by ``apply_flags``, once the file has its name and nothing more is done to it
     NEVER = auto()  # no system call sets it, or it only tells a later backup whether something changed
 
 
@@ -101,6 +104,17 @@ def _device(stat: os.stat_result) -> tuple[int, int]:
 
 def _link(stat: os.stat_result) -> str:
     return f"{stat.st_dev:x}:{stat.st_ino:x}" if stat.st_nlink > 1 else ""
+
+
+def _read_flags(
+    entry: Entry, directory: SourceDirectory, name: str | None, fd: int | None
+) -> Sequence[Unread]:
+    if name is None:  # what is not opened has none
+        try:
+            entry.flags = read_flags(directory.fd if fd is None else fd)
+        except OSError as error:
+            return [Unread(error.strerror)]
+    return ()
 
 
 def _set_owner(place: Place, entry: Entry) -> Iterable[Setting]:
@@ -216,6 +230,14 @@ TABLE: Final = (
             | {_C.DIFF_FILE, _C.ALREADY_RESTORED, _C.RESTORED_FOLDER, _C.RESTORE_TEST}
         ),
         restored=_set_time,
+    ),
+    Attribute(
+        name="flags",
+        members={"flags": None},
+        types=_FILE | _DIRECTORY,
+        read=_read_flags,
+        compared=_DIFF_RIGHTS | {_C.CONTENT, _C.FOLDER},
+        restored=Restored.LAST,
     ),
     Attribute(
         name="ctime",
@@ -367,46 +389,3 @@ def differences(comparison: Comparison, entry: Entry, stat: os.stat_result) -> l
     """In what a file is not as its entry says."""
     pairs = [(name, capture(stat), getattr(entry, member)) for name, member, capture in _SHOWN_IN[comparison]]
     return [Difference(name, found, saved) for name, found, saved in pairs if found != saved]
-
-
-# -- restoring -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """An attribute that could not be set. ``xattr``: which of the extended ones.
-
-    One of them is a part of the mode: ``SET_ID``, the right to be run with the owner's rights.
-    """
-
-    attribute: str
-    reason: str
-    xattr: str = ""
-
-    @property
-    def text(self) -> str:
-        """For people."""
-        templates = {
-            "owner": _("the owner could not be set ({reason})"),
-            "xattrs": _("the attribute {xattr} could not be set ({reason})"),
-            "mode": _("the access rights could not be set ({reason})"),
-            "time": _("the time could not be set ({reason})"),
-            SET_ID: _("it may not be run with its owner's rights here, for its owner could not be set ({reason})"),
-        }
-        return templates[self.attribute].format(reason=self.reason, xattr=self.xattr)
-
-
-_SET: Final = tuple((a.name, a.restored, a.root_only) for a in TABLE if not isinstance(a.restored, Restored))
-
-
-def apply(entry: Entry, place: Place, *, as_root: bool, refused: Callable[[Refused], None]) -> None:
-    """Give what was created the attributes of its entry. ``as_root``: owners can be set."""
-    for name, settings, root_only in _SET:
-        if root_only and not as_root:
-            continue
-        for what, action, values in settings(place, entry):
-            try:
-                action(*values)
-            except (OSError, OverflowError, ValueError) as error:  # ValueError: bad base64, a NUL in a name
-                reason = error.strerror or "" if isinstance(error, OSError) else _("impossible value")
-                refused(Refused(SET_ID if what == SET_ID else name, reason, what if name == "xattrs" else ""))

@@ -22,9 +22,7 @@ from kinebackup.engine.metadata import (
     TABLE,
     Comparison,
     Difference,
-    Refused,
     Restored,
-    apply,
     comparable,
     differences,
     entry_of,
@@ -32,6 +30,7 @@ from kinebackup.engine.metadata import (
     same,
 )
 from kinebackup.engine.place import Link, Node, Opened
+from kinebackup.engine.restore.attributes import Refused, apply
 from kinebackup.engine.source import Found
 from kinebackup.engine.xattrs import encode_xattrs
 
@@ -66,11 +65,11 @@ def test_a_member_that_somebody_adds_without_a_row_is_noticed() -> None:
         (Comparison.UNTOUCHED, "ctime inode mtime type"),
         (Comparison.WRITTEN, "ctime mtime size"),
         (Comparison.APPEARANCE, "gid inode link mode mtime size type uid"),
-        (Comparison.CONTENT, "blobs extents lists xattrs"),
-        (Comparison.FOLDER, "ctime gid inode mode mtime uid xattrs"),
+        (Comparison.CONTENT, "blobs extents flags lists xattrs"),
+        (Comparison.FOLDER, "ctime flags gid inode mode mtime uid xattrs"),
         (Comparison.DIFF_CONTENT, "blobs device extents lists rawtarget size target type"),
-        (Comparison.DIFF_FILE, "gid mode mtime uid xattrs"),
-        (Comparison.DIFF_FOLDER, "gid mode uid xattrs"),
+        (Comparison.DIFF_FILE, "flags gid mode mtime uid xattrs"),
+        (Comparison.DIFF_FOLDER, "flags gid mode uid xattrs"),
         (Comparison.ALREADY_RESTORED, "mtime size type"),
         (Comparison.RESTORED_FOLDER, "mode mtime type"),
         (Comparison.RESTORE_TEST, "mode mtime size"),
@@ -154,6 +153,7 @@ OTHER: dict[str, object] = {
     "uid": 1234,
     "gid": 1234,
     "xattrs": {"user.a": "YQ=="},
+    "flags": ["immutable"],
     "mode": 0o4711,
     "mtime": 5,
     "ctime": 5,
@@ -315,7 +315,9 @@ def test_every_type_of_entry_is_captured_compared_and_restored() -> None:
 def test_each_attribute_that_a_restore_sets_has_words_for_being_refused() -> None:
     set_on_restore = [row.name for row in TABLE if not isinstance(row.restored, Restored)]
     assert sorted(set_on_restore) == ["mode", "owner", "time", "xattrs"]
-    for name in set_on_restore:
+    last = [row.name for row in TABLE if row.restored is Restored.LAST]
+    assert last == ["flags"]
+    for name in set_on_restore + last:
         assert "because of it" in Refused(name, "because of it", "user.note").text
 
 

@@ -18,10 +18,11 @@ from msgspec.structs import replace
 from kinebackup.engine.check.sampling import FileFacts, choose
 from kinebackup.engine.format.snapshot import NamedSnapshot
 from kinebackup.engine.format.tree import Entry
-from kinebackup.engine.metadata import Comparison, Refused, differences, matches
+from kinebackup.engine.metadata import Comparison, differences, matches
 from kinebackup.engine.repository.blob_reader import BlobReader
 from kinebackup.engine.repository.repository import LoadedRepository
 from kinebackup.engine.repository.tree_reader import TreeReader, Visited
+from kinebackup.engine.restore.attributes import Refused
 from kinebackup.engine.restore.entry_writer import EntryWriter
 from kinebackup.engine.restore.same_content import has_content_of
 from kinebackup.errors import Damaged

@@ -63,6 +63,7 @@ class Entry(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     device: tuple[Number, Number] | None = None
     link: str = ""
     xattrs: dict[str, Base64] | None = None
+    flags: list[str] = []
     uncertain: bool = False
     copied: Copied | None = None
     carried: Size = 0

@@ -9,16 +9,18 @@ import os
 import stat as st
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from typing import Final
 
+from kinebackup.engine.inode_flags import read_flags
 from kinebackup.engine.place import ACL, DEFAULT_ACL, has_default_acl, remove_xattr
 from kinebackup.engine.restore.names import is_substitute, leftover_of, substitute_name
 from kinebackup.engine.restore.system_calls import rename_without_replacing, sync_file_system
 
 _DIRECTORY_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _KEPT_OPEN: Final = 64
 _UNKNOWN_FLAG: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 UNFINISHED: Final = 0o1700
@@ -30,7 +32,7 @@ class Folder:
     """A directory below the destination. ``names``: what lay there before this run; None where nobody may list it.
 
     ``made``: by this run, or by one that was killed before it could finish it. ``inherits_acl``: it gives what is made
-    in it an access control list.
+    in it an access control list. ``is_closed``: nothing in it can be renamed or removed, not even by root.
     """
 
     at: str
@@ -39,6 +41,7 @@ class Folder:
     made: bool = False
     has_substitutes: bool = False
     inherits_acl: bool = False
+    is_closed: bool = False
 
     def had(self, name: str) -> bool:
         """Whether something lay there under exactly this name, or might have."""
@@ -71,6 +74,19 @@ class Destination:
         """
         with self._lock:
             return os.dup(self._open(path))
+
+    @contextmanager
+    def opened_file(self, path: str, name: str) -> Iterator[int]:
+        """A file in a directory below, to be read. Raises ``OSError``; a link is not followed."""
+        directory = self.open(path)
+        try:
+            fd = os.open(name, _FILE_FLAGS, dir_fd=directory)
+        finally:
+            os.close(directory)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
 
     def _open(self, path: str) -> int:
         at, fd = path, self._fd
@@ -130,12 +146,14 @@ class Destination:
             device = os.fstat(fd).st_dev
             if device not in self._file_systems:
                 self._file_systems[device] = os.dup(fd)
+            folder = Folder(at, device, None, made, inherits_acl=has_default_acl(fd), is_closed=_is_closed(fd))
             try:
                 names = frozenset(os.listdir(fd))
             except OSError:
-                return Folder(at, device, names=None, made=made, inherits_acl=has_default_acl(fd))
-            names -= {name for name in names if leftover_of(name) is not None and _sweep(fd, name)}
-            return Folder(at, device, names, made, any(map(is_substitute, names)), has_default_acl(fd))
+                return folder
+            if not folder.is_closed:
+                names -= {name for name in names if leftover_of(name) is not None and _sweep(fd, name)}
+            return replace(folder, names=names, has_substitutes=any(map(is_substitute, names)))
 
     def sync(self, devices: Iterable[int]) -> None:
         """Returns when everything written to these file systems is on their devices. Raises ``OSError``."""
@@ -212,6 +230,13 @@ def _sweep(directory: int, name: str) -> bool:
     except OSError:  # a folder of that name, or one in which nothing may be removed
         return False
     return True
+
+
+def _is_closed(fd: int) -> bool:
+    try:
+        return bool(read_flags(fd))
+    except OSError:
+        return False
 
 
 def _without_acls(fd: int) -> None:

@@ -15,10 +15,10 @@ from contextlib import suppress
 from kinebackup.engine.format import tree
 from kinebackup.engine.format.constants import Kind
 from kinebackup.engine.format.tree import Entry
-from kinebackup.engine.metadata import Refused, apply
 from kinebackup.engine.place import Link, Node, Opened, Place
 from kinebackup.engine.repository.blob_reader import BlobReader
 from kinebackup.engine.repository.tree_reader import data_ids
+from kinebackup.engine.restore.attributes import Refused, apply
 from kinebackup.engine.restore.owners import Owners
 from kinebackup.errors import Damaged
 from kinebackup.i18n import _

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kinebackup.engine.format.tree import Entry
-from kinebackup.engine.metadata import Comparison, Refused, apply, matches
+from kinebackup.engine.metadata import Comparison, matches
 from kinebackup.engine.place import Opened
+from kinebackup.engine.restore.attributes import Refused, apply, apply_flags
 from kinebackup.engine.restore.destination import Destination, Folder
 from kinebackup.engine.restore.entry_writer import refused_by_destination, stops_restore
 from kinebackup.engine.restore.names import refuses_name, substitute_name
@@ -115,6 +116,7 @@ class Folders:
             self._problem(Problem("metadata", f"/{entered.path}", what.text))
 
         apply(self._owners.here(entered.entry), Opened(fd), as_root=self._as_root, refused=refused)
+        apply_flags(entered.entry, fd, refused)
 
 
 def not_opened(error: OSError) -> str:

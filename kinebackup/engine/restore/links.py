@@ -123,20 +123,13 @@ class HardLinks:
         if entry.type != "file" or entry.extents is not None:  # of a sparse file, the holes would have to be read too
             return False
         try:
-            directory = self._destination.open(place.folder)
-            try:
-                fd = os.open(place.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
-            finally:
-                os.close(directory)
-            try:
+            with self._destination.opened_file(place.folder, place.name) as fd:
                 stat = os.fstat(fd)
                 return (
                     (stat.st_dev, stat.st_ino) == place.inode
                     and stat.st_size == entry.size
                     and has_content_of(fd, entry, self._repository, reader)
                 )
-            finally:
-                os.close(fd)
         except (OSError, Damaged):
             return False
 

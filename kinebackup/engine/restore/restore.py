@@ -18,10 +18,10 @@ from functools import partial
 from kinebackup.engine.environment import Names
 from kinebackup.engine.format.snapshot import NamedSnapshot
 from kinebackup.engine.format.tree import Entry
-from kinebackup.engine.metadata import Refused
 from kinebackup.engine.repository.blob_reader import BlobReader
 from kinebackup.engine.repository.repository import LoadedRepository
 from kinebackup.engine.repository.tree_reader import TreeReader, Way
+from kinebackup.engine.restore.attributes import Refused
 from kinebackup.engine.restore.destination import Destination, Folder
 from kinebackup.engine.restore.entry_writer import EntryWriter, refused_by_destination, stops_restore
 from kinebackup.engine.restore.existing import Overwrite, is_as_saved, left_alone, stays
@@ -29,6 +29,7 @@ from kinebackup.engine.restore.folders import Folders, not_opened
 from kinebackup.engine.restore.links import HardLinks, Later
 from kinebackup.engine.restore.names import temporary_name
 from kinebackup.engine.restore.owners import Owners
+from kinebackup.engine.restore.protected import ProtectedFiles
 from kinebackup.engine.restore.publisher import Publisher, Target, Written, renamed
 from kinebackup.engine.restore.selection import Selection
 from kinebackup.errors import Damaged, KineError
@@ -140,6 +141,7 @@ class Restore:
         self._destination = self._open_destination(self._request.destination)
         self._publisher = Publisher(self._destination, published=self._published, problem=self._report)
         self._links = HardLinks(self._destination, self._repository)
+        self._protected = ProtectedFiles(self._destination, self._refused)
         self._folders = Folders(self._destination, self._owners, as_root=self._request.as_root, problem=self._report)
         workers = [threading.Thread(target=self._work, name=f"restore-{n}", daemon=True) for n in range(WORKERS)]
         for worker in workers:
@@ -150,6 +152,7 @@ class Restore:
         for worker in workers:
             worker.join()
         self._attempt(self._finish_files)
+        self._attempt(self._protected.finish)
         self._attempt(self._folders.finish)
         if self._error is None:
             self._attempt(partial(self._destination.sync, self._devices))
@@ -212,6 +215,9 @@ class Restore:
                 target = self._target(directory, folder, entry, path)
                 if target is None:
                     continue
+                if folder.is_closed:
+                    self._report(Problem("not-restored", f"/{path}", _("nothing can be renamed in its folder here")))
+                    continue
                 if entry.link and not self._links.is_first(entry, path):
                     self._links.put_off(Later(path, target, entry))
                     continue
@@ -255,6 +261,7 @@ class Restore:
                 self._counts.bytes += written.size
         if entry.link:
             self._links.found(entry, directory, written.target.folder.at, name, written=True)
+        self._protected.note(written.path, written.target.folder.at, name, entry)
 
     def _target(self, directory: int, folder: Folder, entry: Entry, path: str) -> Target | None:
         """The name to be written; None where what lies there stays, by ``--overwrite``."""
