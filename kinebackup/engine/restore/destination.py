@@ -133,7 +133,7 @@ class Destination:
                 if parent.inherits_acl:
                     _without_acls(self._open(at))
                 return Folder(at, parent.device, made=True)
-        unfinished = st.S_IMODE(there.st_mode) == UNFINISHED and there.st_uid == os.geteuid()
+        unfinished = st.S_IMODE(there.st_mode) == UNFINISHED and os.geteuid() in (0, there.st_uid)
         return self._enter(at, made=unfinished)
 
     def _enter(self, at: str, *, made: bool) -> Folder:
