@@ -36,6 +36,7 @@ def run(drive: Drive, into: Path, steps: int) -> str:
 @pytest.mark.parametrize("steps", [1, 4, 7, 10, 11, 12, 13, 16, 19, 22, 23, 24])
 def test_what_a_killed_restore_left_is_completed_by_the_next_one(drive: Drive, tmp_path: Path, steps: int) -> None:
     patients = make_patients(tmp_path / "Patients")
+    os.chmod(patients / "Durand" / "secret.txt", 0o400)  # whoever runs this may read it
     back_up(drive, patients)
     assert run(drive, tmp_path / "back", steps) == "-9 "
     report = restored(drive, tmp_path / "back")
@@ -47,6 +48,7 @@ def test_what_a_killed_restore_left_is_completed_by_the_next_one(drive: Drive, t
 
 def test_a_restore_that_is_not_killed_ends(drive: Drive, tmp_path: Path) -> None:
     patients = make_patients(tmp_path / "Patients")
+    os.chmod(patients / "Durand" / "secret.txt", 0o400)  # whoever runs this may read it
     back_up(drive, patients)
     assert run(drive, tmp_path / "back", 1000) == "ended\n"
     assert seen(below(tmp_path / "back", patients)) == seen(patients)

@@ -54,6 +54,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 def test_whatever_moment_the_power_goes_each_file_under_its_name_is_whole(drive: Drive, tmp_path: Path) -> None:
     with in_memory(tmp_path) as place:
         patients = make_patients(tmp_path / "Patients")
+        os.chmod(patients / "Durand" / "secret.txt", 0o400)  # whoever runs this may read it
         back_up(drive, patients)
         saved = files_of(patients)
         report, destination = restored_to(drive, place / "back")
