@@ -106,8 +106,10 @@ class Folders:
                 self._problem(Problem("metadata", f"/{entered.path}", not_opened(error)))
                 continue
             try:
-                if entered.made or not matches(Comparison.RESTORED_FOLDER, entered.entry, os.fstat(fd)):
+                if entered.made:
                     self._apply(entered, fd)
+                elif not matches(Comparison.RESTORED_FOLDER, entered.entry, os.fstat(fd)):
+                    self._as_before(entered, Opened(fd))
             finally:
                 os.close(fd)
 
@@ -117,6 +119,14 @@ class Folders:
 
         apply(self._owners.here(entered.entry), Opened(fd), as_root=self._as_root, refused=refused)
         apply_flags(entered.entry, fd, refused)
+
+    def _as_before(self, entered: _Entered, place: Opened) -> None:
+        """The mode and time that it had, and no more: files were put in it."""
+        try:
+            place.chmod(entered.entry.mode)
+            place.set_mtime(entered.entry.mtime)
+        except OSError as error:
+            self._problem(Problem("metadata", f"/{entered.path}", Refused("time", error.strerror or "").text))
 
 
 def not_opened(error: OSError) -> str:

@@ -150,7 +150,7 @@ def test_times_before_1970_and_after_2262_are_kept() -> None:
 
 
 def test_members_of_a_later_program_are_ignored() -> None:
-    assert decoded(WITNESS | {"birth": 1, "flags": {"immutable": [True]}}) == (["témoin"], 0)
+    assert decoded(WITNESS | {"birth": 1, "traits": {"colour": [True]}}) == (["témoin"], 0)
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,22 @@ def test_files_and_folders_go_to_those_of_the_same_name(drive: Drive, docs: Path
     assert (report.problems, report.owners_by_number) == ((), ())
 
 
+@pytest.mark.root
+@needs_root
+def test_a_folder_that_an_earlier_run_restored_stays_its_new_owner_s(drive: Drive, docs: Path, tmp_path: Path) -> None:
+    (docs / "note.txt").write_bytes(b"note")
+    os.chmod(docs, 0o711)
+    back_up(drive, docs)
+    back = below(tmp_path / "back", docs)
+    back.mkdir(parents=True)
+    os.chown(back, 1234, 4321)
+    os.chmod(back, 0o711)
+    os.utime(back, ns=(docs.stat().st_mtime_ns, docs.stat().st_mtime_ns))
+    assert restored(drive, tmp_path / "back").problems == ()
+    assert (back.stat().st_uid, back.stat().st_gid, back.stat().st_mode & 0o7777) == (1234, 4321, 0o711)
+    assert back.stat().st_mtime_ns == docs.stat().st_mtime_ns
+
+
 # -- set-user-ID -----------------------------------------------------------------------------------------------------
 
 
