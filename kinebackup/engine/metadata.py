@@ -106,9 +106,7 @@ def _link(stat: os.stat_result) -> str:
     return f"{stat.st_dev:x}:{stat.st_ino:x}" if stat.st_nlink > 1 else ""
 
 
-def _read_flags(
-    entry: Entry, directory: SourceDirectory, name: str | None, fd: int | None
-) -> Sequence[Unread]:
+def _read_flags(entry: Entry, directory: SourceDirectory, name: str | None, fd: int | None) -> Sequence[Unread]:
     if name is None:  # what is not opened has none
         try:
             entry.flags = read_flags(directory.fd if fd is None else fd)

@@ -15,11 +15,11 @@ from support.engine.drives import Drive, back_up, below, enroll, loaded, restore
 
 from kinebackup.engine.format.snapshot import Counts, Snapshot
 from kinebackup.engine.format.tree import Entry
-from kinebackup.engine.metadata import encode_xattrs
 from kinebackup.engine.place import ACL, DEFAULT_ACL, Node, Opened
 from kinebackup.engine.restore.attributes import Refused, apply
 from kinebackup.engine.restore.owners import Owners
 from kinebackup.engine.restore.restore import RestoreRequest, restore_snapshot
+from kinebackup.engine.xattrs import encode_xattrs
 from kinebackup.model import CancelToken, RestoreReport, SilentMonitor
 
 AS_ROOT = os.geteuid() == 0
