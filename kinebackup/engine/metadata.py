@@ -296,15 +296,16 @@ def entry_of(found: Found) -> Entry:
 
 def read_attributes(
     entry: Entry, directory: SourceDirectory, name: str | None = None, fd: int | None = None
-) -> list[Unread]:
+) -> Sequence[Unread]:
     """Fill in what ``lstat`` does not show: of an open file, of a name, or (both None) of the directory itself.
 
     What cannot be read is told, and costs nothing else. The entry is then without a ``ctime``, so that a later backup
     does not take it for unchanged, but tries again.
     """
-    unread: list[Unread] = []
+    unread: Sequence[Unread] = ()
     for _members, read in _READ:
-        unread += read(entry, directory, name, fd)
+        if refused := read(entry, directory, name, fd):
+            unread = (*unread, *refused)
     if unread:
         entry.ctime = 0
     return unread

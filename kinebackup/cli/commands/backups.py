@@ -22,7 +22,9 @@ from kinebackup.wiring import make_sources
 @click.command()
 @drive_option
 @click.option("--dry-run", is_flag=True, help=_("Only say what would be saved; write nothing."))
-@click.option("--accept-shrink", is_flag=True, help=_("Confirm that a source was meant to lose its files."))
+@click.option(
+    "--accept-shrink", is_flag=True, help=_("Confirm that a source was meant to lose its files, or to lead elsewhere.")
+)
 @no_daemon_option
 @pass_session
 def backup(session: Session, /, drive: str | None, dry_run: bool, accept_shrink: bool, no_daemon: bool) -> int:
