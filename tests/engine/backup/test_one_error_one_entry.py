@@ -240,6 +240,9 @@ def test_what_cannot_be_counted_on_any_more_is_not_carried_and_makes_the_backup_
     shelf: Path, docs: Path, path: str
 ) -> None:
     drive = enroll(shelf / "drive")
+    (shelf / "alone").mkdir()
+    shutil.copy(docs / "m" / "film.bin", shelf / "alone")
+    back_up(drive, shelf / "alone")  # so that it lies in a pack without anything else of the folder
     back_up(drive, docs)
     (pack,) = packs_with(drive, noise("m/film.bin first", 700_000))
     pack.unlink()
