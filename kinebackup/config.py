@@ -57,10 +57,12 @@ class RetentionConfig:
 @dataclass(frozen=True, slots=True)
 class BackupConfig:
     """``read_back``: read what was written before the drive is called good. ``shrink_threshold``: the share of the last
-    backup's files below which a source is suspected of having lost some."""
+    backup's files below which a source is suspected of having lost some. ``rely_days``: how long what was written, or
+    verified, on a drive is relied on unread by what is new."""
 
     read_back: bool = True
     shrink_threshold: float = 0.5
+    rely_days: int = 90
 
 
 @dataclass(frozen=True, slots=True)

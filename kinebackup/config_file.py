@@ -173,6 +173,7 @@ def _read_backup(table: Table) -> BackupConfig:
     return BackupConfig(
         read_back=table.flag("read_back", default.read_back),
         shrink_threshold=table.share("shrink_threshold", default.shrink_threshold),
+        rely_days=table.integer("rely_days", default.rely_days, minimum=1),
     )
 
 

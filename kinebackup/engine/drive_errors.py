@@ -29,9 +29,11 @@ def drive_errors(path: str, answers: Callable[[], bool] | None = None) -> Iterat
     try:
         yield
     except OSError as error:
-        if answers is None or error.errno in _OURS or error.errno in _ABSENT:
+        if answers is None or error.errno in _OURS:
             raise translate(error, path) from error
-        if answers():
+        if answers():  # some file systems show an empty folder where they can read nothing
+            if error.errno in _ABSENT:
+                raise translate(error, path) from error
             raise Damaged(_("{path} cannot be read from the drive").format(path=path)) from error
         raise does_not_answer(error, path) from error
 

@@ -6,7 +6,7 @@ Owns: the order of these steps, and which problems count. Does not know: how fil
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from kinebackup import __version__
@@ -15,6 +15,7 @@ from kinebackup.drives.judge_path import judge_target_at
 from kinebackup.engine import (
     BackupRequest,
     Environment,
+    LoadedRepository,
     Repository,
     Source,
     back_up,
@@ -173,6 +174,10 @@ def _back_up(
     tracked = tracking.begin(opened.repository.id) if tracking else None
     wanted = _engine_request(opened, computer, request, world, now, tracked)
     outcome = back_up(opened.repository, wanted, environment_of(world), cancel=cancel, monitor=monitor)
+    for ok in (True, False):
+        checked = [name for name, sound in outcome.packs_checked.items() if sound is ok]
+        if checked:
+            computer.state.record_pack_checks(opened.repository.id, checked, world.now(), ok=ok)
     missed = tracking.end(tracked, outcome.report, outcome.tracking) if tracking and tracked else []
     for problem in missed:
         monitor.problem(problem)
@@ -207,9 +212,21 @@ def _engine_request(
         read_back=request.options.read_back,
         shrink_share=request.options.shrink_threshold,
         remembered_sequence=seen.highest_sequence if seen else 0,
+        unproven=_unproven(opened.repository, computer, request.options.rely_days, now),
         since=tracked.since if tracked else None,
         compare=tracked is not None and tracked.known is not None,
     )
+
+
+def _unproven(repository: LoadedRepository, computer: ComputerKeys, days: int, now: datetime) -> frozenset[FileName]:
+    """Packs that were neither written nor verified within so many days. One of the future was written by a wrong clock,
+    and nobody knows when.
+    """
+    since, until = now - timedelta(days=days), now + timedelta(days=1)
+    first, last = int(since.timestamp() * 1e9), int(until.timestamp() * 1e9)
+    verified = computer.state.verified_between(repository.id, since, until)
+    written = repository.inventory.written_ns
+    return frozenset(name for name, at in written.items() if not first <= at <= last and name not in verified)
 
 
 def _clock_problems(opened: OpenDrive, world: World) -> list[Problem]:

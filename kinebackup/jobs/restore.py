@@ -18,7 +18,7 @@ from kinebackup.engine import (
     layout,
     restore_snapshot,
 )
-from kinebackup.errors import KineError, TargetRefused
+from kinebackup.errors import KineError, Locked, TargetRefused
 from kinebackup.i18n import _
 from kinebackup.jobs.browse import Browser
 from kinebackup.model import CancelToken, Monitor, RestoreReport, folder_not_made
@@ -108,7 +108,8 @@ def restore_files(
 ) -> Restored:
     """Bring back what is asked for. ``check_destination`` has been called.
 
-    Raises ``NotFound`` for an unknown snapshot or path, ``KineError`` where the destination cannot be used.
+    Raises ``NotFound`` for an unknown snapshot or path, ``KineError`` where the destination cannot be used, ``Locked``
+    where another process removed the snapshot meanwhile.
     """
     named = repository.find_snapshot(request.snapshot, request.whose)
     browser = Browser(repository, cancel)
@@ -128,6 +129,11 @@ def restore_files(
         names=None if request.numeric_owner else world.names,
     )
     report = restore_snapshot(repository, plan, world.elapsed_s, cancel=cancel, monitor=monitor)
+    if any(problem.kind == "damaged" for problem in report.problems) and repository.is_gone(named.id):
+        raise Locked(
+            _("another KineBackup removed this backup while it was being restored"),
+            _("what is there is whole; restore the rest from another backup: kinebackup snapshots"),
+        )
     return Restored(named, replace(report, problems=problems + report.problems))
 
 

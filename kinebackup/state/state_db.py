@@ -233,6 +233,12 @@ class StateDb:
         checks = self._checks(repository)
         return sorted(packs, key=lambda pack: (checks[pack].turn if pack in checks else -1, pack))
 
+    def verified_between(self, repository: str, first: datetime, last: datetime) -> frozenset[FileName]:
+        """The packs whose last check was good, and between these times."""
+        from_us, to_us = _us(first), _us(last)
+        checks = self._checks(repository)
+        return frozenset(pack for pack, check in checks.items() if check.ok and from_us <= check.at_us <= to_us)
+
     def pack_coverage(self, repository: str, packs: Iterable[FileName]) -> PackCoverage:
         """How much of these packs has been checked; failures are those of each pack's last check."""
         checks = self._checks(repository)

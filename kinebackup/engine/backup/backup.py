@@ -6,11 +6,12 @@ Owns: the run from first look to snapshot. Does not know: how folders are scanne
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kinebackup.engine.backup.changes import TrackingResult
 from kinebackup.engine.backup.judging import judge_sources
 from kinebackup.engine.backup.met_damage import MetDamage
+from kinebackup.engine.backup.proof import PackProof
 from kinebackup.engine.backup.reuse import JournalReuse, Reuse, StartOver
 from kinebackup.engine.backup.run import BackupOutcome, BackupRequest, BackupRun
 from kinebackup.engine.backup.saver import DrySaver, FileSaver
@@ -84,6 +85,9 @@ def back_up(
     parent, sequence = _find_place(repository, request, met, monitor)
     pipeline = PackPipeline(repository, world.entropy, read_back=request.read_back, cancel=cancel)
     run = BackupRun(repository, request, world, parent, sequence, met, pipeline, cancel, monitor)
+    proof = PackProof(repository, request.unproven, met)
+    if request.unproven:
+        repository.index.ask_before_relying(proof.holds)
     try:
         scanned = _scan_all(run)
     except BaseException:
@@ -94,14 +98,16 @@ def back_up(
     written = pipeline.finish()
     merge_index(repository, world.entropy)
     if len(scanned.missing) == len(request.sources):
-        return _outcome(run, scanned, None, written, world.elapsed_s() - began, suspicious=suspicious)
+        outcome = _outcome(run, scanned, None, written, world.elapsed_s() - began, suspicious=suspicious)
+        return replace(outcome, packs_checked=proof.checked)
     listed = () if repository.inventory.has_unlistable_folders else repository.list_names(INDEX)
     made = _snapshot(run, scanned, listed, suspicious=suspicious)
     name, data = snapshots.seal(made, repository.keys, world.entropy(SALT_BYTES))
     write_file(repository.store, snapshot_path(name), data)
     if request.read_back and not cancel.cancelled:
         read_back(repository.store, snapshot_path(name), len(data), bytearray(READ_BYTES))
-    return _outcome(run, scanned, name, written + len(data), world.elapsed_s() - began, suspicious=suspicious)
+    outcome = _outcome(run, scanned, name, written + len(data), world.elapsed_s() - began, suspicious=suspicious)
+    return replace(outcome, packs_checked=proof.checked)
 
 
 def _find_place(

@@ -3,8 +3,8 @@
 Owns: these values. Does not know: the steps, which are ``backup.py``'s.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from kinebackup.engine.backup.changes import ChangesSince, TrackingResult
@@ -14,13 +14,14 @@ from kinebackup.engine.format.snapshot import NamedSnapshot, Snapshot
 from kinebackup.engine.repository.pack_pipeline import PackPipeline
 from kinebackup.engine.repository.repository import LoadedRepository
 from kinebackup.engine.source import Source
-from kinebackup.model import BackupReport, CancelToken, Monitor
+from kinebackup.model import BackupReport, CancelToken, FileName, Monitor
 
 
 @dataclass(frozen=True, slots=True)
 class BackupRequest:
     """What to save, and from where. ``shrink_share``: fewer files than that share of the last ones are suspicious.
 
+    ``unproven``: packs that were neither written nor verified for so long that nothing new relies on them unread.
     ``since``: what a journal knows, to be relied on where the parent is the snapshot that it speaks of. ``compare``:
     tell in the ``TrackingResult`` which directories are not as the parent has them. ``remembered_sequence``: the
     highest that this computer has seen on the drive, which may have been put back to an older state since.
@@ -36,16 +37,21 @@ class BackupRequest:
     read_back: bool = True
     shrink_share: float = 0.5
     remembered_sequence: int = 0
+    unproven: frozenset[FileName] = frozenset()
     since: ChangesSince | None = None
     compare: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class BackupOutcome:
-    """A backup that was taken, and what the next one can build upon."""
+    """A backup that was taken, and what the next one can build upon.
+
+    ``packs_checked``: packs that were read to their end, and whether they are sound.
+    """
 
     report: BackupReport
     tracking: TrackingResult
+    packs_checked: Mapping[FileName, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

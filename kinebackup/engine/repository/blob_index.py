@@ -3,7 +3,7 @@
 Owns: look-up and claims. Does not know: files on the drive.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kinebackup.engine.format.index import IndexTable, Location
@@ -24,6 +24,7 @@ class Index:
         # Files that lie together were saved together: the table that knew the last blob mostly knows the next.
         self._recent = self.tables[0] if self.tables else None
         self._claimed: dict[BlobId, None] = {}
+        self._holds: Callable[[BlobId], bool] | None = None
         # A first backup adds a table for every 65,536 blobs and asks all of them for every blob, mostly in vain. One
         # byte for each beginning of an id answers nearly all of those questions.
         self._added: list[IndexTable] = []
@@ -49,10 +50,14 @@ class Index:
 
         Two threads may both get that answer at the same instant: the blob is then stored twice, which costs space only.
         """
-        if self.has(blob_id):
+        if self.has(blob_id) and (self._holds is None or blob_id in self._claimed or self._holds(blob_id)):
             return False
         self._claimed[blob_id] = None
         return True
+
+    def ask_before_relying(self, holds: Callable[[BlobId], bool]) -> None:
+        """``holds`` is asked of each blob that a claim would rely on without storing it."""
+        self._holds = holds
 
     def add(self, table: IndexTable) -> None:
         """A table of packs that this run has committed; its blobs need no claim any more."""
@@ -66,6 +71,11 @@ class Index:
         self.tables.append(table)
         for blob_id, *_ in table.entries():
             self._claimed.pop(blob_id, None)
+
+    def extend(self, tables: Sequence[IndexTable]) -> None:
+        """Tables that another process has written, for whoever only reads."""
+        self._sizes.update((listed.name, listed.size) for table in tables for listed in table.packs)
+        self.tables = [*self.tables, *tables]
 
     def locations(self, blob_id: BlobId) -> list[Location]:
         """Every place of a blob, those that may be relied on first."""

@@ -27,8 +27,13 @@ class BlobReader:
         *,
         cache_bytes: int = 8 * 2**20,
         on_damage: Callable[[FileName, str], None] | None = None,
+        looks_again: bool = True,
     ) -> None:
-        """``on_damage`` is told of each pack that was held to be sound until a read of it failed, and why it did."""
+        """``on_damage`` is told of each pack that was held to be sound until a read of it failed, and why it did.
+        ``looks_again``: what is not where the index said is looked for in what another process has listed since.
+        """
+        self._repository = repository
+        self._looks_again = looks_again
         self._store = repository.store
         self._keys = repository.keys
         self._index = repository.index
@@ -44,6 +49,16 @@ class BlobReader:
         A pack of which a read fails is not relied upon from then on. Raises ``Damaged`` where the blob is nowhere, or
         no place of it is sound.
         """
+        tables = len(self._index.tables)
+        try:
+            return self._read(kind, blob_id)
+        except Damaged as error:
+            absent = error.__cause__ is None or isinstance(error.__cause__, NotFound)
+            if not absent or not self._looks_again or not self._repository.look_again(tables):
+                raise
+            return self._read(kind, blob_id)
+
+    def _read(self, kind: Kind, blob_id: BlobId) -> bytes | memoryview:
         failure: KineError | None = None
         for location in self._index.locations(blob_id):
             if location.segment.kind != kind:
@@ -59,7 +74,9 @@ class BlobReader:
                 wrong = Damaged(_("a blob is not what its id says"))
             failure = failure or wrong
             self._lower(location.pack, wrong.message)
-        raise Damaged(failure.message if failure else _("a part of the backup is not on the drive any more"))
+        if failure is None:
+            raise Damaged(_("a part of the backup is not on the drive any more"))
+        raise Damaged(failure.message) from failure
 
     def _lower(self, pack_name: FileName, reason: str) -> None:
         was_sound = self._conditions.of_pack(pack_name) is Condition.SOUND

@@ -48,6 +48,11 @@ class Conditions:
             return Condition.DAMAGED
         return Condition.DOUBTFUL if name in self._doubtful else Condition.SOUND
 
+    def judge_again(self) -> None:
+        """Packs have come and gone, and the index has grown."""
+        for table in self._index.tables:
+            table.rely_on(self._packs, self._marked | self._doubtful)
+
     @property
     def doubtful(self) -> frozenset[FileName]:
         """Packs of which a read has failed while the repository was open, or whose table could not be read."""

@@ -73,9 +73,10 @@ Finding = MissingPack | ResizedPack | UnreadablePack | UnreadableIndexFile | Unl
 class Inventory:
     """A drive as it was when its index was read.
 
-    ``packs``: name and size in bytes of each pack that is there. ``unlisted``: those that no index file lists, by their
-    own tables. ``marked``: packs and snapshots that failed an earlier verification. ``tables``: the index files that
-    could be read. ``names``: what bears a name of ours in the other directories.
+    ``packs``: name and size in bytes of each pack that is there; ``written_ns``: when, as the file system says.
+    ``unlisted``: those that no index file lists, by their own tables. ``marked``: packs and snapshots that failed an
+    earlier verification. ``tables``: the index files that could be read. ``names``: what bears a name of ours in the
+    other directories.
     """
 
     packs: Mapping[FileName, int]
@@ -84,6 +85,7 @@ class Inventory:
     marked: frozenset[FileName]
     findings: tuple[Finding, ...]
     names: Mapping[str, frozenset[FileName]]
+    written_ns: Mapping[FileName, int]
 
     @property
     def missing_packs(self) -> tuple[FileName, ...]:
@@ -116,7 +118,8 @@ class Inventory:
 
 def take_inventory(store: Store, keys: RepositoryKeys) -> Inventory:
     """Read every index file, and the tables of packs that none of them lists. Raises ``DriveFailed``."""
-    packs, findings = find_packs(store)
+    infos, findings = find_packs(store)
+    packs = {name: info.size for name, info in infos.items()}
     names = {each: _names_found(store, each, findings) for each in (INDEX_DIRECTORY, DAMAGED, SNAPSHOTS, REMOVALS)}
     tables: list[IndexTable] = []
     for name in names[INDEX_DIRECTORY]:
@@ -139,7 +142,15 @@ def take_inventory(store: Store, keys: RepositoryKeys) -> Inventory:
             findings.append(MissingPack(name))
         elif packs[name] != size:
             findings.append(ResizedPack(name))
-    return Inventory(packs, tuple(tables), tuple(unlisted), frozenset(names[DAMAGED]), tuple(findings), _sets(names))
+    return Inventory(
+        packs,
+        tuple(tables),
+        tuple(unlisted),
+        frozenset(names[DAMAGED]),
+        tuple(findings),
+        _sets(names),
+        {name: info.written_ns for name, info in infos.items()},
+    )
 
 
 def _is_refusal(error: Damaged | NotFound) -> bool:
@@ -148,9 +159,9 @@ def _is_refusal(error: Damaged | NotFound) -> bool:
     return isinstance(cause, OSError) and cause.errno not in (errno.ENOENT, errno.ELOOP, errno.EISDIR)
 
 
-def find_packs(store: Store) -> tuple[dict[FileName, int], list[Finding]]:
-    """Name and size of each pack, the folders that cannot be listed, and what stands in the place of a pack."""
-    packs: dict[FileName, int] = {}
+def find_packs(store: Store) -> tuple[dict[FileName, FileInfo], list[Finding]]:
+    """Each pack that is there, the folders that cannot be listed, and what stands in the place of a pack."""
+    packs: dict[FileName, FileInfo] = {}
     findings: list[Finding] = []
     try:
         folders, whole = store.subdirectories(PACKS), True
@@ -169,7 +180,7 @@ def find_packs(store: Store) -> tuple[dict[FileName, int], list[Finding]]:
                 continue
             name = FileName(info.name)
             if info.is_file:
-                packs[name] = info.size
+                packs[name] = info
             else:
                 findings.append(UnreadablePack(name, not_a_file(pack_path(name))))
     return packs, findings

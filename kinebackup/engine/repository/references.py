@@ -61,7 +61,7 @@ class ReferenceWalk:
         self.missing: set[BlobId] = set()
         self.unreadable: set[BlobId] = set()
         self.unfollowed: set[BlobId] = set()
-        self._reader = BlobReader(repository)
+        self._reader = BlobReader(repository, looks_again=False)  # the marks are of these tables
         self._cancel = cancel
         self._on_problem = on_problem
 
@@ -149,7 +149,7 @@ def trace(repository: LoadedRepository, snapshots: Sequence[NamedSnapshot], lost
     """Follow every snapshot to what it needs of the lost blobs. Slow: for damage only."""
     found = Trace()
     by_hex = {blob_id.hex(): blob_id for blob_id in lost}
-    reader = BlobReader(repository)
+    reader = BlobReader(repository, looks_again=False)
     for named in snapshots if lost else ():
 
         def note(path: str, needs: Collection[str], snapshot: str = named.id) -> None:

@@ -6,6 +6,7 @@ Nothing is read of the index before it is loaded, and nothing is written without
 has it has the method.
 """
 
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from kinebackup.engine.format.keyring import Keyring, Secret
 from kinebackup.engine.format.layout import (
     DAMAGED,
     DIRECTORIES,
+    INDEX,
     PACKS,
     REMOVALS,
     SNAPSHOTS,
@@ -41,6 +43,7 @@ from kinebackup.engine.repository.inventory import (
     has_changed,
     list_names,
     names_to_try,
+    read_index_file,
     read_named,
     take_inventory,
 )
@@ -99,7 +102,7 @@ class Repository:
 
     def list_packs(self) -> dict[FileName, int]:
         """Name and size of each pack that is on the drive now."""
-        return find_packs(self.store)[0]
+        return {name: info.size for name, info in find_packs(self.store)[0].items()}
 
     def list_names(self, directory: str) -> list[FileName]:
         """What bears a name of ours in ``index``, ``snapshots``, ``removals`` or ``damaged``. Raises ``Damaged``."""
@@ -126,6 +129,11 @@ class Repository:
             for name, reason in failed
         ]
         return SnapshotFiles(tuple(readable), tuple(unreadable), whole)
+
+    def is_gone(self, snapshot_id: FileName) -> bool:
+        """Whether that snapshot has been removed since it was read."""
+        names, whole = names_to_try(self.store, SNAPSHOTS)
+        return whole and snapshot_id not in names
 
     def find_snapshot(self, text: str, whose: Whose = ANYONE) -> NamedSnapshot:
         """The snapshot of that id or unique prefix of it, or the newest one for ``latest``.
@@ -173,8 +181,33 @@ class LoadedRepository(Repository):
         rebuilt = [IndexTable(index.encode(group)) for group in index.grouped(inventory.unlisted)]
         self.index = Index([*inventory.tables, *rebuilt])
         self.conditions = Conditions(self.index, inventory, self.packs)
+        self._looking = threading.Lock()
+        self._seen_index_files = set(inventory.names[INDEX])
         whole = not inventory.findings and not inventory.marked
         self._relied_upon = frozenset(table.name for table in inventory.tables) if whole else frozenset()
+
+    def look_again(self, tables: int) -> bool:
+        """Read what another process has added to the index since: a prune writes elsewhere what it keeps of a pack.
+
+        ``tables``: how many the index had when something was not found. False where it has no more now.
+        """
+        with self._looking:
+            if len(self.index.tables) > tables:  # another thread was quicker
+                return True
+            found: list[IndexTable] = []
+            for name in names_to_try(self.store, INDEX)[0]:
+                if name not in self._seen_index_files:
+                    self._seen_index_files.add(name)
+                    with suppress(Damaged, NotFound):
+                        found.append(read_index_file(self.store, self.keys, name))
+            if found:
+                there = self.list_packs()
+                self.packs.update(there)
+                for gone in self.packs.keys() - there.keys():
+                    del self.packs[gone]
+                self.index.extend(found)
+                self.conditions.judge_again()
+            return bool(found)
 
     def has_changed(self) -> bool:
         """Whether another process has changed the drive since the index was read."""
@@ -260,6 +293,10 @@ class WritableRepository(LockedRepository, LoadedRepository):
         LoadedRepository.__init__(self, store, unlocked, inventory)
         self._lock = lock
         self.unlisted: list[Pack] = list(inventory.unlisted)
+
+    def look_again(self, tables: int) -> bool:
+        """Nobody else writes."""
+        return False
 
     def place_pack(self, file: PendingFile, pack: Pack) -> str:
         """Make a pack durable whose bytes are all written; returns its path. It does not count yet."""

@@ -18,7 +18,7 @@ from kinebackup.engine.repository.opening import lock_store
 from kinebackup.engine.repository.repository import LoadedRepository, LockedRepository, Repository, WritableRepository
 from kinebackup.errors import Locked
 
-NEEDS_THE_INDEX = {"again", "has_changed", "index", "inventory", "conditions", "packs", "has_all_of"}
+NEEDS_THE_INDEX = {"again", "has_changed", "look_again", "index", "inventory", "conditions", "packs", "has_all_of"}
 NEEDS_THE_LOCK = {"prepare", "clear_temporary", "heal_header", "write_header", "write_keyring"}
 NEEDS_BOTH = {"place_pack", "count_pack", "add_table", "forget_packs", "unlisted"}
 

@@ -14,7 +14,7 @@ import pytest
 from support.engine.faulting_store import FaultingStore, full_drive, pulled_out
 from support.engine.recording_store import Created, RecordingStore, Renamed, Synced, SyncedDirectory, Wrote
 
-from kinebackup.engine.drive_errors import translate
+from kinebackup.engine.drive_errors import drive_errors, translate
 from kinebackup.engine.repository.store import FileInfo, FolderStore, Store, Unlistable
 from kinebackup.errors import Damaged, DriveFailed, NotFound
 
@@ -210,6 +210,18 @@ def test_every_other_refusal_is_a_failed_drive_with_a_hint(code: int) -> None:
     error = translate(OSError(code, "x"), "packs/a")
     assert isinstance(error, DriveFailed)
     assert error.hint
+
+
+@pytest.mark.parametrize("code", [errno.ENOENT, errno.ENOTDIR, errno.EIO, errno.ENODEV, errno.EACCES, 9999])
+def test_whatever_a_read_says_of_a_drive_that_gives_nothing_any_more_the_drive_has_failed(code: int) -> None:
+    with pytest.raises(DriveFailed, match="the drive does not answer"), drive_errors("packs/a", lambda: False):
+        raise OSError(code, "x")
+
+
+@pytest.mark.parametrize("code", [errno.ENOMEM, errno.EMFILE, errno.ENFILE])
+def test_a_computer_that_has_no_memory_or_descriptors_left_calls_no_file_damaged(code: int) -> None:
+    with pytest.raises(DriveFailed), drive_errors("packs/a", lambda: True):
+        raise OSError(code, "x")
 
 
 def test_a_pulled_drive_fails_every_operation(root: Path) -> None:
