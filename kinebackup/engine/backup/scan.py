@@ -117,6 +117,7 @@ class Scan:
         self, origin: Source, directory: SourceDirectory, ancestors: Sequence[Found], *, is_folder: bool
     ) -> _Open:
         """The source itself or, where it is one file, the directory that it lies in."""
+        self._stats.note_owners(ancestors)
         node, old, path = self._ways.follow(ancestors[:-1])
         if not is_folder:
             return _Open(directory, path, node, old)

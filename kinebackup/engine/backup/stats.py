@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from kinebackup.engine.format.tree import Entry
+from kinebackup.engine.source import Found
 from kinebackup.model import Problem
 
 
@@ -70,3 +71,9 @@ class BackupStats:
     dropped: Counter[str] = field(default_factory=Counter)
     always_rescan: set[str] = field(default_factory=set)
     changed_dirs: set[str] = field(default_factory=set)
+
+    def note_owners(self, names: Iterable[Found]) -> None:
+        """Whose names the snapshot is to have, so that a restore finds them on another computer."""
+        for found in names:
+            self.uids.add(found.stat.st_uid)
+            self.gids.add(found.stat.st_gid)

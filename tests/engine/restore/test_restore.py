@@ -139,6 +139,7 @@ def test_a_dry_run_counts_what_would_stay(
         report = restore_snapshot(repository, request, lambda: 0.0, cancel=CancelToken(), monitor=SilentMonitor())
 
     assert (report.files_restored, report.files_skipped) == (restored_files, skipped)
+    assert kinds(report) == ([("exists", "b.txt")] if overwrite == "never" else [])
     assert (below(tmp_path / "back", docs) / "b.txt").read_bytes() == b"somebody's own"
 
 

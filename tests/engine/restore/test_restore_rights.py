@@ -154,6 +154,29 @@ def test_a_folder_that_an_earlier_run_restored_stays_its_new_owner_s(drive: Driv
     assert back.stat().st_mtime_ns == docs.stat().st_mtime_ns
 
 
+@pytest.mark.root
+@needs_root
+def test_the_folders_on_the_way_to_a_source_go_to_those_of_the_same_name_too(
+    drive: Drive, docs: Path, tmp_path: Path
+) -> None:
+    """Such as a person's home, in which the source has files of others only."""
+    (docs / "note.txt").write_bytes(b"note")
+    os.chown(tmp_path, 65534, 65534)
+    back_up(drive, docs)
+
+    class Known(OtherComputer):
+        def uid_of(self, name: str) -> int | None:
+            return {"nobody": 3003}.get(name)
+
+        def gid_of(self, name: str) -> int | None:
+            return {"nogroup": 3004}.get(name)
+
+    report = restored_with(drive, tmp_path / "back", Known())
+    stat = below(tmp_path / "back", tmp_path).stat()
+    assert (stat.st_uid, stat.st_gid) == (3003, 3004)
+    assert report.owners_by_number == ()
+
+
 # -- set-user-ID -----------------------------------------------------------------------------------------------------
 
 
