@@ -59,7 +59,6 @@ if TYPE_CHECKING:
     from kinebackup.engine.repository.removals import (
         Remover,
         UnreadableRemoval,
-        highest_sequence,
         remove_snapshots,
         removed_snapshots,
         sequences_of,
@@ -137,7 +136,6 @@ _PLACE_OF = {
     "find_missing_snapshots": "prune.missing_snapshots:find_missing_snapshots",
     "forget_lost_files": "repository.index_files:forget_lost_files",
     "format_time": "format.snapshot:format_time",
-    "highest_sequence": "repository.removals:highest_sequence",
     "is_text": "format.tree:is_text",
     "kind_text": "format.keyring:kind_text",
     "layout": "format.layout",
@@ -225,7 +223,6 @@ __all__ = [
     "find_missing_snapshots",
     "forget_lost_files",
     "format_time",
-    "highest_sequence",
     "is_text",
     "kind_text",
     "layout",

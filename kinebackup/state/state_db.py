@@ -28,7 +28,6 @@ from kinebackup.state.records import (
     RunCounts,
     RunId,
     RunResult,
-    Seen,
     VerifiedSnapshot,
 )
 from kinebackup.state.snapshot_memory import SnapshotMemory
@@ -149,7 +148,7 @@ class StateDb:
         """Forget a drive and the checks of its packs; its history of runs stays. Raises ``NotFound``."""
         repository = self.drive(label).repository
         with self._database.writing() as connection:
-            for table in ("drives", "pack_checks", "verified_snapshots", "seen", "snapshots", "missing_snapshots"):
+            for table in ("drives", "pack_checks", "verified_snapshots", "snapshots", "missing_snapshots"):
                 connection.execute(f"DELETE FROM {table} WHERE repository = ?", (repository,))
 
     # --- runs -------------------------------------------------------------------------------------------------------
@@ -290,23 +289,6 @@ class StateDb:
             connection.executemany(
                 "DELETE FROM verified_snapshots WHERE repository = ? AND snapshot = ?",
                 ((repository, snapshot) for snapshot in snapshots),
-            )
-
-    # --- in which state a drive was left ------------------------------------------------------------------------------
-
-    def seen(self, repository: str) -> Seen | None:
-        with self._database.reading() as connection:
-            row = connection.execute(
-                "SELECT highest_sequence, snapshots FROM seen WHERE repository = ?", (repository,)
-            ).fetchone()
-        return None if row is None else Seen(highest_sequence=row[0], snapshots=row[1])
-
-    def record_seen(self, repository: str, seen: Seen) -> None:
-        """Remember the state in which a drive is left, after a backup, a prune or an accepted roll-back."""
-        with self._database.writing() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO seen (repository, highest_sequence, snapshots) VALUES (?, ?, ?)",
-                (repository, seen.highest_sequence, seen.snapshots),
             )
 
     # --- what else must outlive a restart -----------------------------------------------------------------------------
