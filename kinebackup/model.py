@@ -59,6 +59,9 @@ ProblemKind = Literal[
     "healed",
     "journal",  # a change that the journal of the sources had missed
     "clock",  # the time of this computer contradicts the drive
+    "keys-changed",  # on another computer
+    "keys-refused",  # the drive has newer keys, which would lock somebody out
+    "computer",  # this computer's own disk is full, read-only or fails: what is done is not noted on it
 ]
 
 
@@ -75,7 +78,7 @@ class Problem:
     snapshots: tuple[str, ...] = ()
 
 
-NOTES = frozenset({"skipped", "healed", "clock"})
+NOTES = frozenset({"skipped", "healed", "clock", "computer", "keys-changed"})
 """Kinds of problems that are reported and do not make a run end with problems."""
 
 

@@ -55,7 +55,13 @@ class Session:
 
         computer = ComputerKeys.open(self.config.paths.state)
         self.closing.enter_context(computer.state)
+        self.closing.callback(lambda: self.tell_trouble(computer.state.untold_trouble()))
         return computer
+
+    def tell_trouble(self, trouble: KineError | None) -> None:
+        """Of this computer's own disk: no reason to fail, and none to be silent."""
+        if trouble is not None:
+            self.output.warn(trouble.message, trouble.hint)
 
     @cached_property
     def computer_if_any(self) -> "ComputerKeys | None":

@@ -70,5 +70,7 @@ def write_persistent(config: Config | None, persistent: PersistentState) -> None
         with StateDb(config.paths.state) as state:
             if state.exists:
                 state.store_value(_NAME, encode(persistent))
+            if trouble := state.untold_trouble():
+                log.warning("what is shown cannot be kept over a restart: %s", trouble.message)
     except KineError as error:
         log.warning("what is shown cannot be kept over a restart: %s", error.message)

@@ -154,7 +154,7 @@ class Service:
             "say": assessment.headline.code,
             "more": [text_of(each) for each in assessment.more],
             "drives": [_drive_document(drive, now.get(drive.repository)) for drive in found.drives],
-            "warnings": self._warnings,
+            "warnings": [*([found.trouble.message] if found.trouble else []), *self._warnings],
         }
 
 

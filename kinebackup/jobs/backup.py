@@ -20,6 +20,7 @@ from kinebackup.engine import (
     Source,
     back_up,
     forget_lost_files,
+    highest_sequence,
     preview_backup,
     removed_snapshots,
 )
@@ -30,9 +31,9 @@ from kinebackup.policy.schedule import CLOCK_SKEW
 from kinebackup.practice.access import OpenDrive, PresentDrive, WritableDrive, open_to_read, open_to_write
 from kinebackup.practice.computer_keys import ComputerKeys
 from kinebackup.practice.drive_files import write_drive_files
-from kinebackup.practice.run_history import recorded
+from kinebackup.practice.run_history import recorded, with_own_troubles
 from kinebackup.practice.world import World
-from kinebackup.state.records import Drive, RunCounts
+from kinebackup.state.records import Drive, RunCounts, Seen
 
 if TYPE_CHECKING:  # only the daemon has a journal: a command does not pay for it
     from kinebackup.change_journal.tracking import ChangeTracking, TrackedBackup
@@ -96,6 +97,12 @@ def remember_snapshots(repository: Repository, computer: ComputerKeys) -> int:
             *(SeenSnapshot(name, sequence, removed=True) for name, sequence in removed.items() if name not in there),
         ],
     )
+    highest = highest_sequence(repository, known)
+    if highest:
+        before = computer.state.seen(repository.id)
+        computer.state.record_seen(
+            repository.id, Seen(max(highest, before.highest_sequence if before else 0), len(known))
+        )
     return len(known)
 
 
@@ -137,7 +144,7 @@ def run_backup(
             problems=counting(report.problems),
             damage=damage_met(report.problems),
         )
-        return report
+        return with_own_troubles(report, computer)
 
 
 def _preview(
@@ -193,6 +200,7 @@ def _engine_request(
     now: datetime,
     tracked: "TrackedBackup | None",
 ) -> BackupRequest:
+    seen = computer.state.seen(opened.repository.id)
     return BackupRequest(
         sources=request.sources,
         host=world.host,
@@ -203,7 +211,7 @@ def _engine_request(
         accept_shrink=request.accept_shrink,
         read_back=request.options.read_back,
         shrink_share=request.options.shrink_threshold,
-        remembered_sequence=computer.state.snapshots.highest_sequence(opened.repository.id),
+        remembered_sequence=seen.highest_sequence if seen else 0,
         unproven=_unproven(opened.repository, computer, request.options.rely_days, now),
         since=tracked.since if tracked else None,
         compare=tracked is not None and tracked.known is not None,

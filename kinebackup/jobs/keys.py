@@ -7,7 +7,8 @@ The master key stays the same: a removed passphrase still opens a drive that has
 headers.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from kinebackup.engine import (
@@ -24,6 +25,7 @@ from kinebackup.engine import (
 )
 from kinebackup.errors import ConfigError, KineError, NotFound
 from kinebackup.i18n import _
+from kinebackup.model import Problem
 from kinebackup.practice.access import present_drives, update_keyring
 from kinebackup.practice.computer_keys import ComputerKeys
 from kinebackup.practice.world import World
@@ -31,11 +33,13 @@ from kinebackup.practice.world import World
 
 @dataclass(frozen=True, slots=True)
 class KeyChange:
-    """``waiting``: drives that are updated at their next backup. ``code``: a new recovery code, to be shown once."""
+    """``waiting``: drives that are updated at their next backup. ``code``: a new recovery code, to be shown once.
+    ``problems``: what drives that are plugged in showed of their own keys."""
 
     slot: Slot
     updated: tuple[str, ...]
     waiting: tuple[str, ...]
+    problems: tuple[Problem, ...]
     code: str | None = None
 
 
@@ -53,21 +57,21 @@ def waiting_drives(computer: ComputerKeys) -> tuple[str, ...]:
 def add_passphrase(computer: ComputerKeys, passphrase: Passphrase, world: World) -> KeyChange:
     """One more passphrase. Raises ``ConfigError`` where there is no room for it."""
     master = computer.master()
-    _sync_present_drives(computer, world)
+    told = _sync_present_drives(computer, world)
     ring, slot = _with_passphrase(computer.keyring, master, passphrase, world)
-    return _save_and_sync(computer, ring, slot, world)
+    return _save_and_sync(computer, ring, slot, world, told)
 
 
 def add_recovery_code(computer: ComputerKeys, world: World, keep: Callable[[str], None]) -> KeyChange:
     """A new recovery code beside the others; ``keep`` puts it where it is safe before it counts."""
     master = computer.master()
-    _sync_present_drives(computer, world)
+    told = _sync_present_drives(computer, world)
     code = create_recovery_code(world.entropy)
     ring, slot = add_slot(
         computer.keyring, master, RecoveryCode.of(code), entropy=world.entropy, created=format_time(world.now())
     )
     keep(code)
-    return _save_and_sync(computer, ring, slot, world, code)
+    return _save_and_sync(computer, ring, slot, world, told, code)
 
 
 def slot_to_remove(computer: ComputerKeys, name: str) -> Slot:
@@ -85,8 +89,8 @@ def slot_to_remove(computer: ComputerKeys, name: str) -> Slot:
 def remove(computer: ComputerKeys, slot: Slot, world: World) -> KeyChange:
     """Raises ``ConfigError`` where it is the last one that works without a computer."""
     computer.master()
-    _sync_present_drives(computer, world)
-    return _save_and_sync(computer, remove_slot(computer.keyring, slot.id), slot, world)
+    told = _sync_present_drives(computer, world)
+    return _save_and_sync(computer, remove_slot(computer.keyring, slot.id), slot, world, told)
 
 
 def passphrase_slot(computer: ComputerKeys, name: str | None, current: Passphrase | None) -> Slot:
@@ -116,30 +120,35 @@ def passphrase_slot(computer: ComputerKeys, name: str | None, current: Passphras
 def change_passphrase(computer: ComputerKeys, old: Slot, passphrase: Passphrase, world: World) -> KeyChange:
     """Put the new passphrase in the place of the old one, in one generation."""
     master = computer.master()
-    _sync_present_drives(computer, world)
+    told = _sync_present_drives(computer, world)
     ring, slot = _with_passphrase(computer.keyring, master, passphrase, world)
     without = remove_slot(ring, old.id)
-    return _save_and_sync(computer, without, slot, world)
+    return _save_and_sync(computer, without, slot, world, told)
 
 
 def _with_passphrase(ring: Keyring, master: MasterKey, passphrase: Passphrase, world: World) -> tuple[Keyring, Slot]:
     return add_slot(ring, master, passphrase, entropy=world.entropy, created=format_time(world.now()), cost=world.cost)
 
 
-def _sync_present_drives(computer: ComputerKeys, world: World) -> None:
+def _sync_present_drives(computer: ComputerKeys, world: World) -> list[Problem]:
     """A drive may bring slots that another computer added: the change must build on them, not replace them."""
+    told: list[Problem] = []
     for drive in present_drives(computer, world):
-        try:
-            update_keyring(drive, computer, world)
-        except KineError:
-            continue  # it is reported as one that waits
+        with suppress(KineError):  # it is reported as one that waits
+            told += update_keyring(drive, computer, world)
+    return told
 
 
 def _save_and_sync(
-    computer: ComputerKeys, ring: Keyring, slot: Slot, world: World, code: str | None = None
+    computer: ComputerKeys,
+    ring: Keyring,
+    slot: Slot,
+    world: World,
+    told: Sequence[Problem],
+    code: str | None = None,
 ) -> KeyChange:
     computer.save_keyring(ring)
-    _sync_present_drives(computer, world)
+    problems = tuple(dict.fromkeys((*told, *_sync_present_drives(computer, world))))
     waiting = waiting_drives(computer)
     updated = tuple(drive.label for drive in computer.state.drives() if drive.label not in waiting)
-    return KeyChange(slot, updated, waiting, code)
+    return KeyChange(slot, updated, waiting, problems, code)

@@ -15,7 +15,7 @@ from kinebackup.policy.retention import SnapshotFacts, plan_retention
 from kinebackup.practice.access import OpenDrive, PresentDrive, open_to_read, open_to_write
 from kinebackup.practice.computer_keys import ComputerKeys
 from kinebackup.practice.reserve import make_reserve, release_reserve
-from kinebackup.practice.run_history import recorded
+from kinebackup.practice.run_history import recorded, with_own_troubles
 from kinebackup.practice.world import World
 from kinebackup.state.records import RunCounts
 
@@ -82,7 +82,7 @@ def run_prune(
             snapshots=len(report.snapshots_removed),
             problems=counting(report.problems),
         )
-        return report
+        return with_own_troubles(report, computer)
 
 
 def _engine_request(opened: OpenDrive, computer: ComputerKeys, request: PruneJobRequest, world: World) -> PruneRequest:

@@ -50,7 +50,7 @@ def repair(label: str, computer: ComputerKeys, world: World, *, sources: Sequenc
             repository.write_header()
             written = layout.HEADER_COPIES
         snapshots = len(repository.list_names(layout.SNAPSHOTS))
-        computer.state.update_drive(replace(record, header_generation=repository.header.generation))
+        computer.state.update_drive(replace(record, header_generation=repository.header.generation), lasting=False)
     write_drive_files(drive.root)
     return Repaired(record.label, drive.folder, written, snapshots)
 

@@ -19,7 +19,7 @@ from kinebackup.model import CancelToken, FileName, Monitor, Problem, RestoreTes
 from kinebackup.practice.access import OpenDrive, PresentDrive, open_to_read
 from kinebackup.practice.computer_keys import ComputerKeys
 from kinebackup.practice.drive_findings import BackupsGone, drive_problem
-from kinebackup.practice.run_history import recorded
+from kinebackup.practice.run_history import recorded, with_own_troubles
 from kinebackup.practice.world import World
 from kinebackup.state.records import RunCounts
 
@@ -80,7 +80,7 @@ def run_restore_test(
         note.counts = RunCounts(
             files=report.files_tested, size_bytes=report.bytes_tested, problems=len(report.problems)
         )
-        return report
+        return with_own_troubles(report, computer)
 
 
 def _is_of(computer: ComputerKeys, opened: OpenDrive) -> bool:

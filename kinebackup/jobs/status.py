@@ -13,6 +13,7 @@ from typing import Final
 
 from kinebackup.config import Config
 from kinebackup.drives.judge_path import judge_source_at
+from kinebackup.errors import KineError
 from kinebackup.model import Place
 from kinebackup.policy.job_kinds import JOB_KINDS, JobKind
 from kinebackup.policy.rotation import Assessment, DriveFacts, Freshness, assess
@@ -50,10 +51,11 @@ class DriveOverview:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The verdict and the drives, in the order of their labels."""
+    """The verdict and the drives, in the order of their labels. ``trouble``: this computer's own disk fails it."""
 
     assessment: Assessment
     drives: tuple[DriveOverview, ...]
+    trouble: KineError | None = None
 
 
 def overview(config: Config, world: World, *, plugged_in: Container[str] = ()) -> Overview:
@@ -65,6 +67,7 @@ def overview(config: Config, world: World, *, plugged_in: Container[str] = ()) -
         if not state.exists:
             raise not_set_up()
         known = [(record, folder_of(record, world.system), _facts(record, state)) for record in state.drives()]
+        trouble = state.untold_trouble()
     facts = [
         replace(found, present=folder is not None or record.label in plugged_in) for record, folder, found in known
     ]
@@ -95,6 +98,7 @@ def overview(config: Config, world: World, *, plugged_in: Container[str] = ()) -
             )
             for record, folder, found in known
         ),
+        trouble,
     )
 
 
@@ -164,11 +168,12 @@ RUNS_SHOWN: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class DriveDetails:
-    """``runs``: the latest jobs on it, newest first; those that were cut off have no end."""
+    """``runs``: the latest jobs on it, newest first; those that were cut off have no end. ``trouble``: as above."""
 
     overview: DriveOverview
     record: Drive
     runs: tuple[Run, ...]
+    trouble: KineError | None = None
 
 
 def details(label: str, config: Config, world: World, *, plugged_in: bool) -> DriveDetails:
@@ -178,4 +183,4 @@ def details(label: str, config: Config, world: World, *, plugged_in: bool) -> Dr
         record = state.drive(label)
         runs = state.runs(limit=RUNS_SHOWN, repository=record.repository)
     one = next(drive for drive in found.drives if drive.repository == record.repository)
-    return DriveDetails(one, record, runs)
+    return DriveDetails(one, record, runs, found.trouble)

@@ -13,7 +13,7 @@ from kinebackup.policy.job_kinds import JobKind
 from kinebackup.practice.access import OpenDrive, PresentDrive, open_to_read
 from kinebackup.practice.computer_keys import ComputerKeys
 from kinebackup.practice.drive_findings import BackupsGone, DriveFinding, drive_problem
-from kinebackup.practice.run_history import recorded
+from kinebackup.practice.run_history import recorded, with_own_troubles
 from kinebackup.practice.world import World
 from kinebackup.state.records import RunCounts
 from kinebackup.state.state_db import StateDb
@@ -68,7 +68,7 @@ def run_verify(
         _conclude(repository, report, state, world)
         note.result = report.result
         note.counts = RunCounts(size_bytes=report.bytes_read, packs=report.packs_checked, problems=len(report.problems))
-        return report
+        return with_own_troubles(report, computer)
 
 
 def _verify(

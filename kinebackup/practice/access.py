@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from kinebackup.engine import (
     NONE_MISSING,
+    Keyring,
     LoadedRepository,
     LockedRepository,
     LockHolder,
@@ -25,6 +26,7 @@ from kinebackup.engine import (
     lock_store,
     merge_keyrings,
     open_store,
+    opens_without_computer,
     problem_of,
     read_headers,
     slot_name,
@@ -32,11 +34,14 @@ from kinebackup.engine import (
 from kinebackup.errors import Damaged, KineError, NotFound, WrongKey
 from kinebackup.i18n import _
 from kinebackup.model import REPOSITORY_FOLDER, Problem, not_plugged_in
-from kinebackup.practice.computer_keys import ComputerKeys
+from kinebackup.practice.computer_keys import ComputerKeys, removed_from_ring
 from kinebackup.practice.drive_findings import (
     BackupsGone,
     DriveFinding,
+    KeysChanged,
     KeysMerged,
+    KeysNotKept,
+    KeysRefused,
     OlderKeySlots,
     RemovalUnknown,
     RunCutOff,
@@ -45,6 +50,7 @@ from kinebackup.practice.drive_findings import (
 from kinebackup.practice.known_drives import only_label
 from kinebackup.practice.presence import folder_of
 from kinebackup.practice.world import World
+from kinebackup.state.database_errors import DiskTrouble
 from kinebackup.state.records import Drive
 
 
@@ -168,15 +174,19 @@ def open_to_write(drive: PresentDrive, computer: ComputerKeys, world: World, wor
         if locked.left_by is not None:
             opened.find(RunCutOff(locked.left_by))
         _compare_with_memory(opened, computer)
-        if _share_keyring(repository, drive, computer):
-            opened.find(KeysMerged())
+        for found in _share_keyring(repository, drive, computer):
+            opened.find(found)
         yield opened
 
 
-def update_keyring(drive: PresentDrive, computer: ComputerKeys, world: World) -> None:
-    """Bring key slots of the drive and of this computer in step, and nothing else. Raises ``Locked`` and others."""
+def update_keyring(drive: PresentDrive, computer: ComputerKeys, world: World) -> list[Problem]:
+    """Bring key slots of the drive and of this computer in step, and nothing else; what is to be told of it.
+
+    Raises ``Locked`` and others.
+    """
     with lock_store(drive.root, lock_holder(world, "key")) as locked:
-        _share_keyring(locked.open(_own_key(locked.store, computer)), drive, computer)
+        found = _share_keyring(locked.open(_own_key(locked.store, computer)), drive, computer)
+        return list(map(drive_problem, found))
 
 
 def lock_holder(world: World, work: str) -> LockHolder:
@@ -234,22 +244,51 @@ def _find_missing(opened: OpenDrive) -> None:
         opened.find(RemovalUnknown(record))
 
 
-def _share_keyring(repository: LockedRepository, drive: PresentDrive, computer: ComputerKeys) -> bool:
+def _share_keyring(repository: LockedRepository, drive: PresentDrive, computer: ComputerKeys) -> list[DriveFinding]:
     """The newer of the two key rings goes to the other side; both are authenticated by the master key.
 
-    True where two computers had changed the keys apart from each other, and both changes are kept.
+    Whoever has that key can make any ring: one that would lock out the person or this computer is left where it is.
+    Raises ``WrongKey`` for the latter: a computer that was removed writes nothing to the drive any more.
     """
-    merged = False
-    if repository.header.generation < computer.keyring.generation:
-        repository.write_keyring(computer.keyring)
-    elif repository.header.generation > computer.keyring.generation:
-        computer.save_keyring(repository.header.keyring)
-    elif repository.header.slots != computer.keyring.slots:
+    found: list[DriveFinding] = []
+    theirs, ours = repository.header.keyring, computer.keyring
+    if theirs.generation < ours.generation:
+        repository.write_keyring(ours)
+    elif theirs.generation > ours.generation:
+        found.append(_taken_over(theirs, computer))
+    elif theirs.slots != ours.slots:
+        found.append(_merged(repository, computer))
+    record, generation = drive.record, repository.header.generation
+    refused = any(isinstance(each, KeysRefused) for each in found)
+    if record is not None and record.header_generation != generation and not refused:
+        computer.state.update_drive(replace(record, header_generation=generation), lasting=False)
+    return found
+
+
+def _taken_over(newer: Keyring, computer: ComputerKeys) -> DriveFinding:
+    if not opens_without_computer(newer.slots):
+        return KeysRefused("no-person")
+    if not computer.is_among(newer):
+        raise removed_from_ring()
+    before = computer.keyring.slots
+    try:
+        computer.save_keyring(newer)
+    except DiskTrouble as trouble:
+        return KeysNotKept(trouble.message)
+    return KeysChanged(
+        added=tuple(slot for slot in newer.slots if slot not in before),
+        removed=tuple(slot for slot in before if slot not in newer.slots),
+    )
+
+
+def _merged(repository: LockedRepository, computer: ComputerKeys) -> DriveFinding:
+    """Two computers had changed the keys apart from each other: both changes are kept."""
+    try:
         both = merge_keyrings(computer.keyring, repository.header.keyring)
         computer.save_keyring(both)
-        repository.write_keyring(both)
-        merged = True
-    record = drive.record
-    if record is not None and record.header_generation != repository.header.generation:
-        computer.state.update_drive(replace(record, header_generation=repository.header.generation))
-    return merged
+    except Damaged:
+        return KeysRefused("impossible")
+    except DiskTrouble as trouble:
+        return KeysNotKept(trouble.message)
+    repository.write_keyring(both)
+    return KeysMerged()

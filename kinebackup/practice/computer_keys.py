@@ -29,6 +29,7 @@ from kinebackup.engine import (
 from kinebackup.errors import ConfigError, Damaged, KineError, WrongKey
 from kinebackup.i18n import _
 from kinebackup.practice.world import World
+from kinebackup.state.database_errors import disk_trouble
 from kinebackup.state.state_db import StateDb, not_set_up
 
 KEYRING = "keyring.json"
@@ -87,9 +88,10 @@ class ComputerKeys:
     @classmethod
     def join(cls, directory: Path, master: MasterKey, keyring: Keyring, world: World) -> "ComputerKeys":
         """Make this computer one of a practice that exists: its key ring gains a slot for this computer."""
-        _prepare(directory)
+        refuse_if_set_up(directory)
         machine_key = MachineKey(world.entropy(32))
         wider, _slot = add_slot(keyring, master, machine_key, entropy=world.entropy, created=format_time(world.now()))
+        _prepare(directory)
         return cls._write(directory, wider, machine_key, world)
 
     @classmethod
@@ -104,19 +106,32 @@ class ComputerKeys:
         return computer
 
     def save_keyring(self, keyring: Keyring) -> None:
-        """Keep another generation of the key ring."""
+        """Keep another generation of the key ring. Raises ``DiskTrouble``: then the one before is still there."""
         _write_private(self.directory / KEYRING, msgspec.json.encode(keyring))
         self.keyring = keyring
+
+    def is_among(self, keyring: Keyring) -> bool:
+        """Whether this computer's own key opens that ring."""
+        try:
+            unlock_keyring(keyring, self.machine_key)
+        except (WrongKey, Damaged):
+            return False
+        return True
 
     def master(self) -> MasterKey:
         """The master key, by this computer's own slot. Raises ``WrongKey`` where that slot was removed."""
         try:
             return unlock_keyring(self.keyring, self.machine_key)[0]
         except WrongKey:
-            raise WrongKey(
-                _("this computer's key has been removed from the key ring"),
-                _("open the drive with --passphrase-file or --recovery-code-file, or add this computer again"),
-            ) from None
+            raise removed_from_ring() from None
+
+
+def removed_from_ring() -> WrongKey:
+    """Another computer of the practice has put this one out."""
+    return WrongKey(
+        _("this computer's key has been removed from the key ring"),
+        _("open the drive with --passphrase-file or --recovery-code-file, or add this computer again"),
+    )
 
 
 def is_short(passphrase: Passphrase) -> bool:
@@ -169,8 +184,23 @@ def _prepare(directory: Path) -> None:
 
 
 def _write_private(path: Path, data: bytes) -> None:
-    """Write a file that only its owner can read, whole or not at all."""
+    """Write a file that only its owner can read, whole or not at all. Raises ``DiskTrouble``."""
     temporary = path.with_name(path.name + ".new")
+    try:
+        _write_anew(temporary, data)
+        temporary.replace(path)
+        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise disk_trouble(path, error) from error
+
+
+def _write_anew(temporary: Path, data: bytes) -> None:
     with contextlib.suppress(FileNotFoundError):
         temporary.unlink()
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -181,9 +211,3 @@ def _write_private(path: Path, data: bytes) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-    temporary.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

@@ -3,10 +3,11 @@
 Owns: these findings as values, and the words for them. Does not know: what is decided upon them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, assert_never
+from typing import Final, Literal, assert_never
 
-from kinebackup.engine import LockHolder, MissingSnapshots, UnreadableRemoval, problem_of
+from kinebackup.engine import LockHolder, MissingSnapshots, Slot, UnreadableRemoval, kind_text, problem_of
 from kinebackup.i18n import _
 from kinebackup.model import Problem
 
@@ -49,7 +50,30 @@ class KeysMerged:
     """Two computers changed the keys while they could not see each other's drive. Nobody is locked out by that."""
 
 
-DriveFinding = OlderKeySlots | BackupsGone | RemovalUnknown | RunCutOff | KeysMerged
+@dataclass(frozen=True, slots=True)
+class KeysChanged:
+    """Keys that were changed on another computer have been taken over from the drive."""
+
+    added: tuple[Slot, ...]
+    removed: tuple[Slot, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeysRefused:
+    """The drive's newer keys are not taken over, nor written to another drive: they would lock the person out."""
+
+    why: Literal["no-person", "impossible"]
+
+
+@dataclass(frozen=True, slots=True)
+class KeysNotKept:
+    """The drive's newer keys could not be written on this computer, by no fault of the drive."""
+
+    reason: str
+
+
+KeyFinding = KeysMerged | KeysChanged | KeysRefused | KeysNotKept
+DriveFinding = OlderKeySlots | BackupsGone | RemovalUnknown | RunCutOff | KeyFinding
 
 
 def drive_problem(found: DriveFinding) -> Problem:
@@ -76,6 +100,12 @@ def drive_problem(found: DriveFinding) -> Problem:
                 "the keys were changed on two computers at once; all of them are kept, see: kinebackup key list"
             )
             return Problem("healed", "header", message)
+        case KeysChanged(added=added, removed=removed):
+            return Problem("keys-changed", "header", _changes(added, removed))
+        case KeysRefused(why=why):
+            return Problem("keys-refused", "header", _refusal(why))
+        case KeysNotKept(reason=reason):
+            return Problem("computer", "/", _("{reason}, so new keys are not noted on it").format(reason=reason))
         case _:
             assert_never(found)
 
@@ -86,3 +116,28 @@ def _names(missing: MissingSnapshots) -> str:
     names += [str(first) if first == last else f"{first}-{last}" for first, last in missing.numbers]
     more = [_("{count} more").format(count=len(names) - _NAMED)] if len(names) > _NAMED else []
     return ", ".join([*names[:_NAMED], *more])
+
+
+def _changes(added: Sequence[Slot], removed: Sequence[Slot]) -> str:
+    def listed(slots: Sequence[Slot]) -> str:
+        return ", ".join(f"{kind_text(slot.kind)} {slot.id}" for slot in slots)
+
+    if not removed:
+        message = _("keys were added on another computer: {added}; if nobody did that, see: kinebackup key list")
+    elif not added:
+        message = _("keys were removed on another computer: {removed}; if nobody did that, see: kinebackup key list")
+    else:
+        message = _(
+            "keys were changed on another computer, added: {added}, removed: {removed}; "
+            "if nobody did that, see: kinebackup key list"
+        )
+    return message.format(added=listed(added), removed=listed(removed))
+
+
+def _refusal(why: Literal["no-person", "impossible"]) -> str:
+    match why:
+        case "no-person":
+            return _("the drive's newer keys have neither a passphrase nor a recovery code, so they are not taken over")
+        case "impossible":
+            return _("the drive's keys and those of this computer cannot be put together, so both stay as they are")
+    assert_never(why)

@@ -5,15 +5,19 @@ Owns: turning the end of a job, good or bad, into its record. Does not know: wha
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from kinebackup.errors import Cancelled, CheckFailed, Damaged, Locked
-from kinebackup.model import FileName
+from kinebackup.i18n import _
+from kinebackup.model import FileName, Problem, Report
 from kinebackup.policy.job_kinds import JOB_KINDS, JobKind
 from kinebackup.practice.access import PresentDrive
 from kinebackup.practice.computer_keys import ComputerKeys
 from kinebackup.practice.world import World
 from kinebackup.state.records import RunCounts, RunResult
+
+Told = TypeVar("Told", bound=Report)
 
 
 @dataclass(slots=True)
@@ -40,6 +44,15 @@ def recorded(kind: JobKind, drive: PresentDrive, computer: ComputerKeys | None, 
         raise
     finally:
         computer.state.finish_run(run, world.now(), note.result, snapshot=note.snapshot, counts=note.counts)
+
+
+def with_own_troubles(report: Told, computer: ComputerKeys | None) -> Told:
+    """The report, and what kept this computer from noting the run: its own affair, and no drive's."""
+    trouble = computer.state.untold_trouble() if computer is not None else None
+    if trouble is None:
+        return report
+    message = _("{reason}, so this run is not noted on it").format(reason=trouble.message)
+    return replace(report, problems=(*report.problems, Problem("computer", "/", message)))
 
 
 def _result_of(error: BaseException, kind: JobKind) -> RunResult:

@@ -1,7 +1,7 @@
 """The SQLite file of the state database.
 
-Owns: creating it atomically, its permissions and schema versions, and translating SQLite's errors. Does not know: what
-the tables mean (state_db.py does).
+Owns: creating it atomically, its permissions and schema versions, and going on in memory where this computer's disk
+does not. Does not know: what the tables mean (state_db.py does), or the words for an error (database_errors.py).
 
 A missing or damaged file is never replaced silently: an empty database would look like a computer without drives, and
 would not know in which state each drive was left.
@@ -11,12 +11,17 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, TypeVar
 
-from kinebackup.errors import KineError, Locked, NotFound
+from kinebackup.errors import KineError, NotFound
 from kinebackup.i18n import _
+from kinebackup.state.database_errors import DiskTrouble, damaged, translating_errors
+from kinebackup.state.memory_copy import copy_in_memory
+
+Result = TypeVar("Result")
+Access = Literal["ro", "rw", "memory"]
 
 APPLICATION_ID: Final = 0x4B494E45  # "KINE", in the file's header: tells our file from another program's
 BUSY_TIMEOUT_S: Final = 10.0
@@ -95,38 +100,83 @@ SCHEMA_STEPS: Final[tuple[tuple[str, ...], ...]] = (
             missing INTEGER NOT NULL
         ) STRICT, WITHOUT ROWID""",
     ),
-    ("DROP TABLE seen",),  # which number is the highest, the snapshots say
 )
 
 
-class StateDamaged(KineError):
-    """The state database cannot be read. No backup is lost by it."""
-
-
 class Database:
-    """A connection that is opened at first use. Thread-safe: a lock serialises all access."""
+    """A connection that is opened at first use. Thread-safe: a lock serialises all access.
+
+    It is opened to be read only, until something is to be written. Where the disk of this computer is full, read-only
+    or fails, a copy in memory takes its place until ``close``, and ``trouble`` says why.
+    """
 
     def __init__(self, file: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
         self.file = file
+        self.trouble: DiskTrouble | None = None
         self._busy_timeout_s = busy_timeout_s
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
+        self._access: Access = "ro"
 
     def exists(self) -> bool:
-        with _translating_errors(self.file):
+        with translating_errors(self.file):
             return self.file.exists()
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """For a single query: SQLite answers it from one state of the file."""
-        with self._lock, _translating_errors(self.file):
-            yield self._connected()
+        with self._lock:
+            try:
+                with translating_errors(self.file):
+                    connection = self._connection or self._open("ro")
+            except DiskTrouble as trouble:
+                connection = self._open_in_memory(trouble)
+            with translating_errors(self.file):
+                yield connection
+
+    def write(self, work: Callable[[sqlite3.Connection], Result], *, lasting: bool = False) -> Result:
+        """Do this in one transaction. ``lasting``: raise ``DiskTrouble`` rather than hold it in memory.
+
+        ``work`` is called again, on the copy in memory, where the file could not be written.
+        """
+        with self._lock:
+            if self._access != "memory":
+                try:
+                    with self.writing() as connection:
+                        return work(connection)
+                except DiskTrouble as trouble:
+                    if lasting:
+                        raise
+                    self._open_in_memory(trouble)
+            elif lasting and self.trouble is not None:
+                raise self.trouble
+            with self.writing() as connection:
+                return work(connection)
+
+    def note(self, query: str, values: Sequence[object]) -> None:
+        """Write one row, in memory where this computer's disk fails."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute(query, values)
+
+        self.write(work)
+
+    def note_each(self, query: str, rows: Iterable[Sequence[object]]) -> None:
+        """Write many rows in one transaction, likewise."""
+        kept = list(rows)
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.executemany(query, kept)
+
+        self.write(work)
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """A transaction: committed durably at the end, rolled back on an exception."""
-        with self._lock, _translating_errors(self.file):
-            connection = self._connected()
+        with self._lock, translating_errors(self.file):
+            if self._access == "ro":
+                self.close()
+            connection = self._connection or self._open("rw")
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -141,11 +191,28 @@ class Database:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
+            self._access = "ro"
 
-    def _connected(self) -> sqlite3.Connection:
-        if self._connection is None:
-            self._connection = _open(self.file, self._busy_timeout_s)
-        return self._connection
+    def _open(self, access: Literal["ro", "rw"]) -> sqlite3.Connection:
+        connection = _open(self.file, self._busy_timeout_s, access)
+        if connection is None:  # of an older version: it has to be changed before it can be read
+            access = "rw"
+            connection = _open(self.file, self._busy_timeout_s, access)
+        assert connection is not None
+        self._connection, self._access = connection, access
+        return connection
+
+    def _open_in_memory(self, trouble: DiskTrouble) -> sqlite3.Connection:
+        """Raises the trouble where not even a copy can be made."""
+        self.close()
+        try:
+            with translating_errors(self.file):
+                connection = copy_in_memory(self.file)
+                _prepare(connection, self.file)
+        except DiskTrouble:
+            raise trouble from None
+        self._connection, self._access, self.trouble = connection, "memory", trouble
+        return connection
 
 
 def create_database(file: Path) -> None:
@@ -153,7 +220,7 @@ def create_database(file: Path) -> None:
 
     Raises ``KineError`` where there is one already, or where it cannot be written.
     """
-    with _translating_errors(file):
+    with translating_errors(file):
         file.parent.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):
             file.parent.mkdir(mode=0o700)
@@ -173,7 +240,7 @@ def create_database(file: Path) -> None:
 
 
 def _fill(file: Path) -> None:
-    with contextlib.closing(_connect(file, BUSY_TIMEOUT_S)) as connection:
+    with contextlib.closing(_connect(file, BUSY_TIMEOUT_S, "rw")) as connection:
         # Readers never wait for the writer. Set here, for ever: the change itself would need the file alone.
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -190,10 +257,10 @@ def _sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
-def _connect(file: Path, busy_timeout_s: float) -> sqlite3.Connection:
-    # mode=rw: SQLite must not make an empty file where there is none. Our own lock serialises the threads.
+def _connect(file: Path, busy_timeout_s: float, access: Literal["ro", "rw"]) -> sqlite3.Connection:
+    # Not "rwc": SQLite must not make an empty file where there is none. Our own lock serialises the threads.
     return sqlite3.connect(
-        f"{file.absolute().as_uri()}?mode=rw",
+        f"{file.absolute().as_uri()}?mode={access}",
         uri=True,
         timeout=busy_timeout_s,
         isolation_level=None,
@@ -201,24 +268,28 @@ def _connect(file: Path, busy_timeout_s: float) -> sqlite3.Connection:
     )
 
 
-def _open(file: Path, busy_timeout_s: float) -> sqlite3.Connection:
+def _open(file: Path, busy_timeout_s: float, access: Literal["ro", "rw"]) -> sqlite3.Connection | None:
+    """None where it is of an older version, and was to be read only."""
     if not file.exists():
         raise NotFound(
             _("this computer is not set up yet: there is no {file}").format(file=file),
             _("run: kinebackup init (or, for a practice that has drives already: kinebackup init --join DRIVE)"),
         )
-    connection = _connect(file, busy_timeout_s)
+    connection = _connect(file, busy_timeout_s, access)
     try:
-        _prepare(connection, file)
+        if _prepare(connection, file, may_write=access == "rw"):
+            return connection
     except BaseException:
         connection.close()
         raise
-    return connection
+    connection.close()
+    return None
 
 
-def _prepare(connection: sqlite3.Connection, file: Path) -> None:
+def _prepare(connection: sqlite3.Connection, file: Path, *, may_write: bool = True) -> bool:
+    """Whether it can be used: it is ours, and of this version, or could be made so."""
     if _pragma(connection, "application_id") != APPLICATION_ID:  # also an empty file, which SQLite takes for a new one
-        raise _damaged(file)
+        raise damaged(file)
     connection.execute("PRAGMA synchronous = FULL")  # what was committed is on the disk
     version = _pragma(connection, "user_version")
     if version > len(SCHEMA_STEPS):
@@ -226,10 +297,13 @@ def _prepare(connection: sqlite3.Connection, file: Path) -> None:
             _("{file} was written by a newer KineBackup").format(file=file), _("install the newer version again")
         )
     if version < len(SCHEMA_STEPS):
+        if not may_write:
+            return False
         connection.execute("BEGIN IMMEDIATE")
         # Asked again: another process may have done it while this one waited.
         _apply_steps(connection, have=_pragma(connection, "user_version"))
         connection.execute("COMMIT")
+    return True
 
 
 def _apply_steps(connection: sqlite3.Connection, *, have: int) -> None:
@@ -242,46 +316,3 @@ def _apply_steps(connection: sqlite3.Connection, *, have: int) -> None:
 def _pragma(connection: sqlite3.Connection, name: str) -> int:
     value: int = connection.execute(f"PRAGMA {name}").fetchone()[0]
     return value
-
-
-@contextlib.contextmanager
-def _translating_errors(file: Path) -> Iterator[None]:
-    """Turn SQLite's errors about the file into ones that a person can act on. Our own defects pass unchanged."""
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        code = getattr(error, "sqlite_errorcode", None)  # absent where the module itself, not SQLite, refused
-        match None if code is None else code & 0xFF:  # the rest are extended codes
-            case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-                raise _damaged(file) from error
-            case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-                raise Locked(
-                    _("another KineBackup keeps {file} busy").format(file=file), _("try again when it has finished")
-                ) from error
-            case sqlite3.SQLITE_FULL:
-                raise KineError(
-                    _("the disk of this computer is full: {file} could not be written").format(file=file),
-                    _("free some space, then run the same command again"),
-                ) from error
-            case sqlite3.SQLITE_IOERR | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
-                raise _inaccessible(file, str(error)) from error
-        raise
-    except OSError as error:
-        raise _inaccessible(file, error.strerror or str(error)) from error
-
-
-def _inaccessible(file: Path, reason: str) -> KineError:
-    return KineError(
-        _("cannot read or write {file}: {reason}").format(file=file, reason=reason),
-        _("run as the user who set KineBackup up (root, for a whole computer), and check that the disk is healthy"),
-    )
-
-
-def _damaged(file: Path) -> StateDamaged:
-    return StateDamaged(
-        _("the memory of this computer is damaged: {file}").format(file=file),
-        _(
-            "the backups on the drives are not affected; move that file away, then run: "
-            "kinebackup init --join DRIVE, and enroll the other drives again"
-        ),
-    )

@@ -24,23 +24,14 @@ class SnapshotMemory:
             ).fetchall()
         return tuple(SeenSnapshot(FileName(snapshot), sequence, bool(removed)) for snapshot, sequence, removed in rows)
 
-    def highest_sequence(self, repository: str) -> int:
-        """The highest number that this computer has seen on a drive; 0 where it has seen none."""
-        with self._database.reading() as connection:
-            (highest,) = connection.execute(
-                "SELECT coalesce(max(sequence), 0) FROM snapshots WHERE repository = ?", (repository,)
-            ).fetchone()
-        return int(highest)
-
     def record(self, repository: str, seen: Iterable[SeenSnapshot]) -> None:
         """Remember these. A number that is known is not forgotten; who was removed on purpose is not awaited again."""
-        with self._database.writing() as connection:
-            connection.executemany(
-                """INSERT INTO snapshots (repository, snapshot, sequence, removed) VALUES (?, ?, ?, ?)
-                ON CONFLICT (repository, snapshot) DO UPDATE SET
-                    sequence = max(sequence, excluded.sequence), removed = excluded.removed""",
-                ((repository, each.id, each.sequence, each.removed) for each in seen),
-            )
+        self._database.note_each(
+            """INSERT INTO snapshots (repository, snapshot, sequence, removed) VALUES (?, ?, ?, ?)
+            ON CONFLICT (repository, snapshot) DO UPDATE SET
+                sequence = max(sequence, excluded.sequence), removed = excluded.removed""",
+            ((repository, each.id, each.sequence, each.removed) for each in seen),
+        )
 
     def missing(self, repository: str) -> int:
         """How many snapshots were missing on a drive when it was last opened."""
@@ -54,8 +45,7 @@ class SnapshotMemory:
         """How many are missing now; written where that is news only."""
         if count == self.missing(repository):
             return
-        with self._database.writing() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO missing_snapshots (repository, missing) VALUES (?, ?)",
-                (repository, min(count, 2**63 - 1)),
-            )
+        self._database.note(
+            "INSERT OR REPLACE INTO missing_snapshots (repository, missing) VALUES (?, ?)",
+            (repository, min(count, 2**63 - 1)),
+        )

@@ -10,16 +10,18 @@ All of it can be lost without losing a backup: the drives hold everything needed
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, fields
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
+from sqlite3 import Connection
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
 from kinebackup.errors import ConfigError, NotFound
 from kinebackup.i18n import _
 from kinebackup.model import FileName
 from kinebackup.policy.job_kinds import JobKind
 from kinebackup.state.database import Database, create_database
+from kinebackup.state.database_errors import DiskTrouble
 from kinebackup.state.records import (
     GOOD,
     Drive,
@@ -28,13 +30,14 @@ from kinebackup.state.records import (
     RunCounts,
     RunId,
     RunResult,
+    Seen,
     VerifiedSnapshot,
 )
+from kinebackup.state.rows import drive_of_row, row_of_drive, run_of_row, time_of_us, us_of_time
 from kinebackup.state.snapshot_memory import SnapshotMemory
 
 STATE_FILE: Final = "state.db"
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DRIVE: Final = (
     "label, place, simulated, repository, enrolled_us, header_generation, folder, fs_uuid, part_uuid, serial, model"
 )
@@ -71,12 +74,16 @@ class StateDb:
     """The database in ``directory``. It is opened at the first query, and created by ``create`` only.
 
     Every method raises ``NotFound`` where the computer is not set up, ``StateDamaged`` where the file is damaged and
-    another ``KineError`` where it cannot be read or written. Times are aware; they come back in UTC.
+    another ``KineError`` where it cannot be read. Times are aware; they come back in UTC.
+
+    Where this computer's disk cannot be written to, what was seen and done is held in memory until ``close``, for a run
+    must not fail for want of a note about it; what a person decides about a drive raises ``DiskTrouble``.
     """
 
     def __init__(self, directory: Path) -> None:
         self._database = Database(directory / STATE_FILE)
         self.snapshots = SnapshotMemory(self._database)
+        self._told: DiskTrouble | None = None
 
     @classmethod
     def create(cls, directory: Path) -> Self:
@@ -87,6 +94,11 @@ class StateDb:
     @property
     def exists(self) -> bool:
         return self._database.exists()
+
+    def untold_trouble(self) -> DiskTrouble | None:
+        """Why what is written is held in memory only; None where it is not, or where that has been told already."""
+        told, self._told = self._told, self._database.trouble
+        return None if self._told is told else self._told
 
     def close(self) -> None:
         """Close the file. The next query opens it again."""
@@ -106,7 +118,7 @@ class StateDb:
         """All enrolled drives, in the order of their labels."""
         with self._database.reading() as connection:
             rows = connection.execute(f"SELECT {_DRIVE} FROM drives ORDER BY label").fetchall()
-        return tuple(_drive(row) for row in rows)
+        return tuple(drive_of_row(row) for row in rows)
 
     def drive(self, label: str) -> Drive:
         """The drive of this label. Raises ``NotFound`` with the list of those that are known."""
@@ -122,7 +134,8 @@ class StateDb:
 
     def add_drive(self, drive: Drive) -> None:
         """Remember a newly enrolled drive. Raises ``ConfigError`` where its label or repository is known already."""
-        with self._database.writing() as connection:
+
+        def work(connection: Connection) -> None:
             query = "SELECT label FROM drives WHERE label = ? OR repository = ?"
             if found := connection.execute(query, (drive.label, drive.repository)).fetchone():
                 if found[0] == drive.label:
@@ -132,34 +145,45 @@ class StateDb:
                     _("use that label, or forget it first: kinebackup drive forget {label}").format(label=found[0]),
                 )
             marks = ", ".join("?" * len(fields(Drive)))
-            connection.execute(f"INSERT INTO drives ({_DRIVE}) VALUES ({marks})", _drive_row(drive))
+            connection.execute(f"INSERT INTO drives ({_DRIVE}) VALUES ({marks})", row_of_drive(drive))
 
-    def update_drive(self, drive: Drive) -> None:
-        """Replace what is known of the drive with this repository. Raises ``NotFound`` where it is not known."""
+        self._database.write(work, lasting=True)
+
+    def update_drive(self, drive: Drive, *, lasting: bool = True) -> None:
+        """Replace what is known of the drive with this repository. Raises ``NotFound`` where it is not known.
+
+        ``lasting`` False: it is no more than what was seen on the drive.
+        """
         assignments = ", ".join(f"{column} = ?" for column in _DRIVE.split(", "))
-        with self._database.writing() as connection:
-            changed = connection.execute(
-                f"UPDATE drives SET {assignments} WHERE repository = ?", (*_drive_row(drive), drive.repository)
+
+        def work(connection: Connection) -> int:
+            return connection.execute(
+                f"UPDATE drives SET {assignments} WHERE repository = ?", (*row_of_drive(drive), drive.repository)
             ).rowcount
-        if not changed:
+
+        if not self._database.write(work, lasting=lasting):
             raise _unknown_drive(drive.label, self.drives())
 
     def remove_drive(self, label: str) -> None:
         """Forget a drive and the checks of its packs; its history of runs stays. Raises ``NotFound``."""
         repository = self.drive(label).repository
-        with self._database.writing() as connection:
-            for table in ("drives", "pack_checks", "verified_snapshots", "snapshots", "missing_snapshots"):
+
+        def work(connection: Connection) -> None:
+            for table in ("drives", "pack_checks", "verified_snapshots", "seen", "snapshots", "missing_snapshots"):
                 connection.execute(f"DELETE FROM {table} WHERE repository = ?", (repository,))
+
+        self._database.write(work, lasting=True)
 
     # --- runs -------------------------------------------------------------------------------------------------------
 
     def begin_run(self, repository: str, kind: JobKind, started: datetime) -> RunId:
-        with self._database.writing() as connection:
-            cursor = connection.execute(
+        def work(connection: Connection) -> int | None:
+            return connection.execute(
                 "INSERT INTO runs (repository, kind, started_us, counts) VALUES (?, ?, ?, '{}')",
-                (repository, kind, _us(started)),
-            )
-        return RunId(cursor.lastrowid or 0)
+                (repository, kind, us_of_time(started)),
+            ).lastrowid
+
+        return RunId(self._database.write(work) or 0)
 
     def finish_run(
         self,
@@ -171,11 +195,10 @@ class StateDb:
         counts: RunCounts | None = None,
     ) -> None:
         written = json.dumps(asdict(counts or RunCounts()))
-        with self._database.writing() as connection:
-            connection.execute(
-                "UPDATE runs SET ended_us = ?, result = ?, snapshot = ?, counts = ? WHERE id = ?",
-                (_us(ended), result, snapshot, written, run),
-            )
+        self._database.note(
+            "UPDATE runs SET ended_us = ?, result = ?, snapshot = ?, counts = ? WHERE id = ?",
+            (us_of_time(ended), result, snapshot, written, run),
+        )
 
     def last_run(self, repository: str, kind: JobKind, *, results: tuple[RunResult, ...] = GOOD) -> Run | None:
         """The latest run of this kind with one of these results: by its row, for clocks can be wrong."""
@@ -192,40 +215,47 @@ class StateDb:
             rows = connection.execute(
                 f"SELECT {_RUN} FROM runs {where} ORDER BY id DESC LIMIT ?", (*values, limit)
             ).fetchall()
-        return tuple(_run(row) for row in rows)
+        return tuple(run_of_row(row) for row in rows)
 
     def forget_runs_before(self, time: datetime) -> int:
         """Drop old history (CNIL guide de la sécurité, fiche 16: logs are kept 6 to 12 months); says how many.
 
         The last good run of each kind on each drive stays: its date is a promise that is still shown.
         """
-        with self._database.writing() as connection:
+
+        def work(connection: Connection) -> int:
             return connection.execute(
                 """DELETE FROM runs WHERE started_us < ? AND id NOT IN (
                     SELECT max(id) FROM runs
                     WHERE result IN ('ok', 'problems') GROUP BY repository, kind
                 )""",
-                (_us(time),),
+                (us_of_time(time),),
             ).rowcount
+
+        return self._database.write(work)
 
     def _one_run(self, where: str, values: tuple[object, ...]) -> Run | None:
         with self._database.reading() as connection:
             row = connection.execute(f"SELECT {_RUN} FROM runs {where}", values).fetchone()
-        return None if row is None else _run(row)
+        return None if row is None else run_of_row(row)
 
     # --- what has been checked --------------------------------------------------------------------------------------
 
     def record_pack_checks(self, repository: str, packs: Iterable[FileName], at: datetime, *, ok: bool) -> None:
         """All these packs were read to the end and authenticated (or not) at this time. One transaction for all."""
-        at_us = _us(at)
-        with self._database.writing() as connection:
+        at_us = us_of_time(at)
+        checked = [(repository, bytes.fromhex(pack), at_us, ok) for pack in packs]
+
+        def work(connection: Connection) -> None:
             (turn,) = connection.execute(
                 "SELECT coalesce(max(turn), 0) + 1 FROM pack_checks WHERE repository = ?", (repository,)
             ).fetchone()
             connection.executemany(
                 "INSERT OR REPLACE INTO pack_checks (repository, pack, checked_us, ok, turn) VALUES (?, ?, ?, ?, ?)",
-                ((repository, bytes.fromhex(pack), at_us, ok, turn) for pack in packs),
+                ((*row, turn) for row in checked),
             )
+
+        self._database.write(work)
 
     def oldest_checked_first(self, repository: str, packs: Iterable[FileName]) -> list[FileName]:
         """These packs in the order in which to check them: never checked ones, then the longest unchecked."""
@@ -234,7 +264,7 @@ class StateDb:
 
     def verified_between(self, repository: str, first: datetime, last: datetime) -> frozenset[FileName]:
         """The packs whose last check was good, and between these times."""
-        from_us, to_us = _us(first), _us(last)
+        from_us, to_us = us_of_time(first), us_of_time(last)
         checks = self._checks(repository)
         return frozenset(pack for pack, check in checks.items() if check.ok and from_us <= check.at_us <= to_us)
 
@@ -247,17 +277,16 @@ class StateDb:
             total=len(present),
             never_checked=len(present) - len(checked),
             failed=tuple(sorted(pack for pack in present if pack in checks and not checks[pack].ok)),
-            oldest_check=_time(min(checked)) if checked else None,
+            oldest_check=time_of_us(min(checked)) if checked else None,
         )
 
     def forget_packs_except(self, repository: str, present: Iterable[FileName]) -> None:
         """Drop the checks of packs that are no longer on the drive."""
         gone = self._checks(repository).keys() - set(present)
-        with self._database.writing() as connection:
-            connection.executemany(
-                "DELETE FROM pack_checks WHERE repository = ? AND pack = ?",
-                ((repository, bytes.fromhex(pack)) for pack in gone),
-            )
+        self._database.note_each(
+            "DELETE FROM pack_checks WHERE repository = ? AND pack = ?",
+            ((repository, bytes.fromhex(pack)) for pack in gone),
+        )
 
     def _checks(self, repository: str) -> dict[FileName, _PackCheck]:
         # A terabyte is some 30,000 packs: reading all of them takes less time than a query for each.
@@ -268,11 +297,10 @@ class StateDb:
         return {FileName(pack.hex()): _PackCheck(at_us, bool(ok), turn) for pack, at_us, ok, turn in rows}
 
     def record_snapshot_verified(self, repository: str, snapshot: FileName, at: datetime) -> None:
-        with self._database.writing() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO verified_snapshots (repository, snapshot, verified_us) VALUES (?, ?, ?)",
-                (repository, snapshot, _us(at)),
-            )
+        self._database.note(
+            "INSERT OR REPLACE INTO verified_snapshots (repository, snapshot, verified_us) VALUES (?, ?, ?)",
+            (repository, snapshot, us_of_time(at)),
+        )
 
     def verified_snapshots(self, repository: str) -> tuple[VerifiedSnapshot, ...]:
         """The snapshots that have been proven, latest proof first."""
@@ -281,15 +309,30 @@ class StateDb:
                 "SELECT snapshot, verified_us FROM verified_snapshots WHERE repository = ? ORDER BY verified_us DESC",
                 (repository,),
             ).fetchall()
-        return tuple(VerifiedSnapshot(FileName(snapshot), _time(at_us)) for snapshot, at_us in rows)
+        return tuple(VerifiedSnapshot(FileName(snapshot), time_of_us(at_us)) for snapshot, at_us in rows)
 
     def forget_snapshots(self, repository: str, snapshots: Iterable[FileName]) -> None:
         """Drop what is known of snapshots that were removed from the drive, or that turned out not to be readable."""
-        with self._database.writing() as connection:
-            connection.executemany(
-                "DELETE FROM verified_snapshots WHERE repository = ? AND snapshot = ?",
-                ((repository, snapshot) for snapshot in snapshots),
-            )
+        self._database.note_each(
+            "DELETE FROM verified_snapshots WHERE repository = ? AND snapshot = ?",
+            ((repository, snapshot) for snapshot in snapshots),
+        )
+
+    # --- in which state a drive was left ------------------------------------------------------------------------------
+
+    def seen(self, repository: str) -> Seen | None:
+        with self._database.reading() as connection:
+            row = connection.execute(
+                "SELECT highest_sequence, snapshots FROM seen WHERE repository = ?", (repository,)
+            ).fetchone()
+        return None if row is None else Seen(highest_sequence=row[0], snapshots=row[1])
+
+    def record_seen(self, repository: str, seen: Seen) -> None:
+        """Remember the state in which a drive is left, after a backup, a prune or an accepted roll-back."""
+        self._database.note(
+            "INSERT OR REPLACE INTO seen (repository, highest_sequence, snapshots) VALUES (?, ?, ?)",
+            (repository, seen.highest_sequence, seen.snapshots),
+        )
 
     # --- what else must outlive a restart -----------------------------------------------------------------------------
 
@@ -301,59 +344,19 @@ class StateDb:
 
     def store_value(self, name: str, value: str) -> None:
         """Store a text under that name, replacing the one before."""
-        with self._database.writing() as connection:
-            connection.execute("INSERT OR REPLACE INTO kept (name, value) VALUES (?, ?)", (name, value))
+
+        self._database.note("INSERT OR REPLACE INTO kept (name, value) VALUES (?, ?)", (name, value))
 
     def last_code_test(self) -> datetime | None:
         """When a drive was last proven to open with the printed recovery code."""
         value = self.stored_value(_CODE_TEST)
-        return None if value is None else _time(int(value))
+        return None if value is None else time_of_us(int(value))
 
     def record_code_test(self, at: datetime) -> None:
-        self.store_value(_CODE_TEST, str(_us(at)))
+        self.store_value(_CODE_TEST, str(us_of_time(at)))
 
 
 _CODE_TEST: Final = "last-code-test"
-
-
-def _us(time: datetime) -> int:
-    return (time - _EPOCH) // timedelta(microseconds=1)
-
-
-def _time(us: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=us)
-
-
-def _drive_row(drive: Drive) -> tuple[object, ...]:
-    return (
-        drive.label,
-        drive.place,
-        drive.simulated,
-        drive.repository,
-        _us(drive.enrolled_at),
-        drive.header_generation,
-        drive.folder,
-        drive.fs_uuid,
-        drive.part_uuid,
-        drive.serial,
-        drive.model,
-    )
-
-
-def _drive(row: tuple[Any, ...]) -> Drive:
-    label, place, simulated, repository, enrolled_us, *rest = row
-    return Drive(label, place, bool(simulated), repository, _time(enrolled_us), *rest)
-
-
-def _run(row: tuple[Any, ...]) -> Run:
-    id_, repository, kind, started_us, ended_us, result, snapshot, counts = row
-    ended = None if ended_us is None else _time(ended_us)
-    return Run(id_, repository, kind, _time(started_us), ended, result, snapshot, _counts(json.loads(counts)))
-
-
-def _counts(written: dict[str, int]) -> RunCounts:
-    """The counts that an older or newer KineBackup recorded, as far as this one knows them."""
-    return RunCounts(**{each.name: written[each.name] for each in fields(RunCounts) if each.name in written})
 
 
 def _unknown_drive(label: str, known: tuple[Drive, ...]) -> NotFound:

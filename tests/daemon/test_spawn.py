@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from support.daemon.job_processes import command, drive_id, environ, folder, ignore
 from support.jobs.small_practice import Office, open_office
+from support.own_disk import TROUBLES, Trouble, own_disk
 
 from kinebackup.daemon.spawn import ProcessWorker
 from kinebackup.model import BackupReport, CancelToken, Progress, RestoreTestReport, VerifyReport
@@ -171,3 +172,29 @@ def test_nothing_of_the_person_s_environment_reaches_a_job(office: Office) -> No
         assert await worker(office).identify(drive_id(office), folder(office)) is None
 
     play(story())
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("which", TROUBLES)
+def test_jobs_are_done_on_a_computer_whose_own_disk_cannot_be_written_to(office: Office, which: Trouble) -> None:
+    async def story() -> None:
+        for kind in ("backup", "verify-written", "verify", "restore-test", "prune"):
+            assert await worker(office).identify(drive_id(office), folder(office)) is None
+            answer = await worker(office).run(JobRequest(drive_id(office), folder(office), kind), CancelToken(), ignore)
+            assert not isinstance(answer, Failure)
+            [problem] = answer.problems
+            assert (problem.kind, problem.message) == (
+                "computer",
+                f"{set_down[which]}, cette opération n’y est donc pas notée",
+            )
+
+    set_down = {
+        "full": "le disque de cet ordinateur est plein",
+        "no more files": "le disque de cet ordinateur est plein",
+        "read-only": "le disque de cet ordinateur ne peut qu’être lu",
+    }
+    office.computer.state.close()
+    with own_disk(office.place / "state") as disk:
+        disk.trouble(which)
+        play(story())
+        office.computer.state.close()

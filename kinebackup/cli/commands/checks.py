@@ -83,7 +83,7 @@ def _verify_text(report: VerifyReport) -> str:
     if report.result == "failed":
         text = ngettext("DAMAGED: {count} problem.", "DAMAGED: {count} problems.", len(report.problems))
         lines = [text.format(count=len(report.problems))]
-    elif report.problems and report.complete:
+    elif any(problem.kind == "healed" for problem in report.problems) and report.complete:
         lines = [_("Every backup is whole; what is damaged on the drive was saved again.")]
     elif report.complete:
         lines = [_("All is well: the whole drive was read, and every byte is what was written.")]

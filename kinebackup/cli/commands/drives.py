@@ -46,6 +46,7 @@ drive.add_command(enroll)
 @pass_session
 def list_(session: Session, /) -> None:
     found = overview(session.config, session.world)
+    session.tell_trouble(found.trouble)
     document = {"drives": found.drives}
     session.output.result(
         document,
@@ -60,6 +61,7 @@ def show(session: Session, /, label: str) -> None:
     at_work = {each.label: each for each in (drives_at_a_glance() if is_about_this_computer(session) else None) or ()}
     now = at_work.get(label)
     found = details(label, session.config, session.world, plugged_in=now is not None and now.plugged_in)
+    session.tell_trouble(found.trouble)
     document = asdict(found.overview) | {
         "fs_uuid": found.record.fs_uuid,
         "part_uuid": found.record.part_uuid,

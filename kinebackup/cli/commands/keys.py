@@ -120,7 +120,8 @@ def _result(
         "drives_updated": change.updated,
         "drives_waiting": change.waiting,
     }
-    shown = document | (extra or {})
+    session.output.problems(change.problems)
+    shown = document | {"problems": change.problems} | (extra or {})
     session.output.result(shown, lambda: "\n".join([*lines, *_waiting_text(change.waiting)]))
 
 

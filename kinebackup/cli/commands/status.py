@@ -35,11 +35,13 @@ def status(session: Session, /) -> None:
     plugged_in = {label for label, drive in at_work.items() if drive.plugged_in}
     found = overview(session.config, session.world, plugged_in=plugged_in)
     notices = source_notices(session.config, session.world)
+    warnings = [(found.trouble.message, found.trouble.hint)] if found.trouble else []
+    warnings += [(notice.message, notice.hint) for notice in notices]
     assessment = found.assessment
     shown = _Shown(
         sentence=text_of(assessment.headline),
         more=[text_of(each) for each in assessment.more],
-        warnings=[with_hint(notice.message, notice.hint) for notice in notices],
+        warnings=[with_hint(message, hint) for message, hint in warnings],
         drives=found.drives,
         phases={label: drive.phase for label, drive in at_work.items()},
     )
@@ -54,7 +56,7 @@ def status(session: Session, /) -> None:
             for drive in found.drives
             for now in [at_work.get(drive.label)]
         ],
-        "warnings": [notice.message for notice in notices],
+        "warnings": [message for message, _hint in warnings],
     }
     session.output.result(document, lambda: _words(session, shown))
 

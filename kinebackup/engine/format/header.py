@@ -63,9 +63,11 @@ def make(keyring: Keyring, *, repository: str, created: str) -> Header:
 
 
 def encode(header: Header, keys: RepositoryKeys) -> bytes:
-    """The three lines."""
+    """The three lines. Raises ``Damaged`` for those that could not be read again, before they replace others."""
     signed = _FIRST_LINE + msgspec.json.encode(_without_nulls(header)) + b"\n"
-    return signed + _MAC_PREFIX + hmac_sha256(keys.header_mac, signed).hex().encode("ascii") + b"\n"
+    data = signed + _MAC_PREFIX + hmac_sha256(keys.header_mac, signed).hex().encode("ascii") + b"\n"
+    decode(data)
+    return data
 
 
 def _without_nulls(header: Header) -> dict[str, object]:
@@ -89,6 +91,8 @@ def decode(data: bytes) -> Header:
         raise Damaged(_("the drive's header cannot be read")) from None
     if len(header.repository) != 2 * REPOSITORY_ID_BYTES or not _is_hex(header.repository):
         raise Damaged(_("the drive's header has no proper repository id"))
+    if len(header.created) > rings.MAX_TIME_CHARACTERS:
+        raise Damaged(_("the drive's header cannot be read"))
     rings.check(header.keyring)
     return header
 

@@ -5,7 +5,7 @@ Owns: wrapping, unwrapping, adding and removing slots. Does not know: where a ke
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, assert_never, get_args
 
 import msgspec
@@ -25,6 +25,8 @@ MAX_SLOTS = 16
 MAX_MEMORY_KIB = 2**20
 MAX_PASSES = 16
 MAX_LANES = 16
+MAX_GENERATION = 2**63 - 1
+MAX_TIME_CHARACTERS = 64  # a text time has 27
 _WRAP_NONCE = bytes(12)  # the key that wraps is used once: its salt is fresh for each slot
 
 SlotKind = Literal["passphrase", "recovery", "machine"]
@@ -90,10 +92,13 @@ def _hex(text: str, size_bytes: int, what: str) -> bytes:
 
 
 def check(keyring: Keyring) -> None:
-    """Raise ``Damaged`` unless every bound of FORMAT.md §4 holds: a hostile header must not cost memory or time."""
+    """Raise ``Damaged`` unless every bound of FORMAT.md §4 holds: a hostile header must not cost memory or time.
+
+    Every ring that this module makes has passed: what could not be opened again is not written.
+    """
     _hex(keyring.practice, 16, "the practice id")
     _hex(keyring.commitment, 32, "the key commitment")
-    if keyring.generation < 1 or keyring.generation >= 2**63:
+    if not 1 <= keyring.generation <= MAX_GENERATION:
         raise Malformed("the key ring's generation is out of bounds")
     if not 1 <= len(keyring.slots) <= MAX_SLOTS:
         raise Malformed(f"the key ring has {len(keyring.slots)} slots")
@@ -107,6 +112,8 @@ def _check_slot(slot: Slot) -> None:
     _hex(slot.id, 4, "a slot's id")
     _hex(slot.salt, 32, "a slot's salt")
     _hex(slot.wrapped, KEY_BYTES + 16, "a slot's wrapped key")
+    if len(slot.created) > MAX_TIME_CHARACTERS:
+        raise Malformed("a slot's time is too long")
     if slot.kdf != ("argon2id" if slot.kind == "passphrase" else "hkdf"):
         raise Malformed("a key slot names a derivation that its kind does not have")
     if slot.kdf == "argon2id":
@@ -253,15 +260,19 @@ def with_slot(
             _("remove one first: kinebackup key remove"),
         )
     slot = _make_slot(keyring.practice, master, secret, entropy=entropy, created=created, cost=cost)
-    return msgspec.structs.replace(keyring, generation=keyring.generation + 1, slots=(*keyring.slots, slot)), slot
+    return _next_generation(keyring, (*keyring.slots, slot)), slot
 
 
 def merged(ring: Keyring, other: Keyring) -> Keyring:
     """The next generation, with the slots of both: they were changed on two computers at once. Raises ``Damaged``."""
     slots = {slot.id: slot for slot in (*ring.slots, *other.slots)}
-    both = msgspec.structs.replace(ring, generation=ring.generation + 1, slots=tuple(slots.values()))
-    check(both)
-    return both
+    return _next_generation(ring, tuple(slots.values()))
+
+
+def _next_generation(ring: Keyring, slots: tuple[Slot, ...]) -> Keyring:
+    after = msgspec.structs.replace(ring, generation=ring.generation + 1, slots=slots)
+    check(after)
+    return after
 
 
 def without_slot(keyring: Keyring, slot_id: str) -> Keyring:
@@ -278,9 +289,14 @@ def without_slot(keyring: Keyring, slot_id: str) -> Keyring:
             _("the key slots are: {known}").format(known=known),
         )
     rest = tuple(slot for slot in keyring.slots if slot is not found[0])
-    if not any(slot.kind in ("passphrase", "recovery") for slot in rest):
+    if not opens_without_computer(rest):
         raise ConfigError(
             _("this is the last key that works without this computer"),
             _("add another passphrase or recovery code first: kinebackup key add"),
         )
-    return msgspec.structs.replace(keyring, generation=keyring.generation + 1, slots=rest)
+    return _next_generation(keyring, rest)
+
+
+def opens_without_computer(slots: Iterable[Slot]) -> bool:
+    """Whether a person has a way in, with nothing but what they know or keep on paper."""
+    return any(slot.kind in ("passphrase", "recovery") for slot in slots)

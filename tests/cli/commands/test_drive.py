@@ -112,7 +112,19 @@ def test_a_drive_carries_what_a_stranger_needs_and_nothing_of_the_practice(pract
     text = practice.config.read_text(encoding="utf-8").replace("[practice]", '[practice]\nname = "Cabinet Exemple"')
     practice.config.write_text(text, encoding="utf-8")
     root = practice.enroll("A") / "KINEBACKUP"
-    expected = {*PACKAGED, "header", "header.1", "header.2", "packs", "index", "snapshots", "damaged", "tmp", "lock"}
+    expected = {
+        *PACKAGED,
+        "header",
+        "header.1",
+        "header.2",
+        "packs",
+        "index",
+        "snapshots",
+        "damaged",
+        "removals",
+        "tmp",
+        "lock",
+    }
     assert {path.name for path in root.iterdir()} == expected
     for name in PACKAGED:
         content = (root / name).read_bytes()
