@@ -85,6 +85,14 @@ class SourceDirectory(Protocol):
     def close(self) -> None: ...
 
 
+def listing_of(directory: SourceDirectory) -> Listing:
+    """What lies in a directory, whatever happens: none of it, where it cannot even be begun."""
+    try:
+        return directory.listing()
+    except OSError as error:
+        return Listing([], broken=error)
+
+
 class LinkRefused(PermissionError):
     """A link on the way to a source is not followed: what it leads to does not belong to the link's owner."""
 

@@ -56,6 +56,7 @@ class ParentDiff:
         self._suspects: list[tuple[str, Entry, Entry]] = []
         self._trees: TreeReader | None = None  # of the parent, where there is one
         self._damage = 0
+        self._unwatched: list[str] = []
         self._not_compared: set[str] = set()  # below marks: what differs there changed before the parent was made
         self._sequence = 0
         self._trusted_before_ns: Callable[[int], int] = lambda _sequence: 0
@@ -130,6 +131,11 @@ class ParentDiff:
         elif entry.ctime != old.ctime:
             self._suspects.append((directory, entry, old))
 
+    def unwatched(self, directory: str) -> None:
+        """No journal can know of changes there, so none has missed any."""
+        self._stats.always_rescan.add(directory)
+        self._unwatched.append(f"{directory}/")
+
     def differs(self, directory: str) -> None:
         """Its own attributes are others, or it is new."""
         if self._comparing:
@@ -173,6 +179,8 @@ class ParentDiff:
             if entry.copied is None and not same(Comparison.CONTENT, entry, old)
         )
         stats.changed_dirs -= self._not_compared
+        if self._unwatched:
+            stats.changed_dirs -= {path for path in stats.changed_dirs if path.startswith(tuple(self._unwatched))}
         counts = self._reuse.taken_over()
         stats.files += counts.files
         stats.unmodified += counts.files

@@ -25,7 +25,7 @@ from kinebackup.engine.format.snapshot import Snapshot
 from kinebackup.engine.format.tree import Entry
 from kinebackup.engine.metadata import Comparison, entry_of, read_attributes, same, take_over_attributes
 from kinebackup.engine.repository.blob_reader import BlobReader
-from kinebackup.engine.source import Border, Found, Listing, Source, SourceDirectory
+from kinebackup.engine.source import Border, Found, Source, SourceDirectory, listing_of
 from kinebackup.i18n import _, ngettext
 from kinebackup.model import Problem, ProblemKind
 
@@ -138,7 +138,7 @@ class Scan:
     def _add_file(self, here: _Open, found: Found) -> None:
         """A source that is one file. Only that name is looked at, but a database's own files beside it are seen."""
         try:
-            listing = _list(here.directory)
+            listing = listing_of(here.directory)
             names = {item.name for item in listing.found}
             if listing.broken:  # there may be such a file: a database is copied then, which is right in any case
                 names.add(f"{found.name}-wal")
@@ -185,7 +185,7 @@ class Scan:
     def _list(self, here: _Open) -> None:
         """Everything in a directory but its subdirectories, which are put on ``todo``."""
         self._cancel.check()
-        listing = _list(here.directory)
+        listing = listing_of(here.directory)
         if here.old.whole and not here.old.has_marks:
             here.node.old_count = len(here.old.entries)
         names = {item.name for item in listing.found}
@@ -292,7 +292,7 @@ class Scan:
             # What the parent only carried has not been looked at since the journal was asked the last time but one.
             border = here.directory.border(item)
             if border is not Border.NONE:
-                self._stats.always_rescan.add(f"{here.path}/{item.name}")  # the journal does not look behind it
+                self._diff.unwatched(f"{here.path}/{item.name}")  # the journal does not look behind it
             elif item.name not in here.old.carried:
                 below = self._reuse.of_directory(here.touched, item.name, item.stat, old)
                 if below is None:
@@ -391,10 +391,3 @@ class Scan:
             )
             message = text.format(problem=message, count=files)
         self.problem("left-out", path, message)
-
-
-def _list(directory: SourceDirectory) -> Listing:
-    try:
-        return directory.listing()
-    except OSError as error:
-        return Listing([], broken=error)

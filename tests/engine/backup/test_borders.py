@@ -9,12 +9,16 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from support.engine.backups_with_journal import TrackedPractice, listening
 from support.engine.drives import Drive, back_up, below, enroll, opened, restored
 from support.ports import Stopwatch
 
+from kinebackup.change_journal.cursors import JournalCursors
 from kinebackup.engine.environment import Environment
 from kinebackup.model import BackupReport
 from kinebackup.sources.folder import FolderSource, SystemNames
@@ -156,6 +160,30 @@ def test_another_btrfs_is_another_file_system(drive: Drive, btrfs: Path, tmp_pat
     mounted(stack, place, "-o", "loop", str(other))
     report = back_up(drive, FolderSource(str(btrfs), exclude=["snap"]))
     assert [(kind, path) for kind, path, _message in told(report, btrfs)] == [("left-out", "other")]
+
+
+@pytest.mark.root
+@needs_root
+def test_a_change_in_a_subvolume_is_found_though_the_journal_does_not_watch_it(
+    drive: Drive, btrfs: Path, tmp_path: Path
+) -> None:
+    deep = btrfs / "a" / "b"
+    deep.mkdir(parents=True)
+    run("btrfs", "-q", "subvolume", "create", deep / "sub")
+    (deep / "sub" / "c").mkdir()
+    (deep / "sub" / "c" / "note.txt").write_text("before", encoding="utf-8")
+    source = FolderSource(str(btrfs), exclude=["snap"])
+    with listening(source) as journal:
+        office = TrackedPractice(drive, [source], JournalCursors(journal), late=timedelta(minutes=1))
+        office.back_up()
+        (deep / "sub" / "c" / "note.txt").write_text("changed", encoding="utf-8")
+        (deep / "sub" / "c" / "new.txt").write_text("new", encoding="utf-8")
+        found = office.back_up()
+        assert (found.followed, found.missed) == (True, [])
+        assert (found.taken.report.files_new, found.taken.report.files_changed) == (1, 1)
+        (deep / "sub" / "c" / "new.txt").write_text("newer", encoding="utf-8")
+        looked = replace(office, late=timedelta(days=30)).back_up()
+        assert (looked.followed, looked.missed) == (False, [])
 
 
 # -- files that claim to be empty --------------------------------------------------------------------------------------
