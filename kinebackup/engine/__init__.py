@@ -60,7 +60,6 @@ if TYPE_CHECKING:
     from kinebackup.engine.repository.removals import (
         Remover,
         UnreadableRemoval,
-        highest_sequence,
         remove_snapshots,
         removed_snapshots,
         sequences_of,
@@ -138,7 +137,6 @@ _PLACE_OF = {
     "find_missing_snapshots": "prune.missing_snapshots:find_missing_snapshots",
     "forget_lost_files": "repository.index_files:forget_lost_files",
     "format_time": "format.snapshot:format_time",
-    "highest_sequence": "repository.removals:highest_sequence",
     "is_text": "format.tree:is_text",
     "kind_text": "format.keyring:kind_text",
     "layout": "format.layout",
@@ -227,7 +225,6 @@ __all__ = [
     "find_missing_snapshots",
     "forget_lost_files",
     "format_time",
-    "highest_sequence",
     "is_text",
     "kind_text",
     "layout",

@@ -20,7 +20,6 @@ from kinebackup.engine import (
     Source,
     back_up,
     forget_lost_files,
-    highest_sequence,
     preview_backup,
     removed_snapshots,
 )
@@ -33,7 +32,7 @@ from kinebackup.practice.computer_keys import ComputerKeys
 from kinebackup.practice.drive_files import write_drive_files
 from kinebackup.practice.run_history import recorded, with_own_troubles
 from kinebackup.practice.world import World
-from kinebackup.state.records import Drive, RunCounts, Seen
+from kinebackup.state.records import Drive, RunCounts
 
 if TYPE_CHECKING:  # only the daemon has a journal: a command does not pay for it
     from kinebackup.change_journal.tracking import ChangeTracking, TrackedBackup
@@ -97,12 +96,6 @@ def remember_snapshots(repository: Repository, computer: ComputerKeys) -> int:
             *(SeenSnapshot(name, sequence, removed=True) for name, sequence in removed.items() if name not in there),
         ],
     )
-    highest = highest_sequence(repository, known)
-    if highest:
-        before = computer.state.seen(repository.id)
-        computer.state.record_seen(
-            repository.id, Seen(max(highest, before.highest_sequence if before else 0), len(known))
-        )
     return len(known)
 
 
@@ -200,7 +193,6 @@ def _engine_request(
     now: datetime,
     tracked: "TrackedBackup | None",
 ) -> BackupRequest:
-    seen = computer.state.seen(opened.repository.id)
     return BackupRequest(
         sources=request.sources,
         host=world.host,
@@ -211,7 +203,7 @@ def _engine_request(
         accept_shrink=request.accept_shrink,
         read_back=request.options.read_back,
         shrink_share=request.options.shrink_threshold,
-        remembered_sequence=seen.highest_sequence if seen else 0,
+        remembered_sequence=computer.state.snapshots.highest_sequence(opened.repository.id),
         unproven=_unproven(opened.repository, computer, request.options.rely_days, now),
         since=tracked.since if tracked else None,
         compare=tracked is not None and tracked.known is not None,

@@ -100,6 +100,7 @@ SCHEMA_STEPS: Final[tuple[tuple[str, ...], ...]] = (
             missing INTEGER NOT NULL
         ) STRICT, WITHOUT ROWID""",
     ),
+    ("DROP TABLE seen",),  # which number is the highest, the snapshots say
 )
 
 

@@ -88,14 +88,3 @@ class PackCoverage:
     never_checked: int
     failed: tuple[FileName, ...]
     oldest_check: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """The highest sequence and the number of snapshots that this computer has seen in a repository.
-
-    A drive that knows of no sequence as high is not in the state in which it was left.
-    """
-
-    highest_sequence: int
-    snapshots: int

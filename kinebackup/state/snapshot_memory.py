@@ -24,6 +24,14 @@ class SnapshotMemory:
             ).fetchall()
         return tuple(SeenSnapshot(FileName(snapshot), sequence, bool(removed)) for snapshot, sequence, removed in rows)
 
+    def highest_sequence(self, repository: str) -> int:
+        """The highest number that this computer has seen on a drive; 0 where it has seen none."""
+        with self._database.reading() as connection:
+            (highest,) = connection.execute(
+                "SELECT coalesce(max(sequence), 0) FROM snapshots WHERE repository = ?", (repository,)
+            ).fetchone()
+        return int(highest)
+
     def record(self, repository: str, seen: Iterable[SeenSnapshot]) -> None:
         """Remember these. A number that is known is not forgotten; who was removed on purpose is not awaited again."""
         self._database.note_each(

@@ -30,7 +30,6 @@ from kinebackup.state.records import (
     RunCounts,
     RunId,
     RunResult,
-    Seen,
     VerifiedSnapshot,
 )
 from kinebackup.state.rows import drive_of_row, row_of_drive, run_of_row, time_of_us, us_of_time
@@ -169,7 +168,7 @@ class StateDb:
         repository = self.drive(label).repository
 
         def work(connection: Connection) -> None:
-            for table in ("drives", "pack_checks", "verified_snapshots", "seen", "snapshots", "missing_snapshots"):
+            for table in ("drives", "pack_checks", "verified_snapshots", "snapshots", "missing_snapshots"):
                 connection.execute(f"DELETE FROM {table} WHERE repository = ?", (repository,))
 
         self._database.write(work, lasting=True)
@@ -316,22 +315,6 @@ class StateDb:
         self._database.note_each(
             "DELETE FROM verified_snapshots WHERE repository = ? AND snapshot = ?",
             ((repository, snapshot) for snapshot in snapshots),
-        )
-
-    # --- in which state a drive was left ------------------------------------------------------------------------------
-
-    def seen(self, repository: str) -> Seen | None:
-        with self._database.reading() as connection:
-            row = connection.execute(
-                "SELECT highest_sequence, snapshots FROM seen WHERE repository = ?", (repository,)
-            ).fetchone()
-        return None if row is None else Seen(highest_sequence=row[0], snapshots=row[1])
-
-    def record_seen(self, repository: str, seen: Seen) -> None:
-        """Remember the state in which a drive is left, after a backup, a prune or an accepted roll-back."""
-        self._database.note(
-            "INSERT OR REPLACE INTO seen (repository, highest_sequence, snapshots) VALUES (?, ?, ?)",
-            (repository, seen.highest_sequence, seen.snapshots),
         )
 
     # --- what else must outlive a restart -----------------------------------------------------------------------------

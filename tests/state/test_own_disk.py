@@ -16,7 +16,7 @@ from support.own_disk import SAID, TROUBLES, OwnDisk, Trouble, own_disk
 
 from kinebackup.model import FileName, SeenSnapshot
 from kinebackup.state.database_errors import DiskTrouble
-from kinebackup.state.records import Drive, RunId, Seen
+from kinebackup.state.records import Drive, RunId
 from kinebackup.state.snapshot_memory import SnapshotMemory
 from kinebackup.state.state_db import STATE_FILE, StateDb
 
@@ -41,10 +41,10 @@ READS: dict[str, Callable[[StateDb], object]] = {
     "pack_coverage": lambda state: state.pack_coverage(A, [PACK, FileName("4" * 64)]),
     "verified_between": lambda state: state.verified_between(A, T0, T1),
     "verified_snapshots": lambda state: state.verified_snapshots(A),
-    "seen": lambda state: state.seen(A),
     "stored_value": lambda state: state.stored_value("daemon"),
     "last_code_test": lambda state: state.last_code_test(),
     "snapshots.seen": lambda state: state.snapshots.seen(A),
+    "snapshots.highest_sequence": lambda state: state.snapshots.highest_sequence(A),
     "snapshots.missing": lambda state: state.snapshots.missing(A),
 }
 NOTES: dict[str, Callable[[StateDb], object]] = {
@@ -55,7 +55,6 @@ NOTES: dict[str, Callable[[StateDb], object]] = {
     "forget_packs_except": lambda state: state.forget_packs_except(A, []),
     "record_snapshot_verified": lambda state: state.record_snapshot_verified(A, FileName("5" * 64), T1),
     "forget_snapshots": lambda state: state.forget_snapshots(A, iter([SNAPSHOT])),
-    "record_seen": lambda state: state.record_seen(A, Seen(7, 7)),
     "store_value": lambda state: state.store_value("daemon", "another"),
     "record_code_test": lambda state: state.record_code_test(T1),
     "snapshots.record": lambda state: state.snapshots.record(A, iter([SeenSnapshot(SNAPSHOT, 3, removed=False)])),
@@ -77,7 +76,7 @@ def remember(state: StateDb) -> None:
         state.finish_run(state.begin_run(A, "backup", T0), T0, "ok", snapshot=SNAPSHOT)
     state.record_pack_checks(A, [PACK], T0, ok=True)
     state.record_snapshot_verified(A, SNAPSHOT, T0)
-    state.record_seen(A, Seen(1, 1))
+    state.snapshots.record(A, [SeenSnapshot(SNAPSHOT, 1)])
     state.store_value("daemon", "one")
     state.record_code_test(T0)
 
@@ -157,7 +156,7 @@ def test_what_a_person_decides_is_not_held_in_memory(disk: OwnDisk, which: Troub
     for noted_before in (False, True):
         with StateDb(disk.folder) as state:
             if noted_before:
-                state.record_seen(A, Seen(7, 7))
+                state.snapshots.record_missing(A, 2)
             with pytest.raises(DiskTrouble) as caught:
                 DECISIONS[name](state)
             assert caught.value.message == SAID[which]

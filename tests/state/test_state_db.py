@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from kinebackup.errors import ConfigError, ExitCode, KineError, Locked, NotFound
-from kinebackup.model import FileName
+from kinebackup.model import FileName, SeenSnapshot
 from kinebackup.state.database import SCHEMA_STEPS, Database
 from kinebackup.state.database_errors import StateDamaged
-from kinebackup.state.records import Drive, PackCoverage, Run, RunCounts, RunId, Seen, VerifiedSnapshot
+from kinebackup.state.records import Drive, PackCoverage, Run, RunCounts, RunId, VerifiedSnapshot
 from kinebackup.state.state_db import STATE_FILE, StateDb
 
 REPOSITORY = "00112233445566778899aabbccddeeff"
@@ -135,7 +135,7 @@ def test_a_memory_where_a_folder_should_be_is_explained(tmp_path: Path) -> None:
 def test_the_schema_of_each_released_version_is_reached(state: StateDb, tmp_path: Path) -> None:
     state.drives()
     connection = sqlite3.connect(tmp_path / "state" / STATE_FILE)
-    assert connection.execute("PRAGMA user_version").fetchone() == (5,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (6,)
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     connection.close()
 
@@ -241,10 +241,10 @@ def test_a_removed_drive_is_forgotten_but_not_its_history(state: StateDb) -> Non
     state.add_drive(CABINET)
     run = state.begin_run(REPOSITORY, "backup", T0)
     state.record_pack_checks(REPOSITORY, [pack(1)], T0, ok=True)
-    state.record_seen(REPOSITORY, Seen(1, 1))
+    state.snapshots.record(REPOSITORY, [SeenSnapshot(pack(1), 1)])
     state.remove_drive("CABINET")
     assert state.drives() == ()
-    assert state.seen(REPOSITORY) is None
+    assert state.snapshots.seen(REPOSITORY) == ()
     assert state.pack_coverage(REPOSITORY, [pack(1)]).never_checked == 1
     assert [each.id for each in state.runs(limit=9)] == [run]
 
@@ -387,11 +387,12 @@ def test_verified_snapshots_are_remembered_until_forgotten(state: StateDb) -> No
     assert state.verified_snapshots(OTHER) == ()
 
 
-def test_the_state_in_which_a_drive_was_left_is_remembered(state: StateDb) -> None:
-    assert state.seen(REPOSITORY) is None
-    state.record_seen(REPOSITORY, Seen(highest_sequence=3, snapshots=3))
-    state.record_seen(REPOSITORY, Seen(highest_sequence=4, snapshots=4))
-    assert state.seen(REPOSITORY) == Seen(highest_sequence=4, snapshots=4)
+def test_the_highest_number_of_a_drive_is_remembered_also_of_a_snapshot_that_was_removed(state: StateDb) -> None:
+    assert state.snapshots.highest_sequence(REPOSITORY) == 0
+    state.snapshots.record(REPOSITORY, [SeenSnapshot(pack(1), 4), SeenSnapshot(pack(2), 3)])
+    state.snapshots.record(REPOSITORY, [SeenSnapshot(pack(1), 0, removed=True)])
+    assert state.snapshots.highest_sequence(REPOSITORY) == 4
+    assert state.snapshots.highest_sequence(OTHER) == 0
 
 
 def test_many_processes_may_open_a_new_memory_at_once(tmp_path: Path) -> None:
