@@ -555,6 +555,28 @@ def test_a_source_that_a_cloud_has_is_warned_of_without_the_name_of_its_folder(c
     play(story())
 
 
+def test_a_prune_that_a_person_has_to_confirm_is_no_damage(cabinet: Cabinet) -> None:
+    cabinet.retention = RetentionConfig(keep_last=5, daily=0, weekly=0, monthly=0, yearly=0)
+    device = cabinet.add_drive("A", "1234-ABCD")
+    film = cabinet.office.patients / "film.bin"
+    film.write_bytes(noise("film", 2**20))
+    for day in range(6):
+        cabinet.office.back_up("A")
+        cabinet.office.clock.forward(days=1)
+        film.write_bytes(b"%d" % day)
+
+    async def story() -> None:
+        loop = cabinet.loop()
+        loop.post(ev.DriveAppeared(loop.now(), device))
+        await loop.wait_until_idle()
+
+    play(story())
+    assert cabinet.heard.ended[-1] == ("prune", "failed")
+    assert cabinet.heard.notices == [NoticeKind.PRUNE_FAILED, NoticeKind.SAFE]
+    with open_to_read(PresentDrive("A", device.node, None), None, PASSPHRASE) as opened:
+        assert len(opened.repository.snapshots().readable) == 7
+
+
 # -- a full drive --------------------------------------------------------------------------------------------------
 
 

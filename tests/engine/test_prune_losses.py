@@ -259,6 +259,18 @@ def test_a_damaged_snapshot_is_not_missed_as_well(scene: Scene) -> None:
     assert (missing.count, missing.first_numbers()) == (1, [2, 4])
 
 
+@pytest.mark.parametrize(("remembers", "number"), [(True, 2), (False, 0)])
+def test_a_damaged_snapshot_that_is_given_up_is_on_record_with_its_number_where_that_is_known(
+    scene: Scene, remembers: bool, number: int
+) -> None:
+    memory = [SeenSnapshot(FileName(name), day + 1) for day, name in enumerate(scene.names)] if remembers else []
+    flip(scene.snapshot(1), 100)
+    pruned(scene.drive, give_up=[scene.names[1]], remembered=memory)
+    with loaded(scene.drive) as repository:
+        assert read_removals(repository.store, repository.keys).removed == {scene.names[1]: number}
+        assert find_missing_snapshots(repository).count == 0
+
+
 def test_a_removal_that_was_cut_off_is_no_loss(scene: Scene) -> None:
     cut_off = scene.drive.copied_to(scene.folder / "cut off")
     pruned(scene.drive, scene.names[0])

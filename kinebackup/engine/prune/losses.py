@@ -58,8 +58,8 @@ class Losses:
         ids = {each for each in chosen if isinstance(each, str)}
         numbers = {each for each in chosen if isinstance(each, int)}
         unreadable = [each for each in self.unreadable if each.name in ids]
-        known = {each.id: each.sequence for each in self.missing.named}
-        snapshots = [RemovedSnapshot(each.name, known.get(each.name, 0)) for each in unreadable]
+        numbers_known = self.missing.remembered
+        snapshots = [RemovedSnapshot(each.name, numbers_known.get(each.name, 0)) for each in unreadable]
         blobs = frozenset(blob for blob, needed_by in self.lists.items() if ids & set(needed_by))
         given = GivenUp(
             snapshots=(*snapshots, *given_up(self.missing, ids, numbers)),

@@ -7,8 +7,8 @@ Every snapshot has a number, one more than the one before; who removes one on pu
 a number that nobody has is a snapshot that was lost, also for a computer that never saw the drive.
 """
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from kinebackup.engine.format.layout import is_file_name
@@ -27,6 +27,7 @@ class MissingSnapshots:
     ``explained``: so many of these numbers are those of snapshots whose names alone are known, which are not missing or
     are among the named. Nobody can tell which ones. ``unreadable_records``: removal records that might tell more.
     ``unrecorded``: what was removed on purpose, as this computer remembers, and stands in no record that can be read.
+    ``remembered``: the numbers of those that do not open, as far as this computer knows them.
     """
 
     named: tuple[SeenSnapshot, ...] = ()
@@ -34,6 +35,7 @@ class MissingSnapshots:
     explained: int = 0
     unreadable_records: tuple[UnreadableRemoval, ...] = ()
     unrecorded: tuple[RemovedSnapshot, ...] = ()
+    remembered: Mapping[FileName, int] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
@@ -101,6 +103,7 @@ def compare(files: SnapshotFiles, removals: Removals, seen: Collection[SeenSnaps
         explained=nameless if gaps else 0,
         unreadable_records=removals.unreadable,
         unrecorded=tuple(each for each in forgotten if each.id not in removals.removed),
+        remembered={name: remembered[name] for name in unreadable & remembered.keys()},
     )
 
 
