@@ -90,10 +90,10 @@ def back_up(
         repository.index.ask_before_relying(proof.holds)
     try:
         scanned = _scan_all(run)
+        suspicious = judge_sources(run, scanned.stats, scanned.missing)  # which reads the snapshots of the drive
     except BaseException:
         pipeline.stop()
         raise
-    suspicious = judge_sources(run, scanned.stats, scanned.missing)
     monitor.phase("commit")
     written = pipeline.finish()
     merge_index(repository, world.entropy)
