@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from kinebackup.engine.format.recovery_code import create as create_recovery_code
     from kinebackup.engine.format.snapshot import NamedSnapshot, Snapshot, format_time, parse_time
     from kinebackup.engine.format.snapshot_order import Whose, newest_of_each
-    from kinebackup.engine.format.tree import Copied, Entry, is_text
+    from kinebackup.engine.format.tree import Copied, Entry, bounded_time, is_text
     from kinebackup.engine.metadata import Comparison, comparable
     from kinebackup.engine.prune.missing_snapshots import (
         NONE_MISSING,
@@ -74,7 +74,16 @@ if TYPE_CHECKING:
     from kinebackup.engine.repository.tree_reader import TreeReader, Visited, Way
     from kinebackup.engine.restore.existing import Overwrite
     from kinebackup.engine.restore.restore import RestoreRequest, restore_snapshot
-    from kinebackup.engine.source import Border, Found, LinkRefused, Listing, LiveCopy, Source
+    from kinebackup.engine.source import (
+        COMPANIONS,
+        Border,
+        Found,
+        LinkRefused,
+        Listing,
+        LiveCopy,
+        Source,
+        is_database,
+    )
 
 _PLACE_OF = {
     "Argon2Cost": "format.kdf:Argon2Cost",
@@ -82,6 +91,7 @@ _PLACE_OF = {
     "BlobReader": "repository.blob_reader:BlobReader",
     "Border": "source:Border",
     "Budget": "check.verify:Budget",
+    "COMPANIONS": "source:COMPANIONS",
     "Changes": "backup.changes:Changes",
     "ChangesSince": "backup.changes:ChangesSince",
     "Comparison": "metadata:Comparison",
@@ -130,6 +140,7 @@ _PLACE_OF = {
     "WritableRepository": "repository.repository:WritableRepository",
     "add_slot": "format.keyring:with_slot",
     "back_up": "backup.backup:back_up",
+    "bounded_time": "format.tree:bounded_time",
     "check_keyring": "format.keyring:check",
     "comparable": "metadata:comparable",
     "create_keyring": "format.keyring:create",
@@ -137,6 +148,7 @@ _PLACE_OF = {
     "find_missing_snapshots": "prune.missing_snapshots:find_missing_snapshots",
     "forget_lost_files": "repository.index_files:forget_lost_files",
     "format_time": "format.snapshot:format_time",
+    "is_database": "source:is_database",
     "is_text": "format.tree:is_text",
     "kind_text": "format.keyring:kind_text",
     "layout": "format.layout",
@@ -165,6 +177,7 @@ _PLACE_OF = {
 
 
 __all__ = [
+    "COMPANIONS",
     "NONE_MISSING",
     "Argon2Cost",
     "BackupRequest",
@@ -218,6 +231,7 @@ __all__ = [
     "WritableRepository",
     "add_slot",
     "back_up",
+    "bounded_time",
     "check_keyring",
     "comparable",
     "create_keyring",
@@ -225,6 +239,7 @@ __all__ = [
     "find_missing_snapshots",
     "forget_lost_files",
     "format_time",
+    "is_database",
     "is_text",
     "kind_text",
     "layout",

@@ -173,7 +173,7 @@ TABLE: Final = (
     ),
     Attribute(
         name="content",
-        members={"blobs": None, "lists": None, "extents": None},
+        members={"blobs": None, "lists": None, "extents": None, "extent_lists": None},
         types=_FILE,
         compared=frozenset({_C.CONTENT, _C.DIFF_CONTENT}),
         restored=Restored.CREATED,

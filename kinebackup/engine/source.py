@@ -8,11 +8,15 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from kinebackup.engine.format.tree import Copied
+
+SQLITE_MAGIC: Final = b"SQLite format 3\0"
+# What SQLite keeps beside a database in use: the two belong together. A copy made by its own means has what they hold.
+COMPANIONS: Final = ("-wal", "-shm", "-journal")
 
 
 class Found(msgspec.Struct, frozen=True, gc=False):
@@ -58,7 +62,9 @@ class SourceDirectory(Protocol):
     fd: int
 
     def listing(self) -> Listing:
-        """What lies here, as far as it can be seen."""
+        """What lies here, as far as it can be seen. Whether what belongs to a database is left out is the database's
+        affair.
+        """
 
     def open_file(self, name: str) -> int:
         """A descriptor for reading, without changing the access time where that is possible. Never blocks on a fifo."""
@@ -93,6 +99,11 @@ def listing_of(directory: SourceDirectory) -> Listing:
         return Listing([], broken=error)
 
 
+def is_database(fd: int) -> bool:
+    """Whether an open file begins as an SQLite database."""
+    return os.pread(fd, len(SQLITE_MAGIC), 0) == SQLITE_MAGIC
+
+
 class LinkRefused(PermissionError):
     """A link on the way to a source is not followed: what it leads to does not belong to the link's owner."""
 
@@ -107,6 +118,12 @@ class Source(Protocol):
 
     configured: str
     path: str
+
+    def write_out(self, done: set[int]) -> None:
+        """Have its file system write what is in memory, unless its device is among those ``done``; it is then.
+
+        A write through a memory map shows in a file's times only where the page was not waiting to be written already.
+        """
 
     def open_root(self) -> SourceDirectory:
         """The folder itself, or the folder of a source that is one file. Raises ``OSError`` where it is missing."""

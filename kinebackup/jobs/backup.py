@@ -163,6 +163,9 @@ def _back_up(
     monitor: Monitor,
 ) -> BackupReport:
     noticed = _noticed(opened, world, monitor)
+    written_out: set[int] = set()
+    for source in request.sources:
+        source.write_out(written_out)
     tracking, now = request.tracking, world.now()
     tracked = tracking.begin(opened.repository.id) if tracking else None
     wanted = _engine_request(opened, computer, request, world, now, tracked)

@@ -5,10 +5,7 @@ compared.
 """
 
 import contextlib
-import os
-import re
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -21,6 +18,7 @@ from kinebackup.practice.computer_keys import ComputerKeys
 from kinebackup.practice.drive_findings import BackupsGone, drive_problem
 from kinebackup.practice.run_history import recorded, with_own_troubles
 from kinebackup.practice.world import World
+from kinebackup.sources.private_folders import make_private_folder, sweep
 from kinebackup.state.records import RunCounts
 
 USUAL_FILES = 50
@@ -151,9 +149,9 @@ def private_places(places: Sequence[str], world: World) -> Iterator[list[str]]:
     made: list[str] = []
     try:
         for place in places:
-            _sweep(place)
+            sweep(place, _PREFIX)
             with contextlib.suppress(OSError):
-                made.append(tempfile.mkdtemp(prefix=f"{_PREFIX}{world.pid}-", dir=place))
+                made.append(make_private_folder(place, _PREFIX, world.pid))
         if not made:
             raise NotFound(
                 _("there is no private place to restore to for the test"),
@@ -163,16 +161,3 @@ def private_places(places: Sequence[str], world: World) -> Iterator[list[str]]:
     finally:
         for path in made:
             shutil.rmtree(path, ignore_errors=True)
-
-
-def _sweep(place: str) -> None:
-    """Remove what a test left that was killed: it is plaintext."""
-    with contextlib.suppress(OSError), os.scandir(place) as entries:
-        for entry in entries:
-            found = re.match(rf"{_PREFIX}(\d+)-", entry.name)
-            if found and entry.stat(follow_symlinks=False).st_uid == os.geteuid() and not _runs(int(found[1])):
-                shutil.rmtree(entry.path, ignore_errors=True)
-
-
-def _runs(pid: int) -> bool:
-    return os.path.exists(f"/proc/{pid}")

@@ -16,10 +16,11 @@ import re
 import stat
 import unicodedata
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from operator import attrgetter
 
-from kinebackup.engine import Border, Found, LinkRefused, Listing, LiveCopy, is_text
+from kinebackup.engine import COMPANIONS, Border, Found, LinkRefused, Listing, LiveCopy, is_database, is_text
 from kinebackup.sources.borders import border_at
 from kinebackup.sources.links import real_path
 from kinebackup.sources.live_database import DatabaseCopier
@@ -92,12 +93,11 @@ class FolderDirectory:
         listed.sort(key=_by_name)
         if not "".join([entry.name for entry in listed]).isascii():
             listed.sort(key=lambda entry: os.fsencode(entry.name))
-        exclusions = self._owner.exclusions
         found: list[Found] = []
         unseen: list[tuple[str, OSError]] = []
-        excluding = bool(exclusions)
+        left_out = self._left_out([entry.name for entry in listed]) if self._owner.exclusions else ()
         for entry in listed:
-            if excluding and exclusions.match(entry.name, self._below(entry.name)):
+            if entry.name in left_out:
                 continue
             try:
                 found.append(Found(entry.name, entry.stat(follow_symlinks=False)))
@@ -106,6 +106,29 @@ class FolderDirectory:
             except OSError as error:
                 unseen.append((entry.name, error))
         return Listing(found, unseen, broken)
+
+    def _left_out(self, names: Sequence[str]) -> set[str]:
+        """The names that are excluded. What belongs to a database goes with it: neither is worth anything alone."""
+        match = self._owner.exclusions.match
+        left_out = {name for name in names if match(name, self._below(name))}
+        for name in names:
+            if name.endswith(COMPANIONS):
+                database = name.rpartition("-")[0]
+                if (database in left_out) != (name in left_out) and self._is_database(database):
+                    left_out ^= {name}
+        return left_out
+
+    def _is_database(self, name: str) -> bool:
+        try:
+            fd = os.open(name, _READ_FLAGS, dir_fd=self.fd)
+        except OSError:
+            return False
+        try:
+            return stat.S_ISREG(os.fstat(fd).st_mode) and is_database(fd)
+        except OSError:
+            return False
+        finally:
+            os.close(fd)
 
     def _below(self, name: str) -> str:
         return f"{self._relative}/{name}" if self._relative else name
@@ -183,6 +206,20 @@ class FolderSource:
         self.one_file_system = one_file_system
         self.copier = copier
 
+    def write_out(self, done: set[int]) -> None:
+        if not self.one_file_system:  # others are entered on the way
+            os.sync()
+            return
+        with suppress(OSError):  # a folder that cannot be opened is said later
+            fd = os.open(self.path, _READ_FLAGS)
+            try:
+                device = os.fstat(fd).st_dev
+                if device not in done:
+                    done.add(device)
+                    _sync_file_system(fd)
+            finally:
+                os.close(fd)
+
     def open_root(self) -> FolderDirectory:
         if self._refused is not None:
             raise self._refused
@@ -210,6 +247,12 @@ class FolderSource:
 def _step(from_fd: int, to_fd: int) -> int:
     os.close(from_fd)
     return to_fd
+
+
+def _sync_file_system(fd: int) -> None:
+    import ctypes  # not for commands that save nothing
+
+    ctypes.CDLL(None).syncfs(fd)  # what it could not write is the affair of whoever wrote it
 
 
 class SystemNames:

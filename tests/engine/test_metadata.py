@@ -65,9 +65,9 @@ def test_a_member_that_somebody_adds_without_a_row_is_noticed() -> None:
         (Comparison.UNTOUCHED, "ctime inode mtime type"),
         (Comparison.WRITTEN, "ctime mtime size"),
         (Comparison.APPEARANCE, "gid inode link mode mtime size type uid"),
-        (Comparison.CONTENT, "blobs extents flags lists xattrs"),
+        (Comparison.CONTENT, "blobs extent_lists extents flags lists xattrs"),
         (Comparison.FOLDER, "ctime flags gid inode mode mtime uid xattrs"),
-        (Comparison.DIFF_CONTENT, "blobs device extents lists rawtarget size target type"),
+        (Comparison.DIFF_CONTENT, "blobs device extent_lists extents lists rawtarget size target type"),
         (Comparison.DIFF_FILE, "flags gid mode mtime uid xattrs"),
         (Comparison.DIFF_FOLDER, "flags gid mode uid xattrs"),
         (Comparison.ALREADY_RESTORED, "mtime size type"),
@@ -145,6 +145,7 @@ OTHER: dict[str, object] = {
     "type": "fifo",
     "size": 8,
     "extents": [(0, 7)],
+    "extent_lists": ["00" * 16],
     "tree": ["00" * 16],
     "target": "elsewhere",
     "rawtarget": "6Q==",
@@ -170,7 +171,7 @@ def test_each_member_but_the_name_is_altered_in_these_tests() -> None:
     assert set(OTHER) == FIELDS - {"name", "rawname"}
 
 
-@pytest.mark.parametrize("member", sorted(set(OTHER) - {"blobs", "lists"}))
+@pytest.mark.parametrize("member", sorted(set(OTHER) - {"blobs", "lists", "extent_lists"}))
 def test_the_scan_s_hot_loop_compares_what_the_table_says(drive: Drive, tmp_path: Path, member: str) -> None:
     """One member of the parent's entry is altered; a file that counts as unchanged is not read. (Blobs are looked up
     instead of compared.)

@@ -5,7 +5,11 @@ Owns: real SQLite databases, well and unwell. Does not know: backups.
 
 import os
 import sqlite3
-from collections.abc import Iterator
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -148,3 +152,156 @@ def test_a_place_that_may_not_be_written_in_is_passed_over(tmp_path: Path, stagi
     not_a_folder.write_bytes(b"")
     with in_use(tmp_path / "a.sqlite"):
         assert rows(copied(tmp_path, "a.sqlite", not_a_folder, staging), tmp_path) == ["committed"]
+
+
+# -- what somebody puts in its place -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-shm", "-journal"])
+def test_a_link_in_the_place_of_a_companion_is_not_followed(tmp_path: Path, staging: Path, suffix: str) -> None:
+    """SQLite would open it to write, and make what it leads to."""
+    with in_use(tmp_path / "used.sqlite"):
+        os.link(tmp_path / "used.sqlite", tmp_path / "a.sqlite")
+        (tmp_path / f"a.sqlite{suffix}").symlink_to(tmp_path / "elsewhere")
+        assert copied(tmp_path, "a.sqlite", staging) is None
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@contextmanager
+def taking_turns(path: Path, *, instead: Callable[[Path], None]) -> Iterator[None]:
+    """As long as this lasts, the file and something else lie there in turns, as fast as can be."""
+    original, done = path.with_suffix(".original"), threading.Event()
+    os.link(path, original)
+
+    def swap() -> None:
+        while not done.is_set():
+            for make in (instead, lambda new: os.link(original, new)):
+                make(path.with_suffix(".new"))
+                os.replace(path.with_suffix(".new"), path)
+
+    swapper = threading.Thread(target=swap)
+    swapper.start()
+    try:
+        yield
+    finally:
+        done.set()
+        swapper.join()
+
+
+_TAKEN_IN_TURNS = """
+import os, sqlite3, sys
+from kinebackup.sources.live_database import DatabaseCopier
+folder, staging = sys.argv[1:]
+fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+copier = DatabaseCopier([staging], timeout_s=0.02)
+for _attempt in range(2000):
+    live = copier.copy(fd, "a.sqlite")
+    if live is not None:
+        with open(live.fd, "rb") as file, open(f"{staging}/taken", "wb") as taken:
+            taken.write(file.read())
+        with sqlite3.connect(f"{staging}/taken") as copy:
+            print(copy.execute("SELECT note FROM rdv").fetchall())
+print("done")
+"""
+
+
+def outcomes_in_turns(folder: Path, staging: Path, instead: Callable[[Path], None]) -> set[str]:
+    """What two thousand copies gave, taken by another process while somebody takes the file away and puts it back."""
+    with taking_turns(folder / "a.sqlite", instead=instead):
+        done = subprocess.run(
+            [sys.executable, "-c", _TAKEN_IN_TURNS, str(folder), str(staging)],
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=True,
+        )
+    return set(done.stdout.splitlines())
+
+
+def make_at_rest(path: Path, note: str) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE rdv (note TEXT)")
+        connection.execute("INSERT INTO rdv VALUES (?)", (note,))
+        connection.commit()
+
+
+def test_a_pipe_put_in_the_place_of_a_database_holds_up_nothing(tmp_path: Path, staging: Path) -> None:
+    make_at_rest(tmp_path / "a.sqlite", "mine")
+    assert outcomes_in_turns(tmp_path, staging, os.mkfifo) <= {"[('mine',)]", "done"}
+
+
+def test_a_link_put_in_the_place_of_a_database_leads_to_no_other_one(tmp_path: Path, staging: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    make_at_rest(tmp_path / "docs" / "a.sqlite", "mine")
+    make_at_rest(tmp_path / "other.sqlite", "another's")
+    found = outcomes_in_turns(tmp_path / "docs", staging, lambda new: new.symlink_to(tmp_path / "other.sqlite"))
+    assert found <= {"[('mine',)]", "done"}
+
+
+# -- what stays of a copy ------------------------------------------------------------------------------------------
+
+_COPY = """
+import os, sys
+from kinebackup.sources.live_database import DatabaseCopier
+folder, staging = sys.argv[1:]
+fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+while True:
+    os.close(DatabaseCopier([staging]).copy(fd, "a.sqlite").fd)
+"""
+
+
+def copied_so_far(process: int, staging: Path) -> int:
+    """How many bytes the process has written to a copy that it has open."""
+    sizes = [0]
+    for link in Path(f"/proc/{process}/fd").iterdir():
+        try:
+            if os.readlink(link).startswith(f"{staging}/"):
+                sizes.append(link.stat().st_size)
+        except OSError:
+            continue
+    return max(sizes)
+
+
+def test_a_killed_run_leaves_nothing_of_a_copy_behind(tmp_path: Path, staging: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "a.sqlite")) as connection:
+        connection.execute("CREATE TABLE rdv AS SELECT zeroblob(60000000) AS note")
+        connection.commit()
+    with subprocess.Popen([sys.executable, "-c", _COPY, str(tmp_path), str(staging)]) as process:
+        while not 1_000_000 < copied_so_far(process.pid, staging) < 59_000_000:
+            assert process.poll() is None
+        process.kill()
+    assert [path for path in staging.rglob("*") if path.is_file() and path.stat().st_size] == []
+
+
+def test_what_a_killed_process_left_is_removed_and_what_a_running_one_has_stays(tmp_path: Path, staging: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", "pass"]) as ended:
+        pass
+    for process in (ended.pid, os.getpid()):
+        (staging / f"kinebackup-copy-{process}-abc").mkdir(mode=0o700)
+        (staging / f"kinebackup-copy-{process}-abc" / "copy").write_bytes(b"plaintext")
+    with in_use(tmp_path / "a.sqlite"):
+        assert rows(copied(tmp_path, "a.sqlite", staging), tmp_path) == ["committed"]
+    assert [path.name for path in staging.iterdir()] == [f"kinebackup-copy-{os.getpid()}-abc"]
+
+
+# -- room ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not os.path.ismount("/dev/shm"), reason="this machine cannot mount that: no folder in memory")
+@pytest.mark.parametrize(("kilobytes", "in_memory"), [(16, False), (1_000_000, True)])
+def test_a_copy_goes_into_memory_only_where_memory_is_free(
+    tmp_path: Path, disk_path: Path, kilobytes: int, in_memory: bool
+) -> None:
+    info, disk = tmp_path / "meminfo", disk_path / "staging"
+    disk.mkdir(mode=0o700)
+    info.write_text(f"MemTotal:  8000000 kB\nMemFree:  8 kB\nMemAvailable:  {kilobytes} kB\nBuffers:  9 kB\n")
+    make_at_rest(tmp_path / "a.sqlite", "x" * 20_000)
+    fd = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with tempfile.TemporaryDirectory(dir="/dev/shm") as memory:
+            live = DatabaseCopier([memory, str(disk)], memory_info=str(info)).copy(fd, "a.sqlite")
+            assert live is not None
+            assert (os.fstat(live.fd).st_dev == os.stat(memory).st_dev) == in_memory
+            os.close(live.fd)
+    finally:
+        os.close(fd)

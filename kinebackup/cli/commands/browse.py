@@ -130,10 +130,6 @@ def _is_good_before(named: NamedSnapshot, day: datetime) -> bool:
     return taken.taken_at < day and not taken.suspicious and not taken.files_lost
 
 
-def _problems_of(taken: Snapshot) -> int:
-    return taken.problem_count or len(taken.problems)
-
-
 def _snapshot_item(named: NamedSnapshot, label: str) -> SnapshotItem:
     taken = named.snapshot
     return SnapshotItem(
@@ -145,7 +141,7 @@ def _snapshot_item(named: NamedSnapshot, label: str) -> SnapshotItem:
         sources=taken.sources,
         files=taken.counts.files,
         bytes=taken.counts.bytes,
-        problems=_problems_of(taken),
+        problems=taken.problems_in_all,
         suspicious=taken.suspicious,
         incomplete=taken.files_lost,
     )
@@ -174,7 +170,7 @@ def _snapshot_row(named: NamedSnapshot, label: str, zone: tzinfo) -> Sequence[st
         count = taken.files_lost
         notes.append(ngettext("{count} file is missing", "{count} files are missing", count).format(count=count))
     if taken.problems:
-        count = _problems_of(taken)
+        count = taken.problems_in_all
         notes.append(ngettext("{count} problem", "{count} problems", count).format(count=count))
     return (
         named.id[:SHORT_ID],

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from kinebackup.engine.backup.changes import TrackingResult
+from kinebackup.engine.backup.commit import commit
 from kinebackup.engine.backup.judging import judge_sources
 from kinebackup.engine.backup.met_damage import MetDamage
 from kinebackup.engine.backup.proof import PackProof
@@ -20,11 +21,9 @@ from kinebackup.engine.backup.stats import BackupStats
 from kinebackup.engine.backup.tree_writer import DryTreeWriter, TreeWriter
 from kinebackup.engine.environment import Environment
 from kinebackup.engine.format import snapshot as snapshots
-from kinebackup.engine.format.constants import SALT_BYTES
-from kinebackup.engine.format.layout import INDEX, snapshot_path
+from kinebackup.engine.format.layout import INDEX
 from kinebackup.engine.format.snapshot import Counts, NamedSnapshot, SavedProblem, Snapshot
 from kinebackup.engine.repository.blob_reader import BlobReader
-from kinebackup.engine.repository.files import READ_BYTES, read_back, write_file
 from kinebackup.engine.repository.findings import healed_header_copy
 from kinebackup.engine.repository.index_files import merge_index
 from kinebackup.engine.repository.pack_pipeline import PackPipeline
@@ -33,7 +32,9 @@ from kinebackup.engine.repository.repository import LoadedRepository, WritableRe
 from kinebackup.engine.source import Source
 from kinebackup.errors import ConfigError
 from kinebackup.i18n import _
-from kinebackup.model import BackupReport, CancelToken, Monitor, saved_already
+from kinebackup.model import NOTES, BackupReport, CancelToken, Monitor, Problem, saved_already
+
+_MAX_SOURCES_CHARACTERS = 2**20  # a snapshot lists them twice, and has to stay readable
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +103,8 @@ def back_up(
         return replace(outcome, packs_checked=proof.checked)
     listed = () if repository.inventory.has_unlistable_folders else repository.list_names(INDEX)
     made = _snapshot(run, scanned, listed, suspicious=suspicious)
-    name, data = snapshots.seal(made, repository.keys, world.entropy(SALT_BYTES))
-    write_file(repository.store, snapshot_path(name), data)
-    if request.read_back and not cancel.cancelled:
-        read_back(repository.store, snapshot_path(name), len(data), bytearray(READ_BYTES))
-    outcome = _outcome(run, scanned, name, written + len(data), world.elapsed_s() - began, suspicious=suspicious)
+    name, size = commit(repository, made, world, from_drive=request.read_back and not cancel.cancelled)
+    outcome = _outcome(run, scanned, name, written + size, world.elapsed_s() - began, suspicious=suspicious)
     return replace(outcome, packs_checked=proof.checked)
 
 
@@ -129,6 +127,10 @@ def _check_sources(sources: Sequence[Source]) -> None:
     """Each name comes once in a directory, and every name has a directory. The configuration cannot see that: where
     links on the way to a source lead shows only now.
     """
+    if sum(len(source.path) for source in sources) > _MAX_SOURCES_CHARACTERS:
+        raise ConfigError(
+            _("there are more sources than a backup can list"), _("name a folder that holds several of them")
+        )
     for number, source in enumerate(sources):
         if source.path == "/":
             raise ConfigError(
@@ -151,7 +153,7 @@ def _scan_all(run: BackupRun) -> _Scanned:
         and run.parent_is_whole
     ):
         with suppress(StartOver):
-            scanned = _scan(run, JournalReuse(parent.snapshot, since, run.trust_before_ns))
+            scanned = _scan(run, JournalReuse(parent.snapshot, since, run.trust))
             if run.parent_is_whole:  # else a pack failed a read meanwhile, and may hold what was taken over unseen
                 return scanned
         run.monitor.phase("backup", files=parent.snapshot.counts.files)
@@ -188,11 +190,11 @@ def _snapshot(run: BackupRun, scanned: _Scanned, index_files: Sequence[str], *, 
         sources=tuple(source.configured for source in request.sources),
         led_to=places if any(s.configured != s.path for s in request.sources) else (),
         root=tuple(scanned.root),
-        users=(parent.snapshot.users if parent else {}) | names.users(stats.uids),
-        groups=(parent.snapshot.groups if parent else {}) | names.groups(stats.gids),
+        users=_newest_first(names.users(stats.uids), parent.snapshot.users if parent else {}),
+        groups=_newest_first(names.groups(stats.gids), parent.snapshot.groups if parent else {}),
         counts=Counts(files=stats.files, dirs=stats.dirs, others=stats.others, bytes=stats.bytes),
         files_by_source=tuple(stats.files_by_source.get(source.path, 0) for source in request.sources),
-        problems=tuple(SavedProblem(p.kind, p.path, p.message) for p in stats.problems),
+        problems=tuple(SavedProblem(p.kind, p.path, p.message) for p in sorted(stats.problems, key=_is_note)),
         files_lost=stats.files_lost,
         suspicious=suspicious,
         parent=parent.id if parent else "",
@@ -200,6 +202,16 @@ def _snapshot(run: BackupRun, scanned: _Scanned, index_files: Sequence[str], *, 
         drive=request.drive,
         program=request.program,
     )
+
+
+def _newest_first(met: dict[str, str], before: dict[str, str]) -> dict[str, str]:
+    """Names of owners, those first that were met: where there are more than a snapshot keeps, these are kept."""
+    return met | {number: name for number, name in before.items() if number not in met}
+
+
+def _is_note(problem: Problem) -> bool:
+    """Where there are more problems than a snapshot keeps, those are kept that count."""
+    return problem.kind in NOTES
 
 
 # What is wrong with these does not show in their directory when it changes, and is to be told each time.

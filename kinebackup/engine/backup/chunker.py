@@ -13,12 +13,13 @@ from itertools import pairwise
 
 from pyfastcdc import FastCDC
 
+from kinebackup.engine.source import SQLITE_MAGIC
+
 AVERAGE_BYTES = 512 * 2**10
 MIN_BYTES = 128 * 2**10
 MAX_BYTES = 2 * 2**20
 WINDOW_BYTES = 4 * 2**20  # room for at least one longest piece after any cut
 
-SQLITE_MAGIC = b"SQLite format 3\0"
 _MAGICS = (
     SQLITE_MAGIC,
     b"\x00\x01\x00\x00Standard ACE DB",  # Access 2007+

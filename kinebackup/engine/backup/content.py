@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 
 from kinebackup.engine.backup.chunker import WINDOW_BYTES, Cutter, cutting_for
 from kinebackup.engine.format import tree
-from kinebackup.engine.format.constants import ID_BYTES, Kind
+from kinebackup.engine.format.constants import ID_BYTES, MAX_BLOB_BYTES, Buffer, Kind
 from kinebackup.engine.format.key_schedule import RepositoryKeys
 from kinebackup.engine.repository.blob_index import Index
 from kinebackup.engine.repository.pack_pipeline import Lane, PackPipeline
-from kinebackup.model import BlobId, CancelToken
+from kinebackup.model import CancelToken
 
 SMALL_FILE_BYTES = 512 * 2**10
-MAX_INLINE_IDS = 256
-LIST_BLOB_IDS = 1024
+MAX_INLINE_ITEMS = 256  # ids or extents in the entry itself; more stand in list blobs
+LIST_BLOB_ITEMS = 1024
 _READINGS = 3
 _HEAD_BYTES = 32
 # Some files of the kernel, and of file systems that do not know sizes, claim to be empty. They are read to their end,
@@ -41,6 +41,7 @@ class Content:
     blobs: list[str] = field(default_factory=list)
     lists: list[str] = field(default_factory=list)
     extents: list[tuple[int, int]] | None = None
+    extent_lists: list[str] = field(default_factory=list)
 
 
 def same_file_state(a: os.stat_result, b: os.stat_result) -> bool:
@@ -118,8 +119,13 @@ class LargeFileReader:
             if steady or reading == _READINGS:
                 break
         content = Content(size, steady, after, bytes_read)
-        content.extents = got if wanted is not None else None
-        self._keep_ids(ids, content, lane)
+        content.lists = self._listed(ids, lane)
+        if not content.lists:
+            content.blobs = tree.decode_ids(bytes(ids))
+        if wanted is not None:
+            content.extent_lists = self._listed(tree.encode_extents(got), lane)
+            content.extents = None if content.extent_lists else got
+        lane.flush()
         return content
 
     def _read_once(
@@ -171,18 +177,24 @@ class LargeFileReader:
             window[:rest] = bytes(window[end:filled])
         return rest
 
-    def _keep_ids(self, ids: bytearray, content: Content, lane: Lane) -> None:
-        if len(ids) <= MAX_INLINE_IDS * ID_BYTES:
-            content.blobs = tree.decode_ids(bytes(ids))
-            return
-        step = LIST_BLOB_IDS * ID_BYTES
-        for at in range(0, len(ids), step):
-            part = bytes(ids[at : at + step])
-            blob_id: BlobId = self.keys.blob_id(Kind.LIST, part)
-            content.lists.append(blob_id.hex())
+    def _listed(self, items: Buffer, lane: Lane) -> list[str]:
+        """The list blobs of that many items of 16 bytes; none where they are few enough to stand in the entry itself.
+
+        An entry stays short however long the file: where there are very many, the lists become longer instead.
+        """
+        if len(items) <= MAX_INLINE_ITEMS * ID_BYTES:
+            return []
+        step = LIST_BLOB_ITEMS * ID_BYTES
+        while len(items) > MAX_INLINE_ITEMS * step and step < MAX_BLOB_BYTES:
+            step *= 2
+        found: list[str] = []
+        for at in range(0, len(items), step):
+            part = bytes(items[at : at + step])
+            blob_id = self.keys.blob_id(Kind.LIST, part)
+            found.append(blob_id.hex())
             if self.index.claim(blob_id):
                 lane.put(Kind.LIST, blob_id, part)
-        lane.flush()
+        return found
 
 
 def _size_of(got: list[tuple[int, int]], wanted: list[tuple[int, int]] | None, before: os.stat_result) -> int:

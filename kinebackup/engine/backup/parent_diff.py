@@ -13,6 +13,7 @@ import msgspec
 
 from kinebackup.engine.backup.reuse import Reuse
 from kinebackup.engine.backup.stats import BackupStats, TreeCounts
+from kinebackup.engine.backup.trust import NO_TRUST, Trust
 from kinebackup.engine.format.tree import Entry
 from kinebackup.engine.metadata import Comparison, same
 from kinebackup.engine.repository.blob_reader import BlobReader
@@ -59,16 +60,16 @@ class ParentDiff:
         self._unwatched: list[str] = []
         self._not_compared: set[str] = set()  # below marks: what differs there changed before the parent was made
         self._sequence = 0
-        self._trusted_before_ns: Callable[[int], int] = lambda _sequence: 0
+        self._trust_of: Callable[[int], Trust] = lambda _sequence: NO_TRUST
 
-    def read_parent(self, reader: BlobReader, sequence: int, trusted_before_ns: Callable[[int], int]) -> None:
+    def read_parent(self, reader: BlobReader, sequence: int, trust_of: Callable[[int], Trust]) -> None:
         """There is a parent snapshot, of that ``sequence``. A damaged one costs time, not correctness.
 
-        ``trusted_before_ns``: of a sequence, since when files have to be read again that this snapshot had read.
+        ``trust_of``: of a sequence, what the times of files prove that this snapshot had read.
         """
         self._trees = TreeReader(reader, self._parent_is_damaged)
         self._sequence = sequence
-        self._trusted_before_ns = functools.cache(trusted_before_ns)
+        self._trust_of = functools.cache(trust_of)
 
     def _parent_is_damaged(self, _problem: Problem) -> None:
         """It cannot tell how things were: what is not known from it is read from the source."""
@@ -107,7 +108,7 @@ class ParentDiff:
                 continue
             found.carried[name] = msgspec.structs.replace(entry, carried=mark)
             # What changed in the tick in which it was read is read again: since that snapshot, not since the parent.
-            certain = entry.copied is None and entry.ctime < self._trusted_before_ns(mark)
+            certain = entry.copied is None and self._trust_of(mark).proves(entry.ctime)
             found.entries[name] = msgspec.structs.replace(entry, carried=0, ctime=entry.ctime if certain else _NO_TIME)
 
     def links(self, directory: str, links: Sequence[str]) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from kinebackup.engine.backup.changes import EVERYTHING, ChangesSince, DirtyDir
 from kinebackup.engine.backup.stats import TreeCounts
+from kinebackup.engine.backup.trust import Trust
 from kinebackup.engine.format.snapshot import Snapshot
 from kinebackup.engine.format.tree import Entry
 from kinebackup.engine.metadata import Comparison, matches
@@ -72,11 +73,11 @@ class JournalReuse(Reuse):
 
     follows_journal = True
 
-    def __init__(self, parent: Snapshot, since: ChangesSince, trust_before_ns: int) -> None:
+    def __init__(self, parent: Snapshot, since: ChangesSince, trust: Trust) -> None:
         """The caller has made sure that ``since`` speaks of this parent and that all its blobs can be counted on."""
         self._parent = parent
         self._since = since
-        self._trust_before_ns = trust_before_ns
+        self._trust = trust
         self._replaced = TreeCounts()
         self._replaced_here = 0  # files of the source being scanned
         self._names = Counter[str]()
@@ -113,7 +114,7 @@ class JournalReuse(Reuse):
         touched = parent.below.get(name)
         if touched is not None:
             return touched
-        as_before = old.ctime < self._trust_before_ns and matches(Comparison.UNTOUCHED, old, stat)
+        as_before = self._trust.proves(old.ctime) and matches(Comparison.UNTOUCHED, old, stat)
         return None if as_before else DirtyDir()
 
     # -- counts ----------------------------------------------------------------------------------------------------

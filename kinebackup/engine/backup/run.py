@@ -9,6 +9,7 @@ from datetime import datetime
 
 from kinebackup.engine.backup.changes import ChangesSince, TrackingResult
 from kinebackup.engine.backup.met_damage import MetDamage
+from kinebackup.engine.backup.trust import NO_TRUST, Trust
 from kinebackup.engine.environment import Environment
 from kinebackup.engine.format.snapshot import NamedSnapshot, Snapshot
 from kinebackup.engine.repository.pack_pipeline import PackPipeline
@@ -72,15 +73,15 @@ class BackupRun:
     monitor: Monitor
 
     @property
-    def trust_before_ns(self) -> int:
-        """Since when the parent's files have to be read again: see ``_trusted_before_ns``."""
-        return _trusted_before_ns(self.parent.snapshot) if self.parent else 0
+    def trust(self) -> Trust:
+        """Which times of the parent's entries say that nothing was written since it read them."""
+        return _trust_of(self.parent.snapshot) if self.parent else NO_TRUST
 
-    def trusted_before_ns(self, sequence: int) -> int:
-        """The same of the snapshot of this computer from which the parent carried something; 0 where it is gone."""
+    def trust_of(self, sequence: int) -> Trust:
+        """The same of the snapshot of this computer from which the parent carried something; none where it is gone."""
         known = (named.snapshot for named in self.repository.snapshots().readable)
         own = [s for s in known if s.sequence == sequence and s.machine == self.request.machine]
-        return min(map(_trusted_before_ns, own), default=0)
+        return min(map(_trust_of, own), key=lambda trust: trust.fine_before_ns, default=NO_TRUST)
 
     @property
     def parent_is_whole(self) -> bool:
@@ -88,8 +89,5 @@ class BackupRun:
         return self.parent is not None and self.repository.has_all_of(self.parent.snapshot)
 
 
-def _trusted_before_ns(snapshot: Snapshot) -> int:
-    """A file that changed in the same tick of the clock in which it was read looks unchanged: files that changed after
-    the snapshot was begun, or just before, are read again (the kernel's clock ticks every 10 ms at most).
-    """
-    return int(snapshot.taken_at.timestamp() * 1e9) - 20_000_000
+def _trust_of(snapshot: Snapshot) -> Trust:
+    return Trust.of_run(int(snapshot.taken_at.timestamp() * 1e9))

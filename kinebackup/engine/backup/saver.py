@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from kinebackup.engine.backup.carrying import and_kept
-from kinebackup.engine.backup.chunker import SQLITE_MAGIC
 from kinebackup.engine.backup.content import SMALL_FILE_BYTES, Content, LargeFileReader, find_extents, read_small
 from kinebackup.engine.backup.parent_diff import ParentDirectory
 from kinebackup.engine.backup.read_ahead import ReadAhead
@@ -20,18 +19,15 @@ from kinebackup.engine.backup.run import BackupRun
 from kinebackup.engine.backup.stats import BackupStats
 from kinebackup.engine.backup.tree_writer import Node, TreeWriter
 from kinebackup.engine.format import tree
-from kinebackup.engine.format.constants import Kind
 from kinebackup.engine.format.tree import Entry
 from kinebackup.engine.metadata import Comparison, read_attributes, same, take_over_attributes
 from kinebackup.engine.repository.blob_reader import BlobReader
 from kinebackup.engine.repository.pack_pipeline import Lane, PackPipeline
-from kinebackup.engine.source import Found, LiveCopy, SourceDirectory
+from kinebackup.engine.repository.tree_reader import data_ids, extents_of
+from kinebackup.engine.source import COMPANIONS, Found, LiveCopy, SourceDirectory, is_database
 from kinebackup.errors import Damaged
 from kinebackup.i18n import _
 from kinebackup.model import Problem, ProblemKind
-
-# What SQLite keeps beside a database in use. A copy made by its own means contains what they hold.
-COMPANIONS = ("-wal", "-shm", "-journal")
 
 
 @dataclass(slots=True, eq=False)
@@ -102,7 +98,7 @@ class FileSaver:
     def __init__(
         self, run: BackupRun, packer: PackPipeline, *, reader: BlobReader, writer: TreeWriter, stats: BackupStats
     ) -> None:
-        self._trust_before_ns = run.trust_before_ns
+        self._trust = run.trust
         self._repository = run.repository
         self._keys = run.repository.keys
         self._index = run.repository.index
@@ -122,19 +118,17 @@ class FileSaver:
         return self._lists_are_there(entry, self._reader)
 
     def _is_there(self, entry: Entry, reader: BlobReader) -> bool:
-        if entry.lists:
+        if entry.lists or entry.extent_lists:
             return self._lists_are_there(entry, reader)
         return all(self._index.has(tree.blob_id(text)) for text in entry.blobs)
 
     def _lists_are_there(self, entry: Entry, reader: BlobReader) -> bool:
         try:
-            for text in entry.lists:
-                blob_id = tree.blob_id(text)
-                if not self._index.has(blob_id):
-                    return False
-                ids = tree.decode_ids(bytes(reader.read(Kind.LIST, blob_id)))
-                if not all(self._index.has(tree.blob_id(data)) for data in ids):
-                    return False
+            if not all(self._index.has(tree.blob_id(text)) for text in (*entry.lists, *entry.extent_lists)):
+                return False
+            extents_of(entry, reader)
+            if not all(self._index.has(tree.blob_id(text)) for text in data_ids(entry, reader)):
+                return False
         except Damaged:
             return False
         return True
@@ -197,7 +191,7 @@ class FileSaver:
         for unread in read_attributes(file.entry, file.directory, fd=fd):
             self._problem("metadata", file.path, unread.text)
         name, names = file.name, file.names
-        if (f"{name}-wal" in names or f"{name}-journal" in names) and _is_database(fd):
+        if (f"{name}-wal" in names or f"{name}-journal" in names) and is_database(fd):
             if live := file.directory.live_copy(name):
                 self._save_copy(file, live)
                 return False
@@ -205,13 +199,13 @@ class FileSaver:
         if now.st_size <= SMALL_FILE_BYTES and (now.st_blocks * 512 >= now.st_size or find_extents(fd, now) is None):
             content = read_small(fd, now, keys=self._keys, index=self._index, packer=self._packer)
             if content is not None:
-                if not content.steady and _is_database(fd) and (live := file.directory.live_copy(name)):
+                if not content.steady and is_database(fd) and (live := file.directory.live_copy(name)):
                     self._save_copy(file, live)
                     return False
                 self._finish(file, content)
                 file.node.entries.append(file.entry)
                 return False
-        directory = file.directory.duplicate() if _is_database(fd) else None
+        directory = file.directory.duplicate() if is_database(fd) else None
         file.node.entries.append(file.entry)
         self._read_in_lane(file, fd, directory)
         return True
@@ -344,14 +338,14 @@ class FileSaver:
             return False
         try:
             wal = os.stat(f"{file.name}-wal", dir_fd=file.directory.fd, follow_symlinks=False)
-            if (wal.st_size, wal.st_mtime_ns) != (old.copied.wal_size, old.copied.wal_mtime):
+            if (wal.st_size, tree.bounded_time(wal.st_mtime_ns)) != (old.copied.wal_size, old.copied.wal_mtime):
                 return False
-            if wal.st_mtime_ns >= self._trust_before_ns:
+            if not self._trust.proves(wal.st_mtime_ns):
                 return False
         except OSError:
             if old.copied.wal_size:
                 return False
-        return self.lists_are_there(old) and all(self._index.has(tree.blob_id(text)) for text in old.blobs)
+        return self.lists_are_there(old)
 
 
 def not_readable(error: OSError) -> str:
@@ -359,8 +353,12 @@ def not_readable(error: OSError) -> str:
     return _("this file cannot be read ({reason})").format(reason=error.strerror)
 
 
-def _is_database(fd: int) -> bool:
-    return os.pread(fd, len(SQLITE_MAGIC), 0) == SQLITE_MAGIC
+def take_out_companions(node: Node) -> list[Entry]:
+    """What the parent had beside databases that have been copied now: SQLite would apply it to the copy."""
+    stale = [e for e in node.entries if e.type == "file" and _belongs_to_copy(node, e.path_name)] if node.copied else []
+    if stale:
+        node.entries[:] = [entry for entry in node.entries if not any(entry is other for other in stale)]
+    return stale
 
 
 def _belongs_to_copy(node: Node, name: str) -> bool:
@@ -372,8 +370,16 @@ def _fill_entry(entry: Entry, content: Content) -> None:
     entry.blobs = content.blobs
     entry.lists = content.lists
     entry.extents = content.extents
+    entry.extent_lists = content.extent_lists
 
 
 def _content_of(entry: Entry) -> Content:
     """The content of another name of the same inode."""
-    return Content(entry.size, steady=True, blobs=entry.blobs, lists=entry.lists, extents=entry.extents)
+    return Content(
+        entry.size,
+        steady=True,
+        blobs=entry.blobs,
+        lists=entry.lists,
+        extents=entry.extents,
+        extent_lists=entry.extent_lists,
+    )

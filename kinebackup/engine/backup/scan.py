@@ -16,9 +16,10 @@ from kinebackup.engine.backup.changes import EVERYTHING, DirtyDir
 from kinebackup.engine.backup.parent_diff import ParentDiff, ParentDirectory
 from kinebackup.engine.backup.reuse import Reuse
 from kinebackup.engine.backup.run import BackupRun
-from kinebackup.engine.backup.saver import FoundFile, Saver, not_readable
+from kinebackup.engine.backup.saver import FoundFile, Saver, not_readable, take_out_companions
 from kinebackup.engine.backup.stats import BackupStats, TreeCounts
 from kinebackup.engine.backup.tree_writer import DryTreeWriter, Node, TreeWriter
+from kinebackup.engine.backup.trust import SECOND_NS
 from kinebackup.engine.backup.ways import Ways
 from kinebackup.engine.format import tree
 from kinebackup.engine.format.snapshot import Snapshot
@@ -63,8 +64,8 @@ class Scan:
         self._index = run.repository.index
         self._cancel = run.cancel
         self._monitor = run.monitor
-        self._trust_before_ns = run.trust_before_ns  # files that the parent read at this time or later are read again
-        self._trusted_before_ns = run.trusted_before_ns
+        self._trust = run.trust
+        self._trust_of = run.trust_of
         self._parent_is_whole = run.parent_is_whole
         self._conditions = run.repository.conditions
         self._saver = saver
@@ -79,7 +80,7 @@ class Scan:
 
     def start_from(self, reader: BlobReader, parent: Snapshot) -> None:
         """Compare with that snapshot."""
-        self._diff.read_parent(reader, parent.sequence, self._trusted_before_ns)
+        self._diff.read_parent(reader, parent.sequence, self._trust_of)
         self._ways.start_from(parent.root)
 
     def problem(self, kind: ProblemKind, path: str, message: str) -> None:
@@ -229,7 +230,7 @@ class Scan:
         entries, old_entries = here.node.entries, here.old.entries
         # A pack that failed a read meanwhile may hold what these files need: from then on each blob is looked up.
         sound = self._parent_is_whole and not self._conditions.lowered
-        trust_before = self._trust_before_ns
+        whole_before, fine_before = self._trust.whole_before_ns, self._trust.fine_before_ns
         files = size = 0
         links: list[str] = []
         changed: list[tuple[Found, Entry | None]] = []
@@ -242,7 +243,7 @@ class Scan:
                 and old.mtime == stat.st_mtime_ns
                 and old.size == stat.st_size
                 and old.inode == stat.st_ino
-                and old.ctime < trust_before
+                and (old.ctime < whole_before or (old.ctime < fine_before and old.ctime % SECOND_NS))
                 and old.type == "file"
                 and st.S_ISREG(stat.st_mode)
                 and not old.uncertain
@@ -257,6 +258,8 @@ class Scan:
                 continue
             changed.append((item, old))
         self._visit_all(here, changed, names)
+        for stale in take_out_companions(here.node):
+            files, size = files - 1, size - stale.size
         if files and changed:
             here.node.entries.sort(key=tree.name_key)
         if links:
@@ -281,7 +284,7 @@ class Scan:
 
     def _is_there(self, old: Entry) -> bool:
         """Whether every blob of an unchanged file can be counted on."""
-        if old.lists:
+        if old.lists or old.extent_lists:
             return self._saver.lists_are_there(old)
         return all(self._index.has(tree.blob_id(text)) for text in old.blobs)
 
@@ -341,7 +344,7 @@ class Scan:
         """What an entry without content needs besides ``lstat``."""
         if entry.type == "symlink":
             entry.target, entry.rawtarget = tree.encode_text(here.directory.read_link(item.name))
-        if old is not None and old.type == entry.type and old.ctime == entry.ctime < self._trust_before_ns:
+        if old is not None and old.type == entry.type and old.ctime == entry.ctime and self._trust.proves(old.ctime):
             take_over_attributes(entry, old)
         elif entry.type != "dir":
             self._read_attributes(entry, here.directory, f"{here.path}/{item.name}", item.name)
@@ -367,7 +370,7 @@ class Scan:
             message = _("this folder cannot be opened ({reason})").format(reason=error.strerror)
             self._carry(here, item.name, message, entry)
             return None
-        if old is None or old.ctime != entry.ctime or entry.ctime >= self._trust_before_ns:
+        if old is None or old.ctime != entry.ctime or not self._trust.proves(entry.ctime):
             self._read_attributes(entry, directory, path)
         if old is None or not same(Comparison.FOLDER, entry, old):
             self._diff.differs(path)

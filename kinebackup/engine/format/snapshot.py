@@ -4,8 +4,9 @@ Owns: its fields and its file. Does not know: trees, or which snapshots to keep.
 """
 
 import hashlib
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -18,7 +19,15 @@ from kinebackup.errors import Damaged
 from kinebackup.i18n import _
 from kinebackup.model import FileName
 
+_Item = TypeVar("_Item")
 Sequence = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
+
+# What a writer keeps, so that no practice and no trouble makes a record that a reader refuses (FORMAT.md §13).
+MAX_PROBLEMS = 1000
+_MAX_PROBLEM_BYTES = 8 * 2**20  # of all of them, as JSON
+_MAX_PATH_CHARACTERS = 4096  # of the path of one
+_MAX_NAME_BYTES = 4 * 2**20  # of the users, and as much of the groups, as JSON
+_MAX_INDEX_FILES = 10_000
 
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 
@@ -64,6 +73,11 @@ class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     program: str = ""
 
     @property
+    def problems_in_all(self) -> int:
+        """How many there were, those counted that are not kept."""
+        return self.problem_count or len(self.problems)
+
+    @property
     def taken_at(self) -> datetime:
         """``time`` as an aware UTC datetime."""
         return parse_time(self.time)
@@ -95,8 +109,8 @@ class NamedSnapshot(msgspec.Struct, frozen=True):
 
 
 def seal(snapshot: Snapshot, keys: RepositoryKeys, salt: bytes) -> tuple[FileName, bytes]:
-    """Name and bytes of the snapshot's file."""
-    data = seal_single(keys, SNAPSHOT, salt, compression.compress(msgspec.json.encode(_in_utf_8(snapshot))))
+    """Name and bytes of the snapshot's file. Give it what ``written`` gives, which is what is read again."""
+    data = seal_single(keys, SNAPSHOT, salt, compression.compress(msgspec.json.encode(written(snapshot))))
     return FileName(hashlib.sha256(data).hexdigest()), data
 
 
@@ -105,13 +119,38 @@ def escaped(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _in_utf_8(snapshot: Snapshot) -> Snapshot:
+def written(snapshot: Snapshot) -> Snapshot:
+    """The snapshot as its record has it: in UTF-8, and not longer than a reader takes."""
+    problems = _first(map(_in_utf_8, snapshot.problems[:MAX_PROBLEMS]), _MAX_PROBLEM_BYTES)
+    cut = len(problems) < len(snapshot.problems)
     return msgspec.structs.replace(
         snapshot,
-        sources=tuple(escaped(path) for path in snapshot.sources),
-        led_to=tuple(escaped(path) for path in snapshot.led_to),
-        problems=tuple(SavedProblem(p.kind, escaped(p.path), escaped(p.message)) for p in snapshot.problems),
+        sources=tuple(map(escaped, snapshot.sources)),
+        led_to=tuple(map(escaped, snapshot.led_to)),
+        users=dict(_first(snapshot.users.items(), _MAX_NAME_BYTES)),
+        groups=dict(_first(snapshot.groups.items(), _MAX_NAME_BYTES)),
+        problems=tuple(problems),
+        problem_count=snapshot.problem_count or (len(snapshot.problems) if cut else 0),
+        index=snapshot.index if len(snapshot.index) <= _MAX_INDEX_FILES else (),
     )
+
+
+def _in_utf_8(problem: SavedProblem) -> SavedProblem:
+    path = escaped(problem.path)
+    if len(path) > _MAX_PATH_CHARACTERS:
+        path = f"{path[: _MAX_PATH_CHARACTERS - 1]}…"
+    return SavedProblem(problem.kind, path, escaped(problem.message))
+
+
+def _first(items: Iterable[_Item], limit_bytes: int) -> list[_Item]:
+    """As many of the first ones as have room."""
+    found: list[_Item] = []
+    for item in items:
+        limit_bytes -= len(msgspec.json.encode(item)) + 1
+        if limit_bytes < 0:
+            break
+        found.append(item)
+    return found
 
 
 def unseal(data: bytes, keys: RepositoryKeys) -> Snapshot:

@@ -6,7 +6,9 @@ Owns: the form of an entry and what a reader accepts. Does not know: how entries
 import base64
 import json
 import os
-from collections.abc import Iterator, Sequence
+import struct
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -17,7 +19,8 @@ from kinebackup.errors import Damaged
 from kinebackup.i18n import _
 from kinebackup.model import BlobId
 
-MAX_TREE_ENTRIES = 10_000  # a directory of a million files becomes a hundred blobs, not one of 200 MB
+MAX_TREE_BYTES = 256 * 2**10  # what a writer puts in one tree blob, unless one entry alone is longer
+_CUT_FROM_BYTES = 96 * 2**10
 
 EntryType = Literal["file", "dir", "symlink", "fifo", "char", "block"]
 # What the system calls of a restore can take: an entry with other numbers is refused, not half restored.
@@ -27,6 +30,9 @@ Time = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 Size = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Text = Annotated[str, msgspec.Meta(pattern=r"^[^\0]+\Z")]
 Base64 = Annotated[str, msgspec.Meta(pattern=r"^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?\Z")]
+
+
+_EXTENT = struct.Struct("<QQ")
 
 
 class Copied(msgspec.Struct, frozen=True):
@@ -57,6 +63,7 @@ class Entry(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     blobs: list[str] = []
     lists: list[str] = []
     extents: list[tuple[Size, Size]] | None = None
+    extent_lists: list[str] = []
     tree: list[str] = []
     target: Text = ""
     rawtarget: Base64 = ""
@@ -89,6 +96,7 @@ class Tree(msgspec.Struct):
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 _encoder = msgspec.json.Encoder()
+_FRAME = b'{"entries":[%b]}'
 _decoder = msgspec.json.Decoder(Tree)
 
 
@@ -126,12 +134,44 @@ def name_key(entry: Entry) -> bytes:
     return os.fsencode(entry.path_name)
 
 
-def encode(entries: Sequence[Entry]) -> list[bytes]:
-    """The tree blobs of a directory, of at most ``MAX_TREE_ENTRIES`` entries each; none for an empty directory."""
-    return [
-        _encoder.encode(Tree(list(entries[at : at + MAX_TREE_ENTRIES])))
-        for at in range(0, len(entries), MAX_TREE_ENTRIES)
-    ]
+class TreeCutter:
+    """Makes the tree blobs of one directory, whose entries come in the order of their names.
+
+    A blob ends, when it is long enough, after a name that says so by its checksum: one name more or less moves few of
+    the cuts of a directory of a million names, so the other blobs of it are not stored again.
+    """
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def add(self, entries: Iterable[Entry]) -> Iterator[bytes]:
+        """The blobs that these entries complete."""
+        encode_entry, frame = _encoder.encode, len(_FRAME % b"")
+        for entry in entries:
+            part = encode_entry(entry)
+            if self._parts and frame + self._size + len(part) > MAX_TREE_BYTES:
+                yield self._take()
+            self._parts.append(part)
+            self._size += len(part) + 1
+            if self._size >= _CUT_FROM_BYTES and zlib.crc32(os.fsencode(entry.path_name)) % 256 == 0:
+                yield self._take()
+
+    def finish(self) -> Iterator[bytes]:
+        """The last blob, if there is any."""
+        if self._parts:
+            yield self._take()
+
+    def _take(self) -> bytes:
+        plain = _FRAME % b",".join(self._parts)
+        self._parts, self._size = [], 0
+        return plain
+
+
+def encode(entries: Iterable[Entry]) -> list[bytes]:
+    """The tree blobs of a whole directory; none for an empty one."""
+    cutter = TreeCutter()
+    return [*cutter.add(entries), *cutter.finish()]
 
 
 def decode(plain: bytes) -> tuple[list[Entry], int]:
@@ -226,15 +266,27 @@ def blob_id(text: str) -> BlobId:
     return BlobId(value)
 
 
-def data_extents(entry: Entry) -> Iterator[tuple[int, int]]:
-    """Where the content of a file lies, as (offset, length). Raises ``Damaged`` for impossible extents."""
-    if entry.extents is None:
-        if entry.size:
-            yield 0, entry.size
+def encode_extents(extents: Iterable[tuple[int, int]]) -> bytes:
+    """The content of the list blobs in which a file of many extents has them, joined."""
+    return b"".join(_EXTENT.pack(*extent) for extent in extents)
+
+
+def decode_extents(plain: bytes) -> list[tuple[int, int]]:
+    """The extents of a list blob. Raises ``Damaged``."""
+    if len(plain) % _EXTENT.size:
+        raise Malformed("a list of extents has a broken length")
+    return list(_EXTENT.iter_unpack(plain))
+
+
+def data_extents(size: int, extents: Iterable[tuple[int, int]] | None) -> Iterator[tuple[int, int]]:
+    """Where the content of a file of that size lies, as (offset, length). Raises ``Damaged`` for impossible extents."""
+    if extents is None:
+        if size:
+            yield 0, size
         return
     end = 0
-    for offset, length in entry.extents:
-        if offset < end or length <= 0 or offset + length > entry.size:
+    for offset, length in extents:
+        if offset < end or length <= 0 or offset + length > size:
             raise Malformed("the extents of a sparse file are impossible")
         end = offset + length
         yield offset, length

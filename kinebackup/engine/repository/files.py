@@ -4,7 +4,8 @@ Owns: these two steps. Does not know: what is in the files.
 """
 
 import hashlib
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from kinebackup.engine.repository.store import Store
@@ -32,8 +33,15 @@ def read_back(store: Store, path: str, size: int, buffer: bytearray) -> None:
     Raises ``DriveFailed``: a drive that does not keep what it took is not a drive for backups. The file is then
     removed: nothing refers to it yet, and left there, a later run would find it and rely on it.
     """
-    try:
+    with remove_unproven(store, path):
         _compare(store, path, size, buffer)
+
+
+@contextmanager
+def remove_unproven(store: Store, path: str) -> Iterator[None]:
+    """Remove the file where what is done to prove it raises: nothing refers to it yet."""
+    try:
+        yield
     except BaseException:
         with suppress(KineError):
             store.remove(path)

@@ -25,8 +25,16 @@ from kinebackup.errors import Cancelled
 from kinebackup.model import BlobId, CancelToken
 
 SEGMENT_BYTES = 2**20
+# A folder is looked at for its own sake, and a damaged segment takes all that is in it along: short ones, of a folder
+# or few.
+METADATA_SEGMENT_BYTES = 2**18
 _WAITING_JOBS = 6
 LANES = 2
+
+
+def most_bytes(kind: Kind) -> int:
+    """How much a segment gathers. A longer blob is a segment of its own."""
+    return SEGMENT_BYTES if kind is Kind.DATA else METADATA_SEGMENT_BYTES
 
 
 class OpenSegment:
@@ -41,7 +49,7 @@ class OpenSegment:
         self.blobs: list[tuple[BlobId, int, int]] = []
 
     def free_bytes(self) -> int:
-        return len(self.buffer) - self.size
+        return most_bytes(self.kind) - self.size
 
     def append(self, blob_id: BlobId, data: Buffer) -> None:
         """Copy a blob in; it fits."""
@@ -74,7 +82,7 @@ class Lane:
 
     def put(self, kind: Kind, blob_id: BlobId, data: Buffer) -> None:
         """Write one blob of a large file: alone when large, gathered with its neighbours when small."""
-        if len(data) >= SEGMENT_BYTES // 2:
+        if len(data) >= most_bytes(kind) // 2:
             self._write(kind, data, [(blob_id, 0, len(data))])
             return
         if self._gathering.kind is not kind or self._gathering.free_bytes() < len(data):
@@ -197,7 +205,7 @@ class PackPipeline:
         self._cancel.check()
 
     def reserve(self, kind: Kind, size: int) -> OpenSegment:
-        """An open segment with room for ``size`` ≤ ``SEGMENT_BYTES`` bytes at ``buffer[size:]``."""
+        """An open segment with room for ``size`` ≤ ``most_bytes(kind)`` bytes at ``buffer[size:]``."""
         segment = self._open.get(kind)
         if segment is not None and segment.free_bytes() >= size:
             return segment
@@ -215,7 +223,7 @@ class PackPipeline:
         """Store one blob that the caller has claimed."""
         if len(data) > MAX_BLOB_BYTES:
             raise ValueError("a blob is too large")
-        if len(data) > SEGMENT_BYTES:
+        if len(data) > most_bytes(kind):
             self.run(lambda lane: lane.put(kind, blob_id, data))
         else:
             self.reserve(kind, len(data)).append(blob_id, data)

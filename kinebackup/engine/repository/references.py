@@ -9,6 +9,7 @@ A million blobs are marked in one byte each, by their place in the index.
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from kinebackup.engine.format import tree
 from kinebackup.engine.format.constants import Kind
@@ -20,6 +21,8 @@ from kinebackup.engine.repository.repository import LoadedRepository
 from kinebackup.engine.repository.tree_reader import TreeReader, data_ids
 from kinebackup.errors import Damaged
 from kinebackup.model import BlobId, CancelToken, Problem
+
+_Item = TypeVar("_Item")
 
 
 class Marks:
@@ -109,14 +112,9 @@ class ReferenceWalk:
         try:
             ids = list(entry.blobs)
             for text in entry.lists:
-                blob_id = tree.blob_id(text)
-                if self._mark(blob_id) is None:
-                    self.unfollowed.add(blob_id)
-                    continue
-                try:
-                    ids += tree.decode_ids(bytes(self._reader.read(Kind.LIST, blob_id)))
-                except Damaged:
-                    self._cannot_follow(blob_id)
+                ids += self._list(text, tree.decode_ids)
+            for text in entry.extent_lists:
+                self._list(text, tree.decode_extents)
             for text in ids:
                 self._mark(tree.blob_id(text))
         except Damaged as error:
@@ -125,6 +123,18 @@ class ReferenceWalk:
     def _cannot_follow(self, blob_id: BlobId) -> None:
         self.unreadable.add(blob_id)
         self.unfollowed.add(blob_id)
+
+    def _list(self, text: str, decode: Callable[[bytes], list[_Item]]) -> list[_Item]:
+        """What a list blob holds, which is marked; nothing where it cannot be had, which is noted."""
+        blob_id = tree.blob_id(text)
+        if self._mark(blob_id) is None:
+            self.unfollowed.add(blob_id)
+            return []
+        try:
+            return decode(bytes(self._reader.read(Kind.LIST, blob_id)))
+        except Damaged:
+            self._cannot_follow(blob_id)
+            return []
 
     def _mark(self, blob_id: BlobId) -> bool | None:
         marked = self.marks.mark(blob_id)
@@ -166,7 +176,7 @@ def trace(repository: LoadedRepository, snapshots: Sequence[NamedSnapshot], lost
 
 
 def _needs(entry: Entry, reader: BlobReader) -> set[str]:
-    needs = {*entry.tree, *entry.blobs, *entry.lists}
+    needs = {*entry.tree, *entry.blobs, *entry.lists, *entry.extent_lists}
     if entry.lists:
         with suppress(Damaged):  # where one of the lists is itself among the lost
             needs |= set(data_ids(entry, reader))

@@ -112,3 +112,15 @@ def data_ids(entry: Entry, reader: BlobReader) -> list[str]:
     for text in entry.lists:
         ids += tree.decode_ids(bytes(reader.read(Kind.LIST, tree.blob_id(text))))
     return ids
+
+
+def extents_of(entry: Entry, reader: BlobReader) -> list[tuple[int, int]] | None:
+    """The extents of a sparse file, in the entry or out of it; None for a file without. Raises ``Damaged``."""
+    if not entry.extent_lists:
+        return entry.extents
+    if entry.extents is not None:
+        raise Damaged(_("the content of this file is given twice"))
+    found: list[tuple[int, int]] = []
+    for text in entry.extent_lists:
+        found += tree.decode_extents(bytes(reader.read(Kind.LIST, tree.blob_id(text))))
+    return found

@@ -17,7 +17,7 @@ from kinebackup.engine.format.constants import Kind
 from kinebackup.engine.format.tree import Entry
 from kinebackup.engine.place import Link, Node, Opened, Place
 from kinebackup.engine.repository.blob_reader import BlobReader
-from kinebackup.engine.repository.tree_reader import data_ids
+from kinebackup.engine.repository.tree_reader import data_ids, extents_of
 from kinebackup.engine.restore.attributes import Refused, apply
 from kinebackup.engine.restore.owners import Owners
 from kinebackup.errors import Damaged
@@ -123,8 +123,9 @@ class EntryWriter:
 
     def _fill(self, fd: int, entry: Entry) -> int:
         blobs = data_ids(entry, self._reader)
-        if entry.extents is not None:
-            return self._fill_extents(fd, entry, blobs)
+        extents = extents_of(entry, self._reader)
+        if extents is not None:
+            return self._fill_extents(fd, entry.size, extents, blobs)
         done = 0
         for text in blobs:
             done += _write_all(fd, self._read(text), done)
@@ -138,9 +139,9 @@ class EntryWriter:
         self._cancel.check()
         return self._reader.read(Kind.DATA, tree.blob_id(text))
 
-    def _fill_extents(self, fd: int, entry: Entry, blobs: list[str]) -> int:
-        os.ftruncate(fd, entry.size)
-        extents = tree.data_extents(entry)
+    def _fill_extents(self, fd: int, size: int, where: list[tuple[int, int]], blobs: list[str]) -> int:
+        os.ftruncate(fd, size)
+        extents = tree.data_extents(size, where)
         offset, room = 0, 0
         for text in blobs:
             piece = memoryview(self._read(text))
@@ -154,7 +155,7 @@ class EntryWriter:
                 offset, room, piece = offset + len(part), room - len(part), piece[len(part) :]
         if room or next(extents, None) is not None:
             raise _wrong_length()
-        return sum(length for _, length in entry.extents or ())
+        return sum(length for _, length in where)
 
 
 def _wrong_length() -> Damaged:

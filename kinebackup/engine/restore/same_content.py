@@ -10,12 +10,12 @@ from kinebackup.engine.format.constants import Kind
 from kinebackup.engine.format.tree import Entry
 from kinebackup.engine.repository.blob_reader import BlobReader
 from kinebackup.engine.repository.repository import LoadedRepository
-from kinebackup.engine.repository.tree_reader import data_ids
+from kinebackup.engine.repository.tree_reader import data_ids, extents_of
 
 
 def has_content_of(fd: int, entry: Entry, repository: LoadedRepository, reader: BlobReader) -> bool:
     """Of an open file; where it is sparse, of its extents. Raises ``OSError``, and ``Damaged`` for a lost list."""
-    stretches = list(tree.data_extents(entry))
+    stretches = list(tree.data_extents(entry.size, extents_of(entry, reader)))
     position, end = stretches.pop(0) if stretches else (0, 0)
     end += position
     for text in data_ids(entry, reader):

@@ -385,6 +385,48 @@ def test_without_room_for_a_copy_the_files_are_saved_as_they_are(
     assert saved(drive, docs, tmp_path) == ["agenda.sqlite", "agenda.sqlite-shm", "agenda.sqlite-wal", "témoin.txt"]
 
 
+def test_a_copy_has_no_log_beside_it_that_an_earlier_backup_saved_as_it_lay(
+    drive: Drive, docs: Path, tmp_path: Path, database: sqlite3.Connection, source: FolderSource
+) -> None:
+    """SQLite would apply the log to the copy, whoever made them."""
+    back_up(drive, FolderSource(str(docs), copier=DatabaseCopier([str(tmp_path / "gone")])))
+    report = back_up(drive, source)
+    assert report.problems == ()
+    assert rows(drive, docs, tmp_path) == 2000
+    with loaded(drive) as repository:
+        counts = repository.find_snapshot("latest").snapshot.counts
+    assert (counts.files, report.files_changed, report.files_unmodified) == (2, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "exclude", [["*-wal"], ["*-wal", "*-shm", "*-journal"], ["agenda.sqlite-*"], ["/agenda.sqlite-wal"], ["*-*"]]
+)
+@pytest.mark.parametrize("room", [True, False])
+def test_what_belongs_to_a_database_is_saved_with_it_whatever_is_excluded(
+    drive: Drive, docs: Path, tmp_path: Path, database: sqlite3.Connection, exclude: list[str], room: bool
+) -> None:
+    (docs / "notes-wal").write_text("no database's")
+    staging = tmp_path / "staging"
+    if room:
+        staging.mkdir(mode=0o700)
+    assert (docs / "agenda.sqlite").stat().st_size < 10_000, "all rows are in the log"
+
+    back_up(drive, FolderSource(str(docs), exclude=exclude, copier=DatabaseCopier([str(staging)])))
+
+    assert restored(drive, tmp_path / "back").problems == ()
+    back = below(tmp_path / "back", docs)
+    with closing(sqlite3.connect(back / "agenda.sqlite")) as copy:
+        assert copy.execute("SELECT count(*) FROM rdv").fetchone() == (2000,)
+    assert (back / "notes-wal").exists() == (exclude in (["agenda.sqlite-*"], ["/agenda.sqlite-wal"]))
+
+
+def test_what_belongs_to_a_database_is_excluded_with_it(
+    drive: Drive, docs: Path, tmp_path: Path, database: sqlite3.Connection
+) -> None:
+    back_up(drive, FolderSource(str(docs), exclude=["*.sqlite"]))
+    assert saved(drive, docs, tmp_path) == ["témoin.txt"]
+
+
 def test_a_file_that_only_looks_like_a_database_is_saved_as_it_is(
     drive: Drive, docs: Path, tmp_path: Path, source: FolderSource
 ) -> None:

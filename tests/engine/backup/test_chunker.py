@@ -11,7 +11,6 @@ from support.engine.drives import noise
 from kinebackup.engine.backup.chunker import (
     MAX_BYTES,
     MIN_BYTES,
-    SQLITE_MAGIC,
     WINDOW_BYTES,
     ContentDefined,
     Cutter,
@@ -19,6 +18,7 @@ from kinebackup.engine.backup.chunker import (
     Pages,
     cutting_for,
 )
+from kinebackup.engine.source import SQLITE_MAGIC
 
 SEED = bytes(range(32))
 MIB = 2**20

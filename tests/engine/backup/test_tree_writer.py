@@ -12,6 +12,7 @@ from kinebackup.engine.backup.parent_diff import ParentDiff
 from kinebackup.engine.backup.reuse import Reuse
 from kinebackup.engine.backup.stats import BackupStats
 from kinebackup.engine.backup.tree_writer import Node
+from kinebackup.engine.backup.trust import NO_TRUST
 from kinebackup.engine.format.tree import Entry
 from kinebackup.engine.repository.blob_reader import BlobReader
 
@@ -64,6 +65,6 @@ def test_a_directory_of_the_parent_that_cannot_be_read_whole_says_so(tmp_path: P
     """Else the damaged tree would pass for that of a folder that has been emptied since."""
     with loaded(enroll(tmp_path / "drive")) as repository:
         diff = ParentDiff(BackupStats(), Reuse(), compare=True)
-        diff.read_parent(BlobReader(repository), 1, lambda _sequence: 0)
+        diff.read_parent(BlobReader(repository), 1, lambda _sequence: NO_TRUST)
         assert diff.directory([], "/docs").whole
         assert not diff.directory(["00" * 16], "/docs").whole

@@ -9,7 +9,7 @@ import hashlib
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from kinebackup.engine.format import compression, snapshot, tree
@@ -177,11 +177,32 @@ def test_an_empty_directory_has_no_blob() -> None:
     assert tree.decode(b'{"entries":[]}') == ([], 0)
 
 
-def test_a_directory_of_25000_files_is_three_blobs_in_order() -> None:
+def test_a_directory_of_25000_files_is_many_blobs_in_order_of_at_most_256_kib() -> None:
     entries = [Entry(name=f"{n:05}", type="file", mode=0o600, mtime=0, ctime=0) for n in range(25_000)]
     blobs = tree.encode(entries)
-    assert [len(tree.decode(blob)[0]) for blob in blobs] == [10_000, 10_000, 5000]
+    assert 5 <= len(blobs) <= 16
+    assert all(len(blob) <= 262_144 for blob in blobs)
     assert [entry for blob in blobs for entry in tree.decode(blob)[0]] == entries
+
+
+def test_one_name_more_in_a_large_directory_leaves_most_of_its_blobs_as_they_were() -> None:
+    entries = [Entry(name=f"{n:05}", type="file", mode=0o600, mtime=0, ctime=0) for n in range(25_000)]
+    before = set(tree.encode(entries))
+    after = set(tree.encode([entries[0], Entry(name="00000b", type="dir", mode=0, mtime=0, ctime=0), *entries[1:]]))
+    assert len(after - before) <= 2
+
+
+@given(some.lists(some.sampled_from([0, 8, 1000, 90_000, 131_000, 262_000, 300_000]), max_size=6))
+@settings(max_examples=40, deadline=None)
+def test_a_tree_blob_is_longer_than_256_kib_only_where_it_has_a_single_entry(sizes: list[int]) -> None:
+    entries = [
+        Entry(name=f"{n}", type="file", mode=0, mtime=0, ctime=0, xattrs={"user.a": "A" * size})
+        for n, size in enumerate(sizes)
+    ]
+    blobs = tree.encode(entries)
+    found = [tree.decode(blob)[0] for blob in blobs]
+    assert [entry for blob in found for entry in blob] == entries
+    assert all(len(blob) <= 262_144 or len(held) == 1 for blob, held in zip(blobs, found, strict=True))
 
 
 def test_an_entry_is_written_in_these_bytes() -> None:
@@ -213,8 +234,25 @@ def test_lists_of_ids_come_back(ids: list[bytes]) -> None:
     assert tree.decode_ids(bytes.fromhex("".join(texts))) == texts
 
 
+@pytest.mark.parametrize("size", [1, 8, 15, 17])
+def test_a_list_of_extents_of_broken_length_is_damaged(size: int) -> None:
+    with pytest.raises(Damaged):
+        tree.decode_extents(bytes(size))
+
+
+@given(some.lists(some.tuples(some.integers(0, 2**64 - 1), some.integers(0, 2**64 - 1))))
+def test_lists_of_extents_come_back(extents: list[tuple[int, int]]) -> None:
+    assert tree.decode_extents(tree.encode_extents(extents)) == extents
+
+
+def test_an_extent_in_a_list_is_two_numbers_of_64_bits() -> None:
+    assert tree.encode_extents([(4096, 1), (2**40, 255)]).hex() == (
+        "001000000000000001000000000000000000000000010000ff00000000000000"
+    )
+
+
 def sparse(size: int, extents: list[tuple[int, int]] | None) -> list[tuple[int, int]]:
-    return list(tree.data_extents(Entry(name="a", type="file", mode=0, mtime=0, ctime=0, size=size, extents=extents)))
+    return list(tree.data_extents(size, extents))
 
 
 def test_without_extents_the_whole_file_is_content() -> None:
@@ -257,6 +295,7 @@ def entries(draw: some.DrawFn) -> Entry:
         size=draw(some.integers(0, 2**63 - 1)),
         blobs=draw(some.lists(hexes, max_size=3)),
         lists=draw(some.lists(hexes, max_size=2)),
+        extent_lists=draw(some.lists(hexes, max_size=2)),
         extents=draw(some.none() | some.lists(some.tuples(some.integers(0, 2**50), some.integers(0, 9)), max_size=2)),
         tree=draw(some.lists(hexes, max_size=2)),
         target=draw(some.sampled_from(["", "/etc", "é"])),

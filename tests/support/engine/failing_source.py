@@ -112,6 +112,9 @@ class FailingSource:
         self._met(Call("open", ""))
         return FailingDirectory(self._inner.open_root(), "", self._met)
 
+    def write_out(self, done: set[int]) -> None:
+        self._inner.write_out(done)
+
     def ancestors(self) -> list[Found]:
         self._met(Call("lstat", ""))
         return self._inner.ancestors()

@@ -62,6 +62,9 @@ class HookedSource:
         self._before_open = before_open
         self.configured, self.path = self._inner.configured, self._inner.path
 
+    def write_out(self, done: set[int]) -> None:
+        self._inner.write_out(done)
+
     def open_root(self) -> SourceDirectory:
         return HookedDirectory(self._inner.open_root(), self._before_open)
 
