@@ -14,6 +14,9 @@ from kinebackup.engine.source import SourceDirectory
 from kinebackup.i18n import _
 
 
+MAX_XATTR_BYTES = 2**20  # of one entry, names and values: the record of a directory has to stay readable
+
+
 @dataclass(frozen=True, slots=True)
 class Unread:
     """An attribute of a source that could not be read. ``xattr``: which of the extended ones; empty: none of them."""
@@ -46,11 +49,18 @@ def read_xattrs(entry: Entry, directory: SourceDirectory, name: str | None, fd: 
         return ()
     values: dict[str, bytes] = {}
     unread: list[Unread] = []
+    room = MAX_XATTR_BYTES
     for attribute in listed:
         try:
-            values[attribute] = directory.xattr(name, fd, attribute)
+            value = directory.xattr(name, fd, attribute)
         except OSError as error:
             if error.errno != errno.ENODATA:  # removed since they were listed
                 unread.append(Unread(error.strerror, attribute))
+            continue
+        if len(attribute) + len(value) > room:
+            unread.append(Unread(_("there are more than a backup keeps of one file"), attribute))
+            continue
+        room -= len(attribute) + len(value)
+        values[attribute] = value
     entry.xattrs = encode_xattrs(values)
     return unread

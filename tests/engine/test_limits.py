@@ -119,6 +119,22 @@ def test_a_folder_whose_attributes_fill_more_than_one_blob_is_saved(tmp_path: Pa
     assert verified(drive).problems == ()
 
 
+def test_of_a_file_with_attributes_without_end_the_content_is_saved_and_the_rest_is_told(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "bilan.txt").write_text("Bilan")
+    drive = enroll(tmp_path / "drive")
+    attributes = {"user.a": bytes(600_000), "user.b": bytes(600_000), "user.c": b"short"}
+
+    report = back_up(drive, DescribedSource(source, attributes=attributes))
+
+    found = [(problem.kind, Path(problem.path).name) for problem in report.problems]
+    assert found == [("metadata", "source"), ("metadata", "bilan.txt")]
+    (bilan,) = files_of(drive)
+    assert bilan.entry.size == 5
+    assert sorted(bilan.entry.xattrs or ()) == ["user.a", "user.c"]
+
+
 def test_a_folder_of_files_in_many_pieces_each_is_cut_by_its_bytes() -> None:
     """Two thousand files of 2 MiB that are cut like databases: 18 MiB of ids in one folder."""
     pieces = [noise(f"{n}", 16).hex() for n in range(256)]
