@@ -13,7 +13,6 @@ from kinebackup.engine.format.tree import Entry
 from kinebackup.engine.source import SourceDirectory
 from kinebackup.i18n import _
 
-
 MAX_XATTR_BYTES = 2**20  # of one entry, names and values: the record of a directory has to stay readable
 
 
