@@ -54,6 +54,7 @@ ProblemKind = Literal[
     "exists",  # a restore left a file of the destination alone
     "not-restored",
     "renamed",  # restored whole, under another name: its own is taken there, or impossible
+    "incomplete",  # the snapshot lacks it, or has it as it was earlier: its backup could not read it
     "metadata",  # the content is right, an owner, mode, time or attribute is not
     "rolled-back",  # the drive shows an older state than this computer remembers
     "healed",
@@ -114,10 +115,27 @@ class BackupReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Incomplete:
+    """What a snapshot lacks, or has as it was earlier, and the id of the newest one that has it; None: no other has."""
+
+    path: str
+    newest_snapshot_with_it: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Salvaged:
+    """A damaged file whose sound parts came back; ``holes``: offset and length of each stretch of zeros in it."""
+
+    path: str
+    holes: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RestoreReport:
     """What a restore did; ``files_skipped`` were already there, or were left alone as asked.
 
     ``owners_by_number``: users and groups that this computer does not know by name.
+    ``folders_lost``: lists of what is in a folder that could not be read.
     """
 
     files_restored: int
@@ -126,6 +144,9 @@ class RestoreReport:
     duration_s: float
     problems: tuple[Problem, ...] = ()
     owners_by_number: tuple[str, ...] = ()
+    incomplete: tuple[Incomplete, ...] = ()
+    salvaged: tuple[Salvaged, ...] = ()
+    folders_lost: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from kinebackup.cli.terminal.words import moment_of_ns, time_text
 from kinebackup.engine import NamedSnapshot, Secret, format_time
 from kinebackup.errors import ConfigError, ExitCode, NotFound
 from kinebackup.i18n import _
-from kinebackup.model import Problem
+from kinebackup.model import Problem, counting
 from kinebackup.practice.access import PresentDrive
 from kinebackup.practice.computer_keys import ComputerKeys
 from kinebackup.practice.drive_choice import ChosenDrive, Unlocking, drives_to_read, open_with_snapshots
@@ -146,4 +146,4 @@ def time_of_ns(mtime_ns: int) -> str | None:
 def ended(session: Session, problems: tuple[Problem, ...]) -> int:
     """List the problems; returns the exit code."""
     session.output.problems(problems)
-    return ExitCode.PROBLEMS if problems else ExitCode.OK
+    return ExitCode.PROBLEMS if counting(problems) else ExitCode.OK

@@ -73,6 +73,8 @@ if TYPE_CHECKING:
     from kinebackup.engine.repository.store import FolderStore, Store
     from kinebackup.engine.repository.tree_reader import TreeReader, Visited, Way
     from kinebackup.engine.restore.existing import Overwrite
+    from kinebackup.engine.restore.incomplete import Lacking, find_lacking
+    from kinebackup.engine.restore.orphans import find_orphans, folder_as_snapshot
     from kinebackup.engine.restore.restore import RestoreRequest, restore_snapshot
     from kinebackup.engine.source import (
         COMPANIONS,
@@ -104,6 +106,7 @@ _PLACE_OF = {
     "Found": "source:Found",
     "Header": "format.header:Header",
     "Keyring": "format.keyring:Keyring",
+    "Lacking": "restore.incomplete:Lacking",
     "LinkRefused": "source:LinkRefused",
     "Listing": "source:Listing",
     "LiveCopy": "source:LiveCopy",
@@ -145,7 +148,10 @@ _PLACE_OF = {
     "comparable": "metadata:comparable",
     "create_keyring": "format.keyring:create",
     "create_recovery_code": "format.recovery_code:create",
+    "find_lacking": "restore.incomplete:find_lacking",
     "find_missing_snapshots": "prune.missing_snapshots:find_missing_snapshots",
+    "find_orphans": "restore.orphans:find_orphans",
+    "folder_as_snapshot": "restore.orphans:folder_as_snapshot",
     "forget_lost_files": "repository.index_files:forget_lost_files",
     "format_time": "format.snapshot:format_time",
     "is_database": "source:is_database",
@@ -196,6 +202,7 @@ __all__ = [
     "Found",
     "Header",
     "Keyring",
+    "Lacking",
     "LinkRefused",
     "Listing",
     "LiveCopy",
@@ -236,7 +243,10 @@ __all__ = [
     "comparable",
     "create_keyring",
     "create_recovery_code",
+    "find_lacking",
     "find_missing_snapshots",
+    "find_orphans",
+    "folder_as_snapshot",
     "forget_lost_files",
     "format_time",
     "is_database",

@@ -136,6 +136,7 @@ def run_backup(
             size_bytes=report.bytes_written,
             problems=counting(report.problems),
             damage=damage_met(report.problems),
+            files_lost=report.files_lost,
         )
         return with_own_troubles(report, computer)
 

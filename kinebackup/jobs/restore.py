@@ -10,18 +10,22 @@ from dataclasses import dataclass, field, replace
 
 from kinebackup.drives.judge_path import judge_restore_destination_at
 from kinebackup.engine import (
+    Lacking,
     LoadedRepository,
     NamedSnapshot,
     Overwrite,
     RestoreRequest,
     Whose,
+    find_lacking,
+    folder_as_snapshot,
     layout,
     restore_snapshot,
 )
-from kinebackup.errors import KineError, Locked, TargetRefused
+from kinebackup.errors import Damaged, KineError, Locked, NotFound, TargetRefused
 from kinebackup.i18n import _
 from kinebackup.jobs.browse import Browser
-from kinebackup.model import CancelToken, Monitor, RestoreReport, folder_not_made
+from kinebackup.jobs.lost_snapshots import LostFolders, joined, restore_lost_folders
+from kinebackup.model import BlobId, CancelToken, Incomplete, Monitor, Problem, RestoreReport, folder_not_made
 from kinebackup.policy.verdicts import TargetWarning
 from kinebackup.practice.world import World
 
@@ -40,13 +44,14 @@ class RestoreJobRequest:
     dry_run: bool = False
     whose: Whose = field(default_factory=Whose)  # which computer's snapshots are meant
     numeric_owner: bool = False
+    salvage: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """The snapshot that was meant, and what came of it."""
+    """The snapshot that was meant, None where it is lost and only folders of it are left, and what came of it."""
 
-    named: NamedSnapshot
+    named: NamedSnapshot | None
     report: RestoreReport
 
 
@@ -111,10 +116,21 @@ def restore_files(
     Raises ``NotFound`` for an unknown snapshot or path, ``KineError`` where the destination cannot be used, ``Locked``
     where another process removed the snapshot meanwhile.
     """
-    named = repository.find_snapshot(request.snapshot, request.whose)
+    snapshots = repository.snapshots().readable
+    try:
+        named = repository.find_snapshot(request.snapshot, request.whose)
+    except (NotFound, Damaged) as error:
+        if not request.salvage or any(known.id.startswith(request.snapshot) for known in snapshots):
+            raise
+        lost = _salvage_lost(repository, request, snapshots, world, cancel=cancel, monitor=monitor)
+        if lost is None:
+            raise error from None
+        return Restored(None, lost)
     browser = Browser(repository, cancel)
     wanted = [way for path in request.paths for way in browser.resolve(named.snapshot, path)]
-    problems = tuple(replace(each, snapshots=(named.id,)) for each in dict.fromkeys(browser.problems))
+    problems = [replace(each, snapshots=(named.id,)) for each in dict.fromkeys(browser.problems)]
+    lacking = find_lacking(repository, named, wanted, snapshots)
+    problems += [_problem_of(each, named, snapshots) for each in lacking]
     for problem in problems:
         monitor.problem(problem)
     if not request.dry_run:
@@ -127,6 +143,7 @@ def restore_files(
         dry_run=request.dry_run,
         as_root=world.is_root,
         names=None if request.numeric_owner else world.names,
+        salvage=request.salvage,
     )
     report = restore_snapshot(repository, plan, world.elapsed_s, cancel=cancel, monitor=monitor)
     if any(problem.kind == "damaged" for problem in report.problems) and repository.is_gone(named.id):
@@ -134,7 +151,72 @@ def restore_files(
             _("another KineBackup removed this backup while it was being restored"),
             _("what is there is whole; restore the rest from another backup: kinebackup snapshots"),
         )
-    return Restored(named, replace(report, problems=problems + report.problems))
+    report = replace(
+        report,
+        problems=(*problems, *report.problems),
+        incomplete=tuple(Incomplete(each.path, each.newest.id if each.newest else None) for each in lacking),
+    )
+    if request.salvage and report.folders_lost:  # what was in them may still be there, only without its name
+        folders = LostFolders(plan)
+        more = restore_lost_folders(repository, folders, snapshots, world, cancel=cancel, monitor=monitor)
+        report = joined(report, more) or report
+    return Restored(named, report)
+
+
+def _salvage_lost(
+    repository: LoadedRepository,
+    request: RestoreJobRequest,
+    snapshots: Sequence[NamedSnapshot],
+    world: World,
+    *,
+    cancel: CancelToken,
+    monitor: Monitor,
+) -> RestoreReport | None:
+    """What is left of a snapshot whose own file is lost; None where nothing is that no other snapshot has."""
+    if not request.dry_run:
+        _make(request.destination)
+    plan = RestoreRequest(
+        snapshot=folder_as_snapshot(BlobId(b"")),
+        wanted=(),
+        destination=request.destination,
+        overwrite=request.overwrite,
+        dry_run=request.dry_run,
+        as_root=world.is_root,
+        salvage=True,
+    )
+    folders = LostFolders(plan, request.paths)
+    report = restore_lost_folders(repository, folders, snapshots, world, cancel=cancel, monitor=monitor)
+    if report is None:
+        return None
+    text = _("the file of this backup is lost: what came back are the folders that no other backup leads to")
+    problem = Problem("missing", f"{layout.SNAPSHOTS}/{request.snapshot}", text)
+    monitor.problem(problem)
+    return replace(report, problems=(problem, *report.problems))
+
+
+def _problem_of(lacking: Lacking, named: NamedSnapshot, snapshots: Sequence[NamedSnapshot]) -> Problem:
+    newest = lacking.newest
+    if lacking.note:
+        text = _("it is of a kind that is not saved")
+        return Problem("skipped", lacking.path, text, (named.id,))
+    if lacking.carried:
+        held = next((each for each in snapshots if each.snapshot.sequence == lacking.carried), None)
+        text = _("this backup could not read it: it comes back as an earlier one has it")
+        if held is not None:
+            text = _("this backup could not read it: it comes back as it was on {time}").format(time=_time(held))
+    else:
+        text = _("this backup could not read it: it does not have it")
+    if newest is not None and newest.snapshot.sequence != lacking.carried:
+        text = _("{what}; the newest backup that has it is {name} of {time}").format(
+            what=text, name=newest.id[:12], time=_time(newest)
+        )
+    elif newest is None:
+        text = _("{what}; no other backup of this drive has it").format(what=text)
+    return Problem("incomplete", lacking.path, text, (named.id,))
+
+
+def _time(named: NamedSnapshot) -> str:
+    return named.snapshot.time[:16].replace("T", " ")
 
 
 def _make(destination: str) -> None:

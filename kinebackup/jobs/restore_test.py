@@ -139,7 +139,7 @@ def _remember(
     snapshot, repository = FileName(report.snapshot), opened.repository.id
     if report.result == "failed":
         computer.state.forget_snapshots(repository, [snapshot])
-    elif request.files is None and not report.problems:
+    elif request.files is None and all(problem.kind == "incomplete" for problem in report.problems):
         computer.state.record_snapshot_verified(repository, snapshot, world.now())
 
 

@@ -41,6 +41,7 @@ class DriveOverview:
     last_restore_test: datetime | None
     failed_check: bool
     backups_missing: int
+    files_lost: int
     verify_due: bool
     restore_test_due: bool
     enrolled_at: datetime
@@ -89,6 +90,7 @@ def overview(config: Config, world: World, *, plugged_in: Container[str] = ()) -
                 last_restore_test=found.last_restore_test,
                 failed_check=found.failed_check,
                 backups_missing=found.backups_missing,
+                files_lost=found.files_lost,
                 verify_due=judged[record.label].verify_due,
                 restore_test_due=judged[record.label].restore_test_due,
                 enrolled_at=record.enrolled_at,
@@ -108,7 +110,7 @@ def source_notices(config: Config, world: World) -> Sequence[TargetWarning]:
 
 
 def _facts(record: Drive, state: StateDb) -> DriveFacts:
-    history = drive_history(record, state)
+    history, backup = drive_history(record, state), state.last_run(record.repository, "backup")
     return DriveFacts(
         label=record.label,
         place=record.place,
@@ -119,6 +121,7 @@ def _facts(record: Drive, state: StateDb) -> DriveFacts:
         last_restore_test=history.last_restore_test,
         failed_check=history.failed_check,
         backups_missing=state.snapshots.missing(record.repository),
+        files_lost=backup.counts.files_lost if backup else 0,
     )
 
 

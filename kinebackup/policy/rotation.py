@@ -27,6 +27,7 @@ class DriveFacts:
 
     ``failed_check``: the last verification or restore test of the drive found that something would not come back.
     ``backups_missing``: how many backups that were on it were not there any more when it was last opened.
+    ``files_lost``: how many files the last backup lacks, or has as they were earlier.
     """
 
     label: str
@@ -38,6 +39,7 @@ class DriveFacts:
     last_restore_test: datetime | None = None
     failed_check: bool = False
     backups_missing: int = 0
+    files_lost: int = 0
 
 
 class Freshness(StrEnum):
@@ -81,6 +83,7 @@ class StatusCode(StrEnum):
     UNPLUG_AND_TAKE_AWAY = "unplug-and-take-away"  # drive
     ONLY_SIMULATED = "only-simulated"
     # advice, which does not change the verdict
+    BACKUP_INCOMPLETE = "backup-incomplete"  # files, drive
     RESTORE_TEST_NEVER = "restore-test-never"  # drive
     RESTORE_TEST_DUE = "restore-test-due"  # days, drive
     VERIFY_NEVER = "verify-never"  # drive
@@ -99,6 +102,7 @@ class StatusMessage:
     drive: str = NO_LABEL
     days: int = 0
     drives: int = 0
+    files: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +195,8 @@ def _advice(drives: Sequence[DriveFacts], rules: RotationConfig, now: datetime) 
     for drive in drives:
         if drive.last_backup is None:
             continue  # nothing on it to test
+        if drive.files_lost:
+            yield StatusMessage(StatusCode.BACKUP_INCOMPLETE, drive.label, files=drive.files_lost)
         status = _status(drive, rules, now)
         if drive.last_restore_test is None:
             yield StatusMessage(StatusCode.RESTORE_TEST_NEVER, drive.label)

@@ -30,7 +30,7 @@ TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"
 NODES = {"fifo": stat.S_IFIFO, "char": stat.S_IFCHR, "block": stat.S_IFBLK}
 ACLS = {"system.posix_acl_access", "system.posix_acl_default"}
 GET_FLAGS, SET_FLAGS, FLAGS = 0x80086601, 0x40086602, {"immutable": 0x10, "append-only": 0x20}  # linux/fs.h
-LOSSES = ("unreadable", "source-missing", "source-empty")  # kinds of problems in snapshots (§8)
+LOSSES = ("unreadable", "source-missing", "source-empty", "left-out")  # kinds of problems in snapshots (§8)
 REFUSED = (errno.EEXIST, errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG)  # of a name that a folder cannot take
 PART, NEW = b".kinebackup-part-", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW  # a file that is not on disk yet
 HOLES = b"kinebackup-damaged-%d.txt"  # a line for each hole: offset, length, path
@@ -288,9 +288,10 @@ class Restore:
         above, directory = any(wanted.startswith(path + b"/") for wanted in self.wanted), entry["type"] == "dir"
         if not (above and directory) and not any((path + b"/").startswith(w + b"/") for w in self.wanted): return
         if path in self.wanted: self.found.add(path)
-        if "carried" in entry and not above:
+        if number(entry.get("carried", 0), 0, 1 << 63) and not above:
             date = self.dates.get(entry["carried"], "an earlier backup")
             with naming(path): raise ValueError(f"could not be read for this backup: it comes back as of {date}")
+        need(type(flags := entry.get("flags", [])) is list and all(type(f) is str for f in flags), "impossible flags")
         number(entry["mode"], 0, 0o7777)
         finish, size = (self.directory if directory else self.other)(entry, path, name, folder), entry.get("size", 0)
         self.due.append((path, finish, 0 if directory else size))
@@ -367,7 +368,7 @@ class Restore:
     def content(self, entry: dict[str, Any], file: Any) -> list[tuple[int, int]]:
         """Lay out its blobs in its extents; returns what stays a hole as it is damaged, with --salvage."""
         size, lists = number(entry.get("size", 0), 0, 1 << 62), entry.get("lists", ())
-        need(not lists or not entry.get("blobs"), "both blobs and lists")
+        need(not (lists and entry.get("blobs")) and not (entry.get("extent_lists") and "extents" in entry), "twice")
         pairs = [e for i in entry.get("extent_lists", ()) for e in struct.iter_unpack("<2Q", self.drive.blob(i, LIST))]
         room = [(number(o, 0, size), number(n, 0, size)) for o, n in pairs or entry.get("extents", [(0, size)])]
         need(all(o + n <= after for (o, n), (after, _) in pairwise([*room, (size, 0)])), "extents overlap")

@@ -48,7 +48,9 @@ class Drive:
 
 @dataclass(frozen=True, slots=True)
 class RunCounts:
-    """How much a run did. What does not apply to a kind of run stays 0. ``damage``: how much a backup met."""
+    """How much a run did. What does not apply to a kind of run stays 0. ``damage``: how much a backup met;
+    ``files_lost``: how many files it lacks, or has as they were earlier.
+    """
 
     files: int = 0
     size_bytes: int = 0
@@ -56,6 +58,7 @@ class RunCounts:
     snapshots: int = 0
     problems: int = 0
     damage: int = 0
+    files_lost: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from kinebackup.policy.rotation import StatusCode, StatusMessage
 def text_of(sentence: StatusMessage) -> str:
     """The sentence in the current language, with a capital and without a final stop."""
     template = _template(sentence)
-    return template.format(drive=sentence.drive, days=sentence.days, drives=sentence.drives)
+    return template.format(drive=sentence.drive, days=sentence.days, drives=sentence.drives, files=sentence.files)
 
 
 def _template(
@@ -77,6 +77,12 @@ def _template(
         case StatusCode.ONLY_SIMULATED:
             return _(
                 "Simulation: the only drives are folders of this computer, which protect nothing; enroll a real drive"
+            )
+        case StatusCode.BACKUP_INCOMPLETE:
+            return ngettext(
+                "{files} file is missing in the last backup on the drive {drive}, or there as it was earlier",
+                "{files} files are missing in the last backup on the drive {drive}, or there as they were earlier",
+                sentence.files,
             )
         case StatusCode.RESTORE_TEST_NEVER:
             return _("Nothing has ever been restored from the drive {drive} to see that it comes back")

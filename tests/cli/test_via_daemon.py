@@ -356,6 +356,8 @@ DOCUMENT: dict[str, object] = {
             "last_verify": None,
             "last_restore_test": None,
             "failed_check": False,
+            "backups_missing": 0,
+            "files_lost": 0,
             "verify_due": True,
             "restore_test_due": True,
             "enrolled_at": "2030-01-01T00:00:00Z",

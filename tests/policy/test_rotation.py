@@ -228,3 +228,9 @@ def test_the_sentences_people_see_most() -> None:
 
 def test_a_label_with_braces_is_only_a_label() -> None:
     assert text_of(StatusMessage(StatusCode.UNPLUG, "{days}")) == "The drive {days} is up to date: unplug it"
+
+
+def test_what_the_last_backup_lacks_is_said_and_changes_no_verdict() -> None:
+    assessment = assess([replace(DOMICILE, files_lost=3)], RULES, now=NOW)
+    assert assessment.protected
+    assert assessment.more == (StatusMessage(StatusCode.BACKUP_INCOMPLETE, "DOMICILE", files=3),)

@@ -56,7 +56,7 @@ def keys(good_files: dict[str, bytes]) -> Json:
     made["sub_keys"] = {label: THIS.sub_key(label).hex() for label in labels}
     made["commitment"] = THIS.commitment.hex()
     made["slot_keys"] = {slot["id"]: key.hex() for slot, key in zip(slots, slot_keys, strict=True)}
-    types = {"packs": b"P", "index": b"I", "snapshots": b"S"}
+    types = {"packs": b"P", "index": b"I", "snapshots": b"S", "removals": b"R"}
     made["file_keys"] = {}
     for path, raw in sorted(good_files.items()):
         folder = path.split("/")[1]

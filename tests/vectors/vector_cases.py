@@ -29,12 +29,16 @@ from vectors.vector_writer import (
     Frame,
     Identity,
     Index,
+    Json,
     Pack,
     Segment,
     SegmentRow,
     compress,
     digest,
+    dumps,
     header,
+    one_record,
+    put,
     slot,
 )
 from vectors.vector_zstd import zstd_defects
@@ -75,6 +79,7 @@ def all_cases() -> Iterator[Case]:
     yield from index_cases()
     yield from snapshot_cases()
     yield from place_cases()
+    yield from removal_cases()
     for name, rule, plan, refused, restored in entry_cases():
         layer = "tree" if name.startswith("tree-") else "entry"
         yield Case(name, layer, "§9", rule, build(plan).files, refused, 3, restored)
@@ -402,6 +407,43 @@ def place_cases() -> Iterator[Case]:
     rule = "a pack of the same shape in the place of another: its records are good, but not the blobs of the index"
     swapped = replace(made, files=made.files | {made.pack: twin.raw})
     yield about("file-pack-replaced-by-twin", "file", "§6", rule, swapped, "pack")
+
+
+def removal_cases() -> Iterator[Case]:
+    """Records of removed snapshots: what restores goes without them, what judges a drive refuses them."""
+    made = build(Plan())
+    machine = digest("machine")[:16].hex()
+    good: Json = {"time": "2026-01-05T19:00:00.000000Z", "host": "cabinet", "machine": machine}
+    good["removed"] = [{"id": digest("removed").hex(), "sequence": 1}]
+    frame = Frame(b"R", digest("removal"))
+
+    def record(about: object, shape: Frame = frame, number: int = 0, final: int = 1) -> bytes:
+        return one_record(shape, compress(dumps(about)), number=number, final=final)
+
+    def removed(**members: object) -> Json:
+        return good | {"removed": [good["removed"][0] | members]}
+
+    for name, raw, rule in (
+        ("removal-magic", record(good, replace(frame, magic=b"KINEBKQ")), "another magic"),
+        ("removal-version", record(good, replace(frame, version=2)), "an unknown version"),
+        ("removal-reserved", record(good, replace(frame, reserved=1)), "a non-zero reserved field"),
+        ("removal-type", record(good, Frame(b"S", digest("removal"))), "the type of another directory"),
+        ("removal-short", record(good)[:63], "shorter than 64 bytes"),
+        ("removal-bit", flip(record(good), 70), "one bit of the ciphertext differs"),
+        ("removal-final", record(good, final=0), "final is 0 in the only record"),
+        ("removal-number", record(good, number=1), "record number 1 in place of 0"),
+        ("removal-array", record([good]), "not an object"),
+        ("removal-time", record(good | {"time": "2026-01-05"}), "time is not a text time"),
+        ("removal-removed-object", record(good | {"removed": {}}), "removed is not an array"),
+        ("removal-sequence", record(removed(sequence=-1)), "sequence is less than 0"),
+        ("removal-no-id", record(removed(id=None)), "a removed snapshot without its name"),
+    ):
+        files = dict(made.files)
+        path = put(files, "removals", raw)
+        yield Case(name, "removal", "§8", rule, files, path, 0, sums(ALL))
+    files = made.files | {f"KINEBACKUP/removals/{digest('another name').hex()}": record(good)}
+    path = f"KINEBACKUP/removals/{digest('another name').hex()}"
+    yield Case("removal-renamed", "removal", "§2", "its SHA-256 is not its name", files, path, 0, sums(ALL))
 
 
 __all__ = ["Case", "SegmentRow", "all_cases", "header_files"]

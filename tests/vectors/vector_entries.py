@@ -111,6 +111,10 @@ def form_cases() -> Iterator[EntryCase]:
             {"name": "cible.txt", "type": "symlink", "mode": 0o777, "mtime": 0, "ctime": 0},
             "no target",
         ),
+        ("carried-string", changed(carried="1"), "carried is not a number"),
+        ("carried-negative", changed(carried=-1), "carried below 0"),
+        ("flags-string", changed(flags="immutable"), "flags are not an array"),
+        ("flags-numbers", changed(flags=[16]), "a flag that is not a string"),
         ("symlink-target-nul", changed(type="symlink", target="a\0b"), "a target with NUL"),
         ("device-short", changed(type="char", device=[1]), "device is not [major, minor]"),
     ):

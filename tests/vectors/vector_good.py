@@ -83,6 +83,7 @@ def patient_entries() -> list[Json]:
         photo,
         big,
         file_entry("creux.img", letter[:60], size=5 * GIB, extents=sparse),
+        file_entry("drapeaux.txt", letter, flags=["un-drapeau-inconnu"]),
         file_entry("tout-creux.img", b"", size=1 << 20, extents=[]),
         file_entry("deux\nlignes \x1b[31m.txt", SMALL["deux"]),
         raw_name(b"caf\xe9.txt", file_entry("x", letter)),
@@ -124,17 +125,19 @@ def trees() -> dict[str, bytes]:
     home = tree_of(dir_entry("marie", marie, mode=0o700))
     srv = tree_of(file_entry("compta.txt", SMALL["vieux"], uid=0, gid=0))
     root = tree_of(dir_entry("home", home, uid=0, gid=0, mode=0o755), dir_entry("srv", srv, uid=0, gid=0, mode=0o755))
-    late_home = tree_of(dir_entry("marie", empty, mode=0o700))
+    held = tree_of(file_entry("ancien.txt", SMALL["lettre"], carried=2), file_entry("plus-ancien.txt", b"", carried=1))
+    late_home = tree_of(dir_entry("marie", held, mode=0o700, carried=2))
     late = tree_of(dir_entry("home", late_home, uid=0, gid=0, mode=0o755))
     named = {"empty": empty, "locked": locked, "first": first, "second": second, "patients": patients, "marie": marie}
-    return named | {"home": home, "srv": srv, "root": root, "late_home": late_home, "late": late}
+    return named | {"home": home, "srv": srv, "root": root, "held": held, "late_home": late_home, "late": late}
 
 
 def expected(entry: Json, parent: bytes, children: dict[str, bytes]) -> list[Json]:
     """What must come back for an entry and all below it, paths from the top of the restored folder."""
     name = base64.b64decode(entry["rawname"]) if "rawname" in entry else entry["name"].encode()
     path = parent + b"/" + name if parent else name
-    kept = ("type", "mode", "uid", "gid", "mtime", "size", "extents", "target", "rawtarget", "device", "link", "xattrs")
+    kept = ["type", "mode", "uid", "gid", "mtime", "size", "extents", "target", "rawtarget", "device", "link", "xattrs"]
+    kept += ["carried", "flags"]
     made = {"path": path.decode("utf-8", "backslashreplace"), "rawpath": b64(path)}
     made |= {member: entry[member] for member in kept if member in entry}
     if entry["type"] == "file":
@@ -165,6 +168,14 @@ def data_blobs() -> list[bytes]:
     return [*SMALL.values(), letter[:60], NOISE[:5000], NOISE[5000:], *PIECES]
 
 
+def put_removal(made: Good) -> None:
+    """The first snapshot was removed on purpose: nothing is lost."""
+    gone = {"id": digest("removed").hex(), "sequence": 1}
+    about: Json = {"time": "2026-01-05T19:00:00.000000Z", "host": "cabinet", "machine": digest("machine")[:16].hex()}
+    raw = one_record(Frame(b"R", digest("good removal")), compress(dumps(about | {"removed": [gone], "plus_tard": 1})))
+    made.packs["removal"] = put(made.files, "removals", raw)
+
+
 def build_good() -> Good:
     named = trees()
     letter = SMALL["lettre"]
@@ -183,20 +194,22 @@ def build_good() -> Good:
             "index",
             one_record(Frame(b"I", digest("good index " + label)), compress(index_of(packs).plain())),
         )
-    for label, time, root, more in (
-        ("1", "2026-01-05T18:00:00.000000Z", "root", {}),
-        ("2", "2026-01-06T18:00:00.000000Z", "late", {"suspicious": True}),
+    lost: Json = {"kind": "unreadable", "path": "/home/marie", "message": "EIO"}
+    led_to: Json = {"sources": ["/home/marie", "/compta"], "led_to": ["/home/marie", "/srv"]}
+    damaged: Json = {"suspicious": True, "files_lost": 3, "problem_count": 1001, "problems": [lost]}
+    for label, sequence, time, root, more in (
+        ("1", 2, "2026-01-05T18:00:00.000000Z", "root", led_to),
+        ("2", 3, "2026-01-06T18:00:00.000000Z", "late", damaged),
     ):
         ids = [THIS.blob_id(TREE, named[root]).hex()]
-        about = snapshot_json(ids, int(label), time, **more) | {
-            "sources": ["/home/marie", "/srv"],
-            "files_by_source": [27, 1],
-        }
+        about = snapshot_json(ids, sequence, time, **{"sources": ["/home/marie", "/srv"], "files_by_source": [29, 1]})
+        about |= more
         about["index"] = sorted(path[-64:] for path in made.files if "/index/" in path)
         raw = one_record(Frame(b"S", digest("good snapshot " + label)), compress(dumps(about)))
         path = put(made.files, "snapshots", raw)
         entries = [line for entry in entries_of(ids[0], named) for line in expected(entry, b"", named)]
-        made.expected[path[-64:]] = {"time": time, "suspicious": bool(more.get("suspicious")), "entries": entries}
+        made.expected[path[-64:]] = {"time": time, "suspicious": "suspicious" in more, "entries": entries}
+    put_removal(made)
     made.files["KINEBACKUP/LISEZMOI.txt"] = "Un d\u00e9p\u00f4t d\u2019essai.\n".encode()
     made.files["KINEBACKUP/index/notes.txt"] = b"A reader ignores what has no name of 64 hex digits.\n"
     return made

@@ -17,14 +17,17 @@ from kinebackup.cli.terminal.words import duration_text, size_text, time_text
 from kinebackup.engine import Overwrite
 from kinebackup.i18n import _, ngettext
 from kinebackup.jobs.restore import Restored, RestoreJobRequest, check_destination, restore_files
-from kinebackup.model import Problem
+from kinebackup.model import Incomplete, Problem, Salvaged
 
 
 @dataclass(frozen=True, slots=True)
 class RestoreDocument:
-    """``files_skipped`` were there already and were left alone, as ``--overwrite`` asks."""
+    """``files_skipped`` were there already and were left alone, as ``--overwrite`` asks.
 
-    snapshot: str
+    ``snapshot``: None where its file is lost, and folders of it were salvaged.
+    """
+
+    snapshot: str | None
     destination: str
     dry_run: bool
     files_restored: int
@@ -33,6 +36,8 @@ class RestoreDocument:
     duration_s: float
     owners_by_number: tuple[str, ...]
     problems: tuple[Problem, ...]
+    incomplete: tuple[Incomplete, ...]
+    salvaged: tuple[Salvaged, ...]
 
 
 @click.command(
@@ -64,6 +69,14 @@ class RestoreDocument:
     is_flag=True,
     help=_("As root: give files to the numbers of their owners, not to the names."),
 )
+@click.option(
+    "--salvage",
+    is_flag=True,
+    help=_(
+        "Bring back what is sound of damaged files, as NAME.damaged, and what they lack in NAME.damaged.txt; "
+        "and where a backup's own file is lost, the folders of it that are still there."
+    ),
+)
 @click.option("--dry-run", is_flag=True, help=_("Only tell how much would be restored."))
 @click.option(
     "--allow-cloud-destination", is_flag=True, help=_("Restore even into a folder that a cloud synchronises.")
@@ -79,6 +92,7 @@ def restore(
     destination: str,
     overwrite: Overwrite,
     numeric_owner: bool,
+    salvage: bool,
     dry_run: bool,
     allow_cloud_destination: bool,
     drive: str | None,
@@ -89,7 +103,13 @@ def restore(
     secret = secret_from(passphrase_file, recovery_code_file, session.output)
     target = os.path.abspath(destination)
     request = RestoreJobRequest(
-        snapshot, paths, target, overwrite=overwrite, dry_run=dry_run, numeric_owner=numeric_owner
+        snapshot,
+        paths,
+        target,
+        overwrite=overwrite,
+        dry_run=dry_run,
+        numeric_owner=numeric_owner,
+        salvage=salvage,
     )
     for notice in check_destination(target, session.world, allow_cloud=allow_cloud_destination):
         session.output.warn(notice.message, notice.hint)
@@ -116,7 +136,7 @@ def restore(
 def _document(request: RestoreJobRequest, restored: Restored, problems: tuple[Problem, ...]) -> RestoreDocument:
     report = restored.report
     return RestoreDocument(
-        snapshot=restored.named.id,
+        snapshot=restored.named.id if restored.named else None,
         destination=request.destination,
         dry_run=request.dry_run,
         files_restored=report.files_restored,
@@ -125,36 +145,52 @@ def _document(request: RestoreJobRequest, restored: Restored, problems: tuple[Pr
         duration_s=round(report.duration_s, 3),
         owners_by_number=report.owners_by_number,
         problems=problems,
+        incomplete=report.incomplete,
+        salvaged=report.salvaged,
     )
 
 
 def _words(session: Session, request: RestoreJobRequest, restored: Restored) -> str:
-    report, taken = restored.report, restored.named.snapshot.taken_at
-    count = report.files_restored
-    if request.dry_run:
+    report = restored.report
+    lines = [_first_words(session, request, restored)]
+    if report.files_skipped:
+        lines.append(_skipped_words(request, report.files_skipped))
+    if report.salvaged:
         text = ngettext(
+            "{count} damaged file came back in part, as NAME.damaged; NAME.damaged.txt lists what it lacks",
+            "{count} damaged files came back in part, as NAME.damaged; NAME.damaged.txt lists what they lack",
+            len(report.salvaged),
+        )
+        lines.append(text.format(count=len(report.salvaged)))
+    return "\n".join(lines)
+
+
+def _first_words(session: Session, request: RestoreJobRequest, restored: Restored) -> str:
+    report, count = restored.report, restored.report.files_restored
+    said = {
+        "count": count,
+        "size": size_text(report.bytes_restored),
+        "path": on_one_line(request.destination),
+        "duration": duration_text(report.duration_s),
+    }
+    if restored.named is None:
+        return ngettext(
+            "{count} file ({size}) of a lost backup restored to {path} in {duration}",
+            "{count} files ({size}) of a lost backup restored to {path} in {duration}",
+            count,
+        ).format(**said)
+    said["time"] = time_text(restored.named.snapshot.taken_at, session.world.zone)
+    if request.dry_run:
+        return ngettext(
             "{count} file ({size}) of the backup of {time} would be restored to {path}",
             "{count} files ({size}) of the backup of {time} would be restored to {path}",
             count,
-        )
-    else:
-        text = ngettext(
-            "{count} file ({size}) of the backup of {time} restored to {path} in {duration}",
-            "{count} files ({size}) of the backup of {time} restored to {path} in {duration}",
-            count,
-        )
-    lines = [
-        text.format(
-            count=count,
-            size=size_text(report.bytes_restored),
-            time=time_text(taken, session.world.zone),
-            path=on_one_line(request.destination),
-            duration=duration_text(report.duration_s),
-        )
-    ]
-    if report.files_skipped:
-        lines.append(_skipped_words(request, report.files_skipped))
-    return "\n".join(lines)
+        ).format(**said)
+    return ngettext(
+        "{count} file ({size}) of the backup of {time} restored to {path} in {duration}",
+        "{count} files ({size}) of the backup of {time} restored to {path} in {duration}",
+        count,
+    ).format(**said)
 
 
 def _skipped_words(request: RestoreJobRequest, count: int) -> str:

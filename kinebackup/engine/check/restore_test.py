@@ -26,7 +26,7 @@ from kinebackup.engine.restore.attributes import Refused
 from kinebackup.engine.restore.entry_writer import EntryWriter
 from kinebackup.engine.restore.same_content import has_content_of
 from kinebackup.errors import Damaged
-from kinebackup.i18n import _
+from kinebackup.i18n import _, ngettext
 from kinebackup.model import CancelToken, Monitor, Problem, ProblemKind, RestoreTestReport
 
 _COMPARE_BYTES = 2**20
@@ -68,6 +68,17 @@ def restore_test(
     test = _Test(repository, request, cancel, monitor)
     test.run()
     counts = test.counts
+    lost = request.snapshot.snapshot.files_lost
+    if lost:
+        test.tell(
+            "incomplete",
+            "/",
+            ngettext(
+                "{count} file is missing in this backup, or there as it was earlier",
+                "{count} files are missing in this backup, or there as they were earlier",
+                lost,
+            ).format(count=lost),
+        )
     if not counts.tested:
         test.report("missing", "/", _("no file could be tested, so nothing is proven"))
     return RestoreTestReport(
@@ -124,6 +135,10 @@ class _Test:
     def report(self, kind: ProblemKind, path: str, message: str) -> None:
         """Everything but a note makes the test fail."""
         self.failed = self.failed or kind != "skipped"
+        self.tell(kind, path, message)
+
+    def tell(self, kind: ProblemKind, path: str, message: str) -> None:
+        """The same of what is no fault of the drive: what it holds comes back."""
         problem = Problem(kind, path, message, (self._request.snapshot.id,))
         self.counts.problems.append(problem)
         self._monitor.problem(problem)

@@ -84,6 +84,10 @@ class BlobReader:
         if was_sound and self._on_damage is not None:
             self._on_damage(pack_name, reason)
 
+    def size_of(self, kind: Kind, blob_id: BlobId) -> int | None:
+        """How many bytes the blob has by the index, whether it can be read or not; None where it is not listed."""
+        return next((at.size for at in self._index.locations(blob_id) if at.segment.kind == kind), None)
+
     def _read_at(self, location: Location) -> bytes | memoryview:
         plain = self._segment(location)
         if location.size == len(plain):

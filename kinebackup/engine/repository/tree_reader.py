@@ -33,6 +33,7 @@ class TreeReader:
     def __init__(self, reader: BlobReader, on_problem: Callable[[Problem], None]) -> None:
         self._reader = reader
         self._on_problem = on_problem
+        self.lists_lost = 0  # how many lists of what is in a folder could not be read
 
     def entries(self, ids: Sequence[str], path: str) -> list[Entry]:
         """The entries of a directory; what is damaged is reported with the path, and left out."""
@@ -41,6 +42,7 @@ class TreeReader:
             try:
                 entries, rejected = tree.decode(bytes(self._reader.read(Kind.TREE, tree.blob_id(text))))
             except Damaged as error:
+                self.lists_lost += 1
                 self._on_problem(
                     Problem(
                         "damaged",

@@ -20,6 +20,7 @@ from kinebackup.engine.repository.blob_reader import BlobReader
 from kinebackup.engine.repository.tree_reader import data_ids, extents_of
 from kinebackup.engine.restore.attributes import Refused, apply
 from kinebackup.engine.restore.owners import Owners
+from kinebackup.engine.restore.sound_parts import Stretch, lay_out_sound_parts
 from kinebackup.errors import Damaged
 from kinebackup.i18n import _
 from kinebackup.model import CancelToken, Problem
@@ -80,6 +81,29 @@ class EntryWriter:
             with suppress(OSError):
                 os.unlink(name, dir_fd=directory)
             raise
+
+    def write_sound_parts(self, directory: int, name: str, entry: Entry) -> list[Stretch]:
+        """The same for a damaged file, as far as it is sound; returns the stretches that are zero instead."""
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=directory)
+        fd = os.open(name, _CREATE, 0o600, dir_fd=directory)
+        try:
+            holes = lay_out_sound_parts(fd, entry, self._reader, self._cancel)
+            self._apply(entry, Opened(fd, self._inherits_acl))
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(name, dir_fd=directory)
+            raise
+        finally:
+            os.close(fd)
+        return holes
+
+    def write_text(self, directory: int, name: str, text: str) -> None:
+        """A file of our own beside restored ones. Raises ``OSError``."""
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=directory)
+        with open(os.open(name, _CREATE, 0o600, dir_fd=directory), "w", encoding="utf-8") as file:
+            file.write(text)
 
     def _create(self, directory: int, name: str, entry: Entry) -> int:
         match entry.type:

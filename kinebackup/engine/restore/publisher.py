@@ -35,13 +35,14 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A whole file under a temporary name. ``path``: in the snapshot."""
+    """A whole file under a temporary name. ``path``: in the snapshot. ``sound``: it is what the entry says."""
 
     target: Target
     temporary: str
     entry: Entry
     path: str
     size: int
+    sound: bool = True
 
 
 class Publisher:

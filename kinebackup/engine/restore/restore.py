@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from operator import attrgetter
 
 from kinebackup.engine.environment import Names
 from kinebackup.engine.format.snapshot import NamedSnapshot
@@ -31,10 +32,11 @@ from kinebackup.engine.restore.names import temporary_name
 from kinebackup.engine.restore.owners import Owners
 from kinebackup.engine.restore.protected import ProtectedFiles
 from kinebackup.engine.restore.publisher import Publisher, Target, Written, renamed
+from kinebackup.engine.restore.salvage import salvage
 from kinebackup.engine.restore.selection import Selection
 from kinebackup.errors import Damaged, KineError
 from kinebackup.i18n import _
-from kinebackup.model import CancelToken, Monitor, Problem, RestoreReport
+from kinebackup.model import CancelToken, Monitor, Problem, RestoreReport, Salvaged
 
 WORKERS = 2
 _BATCH_FILES = 64
@@ -46,6 +48,7 @@ class RestoreRequest:
     """What to bring back, and where. ``wanted``: what was found in the snapshot; none means everything.
 
     ``as_root``: owners can be set: by the ``names`` of this computer, or where it is None by number.
+    ``salvage``: of damaged files what is sound, beside where they would be.
     """
 
     snapshot: NamedSnapshot
@@ -55,6 +58,7 @@ class RestoreRequest:
     dry_run: bool = False
     as_root: bool = False
     names: Names | None = None
+    salvage: bool = False
 
 
 @dataclass(slots=True)
@@ -63,6 +67,7 @@ class _Counts:
     skipped: int = 0
     bytes: int = 0
     problems: list[Problem] = field(default_factory=list)
+    salvaged: list[Salvaged] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +124,8 @@ class Restore:
             elapsed_s() - began,
             problems=tuple(found.problems),
             owners_by_number=self._owners.by_number,
+            salvaged=tuple(sorted(found.salvaged, key=attrgetter("path"))),
+            folders_lost=self._trees.lists_lost,
         )
 
     def _count_only(self, selection: Selection) -> None:
@@ -244,6 +251,9 @@ class Restore:
             size = writer.write(directory, temporary, entry)
         except Damaged as error:
             self._report(Problem("damaged", f"/{path}", error.message))
+            if self._request.salvage and entry.type == "file":
+                salvaged = salvage(writer, directory, target, entry, path, self._publisher, self._report)
+                self._counts.salvaged.extend(salvaged)
             return
         except OSError as error:
             if stops_restore(error):
@@ -255,6 +265,8 @@ class Restore:
 
     def _published(self, written: Written, directory: int, name: str) -> None:
         entry = written.entry
+        if not written.sound:
+            return
         if entry.type == "file":
             with self._lock:
                 self._counts.restored += 1

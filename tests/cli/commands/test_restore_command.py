@@ -335,3 +335,71 @@ def test_links_that_are_there_already_are_not_counted_as_files(practice: Compute
     first, second = (practice.run("restore", "latest", "--to", "back", "--json").json for _run in range(2))
     assert (first["files_restored"], first["files_skipped"]) == (6, 0)
     assert (second["files_restored"], second["files_skipped"]) == (0, 6)
+
+
+# -- what a backup lacks, and what is left of one that is damaged or lost -------------------------------------------
+
+
+def flip(path: Path, at: int) -> None:
+    raw = bytearray(path.read_bytes())
+    raw[at] ^= 1
+    path.write_bytes(raw)
+
+
+def repository(computer: Computer) -> Path:
+    return computer.drive("CABINET") / "KINEBACKUP"
+
+
+def test_what_is_sound_of_damaged_files_comes_back_when_asked_for(saved: Computer) -> None:
+    for pack in repository(saved).glob("packs/*/*"):
+        flip(pack, 60)  # in the first segment: files lie there, or folders
+    folders_too = saved.run("restore", "latest", "--to", "lost", "--salvage", "--json")
+    assert folders_too.code == 3
+    plain = saved.run("restore", "latest", "--to", "plain", "--json")
+    assert (plain.code, plain.json["salvaged"]) == (3, [])
+    assert not list((saved.home / "plain").rglob("*.damaged*"))
+    for salvaged in folders_too.json["salvaged"]:
+        parts = below(saved.home / "lost", Path(salvaged["path"] + ".damaged"))
+        (hole,) = salvaged["holes"]
+        assert parts.read_bytes() == bytes(hole[1])
+        assert Path(f"{parts}.txt").read_text("utf-8") == f"0 {hole[1]}\n"
+
+
+def test_a_backup_whose_own_file_is_lost_comes_back_from_its_folders(saved: Computer) -> None:
+    (snapshot,) = (repository(saved) / "snapshots").iterdir()
+    snapshot.unlink()
+    for name in (snapshot.name, snapshot.name[:8], "latest"):
+        refused = saved.run("restore", name, "--to", "nothing", "--json")
+        assert refused.code in (3, 10, 14), refused.err
+        done = saved.run("restore", name, "--to", f"back-{name}", "--salvage", "--json")
+        assert done.code == 3, done.err
+        document = done.json
+        assert (document["snapshot"], document["files_restored"], document["salvaged"]) == (None, 6, [])
+        (lost,) = (saved.home / f"back-{name}").iterdir()
+        assert lost.name.startswith("kinebackup-lost-")
+        assert names(below(lost, saved.patients)) == names(saved.patients)
+        assert (below(lost, saved.patients) / "Dupont" / "bilan.txt").read_text("utf-8") == BILAN
+    assert "of a lost backup" in saved.run("restore", snapshot.name, "--to", "again", "--salvage").out
+
+
+def test_only_the_paths_asked_for_come_back_of_a_lost_backup(saved: Computer) -> None:
+    (snapshot,) = (repository(saved) / "snapshots").iterdir()
+    snapshot.unlink()
+    wanted = saved.patients / "Dupont" / "bilan.txt"
+    done = saved.run("restore", snapshot.name, str(wanted), "--to", "back", "--salvage", "--json")
+    assert (done.code, done.json["files_restored"]) == (3, 1)
+    absent = saved.run("restore", snapshot.name, "/absent", "--to", "back", "--salvage", "--json")
+    assert absent.code in (10, 14)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_what_the_backup_could_not_read_is_said_with_the_newest_backup_that_has_it(saved: Computer) -> None:
+    first = saved.run("snapshots", "--json").json["snapshots"][0]["id"]
+    (saved.patients / "Dupont" / "bilan.txt").chmod(0)
+    assert saved.run("backup", "--drive", "CABINET", "--json").code == 3
+    done = saved.run("restore", "latest", "--to", "back", "--json")
+    path = str(saved.patients / "Dupont" / "bilan.txt")
+    assert done.code == 3
+    assert done.json["incomplete"] == [{"path": path, "newest_snapshot_with_it": first}]
+    elsewhere = saved.run("restore", "latest", str(saved.patients / "Durand"), "--to", "other", "--json")
+    assert (elsewhere.code, elsewhere.json["incomplete"]) == (0, [])

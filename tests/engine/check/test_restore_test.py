@@ -241,3 +241,12 @@ def test_a_program_of_somebody_else_passes_the_test_of_who_is_not_root(
     forge(drive, tmp_path / "docs", [program], [b"#!"])
     report = proven(drive, scratch, as_root=False)
     assert (report.result, report.files_tested, report.problems) == ("ok", 1, ())
+
+
+def test_what_the_backup_itself_lacks_is_said_and_is_no_failure(drive: Drive, scratch: Path) -> None:
+    entry = an_entry("a", [b"1"], drive)
+    entry.carried = 1
+    forge(drive, Path("/patients"), [entry], [b"1"], files_lost=2)
+    report = proven(drive, scratch, compare_with_source=False)
+    assert (report.result, kinds(report)) == ("ok", [("incomplete", "")])
+    assert report.problems[0].message == "2 files are missing in this backup, or there as they were earlier"

@@ -20,13 +20,13 @@ from support.ports import Stopwatch
 from support.project import VECTORS
 
 from kinebackup.engine.check.verify import Budget, Verification
-from kinebackup.engine.format import header, snapshot
+from kinebackup.engine.format import header, removal, snapshot
 from kinebackup.engine.format.key_schedule import MasterKey, RepositoryKeys, commitment
 from kinebackup.engine.format.keyring import MachineKey, Passphrase, RecoveryCode, Secret
 from kinebackup.engine.format.snapshot import NamedSnapshot
 from kinebackup.engine.pack_checker import PackChecker
 from kinebackup.engine.repository.findings import problem_of
-from kinebackup.engine.repository.inventory import read_index_file
+from kinebackup.engine.repository.inventory import read_index_file, read_named
 from kinebackup.engine.repository.repository import LoadedRepository, Repository
 from kinebackup.engine.repository.store import FolderStore
 from kinebackup.engine.restore.restore import RestoreRequest, restore_snapshot
@@ -205,6 +205,14 @@ def test_a_good_snapshot_restores_to_what_is_expected(name: str, tmp_path: Path)
     assert all(len(inodes) == 1 for inodes in links.values())
 
 
+def test_the_removal_record_of_the_good_drive_names_the_snapshot_that_is_not_there() -> None:
+    path = EXPECTED["packs"]["removal"].removeprefix("KINEBACKUP/")
+    with opened(VECTORS / "good", SECRETS[1]) as repository:
+        record = removal.unseal(read_named(repository.store, path), repository.keys)
+        there = sorted(named.snapshot.sequence for named in repository.snapshots().readable)
+    assert ([each.sequence for each in record.removed], there) == ([1], [2, 3])
+
+
 def test_what_the_product_writes_of_a_good_snapshot_it_reads_again() -> None:
     with opened(VECTORS / "good", SECRETS[1]) as repository:
         for named in repository.snapshots().readable:
@@ -246,6 +254,8 @@ def refuses(repository: LoadedRepository, drive: Path, refused: str) -> bool:
                 read_index_file(repository.store, repository.keys, FileName(name))
             case "snapshots":
                 repository.read_snapshot(FileName(name))
+            case "removals":
+                removal.unseal(read_named(repository.store, f"{directory}/{name}"), repository.keys)
             case _:
                 return not PackChecker(repository).check(FileName(name)).ok
     except Damaged:
@@ -273,7 +283,7 @@ def test_a_bad_vector_is_refused_and_the_rest_comes_back(path: Path, tmp_path: P
         refused = case["refused"]
         if case["exit"] == 3:
             assert problems
-            if refused.startswith("KINEBACKUP/"):
-                assert refuses(loaded, drive, refused)
+        if refused.startswith("KINEBACKUP/") and (case["exit"] == 3 or case["layer"] == "removal"):
+            assert refuses(loaded, drive, refused)
     assert found_below(back) == case["restored"]
     assert sorted(os.listdir(tmp_path)) == (["back", "drive"] if good else ["drive"])

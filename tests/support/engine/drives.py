@@ -167,6 +167,7 @@ def restored(
     *,
     paths: Sequence[str] = (),
     overwrite: Overwrite = "never",
+    salvage: bool = False,
     store: Store | None = None,
     cancel: CancelToken | None = None,
     monitor: Monitor | None = None,
@@ -181,6 +182,7 @@ def restored(
             destination=str(into),
             overwrite=overwrite,
             as_root=os.geteuid() == 0,
+            salvage=salvage,
         )
         return restore_snapshot(
             repository, request, Stopwatch(), cancel=cancel or CancelToken(), monitor=monitor or SilentMonitor()

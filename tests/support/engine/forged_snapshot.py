@@ -6,6 +6,7 @@ Owns: putting blobs, a tree and a snapshot on a drive by hand. Does not know: wh
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 from support.engine.drives import MACHINE, Drive, loaded, writable
 
 from kinebackup.engine.format import snapshot, tree
@@ -26,8 +27,8 @@ def an_entry(name: str, contents: Sequence[bytes], drive: Drive, **more: object)
     return Entry(name=name, type="file", **(values | more))  # type: ignore[arg-type] # members by name
 
 
-def forge(drive: Drive, folder: Path, entries: Sequence[Entry], blobs: Sequence[bytes]) -> FileName:
-    """A snapshot in which the folder holds these entries. Returns its id."""
+def forge(drive: Drive, folder: Path, entries: Sequence[Entry], blobs: Sequence[bytes], **members: object) -> FileName:
+    """A snapshot in which the folder holds these entries, with these members of its own. Returns its id."""
     with writable(drive) as repository:
         packer = PackPipeline(repository, drive.dice, read_back=True, cancel=CancelToken())
 
@@ -54,6 +55,7 @@ def forge(drive: Drive, folder: Path, entries: Sequence[Entry], blobs: Sequence[
             root=tuple(ids),
             counts=Counts(files=len(entries), dirs=1, others=0, bytes=0),
         )
+        made = msgspec.structs.replace(made, **members)
         name, sealed = snapshot.seal(made, repository.keys, drive.dice(32))
         write_file(repository.store, snapshot_path(name), sealed)
         return name
