@@ -16,6 +16,7 @@ from kinebackup.engine.format import tree
 from kinebackup.engine.format.constants import Kind
 from kinebackup.engine.format.tree import Entry
 from kinebackup.engine.repository.blob_reader import BlobReader
+from kinebackup.engine.repository.tree_reader import extents_of
 from kinebackup.errors import Damaged
 from kinebackup.model import CancelToken
 
@@ -34,9 +35,9 @@ class _Piece:
 def lay_out_sound_parts(fd: int, entry: Entry, reader: BlobReader, cancel: CancelToken) -> list[Stretch]:
     """Fill an open file with what is sound of its content, and give it its size; returns the holes that are damage.
 
-    Raises ``Damaged`` where the entry itself is impossible, ``OSError`` where the destination refuses.
+    Raises ``Damaged`` where the entry is impossible or its extents are lost, ``OSError`` where the destination refuses.
     """
-    where = _Extents(list(tree.data_extents(entry)))
+    where = _Extents(list(tree.data_extents(entry.size, extents_of(entry, reader))))
     end, gaps = 0, list[Stretch]()
     os.ftruncate(fd, entry.size)
     for at, piece in _placed(_pieces(entry, reader), where.total):
