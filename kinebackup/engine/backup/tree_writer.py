@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from kinebackup.engine.format import tree
 from kinebackup.engine.format.constants import Kind
@@ -121,7 +122,8 @@ class TreeWriter:
         if node.is_as_before() and all(index.has(tree.blob_id(text)) for text in node.old_tree):
             return list(node.old_tree)
         ids: list[str] = []
-        for plain in tree.encode(node.entries):
+        cutter = tree.TreeCutter()
+        for plain in chain(cutter.add(node.entries), cutter.finish()):  # one after the other: all are hundreds of MB
             blob_id = keys.blob_id(Kind.TREE, plain)
             ids.append(blob_id.hex())
             if index.claim(blob_id):
