@@ -5,6 +5,7 @@ Owns: what departs from FORMAT.md §9. Does not know: how the repository around 
 
 import base64
 import hashlib
+import struct
 from collections.abc import Iterator
 
 from vectors.vector_plans import OTHER, TARGET, WITNESS, Plan, dir_entry, file_entry, tree_of
@@ -126,6 +127,9 @@ def content_cases() -> Iterator[EntryCase]:
     absent = THIS.blob_id(DATA, b"nowhere").hex()
     one = THIS.blob_id(DATA, TARGET)
     lists = [one, one + b"\0"]
+    where = [struct.pack("<2Q", 0, size), struct.pack("<2Q", size, 1), struct.pack("<2Q", 0, size)[:-1]]
+    where.append(struct.pack("<2Q", 1 << 63, size))
+    all_of_it, beyond, odd, hostile = ([THIS.blob_id(LIST, blob).hex()] for blob in where)
     list_ids = [THIS.blob_id(LIST, blob).hex() for blob in lists]
     tree_id = THIS.blob_id(TREE, tree_of()).hex()
     for name, members, rule in (
@@ -145,10 +149,17 @@ def content_cases() -> Iterator[EntryCase]:
         ("extents-descend", {"size": 2 * size, "extents": [[size, 20], [0, size - 20]]}, "extents descend"),
         ("extents-beyond", {"extents": [[1, size]]}, "an extent ends after size"),
         ("extents-hostile", {"size": 2 * size, "extents": [[-1, size]]}, "a negative offset"),
+        ("extent-lists-and-extents", {"extents": [[0, size]], "extent_lists": all_of_it}, "extents, and lists of them"),
+        ("extent-lists-overlap", {"size": 2 * size, "extent_lists": all_of_it * 2}, "extents overlap, across lists"),
+        ("extent-lists-beyond", {"extent_lists": all_of_it + beyond}, "an extent ends after size, in a list"),
+        ("extent-lists-odd", {"extent_lists": odd}, "a list that is not of whole extents"),
+        ("extent-lists-hostile", {"extent_lists": hostile}, "an offset that no file has"),
+        ("extent-lists-data", {"extent_lists": [one.hex()]}, "data where a list of extents is named"),
+        ("extent-lists-gone", {"extent_lists": [absent]}, "a list of extents that no pack has"),
         ("extents-triple", {"extents": [[0, size, 0]]}, "an extent is not a pair"),
     ):
         entry = file_entry("cible.txt", TARGET) | members
-        plan = beside_witness(entry, extra_lists=lists, extra_trees=[tree_of()])
+        plan = beside_witness(entry, extra_lists=lists + where, extra_trees=[tree_of()])
         yield "entry-" + name, rule, plan, VICTIM, KEPT
     second = file_entry("cible.txt", TARGET + OTHER) | {"blobs": [one.hex(), THIS.blob_id(DATA, OTHER).hex()]}
     plan = Plan(home=beside_witness(second).home, pack=Pack("target", [damaged_second(), Segment(DATA, 0, [TARGET])]))

@@ -68,6 +68,14 @@ def lists() -> list[bytes]:
     return [b"".join(ids[:25]), b"".join(ids[25:])]
 
 
+EXTENTS = [[0, 30], [4096, 18], [8192, 12]]  # of a file that has them out of line, in two lists
+
+
+def extent_lists() -> list[bytes]:
+    packed = [struct.pack("<2Q", offset, length) for offset, length in EXTENTS]
+    return [b"".join(packed[:2]), packed[2]]
+
+
 def patient_entries() -> list[Json]:
     big = file_entry("grand.bin", b"".join(PIECES), blobs=[])
     big["lists"] = [THIS.blob_id(LIST, blob).hex() for blob in lists()]
@@ -83,6 +91,8 @@ def patient_entries() -> list[Json]:
         photo,
         big,
         file_entry("creux.img", letter[:60], size=5 * GIB, extents=sparse),
+        file_entry("creux-listes.img", letter[:60], size=9000)
+        | {"extent_lists": [THIS.blob_id(LIST, blob).hex() for blob in extent_lists()]},
         file_entry("drapeaux.txt", letter, flags=["un-drapeau-inconnu"]),
         file_entry("tout-creux.img", b"", size=1 << 20, extents=[]),
         file_entry("deux\nlignes \x1b[31m.txt", SMALL["deux"]),
@@ -140,6 +150,8 @@ def expected(entry: Json, parent: bytes, children: dict[str, bytes]) -> list[Jso
     kept += ["carried", "flags"]
     made = {"path": path.decode("utf-8", "backslashreplace"), "rawpath": b64(path)}
     made |= {member: entry[member] for member in kept if member in entry}
+    if "extent_lists" in entry:
+        made["extents"] = EXTENTS
     if entry["type"] == "file":
         made["sha256"] = hashlib.sha256(content_of(entry)).hexdigest()
     out = [made]
@@ -182,7 +194,7 @@ def build_good() -> Good:
     in_a = [SMALL[name] for name in ("lettre", "deux", "vieux", "avenir", "acl")]
     data = Pack("good data", [Segment(DATA, 1, [*in_a, letter[:60]]), Segment(DATA, 0, [NOISE[:5000], NOISE[5000:]])])
     data.segments += [Segment(DATA, 1, PIECES[:20]), Segment(DATA, 1, PIECES[20:])]
-    meta = Pack("good trees", [Segment(TREE, 1, list(named.values())), Segment(LIST, 0, lists())])
+    meta = Pack("good trees", [Segment(TREE, 1, list(named.values())), Segment(LIST, 0, [*lists(), *extent_lists()])])
     orphan = Pack("good without index", [Segment(DATA, 1, [SMALL["sans"]])])
     again = Pack("good again", [Segment(DATA, 0, [letter, SMALL["deux"]])])
     made = Good(header_files(header(header_members() | {"generation": 3})))
