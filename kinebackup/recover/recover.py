@@ -2,9 +2,6 @@
 # fmt: off
 """Bring back what a KineBackup drive holds, with its passphrase or recovery code and without KineBackup.
 
-    python3 recover.py DRIVE (--list | --to DIR) [--snapshot ID | --host NAME] [--path PATH]...
-               [--passphrase-file F | --code-file F] [--salvage] [--numeric-owner]
-
 --salvage brings back what is sound of a damaged file, as NAME.damaged with a list of its holes, and where a snapshot or
 the list of a folder is lost, every folder to which nothing leads any more, in folders kinebackup-lost-….
 
@@ -13,19 +10,17 @@ no file, and no byte that the keys do not prove. Does not know: the product.
 Needs Python 3.11, "cryptography" (44 for a passphrase), and zstd: Python 3.14, "backports.zstd" or the program "zstd".
 Exit codes: 0 all is back, 3 with problems, 10 no such drive or snapshot, 12 wrong passphrase or code, 1 other.
 """
-# ruff: noqa: E401, E701, I001, BLE001 -- BLE001: see naming(); the others keep the file within 480 lines
-import argparse, base64, contextlib, ctypes, errno, fcntl, functools, getpass, glob, grp, hashlib, hmac, importlib, json
-import os, pwd, re, resource, stat, struct, subprocess, sys, unicodedata
-from bisect import bisect_left
-from collections.abc import Callable, Iterator
+# ruff: noqa: E401, E701, I001, BLE001 -- BLE001: see naming(); the others keep the file within 440 lines
+import argparse, base64, contextlib, ctypes, errno, fcntl, functools, getpass, glob, grp, hashlib, hmac, importlib, io
+import json, os, pwd, re, resource, stat, struct, subprocess, sys, unicodedata
+from collections.abc import Iterator
 from itertools import accumulate, chain, pairwise
 from typing import Any
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 DATA, TREE, LIST, MIB = 0, 1, 2, 1 << 20  # kinds of blobs (§6), and a size
-SYMBOLS = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"  # of the recovery code (§4)
-PLACE = struct.Struct("<16s3I")  # id of a blob; its segment, offset there, length
+PLACE = struct.Struct("<3I")  # of a blob: its segment, offset there, length
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"
 NODES = {"fifo": stat.S_IFIFO, "char": stat.S_IFCHR, "block": stat.S_IFBLK}
 ACLS = {"system.posix_acl_access", "system.posix_acl_default"}
@@ -33,7 +28,6 @@ GET_FLAGS, SET_FLAGS, FLAGS = 0x80086601, 0x40086602, {"immutable": 0x10, "appen
 LOSSES = ("unreadable", "source-missing", "source-empty", "left-out")  # kinds of problems in snapshots (§8)
 REFUSED = (errno.EEXIST, errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG)  # of a name that a folder cannot take
 PART, NEW = b".kinebackup-part-", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW  # a file that is not on disk yet
-HOLES = b"kinebackup-damaged-%d.txt"  # a line for each hole: offset, length, path
 LIBC = ctypes.CDLL(None, use_errno=True)
 problems: list[str] = []
 zstd: Any = None
@@ -43,13 +37,13 @@ for module in ("backports.zstd", "compression.zstd"):
 def stop(code: int, message: str) -> SystemExit:
     sys.stderr.write(message + "\n")
     return SystemExit(code)
+def problem(what: bytes | str, why: str) -> None:
+    problems.append(f"{os.fsdecode(what)!r}: {why}")  # !r: a name may hold anything
+    sys.stderr.write(f"PROBLÈME / PROBLEM: {problems[-1]}\n")
 @contextlib.contextmanager
-def naming(what: bytes | str) -> Any:
-    """What a drive holds may be damaged in any way: whatever it makes fail is named, and ends this block only."""
+def naming(what: bytes | str) -> Any:  # whatever damage makes fail in any way is named, and ends this block only
     try: yield
-    except Exception as error:
-        problems.append(f"{os.fsdecode(what)!r}: {str(error) or type(error).__name__}")  # !r: a name may hold anything
-        sys.stderr.write(f"PROBLÈME / PROBLEM: {problems[-1]}\n")
+    except Exception as error: problem(what, str(error) or type(error).__name__)
 def need(condition: object, what: str) -> None:
     if not condition: raise ValueError(what)
 def number(value: Any, low: int, high: int) -> int:
@@ -67,30 +61,23 @@ def read_file(path: str, offset: int, length: int) -> bytes:
     need(os.path.isfile(path) and not os.path.islink(path), "missing, or not a file")
     with open(path, "rb") as file: return os.pread(file.fileno(), length, offset)
 def unzstd(frame: bytes, limit: int) -> bytes:  # of one zstd frame (RFC 8878) that says its size, and no more
-    flags = frame[4] if frame[:4] == b"\x28\xb5\x2f\xfd" else 0
-    width = (0, 2, 4, 8)[flags >> 6] or flags >> 5 & 1
-    at = 6 - (flags >> 5 & 1) + (0, 1, 2, 4)[flags & 3]
-    size = int.from_bytes(frame[at : at + width], "little") + (256 if width == 2 else 0)
-    need(width and size <= limit, "not zstd, without content size, or too large")
+    need(frame[:4] == b"\x28\xb5\x2f\xfd" and frame[4] & 0xE0, "not zstd, or without content size")
     if zstd:
-        decoder, plain = zstd.ZstdDecompressor(), b""
-        with contextlib.suppress(zstd.ZstdError): plain = decoder.decompress(frame, size + 1)
-        good = decoder.eof and not decoder.unused_data
+        decoder = zstd.ZstdDecompressor()
+        plain, whole = decoder.decompress(frame, limit + 1), decoder.eof and not decoder.unused_data
     else:  # the program cannot be told where to stop; but the tag has proven that a holder of the keys wrote this
-        run = subprocess.run(["zstd", "-dcq"], input=frame, stdout=-1, stderr=-3)  # noqa: S607 -- from PATH
-        plain, good = run.stdout, run.returncode == 0
-    need(good and len(plain) == size, "not one zstd frame of the length that it records")
-    return plain
+        plain, whole = subprocess.check_output(["zstd", "-dcq"], input=frame, stderr=-3), True  # noqa: S607 -- from PATH
+    need(whole and len(plain) <= limit, "not one zstd frame, or too large")
+    return bytes(plain)
 def hkdf(key: bytes, info: bytes, salt: bytes = b"") -> bytes:  # RFC 5869 with SHA-256, 32 bytes
     return hmac.digest(hmac.digest(salt, key, "sha256"), info + b"\x01", "sha256")
 def code_secret(text: str) -> bytes:  # the 28 symbols of a recovery code (§4); none, if its checks find it wrong
-    values = [SYMBOLS.find(symbol) for symbol in re.sub("[ -]", "", text).upper()]
-    groups = [(n, values[5 * n - 5 : 5 * n]) for n in range(1, 8)]
+    code = re.sub("[ -]", "", text).upper()
+    groups = [(n, ["23456789ABCDEFGHJKMNPQRSTUVWXYZ".find(s) for s in code[5 * n - 5 : 5 * n]]) for n in range(1, 8)]
     wrong = [n for n, v in groups if -1 in v or (n + sum(i * x for i, x in enumerate(v[:4], 1))) % 31 not in v[4:]]
-    if len(values) == 35 and wrong: sys.stderr.write(f"code: groupe(s) / group(s) {wrong}?\n")
-    return b"" if len(values) != 35 or wrong else "".join(SYMBOLS[x] for _, v in groups for x in v[:4]).encode()
-def unlock(raw: bytes, secrets: dict[str, bytes]) -> tuple[bytes, bytes]:
-    """Master key and repository from one copy of the header (§3, §4); InvalidTag where no slot opens."""
+    if len(code) == 35 and wrong: sys.stderr.write(f"code: groupe(s) / group(s) {wrong}?\n")
+    return b"" if len(code) != 35 or wrong else re.sub("(.{4}).", r"\1", code).encode()
+def unlock(raw: bytes, secrets: dict[str, bytes]) -> tuple[bytes, bytes]:  # master key, repository of a header (§3, §4)
     lines = re.fullmatch(rb"(kinebackup header 1\n(.*)\n)mac ([0-9a-f]{64})\n", raw)
     if not lines or len(raw) > MIB // 16: raise ValueError("header is not of version 1")
     header = json.loads(lines[2].decode())
@@ -114,19 +101,18 @@ def unlock(raw: bytes, secrets: dict[str, bytes]) -> tuple[bytes, bytes]:
             mac = hmac.digest(hkdf(master, b"kinebackup v1 header mac"), lines[1], "sha256").hex()
             need((commitment, mac.encode()) == (header["commitment"], lines[3]), "header has a wrong mac or commitment")
             return master, repository
-    raise InvalidTag
+    raise InvalidTag  # no slot opens
 @functools.lru_cache(6)
 def segment(opener: Any, path: str, n: int, offset: int, sealed_len: int, plain_len: int, codec: int) -> bytes:
     record: bytes = opener(n, 0, read_file(path, offset, sealed_len))
     plain = unzstd(record, 16 * MIB) if codec else record
     need(len(plain) == plain_len, "segment is not as long as its pack says")
     return plain
-class Drive:
-    """Reads the sealed files of a repository (§5 to §8)."""
+class Drive:  # reads the sealed files of a repository (§5 to §8)
     def __init__(self, base: str, master: bytes, repository: bytes) -> None:
         self.base, self.repository, self.sealing = base, repository, hkdf(master, b"kinebackup v1 sealing")
         self.segments: list[Any] = []  # what segment() wants, and the kind
-        self.places: list[bytes] = []  # each PLACE of a blob, sorted; its segment is a number in self.segments
+        self.places: dict[bytes, bytes] = {}  # each PLACE of a blob by its id; a segment is a number in self.segments
     def names(self, pattern: str) -> list[str]:
         found = sorted(glob.glob(pattern, root_dir=self.base))
         return [f[-64:] for f in found if re.fullmatch(r"(packs/(..)/(?=\2)|index/|snapshots/)[0-9a-f]{64}", f)]
@@ -145,27 +131,25 @@ class Drive:
             with naming("index/" + name): listed |= self.read_index(self.record("index", b"I", name))
         for name in sorted(set(self.names("packs/??/*")) - listed):
             with naming("packs/" + name): self.read_pack(name)
-        self.places.sort()
     def add(self, segments: list[Any], places: list[Any]) -> None:  # if all of it is possible
         for *_, sealed_len, plain_len, codec, kind in segments:
             need(sealed_len <= 17 * MIB and plain_len <= 16 * MIB and codec < 2 and kind < 3, "impossible segment")
         for _, n, start, length in places:
             need(length and start + length <= segments[n][5], "blob outside its segment, or empty")
-        self.places += [PLACE.pack(blob_id, len(self.segments) + n, *rest) for blob_id, n, *rest in places]
+        for i, n, *rest in places: self.places[i] = self.places.get(i, b"") + PLACE.pack(len(self.segments) + n, *rest)
         self.segments += segments
     def read_index(self, plain: bytes) -> set[str]:  # takes in an index file (§7), returns the packs listed
-        p, s, b, zero = struct.unpack_from("<4I", plain)
-        one, two, three = 16 + 72 * p, 16 + 72 * p + 24 * s, 16 + 72 * p + 24 * s + 16 * b
-        need(b <= MIB and not zero and len(plain) == three + 12 * b, "counts do not agree with the length")
-        packs, segments = list(struct.iter_unpack("<32s32sQ", plain[16:one])), []  # with salts: none passes for another
+        (p, s, b, zero), read = struct.unpack_from("<4I", plain), io.BytesIO(plain[16:]).read
+        need(b <= MIB and not zero and len(plain) == 16 + 72 * p + 24 * s + 28 * b, "counts do not agree with length")
+        packs, segments = list(struct.iter_unpack("<32s32sQ", read(72 * p))), []  # with salts: none passes for another
         paths = [f"{self.base}/packs/{name.hex()[:2]}/{name.hex()}" for name, _, _ in packs]
         openers = [self.opener(b"P", b"KINEBKPP" + struct.pack("<2I", 1, 0) + salt) for _, salt, _ in packs]
-        for pack, n, offset, sealed_len, *rest, zero in struct.iter_unpack("<5I2BH", plain[one:two]):
+        for pack, n, offset, sealed_len, *rest, zero in struct.iter_unpack("<5I2BH", read(24 * s)):
             need(48 <= offset <= packs[pack][2] - 8 - sealed_len and not zero, "segment outside its pack")
             segments.append((openers[pack], paths[pack], n, offset, sealed_len, *rest))
-        ids = [plain[at : at + 16] for at in range(two, three, 16)]
-        need(all(one <= other for one, other in pairwise(ids)), "ids are out of order")
-        self.add(segments, [(i, *at) for i, at in zip(ids, struct.iter_unpack("<3I", plain[three:]), strict=True)])
+        ids = [i for (i,) in struct.iter_unpack("16s", read(16 * b))]
+        need(ids == sorted(ids), "ids are out of order")
+        self.add(segments, [(i, *at) for i, at in zip(ids, PLACE.iter_unpack(read()), strict=True)])
         return {name.hex() for name, _, _ in packs}
     def read_pack(self, name: str) -> None:  # takes in the table of a pack (§6)
         path = f"{self.base}/packs/{name[:2]}/{name}"
@@ -178,37 +162,31 @@ class Drive:
         rows = list(struct.iter_unpack("<4I", table[8 : 8 + 16 * s]))
         offsets = list(accumulate((sealed for sealed, *_ in rows), initial=48))
         need(offsets[-1] + sealed_len + 8 == size, "segments do not fill the pack")
-        places = list(PLACE.iter_unpack(table[8 + 16 * s :]))
+        places = list(struct.iter_unpack("<16s3I", table[8 + 16 * s :]))
         self.add([(opener, path, n, offsets[n], *row) for n, row in enumerate(rows)], places)
-    def blob(self, text: str, kind: int) -> bytes:  # from the first of its places that is good
-        blob_id, why = unhex(text, 16), ValueError(f"blob {text} is nowhere on the drive")
-        for place in self.places[bisect_left(self.places, blob_id) : bisect_left(self.places, blob_id + b"\xff" * 13)]:
-            _, number, start, length = PLACE.unpack(place)
-            *where, found = self.segments[number]
+    def found(self, text: str) -> Any: return PLACE.iter_unpack(self.places.get(unhex(text, 16), b""))
+    def blob(self, text: str, kind: int, salvage: bool = False) -> bytes:  # from a good place; none to who salvages
+        why = ValueError(f"blob {text} is nowhere on the drive")
+        for n, start, length in self.found(text):
+            *where, found = self.segments[n]
             try:
                 need(found == kind, "blob of another kind")
                 return segment(*where)[start : start + length]
             except Exception as error: why = ValueError(f"{where[1][-70:]}: {type(error).__name__} {error}")
+        if salvage: return b""
         raise why
     def entries(self, tree_id: str) -> Any: return json.loads(self.blob(tree_id, TREE).decode())["entries"]
-    def length(self, text: str) -> int:  # of a blob that cannot be read, by the tables; 0: none has it
-        place = self.places[bisect_left(self.places, unhex(text, 16)) :][:1]
-        return int(PLACE.unpack(place[0])[3]) if place and place[0][:16].hex() == text else 0
-    def orphans(self, led_to: set[str]) -> list[str]:
-        """Trees to which nothing leads, no snapshot and no tree: what is left of those that are lost."""
-        found = sorted({place[:16].hex() for place in self.places if self.segments[PLACE.unpack(place)[1]][-1] == TREE})
-        for tree_id in found:
+    def orphans(self, led_to: set[str]) -> list[str]:  # trees to which no snapshot and no tree leads: those are lost
+        trees = sorted(i.hex() for i, at in self.places.items() if self.segments[PLACE.unpack_from(at)[0]][-1] == TREE)
+        for tree_id in trees:
             with contextlib.suppress(Exception):  # what does not open leads nowhere; it is named when it is restored
                 for entry in self.entries(tree_id): led_to.update(entry.get("tree", ()))
-        return [tree_id for tree_id in found if tree_id not in led_to]
+        return [tree_id for tree_id in trees if tree_id not in led_to]
 def rename_new(folder: int, part: bytes, name: bytes) -> None:  # RENAME_NOREPLACE, where the file system has that
     if not LIBC.renameat2(folder, part, folder, name, 1): return
     if (code := ctypes.get_errno()) != errno.EINVAL: raise OSError(code, os.strerror(code))
     if os.path.lexists(b"/proc/self/fd/%d/%s" % (folder, name)): raise FileExistsError(errno.EEXIST, "exists already")
     os.rename(part, name, src_dir_fd=folder, dst_dir_fd=folder)
-def substitute(name: bytes) -> bytes:  # for one that is taken, or that this file system cannot hold
-    stem, end = os.path.splitext(re.sub(r'[\0-\x1f"*:<>?\\|\ufffd]|[. ]+\Z', "_", name.decode(errors="replace")))
-    return f"{stem[:50]}~{hashlib.sha256(name).hexdigest()[:6]}{end[:20]}".encode()
 def take(room: list[Any], size: int) -> Iterator[tuple[int, int]]:  # so much of the extents, of which the last is first
     while size:
         need(room, "has more content than its size says")
@@ -216,38 +194,45 @@ def take(room: list[Any], size: int) -> Iterator[tuple[int, int]]:  # so much of
         if length > size: room.append((offset + size, length - size))
         if length: yield offset, min(length, size)
         size -= min(length, size)
-class Folder:
-    """An open folder of the destination. ``before``: the names that were in it when this run came to it."""
-    def __init__(self, name: bytes, fresh: bool, above: int | None = None) -> None:
+class Folder:  # an open one of the destination; ``before``: the names that were in it when this run came to it
+    def __init__(self, name: bytes, above: int | None = None) -> None:
         self.fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | (os.O_NOFOLLOW if above else 0), dir_fd=above)
-        self.before, flags = set(map(os.fsencode, () if fresh else os.listdir(self.fd))), bytearray(8)
+        self.before, flags = set(map(os.fsencode, os.listdir(self.fd))), bytearray(8)
         with contextlib.suppress(OSError): fcntl.ioctl(self.fd, GET_FLAGS, flags)
         need(not flags[0] & 0x30, "immutable or append-only: nothing could be renamed here, so nothing is written")
         for part in (name for name in self.before if name.startswith(PART)): os.unlink(part, dir_fd=self.fd)
-        for acl in ACLS if fresh else ():  # or all in it would inherit them
-            with contextlib.suppress(OSError): os.removexattr(self.fd, acl)
     def __del__(self) -> None:
         with contextlib.suppress(AttributeError): os.close(self.fd)
     def at(self, name: bytes) -> tuple[bytes, Any]:  # where it is, and which: something else could come there
         return os.readlink(b"/proc/self/fd/%d" % self.fd) + b"/" + name, os.lstat(name, dir_fd=self.fd)
-class Restore:
-    """Writes entries (§9) below the folder ``top``: under other names until they are on the disk, and over nothing."""
+class Restore:  # writes entries (§9) below ``top``: under other names until they are on the disk, and over nothing
     def __init__(self, drive: Drive, top: Folder, args: Any, about: dict[str, Any], dates: dict[int, str]) -> None:
         self.drive, self.top, self.salvage, self.about, self.dates = drive, top, args.salvage, about, dates
         self.wanted = [os.path.normpath(b"/" + os.fsencode(p).lstrip(b"/")).rstrip(b"/") for p in args.path or "/"]
-        self.found, self.parts, self.size, self.lost_trees = {b""}, 0, 0, False  # found: of the wanted paths
-        self.due: list[tuple[bytes, Callable[[], None], int]] = []  # path; to be done when all is on disk; size
+        self.found, self.parts, self.lost_trees = {b""}, 0, False  # found: of the wanted paths
+        self.due: list[tuple[bytes, Iterator[None], int]] = []  # path; what goes on when all is on the disk; size
         self.links: dict[bytes, tuple[bytes, Any]] = {}  # where a file of several names is, by all that is said of it
         self.flagged, self.holes = list[tuple[bytes, tuple[bytes, Any], int]](), list[str]()
         self.names = {} if args.numeric_owner else {"uid": about.get("users", {}), "gid": about.get("groups", {})}
     def settle(self) -> None:
         if LIBC.syncfs(self.top.fd): raise OSError(ctypes.get_errno(), "the destination did not keep what was written")
         due, self.due = self.due, []
-        for path, action, _ in due:
-            with naming(path): action()
-    def finish(self) -> None:
-        if self.holes:
-            listed = os.open(HOLES % os.getpid(), NEW, 0o600, dir_fd=self.top.fd)
+        for path, rest, _ in due:
+            with naming(path): next(rest, None)
+    def run(self, asked: bool, led_to: set[str]) -> None:
+        for told in self.about.get("problems", ()):
+            path = os.fsencode(told["path"]).rstrip(b"/") + b"/"
+            if told["kind"] in LOSSES and any(path.startswith(w + b"/") or w.startswith(path) for w in self.wanted):
+                problem(path, f"this backup could not save it: {told['message']}")
+        self.tree(self.about["root"], b"", self.top)
+        for path in set(self.wanted) - self.found if asked else (): problem(path, "is not in this snapshot")
+        self.wanted = [b""]
+        for tree_id in self.drive.orphans(led_to) if self.salvage and (self.lost_trees or not asked) else ():
+            with naming(name := b"kinebackup-lost-" + tree_id[:12].encode()):
+                if name not in self.top.before: os.mkdir(name, 0o700, dir_fd=self.top.fd)
+                self.tree([tree_id], b"/" + name, Folder(name, self.top.fd))
+        if self.holes:  # a line for each: offset, length, path
+            listed = os.open(b"kinebackup-damaged-%d.txt" % os.getpid(), NEW, 0o600, dir_fd=self.top.fd)
             with open(listed, "w") as file: file.writelines(self.holes)
         while self.due: self.settle()
         for path, (real, inode), flags in reversed(self.flagged):
@@ -258,17 +243,6 @@ class Restore:
                 fcntl.ioctl(fd, SET_FLAGS, bytes([held[0] | flags]) + held[1:])
                 os.close(fd)
         self.settle()
-    def tell_losses(self) -> None:
-        for told in self.about.get("problems", ()):
-            path = os.fsencode(told["path"]).rstrip(b"/") + b"/"
-            if told["kind"] in LOSSES and any(path.startswith(w + b"/") or w.startswith(path) for w in self.wanted):
-                with naming(path): raise ValueError(f"this backup could not save it: {told['message']}")
-    def lost_folders(self, led_to: set[str]) -> None:
-        self.wanted = [b""]
-        for tree_id in self.drive.orphans(led_to):
-            with naming(name := b"kinebackup-lost-" + tree_id[:12].encode()):
-                if name not in self.top.before: os.mkdir(name, 0o700, dir_fd=self.top.fd)
-                self.tree([tree_id], b"/" + name, Folder(name, name not in self.top.before, self.top.fd))
     def tree(self, ids: list[str], path: bytes, folder: Folder) -> None:
         seen: set[bytes] = set()
         for tree_id in ids:
@@ -290,40 +264,38 @@ class Restore:
         if path in self.wanted: self.found.add(path)
         if number(entry.get("carried", 0), 0, 1 << 63) and not above:
             date = self.dates.get(entry["carried"], "an earlier backup")
-            with naming(path): raise ValueError(f"could not be read for this backup: it comes back as of {date}")
+            problem(path, f"could not be read for this backup: it comes back as of {date}")
         need(type(flags := entry.get("flags", [])) is list and all(type(f) is str for f in flags), "impossible flags")
         number(entry["mode"], 0, 0o7777)
-        finish, size = (self.directory if directory else self.other)(entry, path, name, folder), entry.get("size", 0)
-        self.due.append((path, finish, 0 if directory else size))
+        next(rest := (self.directory if directory else self.other)(entry, path, name, folder))
+        self.due.append((path, rest, 0 if directory else entry.get("size", 0)))
         if len(self.due) > 500 or sum(size for *_, size in self.due) > 256 * MIB: self.settle()
-    def directory(self, entry: dict[str, Any], path: bytes, name: bytes, folder: Folder) -> Callable[[], None]:
-        fresh = name not in folder.before
-        if fresh: name = self.named(path, name, folder, lambda n: os.mkdir(n, 0o700, dir_fd=folder.fd))
-        here = Folder(name, fresh, folder.fd)
+    def directory(self, entry: dict[str, Any], path: bytes, name: bytes, folder: Folder) -> Iterator[None]:
+        if fresh := name not in folder.before:
+            name = self.named(path, name, folder, lambda n: os.mkdir(n, 0o700, dir_fd=folder.fd))
+        here = Folder(name, folder.fd)
         self.tree(entry.get("tree", []), path, here)
-        def finish() -> None:
-            if fresh: self.attributes(entry, path, here.fd)
-            if fresh: self.remember(entry, path, folder, name)
-        return finish
-    def other(self, entry: dict[str, Any], path: bytes, name: bytes, folder: Folder) -> Callable[[], None]:
+        yield
+        if fresh: self.attributes(entry, path, here.fd)
+        if fresh: self.remember(entry, path, folder, name)
+    def other(self, entry: dict[str, Any], path: bytes, name: bytes, folder: Folder) -> Iterator[None]:
         need(name not in folder.before, "exists already, and is left alone")
         said = json.dumps(entry | {"name": 0, "rawname": 0}, sort_keys=True) if "link" in entry else str(self.parts)
         key, self.parts = hashlib.sha256(said.encode()).digest(), self.parts + 1
         first, part = key not in self.links, PART + b"%d" % self.parts
-        if first: name = self.write(entry, path, name, folder, part)
-        if "link" in entry: self.links.setdefault(key, (b"", None))
-        def finish(name: bytes = name) -> None:
-            try:
-                if not first and not self.link(key, folder, part):
-                    name = self.write(entry, path, name, folder, part)
-                    os.sync()
-                name = self.named(path, name, folder, lambda n: rename_new(folder.fd, part, n))
-            except BaseException:
-                with contextlib.suppress(OSError): os.unlink(part, dir_fd=folder.fd)
-                raise
-            if "link" in entry and not self.links[key][0]: self.links[key] = folder.at(name)
-            self.remember(entry, path, folder, name)
-        return finish
+        try:
+            if first: name = self.write(entry, path, name, folder, part)
+            if "link" in entry: self.links.setdefault(key, (b"", None))
+            yield
+            if not first and not self.link(key, folder, part):
+                name = self.write(entry, path, name, folder, part)
+                os.sync()
+            name = self.named(path, name, folder, lambda n: rename_new(folder.fd, part, n))
+        except BaseException:  # never half a file
+            with contextlib.suppress(OSError): os.unlink(part, dir_fd=folder.fd)
+            raise
+        if "link" in entry and not self.links[key][0]: self.links[key] = folder.at(name)
+        self.remember(entry, path, folder, name)
     def link(self, key: bytes, folder: Folder, part: bytes) -> bool:  # to what this run wrote, and nobody changed
         real, inode = self.links[key]
         with contextlib.suppress(OSError):
@@ -331,56 +303,48 @@ class Restore:
             if os.path.samestat(os.lstat(part, dir_fd=folder.fd), inode): return True
             os.unlink(part, dir_fd=folder.fd)
         return False
-    def named(self, path: bytes, name: bytes, folder: Folder, action: Callable[[bytes], None]) -> bytes:
+    def named(self, path: bytes, name: bytes, folder: Folder, action: Any) -> bytes:
         """Do it with that name, or where this run has used it already or it cannot be here, with another one."""
         try: action(name)
         except OSError as error:
             if error.errno not in REFUSED or name in folder.before: raise
-            action(other := substitute(name))
-            with naming(path): raise ValueError(f"cannot have this name here: it is called {other!r}") from None
+            stem, end = os.path.splitext(re.sub(r'[\0-\x1f"*:<>?\\|\ufffd]|[. ]+$', "_", name.decode(errors="replace")))
+            action(other := f"{stem[:50]}~{hashlib.sha256(name).hexdigest()[:6]}{end[:20]}".encode())
+            problem(path, f"cannot have this name here: it is called {other!r}")
             return other
         return name
     def write(self, entry: dict[str, Any], path: bytes, name: bytes, folder: Folder, part: bytes) -> bytes:
         """All of it but its name, which is returned: what is damaged gets another one."""
-        try:
-            if entry["type"] == "file":
-                with open(os.open(part, NEW, 0o600, dir_fd=folder.fd), "wb") as file:
-                    holes = self.content(entry, file)
-                    self.attributes(entry, path, file.fileno())
-                self.holes += [f"{offset} {length} {os.fsdecode(path)!r}\n" for offset, length in holes]
-                if holes: name += b".damaged"
-                lost = sum(length for _, length in holes)
-                with naming(path): need(not holes, f"damaged: {lost} bytes are zeros in {os.fsdecode(name)!r}")
-                return name
+        if entry["type"] == "file":
+            with open(os.open(part, NEW, 0o600, dir_fd=folder.fd), "wb") as file:
+                holes = self.content(entry, file)
+                self.attributes(entry, path, file.fileno())
+            if not holes: return name
+            self.holes += [f"{offset} {length} {os.fsdecode(path)!r}\n" for offset, length in holes]
+            name, lost = name + b".damaged", sum(length for _, length in holes)
+            problem(path, f"damaged: {lost} bytes are zeros in {os.fsdecode(name)!r}")
+        else:
             mode, device = entry["mode"], entry.get("device", (0, 0))
             if entry["type"] == "symlink": os.symlink(text_bytes(entry, "target"), part, dir_fd=folder.fd)
             else: os.mknod(part, NODES[entry["type"]] | mode, os.makedev(*device), dir_fd=folder.fd)
             self.attributes(entry, path, b"/proc/self/fd/%d/%s" % (folder.fd, part))
-        except BaseException:  # never half a file
-            with contextlib.suppress(OSError): os.unlink(part, dir_fd=folder.fd)
-            raise
         return name
-    def sound(self, text: str, kind: int) -> bytes:  # a blob; with --salvage none, where it is damaged
-        try: return self.drive.blob(text, kind)
-        except Exception:
-            if not self.salvage: raise
-            return b""
-    def content(self, entry: dict[str, Any], file: Any) -> list[tuple[int, int]]:
-        """Lay out its blobs in its extents; returns what stays a hole as it is damaged, with --salvage."""
+    def content(self, entry: dict[str, Any], file: Any) -> list[tuple[int, int]]:  # returns what is damaged
         size, lists = number(entry.get("size", 0), 0, 1 << 62), entry.get("lists", ())
         need(not (lists and entry.get("blobs")) and not (entry.get("extent_lists") and "extents" in entry), "twice")
         pairs = [e for i in entry.get("extent_lists", ()) for e in struct.iter_unpack("<2Q", self.drive.blob(i, LIST))]
         room = [(number(o, 0, size), number(n, 0, size)) for o, n in pairs or entry.get("extents", [(0, size)])]
         need(all(o + n <= after for (o, n), (after, _) in pairwise([*room, (size, 0)])), "extents overlap")
         room, holes = room[::-1], list[tuple[int, int]]()
-        listed = (i.hex() for text in lists for (i,) in struct.iter_unpack("16s", self.sound(text, LIST) or bytes(16)))
+        joined = (self.drive.blob(text, LIST, self.salvage) or bytes(16) for text in lists)
+        listed = (i.hex() for ids in joined for (i,) in struct.iter_unpack("16s", ids))
         for blob_id in chain(entry.get("blobs", ()), listed):
-            if piece := memoryview(self.sound(blob_id, DATA)):
+            if piece := memoryview(self.drive.blob(blob_id, DATA, self.salvage)):
                 for offset, length in take(room, len(piece)):
                     file.seek(offset)
                     piece = piece[file.write(piece[:length]) :]
-            elif known := self.drive.length(blob_id): holes += take(room, known)
-            else: holes += take(room, sum(n for _, n in room))  # nobody knows where what follows has its place
+            else:  # as long as the tables say; if they do not, nobody knows where what follows has its place
+                holes += take(room, next((n for *_, n in self.drive.found(blob_id)), sum(n for _, n in room)))
             if holes and not room: break
         need(not any(length for _, length in room), "has less content than its size says")
         file.truncate(size)
@@ -463,15 +427,9 @@ def main() -> int:
     os.umask(0)  # from here on each mode is given
     drive.load()
     about = asked[0][3] if asked else {"root": []}
-    top, dates = Folder(os.fsencode(args.to), fresh=False), {s[0]: s[1] for s in snapshots}
-    restore = Restore(drive, top, args, about, dates)
-    restore.tell_losses()
-    restore.tree(about["root"], b"", top)
-    for path in set(restore.wanted) - restore.found if asked else ():
-        with naming(path): raise ValueError("is not in this snapshot")
+    top, dates = Folder(os.fsencode(args.to)), {s[0]: s[1] for s in snapshots}
     if not asked: problems.append("the file of this backup is lost")
-    if args.salvage and (restore.lost_trees or not asked): restore.lost_folders(roots)
-    restore.finish()
+    Restore(drive, top, args, about, dates).run(bool(asked), roots)
     return 3 if problems else 0
 if __name__ == "__main__":
     if not sys.flags.utf8_mode and sys.executable:  # names are bytes, and JSON is UTF-8, whatever the locale says
