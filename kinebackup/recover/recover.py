@@ -210,7 +210,7 @@ class Restore:  # writes entries (§9) below ``top``: under other names until th
         self.drive, self.top, self.salvage, self.about, self.dates = drive, top, args.salvage, about, dates
         self.wanted = [os.path.normpath(b"/" + os.fsencode(p).lstrip(b"/")).rstrip(b"/") for p in args.path or "/"]
         self.found, self.parts, self.lost_trees = {b""}, 0, False  # found: of the wanted paths
-        self.due: list[tuple[bytes, Iterator[None], int]] = []  # path; what goes on when all is on the disk; size
+        self.due: list[tuple[bytes, Iterator[Any], int]] = []  # path; what goes on when all is on the disk; size
         self.links: dict[bytes, tuple[bytes, Any]] = {}  # where a file of several names is, by all that is said of it
         self.flagged, self.holes = list[tuple[bytes, tuple[bytes, Any], int]](), list[str]()
         self.names = {} if args.numeric_owner else {"uid": about.get("users", {}), "gid": about.get("groups", {})}
@@ -267,18 +267,18 @@ class Restore:  # writes entries (§9) below ``top``: under other names until th
             problem(path, f"could not be read for this backup: it comes back as of {date}")
         need(type(flags := entry.get("flags", [])) is list and all(type(f) is str for f in flags), "impossible flags")
         number(entry["mode"], 0, 0o7777)
-        next(rest := (self.directory if directory else self.other)(entry, path, name, folder))
+        rest = (self.directory if directory else self.other)(entry, path, name, folder)
+        if here := next(rest): self.tree(entry.get("tree", []), path, here)  # never in next(): Python 3.12 nests few
         self.due.append((path, rest, 0 if directory else entry.get("size", 0)))
         if len(self.due) > 500 or sum(size for *_, size in self.due) > 256 * MIB: self.settle()
-    def directory(self, entry: dict[str, Any], path: bytes, name: bytes, folder: Folder) -> Iterator[None]:
+    def directory(self, entry: dict[str, Any], path: bytes, name: bytes, folder: Folder) -> Iterator[Folder | None]:
         if fresh := name not in folder.before:
             name = self.named(path, name, folder, lambda n: os.mkdir(n, 0o700, dir_fd=folder.fd))
         here = Folder(name, folder.fd)
-        self.tree(entry.get("tree", []), path, here)
-        yield
+        yield here
         if fresh: self.attributes(entry, path, here.fd)
         if fresh: self.remember(entry, path, folder, name)
-    def other(self, entry: dict[str, Any], path: bytes, name: bytes, folder: Folder) -> Iterator[None]:
+    def other(self, entry: dict[str, Any], path: bytes, name: bytes, folder: Folder) -> Iterator[Folder | None]:
         need(name not in folder.before, "exists already, and is left alone")
         said = json.dumps(entry | {"name": 0, "rawname": 0}, sort_keys=True) if "link" in entry else str(self.parts)
         key, self.parts = hashlib.sha256(said.encode()).digest(), self.parts + 1
@@ -286,7 +286,7 @@ class Restore:  # writes entries (§9) below ``top``: under other names until th
         try:
             if first: name = self.write(entry, path, name, folder, part)
             if "link" in entry: self.links.setdefault(key, (b"", None))
-            yield
+            yield None
             if not first and not self.link(key, folder, part):
                 name = self.write(entry, path, name, folder, part)
                 os.sync()
