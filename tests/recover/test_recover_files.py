@@ -382,6 +382,20 @@ def test_the_folders_of_a_damaged_list_come_back_without_their_name(bench: Bench
     assert (bench.home / "temoin.txt").read_bytes() == WITNESS
 
 
+# -- deep ----------------------------------------------------------------------------------------------------------
+
+
+def test_folders_may_lie_eight_hundred_deep(bench: Bench) -> None:
+    """One is gone through within the other: neither Python's stack nor the number of open files ends it."""
+    trees = [tree_of(file_entry("fond.txt", TARGET))]
+    while len(trees) < 800:
+        trees.append(tree_of(dir_entry("d", trees[-1])))
+    bench.make(home(dir_entry("d", trees[-1]), extra_trees=trees))
+    ran = bench.run()
+    assert ran.code == 0, ran.err
+    assert bench.home.joinpath(*["d"] * 800, "fond.txt").read_bytes() == TARGET
+
+
 # -- what a backup lacks -------------------------------------------------------------------------------------------
 
 
