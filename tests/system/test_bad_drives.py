@@ -17,7 +17,7 @@ def test_a_full_drive_is_said_to_be_full_and_keeps_what_it_had(bench: Bench) -> 
     with bench.cabinet.in_hand() as drive:
         _fill(drive, bytes_left=2_000_000)
     bench.practice.set_clock(days=1)
-    now = bench.practice.add_files("second day", 40, 300_000)
+    now = bench.practice.add_files("second day", 40, 1_000_000)  # more than the ballast that a prune gives back
 
     kinds = bench.practice.plug_and_wait(bench.cabinet, CABINET)
 
