@@ -9,9 +9,9 @@ from pathlib import Path
 from support.jobs.small_practice import open_office
 
 
-def test_what_a_program_writes_through_a_memory_map_is_in_the_next_backup(disk_path: Path) -> None:
+def test_what_a_program_writes_through_a_memory_map_is_in_the_next_backup(disk_path: Path, tmp_path: Path) -> None:
     with open_office(disk_path) as office:
-        office.enroll("A")
+        office.enroll("A", folder=tmp_path / "drive")  # the disk of a plain chroot has no mount point
         note = office.patients / "Dupont" / "agenda.bin"
         note.write_bytes(b"-" * 4096)
         with note.open("r+b") as file, mmap.mmap(file.fileno(), 4096) as page:
