@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 from support.engine.drives import (
-    MACHINE,
     Drive,
     back_up,
     below,
@@ -20,6 +19,7 @@ from support.engine.drives import (
     loaded,
     noise,
     pruned,
+    request_for,
     restored,
     seen,
     verified,
@@ -30,7 +30,6 @@ from support.project import ROOT
 
 from kinebackup.engine.backup.backup import back_up as engine_back_up
 from kinebackup.engine.backup.content import LargeFileReader
-from kinebackup.engine.backup.run import BackupRequest
 from kinebackup.engine.environment import Environment
 from kinebackup.engine.format import tree
 from kinebackup.engine.format.constants import Kind
@@ -305,14 +304,7 @@ def test_a_computer_of_350000_owners_gets_a_snapshot_that_can_be_read(tmp_path: 
     (source / "bilan.txt").write_text("Bilan")
     drive = enroll(tmp_path / "drive")
     world = drive.world()
-    request = BackupRequest(
-        sources=[FolderSource(str(source))],
-        host="cabinet-pc",
-        machine=MACHINE,
-        drive="A",
-        program="kinebackup tests",
-        started_at=drive.calendar.next_day(),
-    )
+    request = request_for(drive, source)
     with writable(drive) as repository:
         engine_back_up(
             repository,

@@ -6,7 +6,7 @@ Owns: the moment of the doubt. Does not know: how a read fails (tests/engine/rep
 from collections.abc import Callable
 from pathlib import Path
 
-from support.engine.drives import MACHINE, back_up, below, enroll, noise, restored, seen, writable
+from support.engine.drives import MACHINE, back_up, below, enroll, noise, request_for, restored, seen, writable
 
 from kinebackup.engine.backup.backup import back_up as engine_back_up
 from kinebackup.engine.backup.changes import Changes, ChangesSince
@@ -34,14 +34,7 @@ def test_unchanged_files_are_read_again_once_a_pack_that_may_hold_them_failed_a_
         (patients / name).mkdir(parents=True)
         (patients / name / "dossier.bin").write_bytes(noise(name, 200_000))
     back_up(drive, patients)
-    request = BackupRequest(
-        sources=[FolderSource(str(patients))],
-        host="cabinet-pc",
-        machine=MACHINE,
-        drive="A",
-        program="kinebackup tests",
-        started_at=drive.calendar.next_day(),
-    )
+    request = request_for(drive, patients)
     with writable(drive) as repository:
 
         def lose_confidence() -> None:

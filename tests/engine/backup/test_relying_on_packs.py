@@ -5,16 +5,16 @@ Owns: claims on proven packs, unproven ones, and such as rotted. Does not know: 
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.engine.drives import MACHINE, Drive, below, enroll, noise, restored, seen, verified, writable
+from support.engine.drives import Drive, below, enroll, noise, request_for, restored, seen, verified, writable
 from support.engine.drives import back_up as plain_back_up
 
 from kinebackup.engine.backup.backup import back_up
-from kinebackup.engine.backup.run import BackupOutcome, BackupRequest
+from kinebackup.engine.backup.run import BackupOutcome
 from kinebackup.model import CancelToken, FileName, SilentMonitor
-from kinebackup.sources.folder import FolderSource
 
 Which = Callable[[frozenset[FileName]], frozenset[FileName]]
 
@@ -39,15 +39,7 @@ def drive(tmp_path: Path, patients: Path) -> Drive:
 
 def save(drive: Drive, patients: Path, unproven: Which = lambda packs: packs - packs) -> BackupOutcome:
     with writable(drive) as repository:
-        request = BackupRequest(
-            sources=[FolderSource(str(patients))],
-            host="cabinet-pc",
-            machine=MACHINE,
-            drive="A",
-            program="kinebackup tests",
-            started_at=drive.calendar.next_day(),
-            unproven=unproven(frozenset(repository.packs)),
-        )
+        request = replace(request_for(drive, patients), unproven=unproven(frozenset(repository.packs)))
         return back_up(repository, request, drive.world(), cancel=CancelToken(), monitor=SilentMonitor())
 
 

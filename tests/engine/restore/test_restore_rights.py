@@ -42,6 +42,16 @@ class OtherComputer:
         return {"soins": 3002}.get(name)
 
 
+class WithNobody(OtherComputer):
+    """Has nobody and nogroup by other numbers."""
+
+    def uid_of(self, name: str) -> int | None:
+        return {"nobody": 3003}.get(name)
+
+    def gid_of(self, name: str) -> int | None:
+        return {"nogroup": 3004}.get(name)
+
+
 SNAPSHOT = Snapshot(
     sequence=1,
     time="2040-01-01T00:00:00.000000Z",
@@ -124,14 +134,7 @@ def test_files_and_folders_go_to_those_of_the_same_name(drive: Drive, docs: Path
         os.chown(owned, 65534, 65534)
     back_up(drive, docs)
 
-    class Known(OtherComputer):
-        def uid_of(self, name: str) -> int | None:
-            return {"nobody": 3003}.get(name)
-
-        def gid_of(self, name: str) -> int | None:
-            return {"nogroup": 3004}.get(name)
-
-    report = restored_with(drive, tmp_path / "back", Known())
+    report = restored_with(drive, tmp_path / "back", WithNobody())
     for path in ("folder", "folder/note.txt"):
         stat = (below(tmp_path / "back", docs) / path).stat()
         assert (stat.st_uid, stat.st_gid) == (3003, 3004)
@@ -164,14 +167,7 @@ def test_the_folders_on_the_way_to_a_source_go_to_those_of_the_same_name_too(
     os.chown(tmp_path, 65534, 65534)
     back_up(drive, docs)
 
-    class Known(OtherComputer):
-        def uid_of(self, name: str) -> int | None:
-            return {"nobody": 3003}.get(name)
-
-        def gid_of(self, name: str) -> int | None:
-            return {"nogroup": 3004}.get(name)
-
-    report = restored_with(drive, tmp_path / "back", Known())
+    report = restored_with(drive, tmp_path / "back", WithNobody())
     stat = below(tmp_path / "back", tmp_path).stat()
     assert (stat.st_uid, stat.st_gid) == (3003, 3004)
     assert report.owners_by_number == ()

@@ -126,6 +126,18 @@ def writable(drive: Drive, store: Store | None = None) -> Iterator[WritableRepos
         yield repository.load()
 
 
+def request_for(drive: Drive, *sources: Path | Source, started_at: datetime | None = None) -> BackupRequest:
+    """What a backup of these folders asks of the engine, on the drive's next day if no time is given."""
+    return BackupRequest(
+        sources=[FolderSource(str(s)) if isinstance(s, Path) else s for s in sources],
+        host="cabinet-pc",
+        machine=MACHINE,
+        drive="A",
+        program="kinebackup tests",
+        started_at=started_at or drive.calendar.next_day(),
+    )
+
+
 def back_up(
     drive: Drive,
     *sources: Path | Source,
@@ -140,13 +152,10 @@ def back_up(
     host: str = "cabinet-pc",
 ) -> BackupReport:
     """One backup of these folders, and the healing of the index that follows it."""
-    request = BackupRequest(
-        sources=[FolderSource(str(s)) if isinstance(s, Path) else s for s in sources],
+    request = replace(
+        request_for(drive, *sources, started_at=started_at),
         host=host,
         machine=machine,
-        drive="A",
-        program="kinebackup tests",
-        started_at=started_at or drive.calendar.next_day(),
         accept_shrink=accept_shrink,
         read_back=read_back,
     )
