@@ -5,6 +5,7 @@ Does not know: what must be left.
 """
 
 import os
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -20,6 +21,7 @@ class CutDestination(Destination):
         """``whole_tree``: every state is kept; else only the names that came before their bytes, in ``too_early``."""
         super().__init__(path)
         self._root = Path(path)
+        self._model = threading.RLock()  # one thread gives its files their names while another waits for the disk
         self._whole_tree = whole_tree
         self._durable: dict[int, bytes] = {}
         self._names_at_sync: dict[str, int] = {}
@@ -29,18 +31,21 @@ class CutDestination(Destination):
 
     def sync(self, devices: Iterable[int]) -> None:
         super().sync(devices)
-        self.syncs += 1
-        self._names_at_sync = self._names()
-        self._durable = {inode: (self._root / path).read_bytes() for path, inode in self._names_at_sync.items()}
-        self._look()
+        with self._model:
+            self.syncs += 1
+            self._names_at_sync = self._names()
+            self._durable = {inode: (self._root / path).read_bytes() for path, inode in self._names_at_sync.items()}
+            self._look()
 
     def replace(self, directory: int, temporary: str, name: str) -> None:
-        super().replace(directory, temporary, name)
-        self._named(directory, name)
+        with self._model:
+            super().replace(directory, temporary, name)
+            self._named(directory, name)
 
     def name(self, directory: int, temporary: str, name: str) -> None:
-        super().name(directory, temporary, name)
-        self._named(directory, name)
+        with self._model:
+            super().name(directory, temporary, name)
+            self._named(directory, name)
 
     def link(self, source: str, first: str, directory: int, temporary: str) -> None:
         super().link(source, first, directory, temporary)
