@@ -9,12 +9,16 @@ Run it once for each release that changes what is written. A frozen repository i
 drives that exist.
 """
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
+import signal
 import stat
 import sys
 import tempfile
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,13 +29,18 @@ from kinebackup.engine.environment import Environment
 from kinebackup.engine.format import keyring, recovery_code
 from kinebackup.engine.format.keyring import Passphrase, RecoveryCode
 from kinebackup.engine.format.layout import FOLDER
+from kinebackup.engine.prune.prune import PruneRequest, prune_snapshots
 from kinebackup.engine.repository.lock import LockHolder
 from kinebackup.engine.repository.opening import lock_store
-from kinebackup.model import CancelToken, SilentMonitor
+from kinebackup.engine.repository.removals import Remover, record_removal
+from kinebackup.model import BlobId, CancelToken, FileName, SilentMonitor
 from kinebackup.sources.folder import FolderSource, SystemNames
 
 COMPAT = Path(__file__).parent.parent / "tests" / "compat"
 PASSPHRASE = "une phrase secrète gelée"  # noqa: S105 - of an invented practice, and meant to be known
+HOST, MACHINE = "cabinet-gele", "f0" * 16
+CARRIED = "Patients/Exemple-1/séance-07.txt"
+GIVEN_UP = BlobId(bytes(range(16)))
 CREATED = "2026-11-24T00:00:00.000000Z"
 
 
@@ -77,37 +86,85 @@ def listing(root: Path) -> dict[str, dict[str, object]]:
     return found
 
 
-def freeze(target: Path, source: Path) -> None:
-    """A repository with two backups: the second after a small change."""
-    (target / FOLDER).mkdir(parents=True)
-    code = recovery_code.create(os.urandom)
-    master, ring = keyring.create(
-        [Passphrase.of(PASSPHRASE), RecoveryCode.of(code)], entropy=os.urandom, created=CREATED
-    )
-    holder = LockHolder(host="cabinet-gele", pid=os.getpid(), boot="", since=CREATED, work="freeze")
-    with lock_store(str(target / FOLDER), holder) as locked:
-        locked.create(master=master, keyring=ring, repository=os.urandom(16).hex(), created=CREATED)
-    expected: dict[str, object] = {"passphrase": PASSPHRASE, "code": code, "source": str(source), "snapshots": []}
-    snapshots: list[object] = []
-    for day in (1, 2):
-        if day == 2:
-            (source / "Patients" / "nouveau.txt").write_text("le lendemain")
-            (source / "Patients" / "vide.txt").unlink()
+@contextlib.contextmanager
+def held_by_another_program(path: Path) -> Iterator[None]:
+    """Whoever would open the file is told to come back later, root too: so a backup cannot read it."""
+    before = signal.signal(signal.SIGIO, signal.SIG_IGN)
+    fd = os.open(path, os.O_RDWR)
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        yield
+    finally:
+        os.close(fd)
+        signal.signal(signal.SIGIO, before)
+
+
+class Frozen:
+    """A repository that is being made, and what is expected of it."""
+
+    def __init__(self, target: Path, source: Path) -> None:
+        self._folder, self._source = target / FOLDER, source
+        self._folder.mkdir(parents=True)
+        code = recovery_code.create(os.urandom)
+        self._master, ring = keyring.create(
+            [Passphrase.of(PASSPHRASE), RecoveryCode.of(code)], entropy=os.urandom, created=CREATED
+        )
+        self._holder = LockHolder(host=HOST, pid=os.getpid(), boot="", since=CREATED, work="freeze")
+        self._world = Environment(os.urandom, lambda: 0.0, SystemNames())
+        with lock_store(str(self._folder), self._holder) as locked:
+            locked.create(master=self._master, keyring=ring, repository=os.urandom(16).hex(), created=CREATED)
+        self.snapshots: list[object] = []
+        self.expected = {"passphrase": PASSPHRASE, "code": code, "source": str(source), "snapshots": self.snapshots}
+
+    def back_up(self, day: int) -> str:
+        """A backup of that day; its name."""
         request = BackupRequest(
-            sources=[FolderSource(str(source))],
-            host="cabinet-gele",
-            machine="f0" * 16,
+            sources=[FolderSource(str(self._source))],
+            host=HOST,
+            machine=MACHINE,
             drive="GELE",
             program=f"kinebackup {__version__}",
             started_at=datetime(2026, 11, 24, day, tzinfo=UTC),
         )
-        world = Environment(os.urandom, lambda: 0.0, SystemNames())
-        with lock_store(str(target / FOLDER), holder) as locked:
-            repository = locked.open(master).load()
-            report = back_up(repository, request, world, cancel=CancelToken(), monitor=SilentMonitor()).report
-        snapshots.append({"id": report.snapshot, "files": listing(source)})
-    expected["snapshots"] = snapshots
-    text = json.dumps(expected, ensure_ascii=True, indent=1, sort_keys=True)
+        with lock_store(str(self._folder), self._holder) as locked:
+            repository = locked.open(self._master).load()
+            done = back_up(repository, request, self._world, cancel=CancelToken(), monitor=SilentMonitor())
+        assert done.report.snapshot is not None
+        return done.report.snapshot
+
+    def remove(self, name: str) -> None:
+        """A removal record of that snapshot, and one of a list that was given up; what only it needed goes."""
+        by = Remover(datetime(2026, 11, 25, tzinfo=UTC), HOST, MACHINE)
+        request = PruneRequest([FileName(name)], accept_share=True)
+        with lock_store(str(self._folder), self._holder) as locked:
+            repository = locked.open(self._master).load()
+            prune_snapshots(repository, request, self._world, by=by, cancel=CancelToken(), monitor=SilentMonitor())
+            record_removal(repository, [], by, os.urandom, given_up=[GIVEN_UP])
+        self.expected |= {"removed": [{"id": name, "sequence": 1}], "given_up": [GIVEN_UP.hex()]}
+
+    def expect(self, name: str, files: dict[str, dict[str, object]], *carried: str) -> None:
+        """What a restore of that snapshot must bring back, and what of it is of the snapshot before."""
+        self.snapshots.append({"id": name, "files": files, "carried": carried})
+
+
+def freeze(target: Path, source: Path) -> None:
+    """Three backups: the first is removed in the end, the second is whole, and to the third something was not readable,
+    which it has as it was.
+    """
+    made = Frozen(target, source)
+    patients = source / "Patients"
+    (patients / "brouillon.txt").write_text("of the first backup only")
+    first = made.back_up(1)
+    (patients / "brouillon.txt").unlink()
+    made.expect(made.back_up(2), listing(source))
+    (patients / "nouveau.txt").write_text("le lendemain")
+    (patients / "vide.txt").unlink()
+    as_it_was = listing(source)
+    (source / CARRIED).write_text("what nobody could read")
+    with held_by_another_program(source / CARRIED):
+        made.expect(made.back_up(3), as_it_was, CARRIED)
+    made.remove(first)
+    text = json.dumps(made.expected, ensure_ascii=True, indent=1, sort_keys=True)
     (target / "expected.json").write_text(text + "\n", encoding="ascii")
     (target / FOLDER / "tmp" / ".keep").write_bytes(b"")
     (target / FOLDER / "damaged" / ".keep").write_bytes(b"")

@@ -16,8 +16,11 @@ from support.project import COMPAT, RECOVER, VECTORS
 from kinebackup.engine.check.verify import Budget, Verification
 from kinebackup.engine.format.keyring import Passphrase, RecoveryCode
 from kinebackup.engine.format.layout import FOLDER
+from kinebackup.engine.prune.missing_snapshots import find_missing_snapshots
+from kinebackup.engine.repository.removals import read_removals
 from kinebackup.engine.repository.repository import Repository
 from kinebackup.engine.repository.store import FolderStore
+from kinebackup.engine.restore.incomplete import find_lacking
 from kinebackup.engine.restore.restore import RestoreRequest, restore_snapshot
 from kinebackup.model import CancelToken, SilentMonitor
 from tools.freeze import listing
@@ -47,11 +50,27 @@ def test_the_program_restores_a_frozen_repository(name: str, number: int, tmp_pa
     loaded = repository.load()
     assert loaded.inventory.findings == ()
 
-    request = RestoreRequest(repository.find_snapshot(wanted["id"]), [], str(tmp_path / "back"))
+    named = repository.find_snapshot(wanted["id"])
+    request = RestoreRequest(named, [], str(tmp_path / "back"))
     report = restore_snapshot(loaded, request, lambda: 0.0, cancel=CancelToken(), monitor=SilentMonitor())
 
     assert report.problems == ()
     assert listing(below(tmp_path / "back", expected)) == wanted["files"]
+    lacking = find_lacking(loaded, named, [], repository.snapshots().readable)
+    assert [(each.path, each.carried) for each in lacking] == [
+        (f"{expected['source']}/{path}", named.snapshot.sequence - 1) for path in wanted["carried"]
+    ]
+
+
+@pytest.mark.parametrize("name", FROZEN)
+def test_what_was_removed_from_a_frozen_repository_on_purpose_or_given_up_is_on_record(name: str) -> None:
+    expected = expected_of(name)
+    repository = Repository.open(FolderStore(str(COMPAT / name / FOLDER)), Passphrase.of(expected["passphrase"]))
+    records = read_removals(repository.store, repository.keys)
+    assert records.unreadable == ()
+    assert records.removed == {each["id"]: each["sequence"] for each in expected["removed"]}
+    assert {blob.hex() for blob in records.given_up} == {*expected["given_up"]}
+    assert find_missing_snapshots(repository).count == 0
 
 
 @pytest.mark.parametrize("name", FROZEN)
@@ -75,11 +94,13 @@ def test_a_header_copy_of_another_drive_does_not_mislead_the_stand_alone_reader(
     shutil.copy(stranger, tmp_path / FOLDER / "header.2")
     (tmp_path / "code").write_text(expected["code"] + "\n")
 
+    wanted = expected["snapshots"][0]
     arguments = [str(tmp_path), "--to", str(tmp_path / "back"), "--code-file", str(tmp_path / "code")]
+    arguments += ["--snapshot", wanted["id"]]
     done = subprocess.run([sys.executable, "-I", str(RECOVER), *arguments], capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert listing(below(tmp_path / "back", expected)) == expected["snapshots"][1]["files"]
+    assert listing(below(tmp_path / "back", expected)) == wanted["files"]
 
 
 @pytest.mark.parametrize("name", FROZEN)
@@ -88,6 +109,7 @@ def test_the_stand_alone_reader_restores_a_frozen_repository(name: str, number: 
     expected = expected_of(name)
     wanted = expected["snapshots"][number]
     (tmp_path / "code").write_text(expected["code"] + "\n")
+    told = [f"{expected['source']}/{path}" for path in wanted["carried"]]
 
     drive, code = str(COMPAT / name), str(tmp_path / "code")
     arguments = [drive, "--to", str(tmp_path / "back"), "--code-file", code, "--snapshot", wanted["id"]]
@@ -98,5 +120,7 @@ def test_the_stand_alone_reader_restores_a_frozen_repository(name: str, number: 
         check=False,
     )
 
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, bool(done.stderr)) == (3 if told else 0, bool(told))
+    for path in told:
+        assert path in done.stderr
     assert listing(below(tmp_path / "back", expected)) == wanted["files"]

@@ -437,6 +437,12 @@ def removal_cases() -> Iterator[Case]:
         ("removal-removed-object", record(good | {"removed": {}}), "removed is not an array"),
         ("removal-sequence", record(removed(sequence=-1)), "sequence is less than 0"),
         ("removal-no-id", record(removed(id=None)), "a removed snapshot without its name"),
+        ("removal-id-not-hex", record(removed(id="../snapshots")), "a removed snapshot's name is not 64 hex digits"),
+        ("removal-id-short", record(removed(id="ab" * 31)), "a removed snapshot's name is not 64 hex digits"),
+        ("removal-given-up-object", record(good | {"given_up": {}}), "given_up is not an array"),
+        ("removal-given-up-number", record(good | {"given_up": [7]}), "an id that is given up is no text"),
+        ("removal-given-up-not-hex", record(good | {"given_up": ["x" * 32]}), "an id that is given up is not hex"),
+        ("removal-given-up-short", record(good | {"given_up": ["ab" * 15]}), "an id that is given up is too short"),
     ):
         files = dict(made.files)
         path = put(files, "removals", raw)

@@ -181,10 +181,12 @@ def data_blobs() -> list[bytes]:
 
 
 def put_removal(made: Good) -> None:
-    """The first snapshot was removed on purpose: nothing is lost."""
+    """The first snapshot was removed on purpose, and what it could not be read of was given up: nothing is lost."""
     gone = {"id": digest("removed").hex(), "sequence": 1}
     about: Json = {"time": "2026-01-05T19:00:00.000000Z", "host": "cabinet", "machine": digest("machine")[:16].hex()}
-    raw = one_record(Frame(b"R", digest("good removal")), compress(dumps(about | {"removed": [gone], "plus_tard": 1})))
+    given_up = [THIS.blob_id(TREE, b"lost").hex(), THIS.blob_id(LIST, b"lost").hex()]
+    about |= {"removed": [gone], "given_up": given_up, "plus_tard": 1}
+    raw = one_record(Frame(b"R", digest("good removal")), compress(dumps(about)))
     made.packs["removal"] = put(made.files, "removals", raw)
 
 

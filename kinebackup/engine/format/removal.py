@@ -17,11 +17,13 @@ from kinebackup.errors import Damaged
 from kinebackup.i18n import _
 from kinebackup.model import FileName
 
+BlobIdText = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
+
 
 class RemovedSnapshot(msgspec.Struct, frozen=True):
     """``sequence`` 0: its file could not be read, so only its name was known."""
 
-    id: FileName
+    id: Annotated[FileName, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
     sequence: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
@@ -32,7 +34,7 @@ class Removal(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     host: str
     machine: str
     removed: tuple[RemovedSnapshot, ...]
-    given_up: tuple[str, ...] = ()
+    given_up: tuple[BlobIdText, ...] = ()
 
 
 def seal(removal: Removal, keys: RepositoryKeys, salt: bytes) -> tuple[FileName, bytes]:

@@ -27,6 +27,7 @@ from kinebackup.engine.format.snapshot import NamedSnapshot
 from kinebackup.engine.pack_checker import PackChecker
 from kinebackup.engine.repository.findings import problem_of
 from kinebackup.engine.repository.inventory import read_index_file, read_named
+from kinebackup.engine.repository.removals import read_removals
 from kinebackup.engine.repository.repository import LoadedRepository, Repository
 from kinebackup.engine.repository.store import FolderStore
 from kinebackup.engine.restore.restore import RestoreRequest, restore_snapshot
@@ -205,12 +206,16 @@ def test_a_good_snapshot_restores_to_what_is_expected(name: str, tmp_path: Path)
     assert all(len(inodes) == 1 for inodes in links.values())
 
 
-def test_the_removal_record_of_the_good_drive_names_the_snapshot_that_is_not_there() -> None:
+def test_the_removal_record_of_the_good_drive_names_what_is_not_there() -> None:
     path = EXPECTED["packs"]["removal"].removeprefix("KINEBACKUP/")
     with opened(VECTORS / "good", SECRETS[1]) as repository:
         record = removal.unseal(read_named(repository.store, path), repository.keys)
         there = sorted(named.snapshot.sequence for named in repository.snapshots().readable)
+        found = read_removals(repository.store, repository.keys)
     assert ([each.sequence for each in record.removed], there) == ([1], [2, 3])
+    assert record.given_up == ("c28c82ee630b9750f71f96766295fc53", "de7c50f164d78f306d34738783fdcd77")
+    assert (found.highest, {blob.hex() for blob in found.given_up}) == (1, {*record.given_up})
+    assert (found.unreadable, found.whole) == ((), True)
 
 
 def test_what_the_product_writes_of_a_good_snapshot_it_reads_again() -> None:
