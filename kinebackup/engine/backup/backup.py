@@ -103,7 +103,7 @@ def back_up(
         return replace(outcome, packs_checked=proof.checked)
     listed = () if repository.inventory.has_unlistable_folders else repository.list_names(INDEX)
     made = _snapshot(run, scanned, listed, suspicious=suspicious)
-    name, size = commit(repository, made, world, from_drive=request.read_back and not cancel.cancelled)
+    name, size = commit(repository, made, world, met, from_drive=request.read_back and not cancel.cancelled)
     outcome = _outcome(run, scanned, name, written + size, world.elapsed_s() - began, suspicious=suspicious)
     return replace(outcome, packs_checked=proof.checked)
 

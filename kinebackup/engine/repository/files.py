@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import Final
 
 from kinebackup.engine.repository.store import Store
-from kinebackup.errors import Damaged, DriveFailed, KineError
+from kinebackup.errors import Damaged, DriveFailed, KineError, NotFound
 from kinebackup.i18n import _
 
 READ_BYTES: Final = 4 * 2**20
@@ -49,18 +49,18 @@ def remove_unproven(store: Store, path: str) -> Iterator[None]:
 
 
 def _compare(store: Store, path: str, size: int, buffer: bytearray) -> None:
-    store.drop_cache(path)
     digest = hashlib.sha256()
     view = memoryview(buffer)
     done = 0
     try:
+        store.drop_cache(path)
         while done < size:
             count = store.read_into(path, done, view[: min(len(view), size - done)])
             if not count:
                 break
             digest.update(view[:count])
             done += count
-    except Damaged as error:
+    except (Damaged, NotFound) as error:
         raise DriveFailed(_("the drive does not give back what was just written to it"), _replace_it()) from error
     if digest.hexdigest() != path.rpartition("/")[2]:
         raise DriveFailed(_("the drive gives back other bytes than were written to it"), _replace_it())
