@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from support.cli.computer import PASSPHRASE, PROGRAM, Ran
@@ -103,6 +103,11 @@ class UsbComputer:
         done = self.shell(*arguments)
         assert done.code == 0, (arguments, done.out, done.err)
         return done.out
+
+    def start(self, *arguments: str, environ: dict[str, str], said: IO[bytes]) -> "subprocess.Popen[bytes]":
+        """A program that goes on; what it says goes into that file."""
+        command, own = self._command(*arguments), self._env() | environ
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, env=own)
 
     @property
     def media(self) -> str:
