@@ -97,7 +97,8 @@ class RepositoryKeys:
 
     def blob_id(self, kind: Kind, plain: bytes | bytearray | memoryview) -> BlobId:
         """FORMAT.md §6: the first 16 bytes of keyed BLAKE3."""
-        return BlobId(blake3(plain, key=self.id_key(kind)).digest(length=ID_BYTES))
+        key = self.data_id if kind is Kind.DATA else self.id_key(kind)  # nearly all are of the first
+        return BlobId(blake3(plain, key=key).digest(length=ID_BYTES))
 
 
 def commitment(master: MasterKey, practice: bytes) -> bytes:

@@ -4,6 +4,7 @@ Owns: its fields and its file. Does not know: trees, or which snapshots to keep.
 """
 
 import hashlib
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated, TypeVar
@@ -30,6 +31,7 @@ _MAX_NAME_BYTES = 4 * 2**20  # of the users, and as much of the groups, as JSON
 _MAX_INDEX_FILES = 10_000
 
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{1,6}Z")
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -95,10 +97,12 @@ def format_time(moment: datetime) -> str:
 
 def parse_time(text: str) -> datetime:
     """Raises ``Damaged`` for anything but a text time."""
-    try:
-        return datetime.strptime(text, TIME_FORMAT).replace(tzinfo=UTC)
+    try:  # not strptime(3)'s likeness, which takes longer to load than all snapshots of a drive to be read
+        if _TIME.fullmatch(text):
+            return datetime.fromisoformat(text)
     except ValueError:
-        raise Malformed("a time is not written as it should be") from None
+        pass
+    raise Malformed("a time is not written as it should be")
 
 
 class NamedSnapshot(msgspec.Struct, frozen=True):

@@ -7,7 +7,9 @@ import contextlib
 import hashlib
 import struct
 from collections.abc import Sequence
+from dataclasses import replace
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
@@ -286,3 +288,41 @@ def test_merging_keeps_every_place_of_the_packs_kept(
     for item in {i for ids in contents.values() for i in ids}:
         expected = sorted(name for name in keep if item in contents[name])
         assert sorted(place.pack for place in left.locations(BlobId(item))) == expected
+
+
+# -- against the packs' own tables -------------------------------------------------------------------------------------
+
+
+def test_a_table_that_says_of_its_packs_what_they_say_themselves_misplaces_nothing() -> None:
+    first, second = a_pack(A, [blob_id(n) for n in range(40)]), a_pack(B, [blob_id(n) for n in range(30, 90)])
+    table = IndexTable(index.encode([first, second]))
+    assert table.misplaced(0, first) == frozenset()
+    assert table.misplaced(1, second) == frozenset()
+
+
+@pytest.mark.parametrize("change", [{"offset": 49}, {"sealed_size": 57}, {"plain_size": 41}, {"kind": Kind.TREE}])
+def test_every_blob_of_a_segment_that_lies_elsewhere_by_the_table_is_misplaced(change: dict[str, int]) -> None:
+    ids = [blob_id(n) for n in range(4)]
+    pack = a_pack(A, ids)
+    table = IndexTable(index.encode([a_pack(B, [blob_id(9)]), pack]))
+    real = msgspec.structs.replace(pack.segments[0], **change)
+    assert table.misplaced(1, replace(pack, segments=(real,))) == frozenset(ids)
+    assert table.misplaced(1, replace(pack, segments=())) == frozenset(ids)
+
+
+def test_a_blob_that_only_the_table_or_only_the_pack_has_is_misplaced() -> None:
+    ids = [blob_id(n) for n in range(4)]
+    table = IndexTable(index.encode([a_pack(A, ids)]))
+    pack = a_pack(A, ids)
+    assert table.misplaced(0, replace(pack, blobs=pack.blobs[28:])) == {ids[0]}
+    more = pack.blobs + blob_id(9) + struct.pack("<III", 0, 0, 10)
+    assert table.misplaced(0, replace(pack, blobs=more)) == {blob_id(9)}
+    elsewhere = pack.blobs[:-12] + struct.pack("<III", 0, 29, 10)
+    assert table.misplaced(0, replace(pack, blobs=elsewhere)) == {ids[3]}
+
+
+def test_all_of_a_pack_is_misplaced_whose_salt_or_size_is_another() -> None:
+    ids = [blob_id(n) for n in range(4)]
+    table, pack = IndexTable(index.encode([a_pack(A, ids)])), a_pack(A, ids)
+    assert table.misplaced(0, replace(pack, salt=bytes(32))) == frozenset(ids)
+    assert table.misplaced(0, replace(pack, size=pack.size + 1)) == frozenset(ids)
