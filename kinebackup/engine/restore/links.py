@@ -120,7 +120,7 @@ class HardLinks:
         return same
 
     def _compared(self, place: _Located, entry: Entry, reader: BlobReader) -> bool:
-        if entry.type != "file" or entry.extents is not None:  # of a sparse file, the holes would have to be read too
+        if entry.type != "file":
             return False
         try:
             with self._destination.opened_file(place.folder, place.name) as fd:
