@@ -16,6 +16,7 @@ from kinebackup.engine import (
     NamedSnapshot,
     Remover,
     TreeReader,
+    Visited,
     Whose,
     remove_snapshots,
     sequences_of,
@@ -83,18 +84,23 @@ def _files(
     snapshots: Sequence[NamedSnapshot], trees: TreeReader, read: set[str], cancel: CancelToken
 ) -> Iterator[tuple[str, Entry]]:
     """Every file in a directory that is not among those read; these are added."""
-    stack = [("", named.snapshot.root) for named in reversed(snapshots)]
-    while stack:
+
+    def folder(path: str, ids: Sequence[str]) -> Iterator[Visited]:
         cancel.check()
-        path, ids = stack.pop()
         new = [text for text in ids if text not in read]
         read.update(new)
-        for entry in trees.entries(new, path):
-            below = f"{path}/{entry.path_name}" if path else entry.path_name
-            if entry.type == "dir":
-                stack.append((below, tuple(entry.tree)))
-            elif entry.type == "file":
-                yield below, entry
+        return trees.visit(new, path)
+
+    for named in snapshots:
+        stack = [folder("", named.snapshot.root)]
+        while stack:
+            visited = next(stack[-1], None)
+            if visited is None:
+                stack.pop()
+            elif visited.entry.type == "dir":
+                stack.append(folder(visited.path, visited.entry.tree))
+            elif visited.entry.type == "file":
+                yield visited.path, visited.entry
 
 
 def _content(path: str, entry: Entry) -> int:

@@ -131,7 +131,7 @@ def bounded_time(time_ns: int) -> int:
 
 def name_key(entry: Entry) -> bytes:
     """Entries are sorted by the bytes of their names."""
-    return os.fsencode(entry.path_name)
+    return os.fsencode(entry.name or entry.path_name)
 
 
 class TreeCutter:

@@ -6,7 +6,7 @@ what is done with the answer.
 A million blobs are marked in one byte each, by their place in the index.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -74,39 +74,47 @@ class ReferenceWalk:
         def report(path: str, message: str) -> None:
             self._on_problem(Problem("damaged", f"/{path}", message, (named.id,)))
 
-        stack: list[tuple[str, Sequence[str]]] = [("", named.snapshot.root)]
+        stack = [self._folders("", named.snapshot.root, report)]
         while stack:
+            folder = next(stack[-1], None)
+            if folder is None:
+                stack.pop()
+            else:
+                stack.append(self._folders(*folder, report))
+
+    def _folders(
+        self, path: str, ids: Sequence[str], report: Callable[[str, str], None]
+    ) -> Iterator[tuple[str, Sequence[str]]]:
+        """The folders in one, with their trees, while everything else in it is marked; one tree blob at a time."""
+        for text in ids:
             self._cancel.check()
-            path, ids = stack.pop()
-            for entry in self._entries(path, ids, report):
+            for entry in self._entries(path, text, report):
                 below = f"{path}/{entry.path_name}" if path else entry.path_name
                 if entry.type == "dir":
-                    stack.append((below, entry.tree))
+                    yield below, entry.tree
                 else:
                     self._add_file(entry, below, report)
 
-    def _entries(self, path: str, ids: Sequence[str], report: Callable[[str, str], None]) -> list[Entry]:
-        found: list[Entry] = []
-        for text in ids:
-            try:
-                blob_id = tree.blob_id(text)
-            except Damaged as error:
-                report(path, error.message)
-                continue
-            marked = self._mark(blob_id)
-            if marked is None:
-                self.unfollowed.add(blob_id)
-            if not marked:
-                continue
-            try:
-                entries, rejected = tree.decode(bytes(self._reader.read(Kind.TREE, blob_id)))
-            except Damaged:
-                self._cannot_follow(blob_id)
-                continue
-            if rejected:
-                report(path, f"{rejected} names in this folder were refused")
-            found += entries
-        return found
+    def _entries(self, path: str, text: str, report: Callable[[str, str], None]) -> list[Entry]:
+        """Of a tree blob that was not marked yet; else none."""
+        try:
+            blob_id = tree.blob_id(text)
+        except Damaged as error:
+            report(path, error.message)
+            return []
+        marked = self._mark(blob_id)
+        if marked is None:
+            self.unfollowed.add(blob_id)
+        if not marked:
+            return []
+        try:
+            entries, rejected = tree.decode(bytes(self._reader.read(Kind.TREE, blob_id)))
+        except Damaged:
+            self._cannot_follow(blob_id)
+            return []
+        if rejected:
+            report(path, f"{rejected} names in this folder were refused")
+        return entries
 
     def _add_file(self, entry: Entry, path: str, report: Callable[[str, str], None]) -> None:
         try:

@@ -1,10 +1,14 @@
 """Reading directories of a snapshot.
 
-Owns: following tree ids, walking, finding a path. Does not know: what the entries are wanted for.
+Owns: following tree ids, walking, finding a path, names that come twice. Does not know: what entries are wanted for.
 """
 
+import heapq
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from typing import Final
 
 from kinebackup.engine.format import tree
 from kinebackup.engine.format.constants import Kind
@@ -13,6 +17,8 @@ from kinebackup.engine.repository.blob_reader import BlobReader
 from kinebackup.errors import Damaged, NotFound
 from kinebackup.i18n import _, ngettext
 from kinebackup.model import Problem
+
+_NAMES_TOLD: Final = 12  # of a folder that lacks what was looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +34,7 @@ Way = tuple[Visited, ...]
 
 
 class TreeReader:
-    """Directories of a snapshot, as lists of entries."""
+    """Directories of a snapshot. One may have a million names: of each, one tree blob is in memory at a time."""
 
     def __init__(self, reader: BlobReader, on_problem: Callable[[Problem], None]) -> None:
         self._reader = reader
@@ -36,37 +42,42 @@ class TreeReader:
         self.lists_lost = 0  # how many lists of what is in a folder could not be read
 
     def entries(self, ids: Sequence[str], path: str) -> list[Entry]:
-        """The entries of a directory; what is damaged is reported with the path, and left out."""
-        found: list[Entry] = []
+        """All entries of a directory: for one that is known to be small, or has to be in memory as a whole."""
+        return [entry for window in self.windows(ids, path) for entry in window]
+
+    def windows(self, ids: Sequence[str], path: str) -> Iterator[list[Entry]]:
+        """The entries of a directory, those of one tree blob at a time; of those with the same name only the first.
+
+        What is damaged is reported with the path, and left out; how many names came twice is reported at the end.
+        """
+        twice = 0
+        new_names = _NewNames(self._decoded)
         for text in ids:
             try:
-                entries, rejected = tree.decode(bytes(self._reader.read(Kind.TREE, tree.blob_id(text))))
+                entries, rejected = self._decoded(text)
+                new = new_names.among(text, entries) if len(ids) > 1 else tree.first_of_each_name(entries)
             except Damaged as error:
                 self.lists_lost += 1
-                self._on_problem(
-                    Problem(
-                        "damaged",
-                        f"/{path}",
-                        _("the list of this folder's files: {reason}").format(reason=error.message),
-                    )
-                )
+                reason = _("the list of this folder's files: {reason}").format(reason=error.message)
+                self._on_problem(Problem("damaged", f"/{path}", reason))
                 continue
             if rejected:
-                text = ngettext(
+                told = ngettext(
                     "{count} name in this folder was refused", "{count} names in this folder were refused", rejected
                 )
-                self._on_problem(Problem("damaged", f"/{path}", text.format(count=rejected)))
-            found += entries
-        single = tree.first_of_each_name(found)
-        if len(single) < len(found):
-            twice = len(found) - len(single)
-            text = ngettext("{count} name in this folder came twice", "{count} names in this folder came twice", twice)
-            self._on_problem(Problem("damaged", f"/{path}", text.format(count=twice)))
-        return single
+                self._on_problem(Problem("damaged", f"/{path}", told.format(count=rejected)))
+            twice += len(entries) - len(new)
+            yield new
+        if twice:
+            told = ngettext("{count} name in this folder came twice", "{count} names in this folder came twice", twice)
+            self._on_problem(Problem("damaged", f"/{path}", told.format(count=twice)))
+
+    def _decoded(self, text: str) -> tuple[list[Entry], int]:
+        return tree.decode(bytes(self._reader.read(Kind.TREE, tree.blob_id(text))))
 
     def walk(self, ids: Sequence[str], path: str = "") -> Iterator[Visited]:
         """Every entry below, a directory before what lies in it."""
-        stack = [iter(self._visit(ids, path))]
+        stack = [self.visit(ids, path)]
         while stack:
             visited = next(stack[-1], None)
             if visited is None:
@@ -74,11 +85,14 @@ class TreeReader:
                 continue
             yield visited
             if visited.entry.type == "dir":
-                stack.append(iter(self._visit(visited.entry.tree, visited.path)))
+                stack.append(self.visit(visited.entry.tree, visited.path))
 
-    def _visit(self, ids: Sequence[str], path: str) -> list[Visited]:
+    def visit(self, ids: Sequence[str], path: str) -> Iterator[Visited]:
+        """The entries of one directory with their paths."""
         prefix = f"{path}/" if path else ""
-        return [Visited(prefix + entry.path_name, entry) for entry in self.entries(ids, path)]
+        for window in self.windows(ids, path):
+            for entry in window:
+                yield Visited(prefix + (entry.name or entry.path_name), entry)
 
     def find(self, ids: Sequence[str], path: str) -> Way:
         """The way to an absolute path. Raises ``NotFound`` with what lies in the last directory that exists."""
@@ -88,20 +102,60 @@ class TreeReader:
         way: list[Visited] = []
         current = ids
         for depth, part in enumerate(parts):
-            entries = self.entries(current, "/".join(parts[:depth]))
-            match = next((entry for entry in entries if entry.path_name == part), None)
+            here = "/".join(parts[:depth])
+            match, first_names = self._look_up(current, here, part)
             if match is None or (match.type != "dir" and depth < len(parts) - 1):
-                here = "/" + "/".join(parts[:depth])
-                names = ", ".join(sorted(entry.path_name for entry in entries)[:12])
+                names = ", ".join(first_names)
                 raise NotFound(
                     _("the backup has no {path}").format(path=path),
-                    _("{folder} holds: {names}").format(folder=here, names=names)
+                    _("{folder} holds: {names}").format(folder=f"/{here}", names=names)
                     if names
-                    else _("{folder} is empty").format(folder=here),
+                    else _("{folder} is empty").format(folder=f"/{here}"),
                 )
             way.append(Visited("/".join(parts[: depth + 1]), match))
             current = match.tree
         return tuple(way)
+
+    def _look_up(self, ids: Sequence[str], path: str, name: str) -> tuple[Entry | None, list[str]]:
+        """The entry of that name, and the first names of the directory."""
+        match: Entry | None = None
+        first: list[str] = []
+        for window in self.windows(ids, path):  # to the end, for what is damaged there
+            names = [entry.path_name for entry in window]
+            if match is None and name in names:
+                match = window[names.index(name)]
+            first = heapq.nsmallest(_NAMES_TOLD, [*first, *names])
+        return match, first
+
+
+class _NewNames:
+    """Which entries of a directory have a name that none before them has.
+
+    They are sorted: a name greater than all before it is new, and none of those is remembered. In a directory that
+    somebody forged they come in any order; then what came before is read again, and remembered from there on.
+    """
+
+    def __init__(self, decoded: Callable[[str], tuple[list[Entry], int]]) -> None:
+        self._decoded = decoded
+        self._read: list[str] = []
+        self._greatest = b""
+        self._known: set[bytes] | None = None
+
+    def among(self, text: str, entries: list[Entry]) -> list[Entry]:
+        """Of the next tree blob's. Raises ``Damaged`` where one before it cannot be read a second time."""
+        names = [tree.name_key(entry) for entry in entries]
+        if self._known is None:
+            if all(map(operator.lt, chain((self._greatest,), names), names)):
+                self._read.append(text)
+                self._greatest = names[-1] if names else self._greatest
+                return entries
+            self._known = {tree.name_key(entry) for before in self._read for entry in self._decoded(before)[0]}
+        new: list[Entry] = []
+        for name, entry in zip(names, entries, strict=True):
+            if name not in self._known:
+                self._known.add(name)
+                new.append(entry)
+        return new
 
 
 def data_ids(entry: Entry, reader: BlobReader) -> list[str]:

@@ -7,8 +7,11 @@ A folder that was there before keeps what it has; one that still was as an earli
 """
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import msgspec
 
 from kinebackup.engine.format.tree import Entry
 from kinebackup.engine.metadata import Comparison, matches
@@ -22,15 +25,35 @@ from kinebackup.engine.restore.publisher import altered_name, renamed
 from kinebackup.i18n import _
 from kinebackup.model import Problem
 
+_PART_FOLDERS: Final = 1024
 
-@dataclass(frozen=True, slots=True)
-class _Entered:
-    """``made``: by this run; else it was as saved before."""
 
-    path: str
-    at: str
+class _Entered(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """``path``, ``at``: bytes, as a file system has them. ``made``: by this run; else it was as saved before."""
+
+    path: bytes
+    at: bytes
     entry: Entry
     made: bool
+
+
+class _Record:
+    """The folders that were entered, until all of them are finished: there may be a million, so most are compressed."""
+
+    def __init__(self) -> None:
+        self._last: list[_Entered] = []
+        self._parts: list[bytes] = []
+
+    def add(self, entered: _Entered) -> None:
+        self._last.append(entered)
+        if len(self._last) == _PART_FOLDERS:
+            self._parts.append(zlib.compress(msgspec.msgpack.encode(self._last), 1))
+            self._last = []
+
+    def __reversed__(self) -> Iterator[_Entered]:
+        yield from reversed(self._last)
+        for part in reversed(self._parts):
+            yield from reversed(msgspec.msgpack.decode(zlib.decompress(part), type=list[_Entered]))
 
 
 class Folders:
@@ -44,7 +67,7 @@ class Folders:
         self._owners = owners
         self._as_root = as_root
         self._problem = problem
-        self._entered: list[_Entered] = []
+        self._entered = _Record()
 
     def enter(self, above: Folder, path: str, entry: Entry) -> Folder | None:
         """The folder at the destination for one of the snapshot; None where there is none to be had.
@@ -69,7 +92,8 @@ class Folders:
             self._problem(refused_by_destination(path, error))
             return None
         if folder.made or was_as_saved:
-            self._entered.append(_Entered(path, folder.at, entry, folder.made))
+            own = msgspec.structs.replace(entry, tree=[])  # what is in it is not asked for any more
+            self._entered.add(_Entered(os.fsencode(path), os.fsencode(folder.at), own, folder.made))
         return folder
 
     def _make(self, above: Folder, path: str, name: str, is_as_saved: Callable[[os.stat_result], bool]) -> Folder:
@@ -101,9 +125,9 @@ class Folders:
         """Modes and times, the deepest first: writing into a folder would change its time again."""
         for entered in reversed(self._entered):
             try:
-                fd = self._destination.open(entered.at)
+                fd = self._destination.open(os.fsdecode(entered.at))
             except OSError as error:
-                self._problem(Problem("metadata", f"/{entered.path}", not_opened(error)))
+                self._problem(_metadata(entered, not_opened(error)))
                 continue
             try:
                 if entered.made:
@@ -115,7 +139,7 @@ class Folders:
 
     def _apply(self, entered: _Entered, fd: int) -> None:
         def refused(what: Refused) -> None:
-            self._problem(Problem("metadata", f"/{entered.path}", what.text))
+            self._problem(_metadata(entered, what.text))
 
         apply(self._owners.here(entered.entry), Opened(fd), as_root=self._as_root, refused=refused)
         apply_flags(entered.entry, fd, refused)
@@ -126,7 +150,11 @@ class Folders:
             place.chmod(entered.entry.mode)
             place.set_mtime(entered.entry.mtime)
         except OSError as error:
-            self._problem(Problem("metadata", f"/{entered.path}", Refused("time", error.strerror or "").text))
+            self._problem(_metadata(entered, Refused("time", error.strerror or "").text))
+
+
+def _metadata(entered: _Entered, text: str) -> Problem:
+    return Problem("metadata", f"/{os.fsdecode(entered.path)}", text)
 
 
 def not_opened(error: OSError) -> str:

@@ -72,22 +72,27 @@ def _is_within(path: str, above: str) -> bool:
 
 def _carried(snapshot: Snapshot, ways: Sequence[Way], trees: TreeReader) -> Iterator[tuple[str, int]]:
     """What is carried on: the topmost of it, and below that what is of yet another backup."""
-    stack: list[tuple[str, Sequence[str], int]] = []
+    roots: list[tuple[str, Sequence[str], int]] = []
     for way in ways:
         carried = next((visited.entry.carried for visited in reversed(way) if visited.entry.carried), 0)
         if carried:
             yield "/" + escaped(way[-1].path), carried
-        stack.append((way[-1].path, way[-1].entry.tree, carried))
+        roots.append((way[-1].path, way[-1].entry.tree, carried))
     if not ways:
-        stack.append(("", snapshot.root, 0))
-    while stack:
-        path, ids, above = stack.pop()
-        for entry in trees.entries(ids, path):
-            here = f"{path}/{entry.path_name}" if path else entry.path_name
+        roots.append(("", snapshot.root, 0))
+    for path, ids, carried in roots:
+        stack = [(trees.visit(ids, path), carried)]
+        while stack:
+            directory, above = stack[-1]
+            visited = next(directory, None)
+            if visited is None:
+                stack.pop()
+                continue
+            entry = visited.entry
             if entry.carried not in (0, above):
-                yield "/" + escaped(here), entry.carried
+                yield "/" + escaped(visited.path), entry.carried
             if entry.type == "dir":
-                stack.append((here, entry.tree, entry.carried or above))
+                stack.append((trees.visit(entry.tree, visited.path), entry.carried or above))
 
 
 def _newest_with(
@@ -106,8 +111,9 @@ def _newest_with(
             path, ids, wanted = stack.pop()
             key = path, tuple(ids)
             if key not in known:
-                entries = {escaped(entry.path_name): entry for entry in trees.entries(ids, path)}
-                known[key] = {name: entries[name] for name in wanted.below if name in entries}
+                entries = (entry for window in trees.windows(ids, path) for entry in window)
+                named_so = ((escaped(entry.path_name), entry) for entry in entries)
+                known[key] = {name: entry for name, entry in named_so if name in wanted.below}
             for name, entry in known[key].items():
                 below = wanted.below[name]
                 if entry.carried:

@@ -1,7 +1,8 @@
 """Bringing a snapshot, or parts of it, back below a destination.
 
-Owns: the run: which entries, in which order, what already exists. Does not know: how one entry is written
-(entry_writer.py), when a file gets its name (publisher.py), which names are one file (links.py), folders (folders.py).
+Owns: the run: its threads, what already exists. Does not know: which entries, in which order (selection.py), how one is
+written (entry_writer.py), when a file gets its name (publisher.py), which names are one file (links.py), folders
+(folders.py).
 
 The caller's thread walks the snapshot and makes directories; workers write the files of one directory after another, so
 that neighbours in a segment are read by one worker.
@@ -33,13 +34,12 @@ from kinebackup.engine.restore.owners import Owners
 from kinebackup.engine.restore.protected import ProtectedFiles
 from kinebackup.engine.restore.publisher import Publisher, Target, Written, renamed
 from kinebackup.engine.restore.salvage import salvage
-from kinebackup.engine.restore.selection import Selection
+from kinebackup.engine.restore.selection import Batch, Selection, Walk, join
 from kinebackup.errors import Damaged, KineError
 from kinebackup.i18n import _
 from kinebackup.model import CancelToken, Monitor, Problem, RestoreReport, Salvaged
 
 WORKERS = 2
-_BATCH_FILES = 64
 _WAITING_BATCHES = 8
 
 
@@ -70,15 +70,6 @@ class _Counts:
     salvaged: list[Salvaged] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    """Entries of one directory, for one worker."""
-
-    path: str
-    folder: Folder
-    entries: list[Entry]
-
-
 class Restore:
     """One run."""
 
@@ -101,7 +92,7 @@ class Restore:
         self._counts = _Counts()
         self._owners = Owners(request.snapshot.snapshot, request.names if request.as_root else None)
         self._lock = threading.Lock()
-        self._queue: queue.Queue[_Batch | None] = queue.Queue(_WAITING_BATCHES)
+        self._queue: queue.Queue[Batch | None] = queue.Queue(_WAITING_BATCHES)
         self._devices: set[int] = set()
         self._error: BaseException | None = None
 
@@ -130,15 +121,17 @@ class Restore:
 
     def _count_only(self, selection: Selection) -> None:
         nowhere = Folder("", device=0)
-        for path, _folder, entries in self._directories_of(selection, nowhere, lambda *_names: nowhere):
-            for entry in entries:
+        for batch in self._batches(selection, nowhere, lambda *_names: nowhere):
+            self._cancel.check()
+            for entry in batch.entries:
                 if entry.type != "file":
                     continue
+                path = join(batch.path, entry.path_name)
                 try:
-                    there = os.lstat(os.path.join(self._request.destination, path, entry.path_name))
+                    there = os.lstat(os.path.join(self._request.destination, path))
                 except OSError:
                     there = None
-                if there is not None and self._is_kept(is_as_saved(there, entry, str), _join(path, entry.path_name)):
+                if there is not None and self._is_kept(is_as_saved(there, entry, str), path):
                     self._counts.skipped += 1
                 else:
                     self._counts.restored += 1
@@ -173,32 +166,27 @@ class Restore:
         except BaseException as error:  # noqa: BLE001 - raised once what was begun is put in order
             self._fail(error)
 
-    # -- walking -------------------------------------------------------------------------------------------------
-
-    def _directories_of(
-        self, selection: Selection, top: Folder, enter: Callable[[Folder, str, Entry], Folder | None]
-    ) -> Iterator[tuple[str, Folder, list[Entry]]]:
-        """(path, folder, entries that are not directories) of each directory that leads to, or is, what is wanted."""
-        stack: list[tuple[str, Folder, Sequence[str], Selection]] = [
-            ("", top, self._request.snapshot.snapshot.root, selection)
-        ]
-        while stack:
-            path, folder, ids, here = stack.pop()
-            entries = here.entries_of(ids, path, self._trees)
-            yield path, folder, [e for e in entries if e.type != "dir"]
-            below = [(_join(path, e.path_name), e) for e in entries if e.type == "dir"]
-            entered = [(p, enter(folder, p, e), e) for p, e in below]
-            stack += [(p, f, e.tree, here.of_directory(e)) for p, f, e in reversed(entered) if f is not None]
-
     def _hand_out(self, selection: Selection) -> None:
-        for path, folder, entries in self._directories_of(selection, self._destination.top(), self._folders.enter):
-            self._devices.add(folder.device)
-            for entry in entries:
+        top = self._destination.top()
+        self._devices.add(top.device)
+        for batch in self._batches(selection, top, self._enter):
+            for entry in batch.entries:
                 if entry.link:  # the same name in each run: a run that goes on finds what an earlier one wrote
-                    self._links.note(entry, _join(path, entry.path_name))
-            for at in range(0, len(entries), _BATCH_FILES):
-                self._check()
-                self._queue.put(_Batch(path, folder, entries[at : at + _BATCH_FILES]))
+                    self._links.note(entry, join(batch.path, entry.path_name))
+            self._check()
+            self._queue.put(batch)
+
+    def _batches(
+        self, selection: Selection, top: Folder, enter: Callable[[Folder, str, Entry], Folder | None]
+    ) -> Iterator[Batch]:
+        return Walk(self._trees, enter).batches(self._request.snapshot.snapshot.root, selection, top)
+
+    def _enter(self, above: Folder, path: str, entry: Entry) -> Folder | None:
+        self._check()
+        folder = self._folders.enter(above, path, entry)
+        if folder is not None:
+            self._devices.add(folder.device)
+        return folder
 
     # -- writing -------------------------------------------------------------------------------------------------
 
@@ -208,7 +196,7 @@ class Restore:
             if self._error is None:
                 self._attempt(partial(self._write_batch, batch, reader))
 
-    def _write_batch(self, batch: _Batch, reader: BlobReader) -> None:
+    def _write_batch(self, batch: Batch, reader: BlobReader) -> None:
         folder = batch.folder
         try:
             directory = self._destination.open(folder.at)
@@ -218,7 +206,7 @@ class Restore:
         try:
             for entry in batch.entries:
                 self._check()
-                path = _join(batch.path, entry.path_name)
+                path = join(batch.path, entry.path_name)
                 target = self._target(directory, folder, entry, path)
                 if target is None:
                     continue
@@ -380,10 +368,6 @@ class Restore:
 
 def _is_of_destination(error: BaseException) -> bool:
     return isinstance(error, OSError) and stops_restore(error)
-
-
-def _join(parent: str, name: str) -> str:
-    return f"{parent}/{name}" if parent else name
 
 
 def restore_snapshot(

@@ -4,6 +4,7 @@ Owns: the tree of names, and directories that stay open. Does not know: whole re
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,12 +31,16 @@ class NoTrees(TreeReader):
     def __init__(self) -> None:
         pass
 
-    def entries(self, ids: object, path: str) -> list[Entry]:
+    def windows(self, ids: object, path: str) -> Iterator[list[Entry]]:
         pytest.fail(f"{path} was read again")
 
 
+def entries(selection: Selection) -> list[Entry]:
+    return [entry for window in selection.windows_of([], "", NoTrees()) for entry in window]
+
+
 def names(selection: Selection) -> list[str]:
-    return [entry.name for entry in selection.entries_of([], "", NoTrees())]
+    return [entry.name for entry in entries(selection)]
 
 
 def test_nothing_in_particular_means_everything() -> None:
@@ -51,7 +56,7 @@ def test_of_the_directories_on_the_way_only_what_is_wanted_is_restored_and_no_tr
     assert names(below) == ["jean", "marie"], "in the order of a tree"
     marie = below.of_directory(a_way("marie")[0].entry)
     assert names(marie) == ["a", "b"]
-    assert [below.of_directory(entry).whole for entry in below.entries_of([], "", NoTrees())] == [True, False]
+    assert [below.of_directory(entry).whole for entry in entries(below)] == [True, False]
     assert marie.of_directory(a_way("a")[0].entry).whole
 
 
