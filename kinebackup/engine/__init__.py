@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from kinebackup.engine.check.restore_test import RestoreTestRequest, restore_test
     from kinebackup.engine.check.verify import Budget, DriveChanged, Verification
     from kinebackup.engine.environment import Environment, Names
+    from kinebackup.engine.findings import problem_of
     from kinebackup.engine.format import layout
     from kinebackup.engine.format.header import Header
     from kinebackup.engine.format.kdf import Argon2Cost
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
     from kinebackup.engine.prune.prune import PruneRequest, preview_prune, prune_snapshots
     from kinebackup.engine.repository.blob_reader import BlobReader
     from kinebackup.engine.repository.condition import Condition
-    from kinebackup.engine.repository.findings import problem_of
     from kinebackup.engine.repository.header_files import read_headers
     from kinebackup.engine.repository.index_files import forget_lost_files
     from kinebackup.engine.repository.lock import LockHolder
@@ -59,9 +59,7 @@ if TYPE_CHECKING:
     from kinebackup.engine.repository.pack_writer import read_pack_table
     from kinebackup.engine.repository.removals import (
         Remover,
-        UnreadableRemoval,
         remove_snapshots,
-        removed_snapshots,
         sequences_of,
     )
     from kinebackup.engine.repository.repository import (
@@ -70,6 +68,7 @@ if TYPE_CHECKING:
         Repository,
         WritableRepository,
     )
+    from kinebackup.engine.repository.snapshot_list import UnreadableRemoval
     from kinebackup.engine.repository.store import FolderStore, Store
     from kinebackup.engine.repository.tree_reader import TreeReader, Visited, Way
     from kinebackup.engine.restore.existing import Overwrite
@@ -135,7 +134,7 @@ _PLACE_OF = {
     "Store": "repository.store:Store",
     "TrackingResult": "backup.changes:TrackingResult",
     "TreeReader": "repository.tree_reader:TreeReader",
-    "UnreadableRemoval": "repository.removals:UnreadableRemoval",
+    "UnreadableRemoval": "repository.snapshot_list:UnreadableRemoval",
     "Verification": "check.verify:Verification",
     "Visited": "repository.tree_reader:Visited",
     "Way": "repository.tree_reader:Way",
@@ -166,13 +165,12 @@ _PLACE_OF = {
     "parse_time": "format.snapshot:parse_time",
     "preview_backup": "backup.backup:preview_backup",
     "preview_prune": "prune.prune:preview_prune",
-    "problem_of": "repository.findings:problem_of",
+    "problem_of": "findings:problem_of",
     "prune_snapshots": "prune.prune:prune_snapshots",
     "read_headers": "repository.header_files:read_headers",
     "read_pack_table": "repository.pack_writer:read_pack_table",
     "remove_slot": "format.keyring:without_slot",
     "remove_snapshots": "repository.removals:remove_snapshots",
-    "removed_snapshots": "repository.removals:removed_snapshots",
     "restore_snapshot": "restore.restore:restore_snapshot",
     "restore_test": "check.restore_test:restore_test",
     "sequences_of": "repository.removals:sequences_of",
@@ -267,7 +265,6 @@ __all__ = [
     "read_pack_table",
     "remove_slot",
     "remove_snapshots",
-    "removed_snapshots",
     "restore_snapshot",
     "restore_test",
     "sequences_of",

@@ -21,7 +21,6 @@ from kinebackup.engine import (
     back_up,
     forget_lost_files,
     preview_backup,
-    removed_snapshots,
 )
 from kinebackup.errors import ConfigError, KineError, NotFound, TargetRefused
 from kinebackup.i18n import _
@@ -87,7 +86,7 @@ def remember_snapshots(repository: Repository, computer: ComputerKeys) -> int:
     """Note in which state the drive is left, so that an older one is recognised; how many backups it holds."""
     files = repository.snapshots()
     known = files.readable
-    removed = removed_snapshots(repository)
+    removed = repository.removals().removed
     there = {named.id: named.snapshot.sequence for named in known} | {each.name: 0 for each in files.unreadable}
     computer.state.snapshots.record(
         repository.id,

@@ -32,13 +32,13 @@ from support.engine.drives import (
     verified,
 )
 
+from kinebackup.engine.findings import problem_of
 from kinebackup.engine.format import keyring
 from kinebackup.engine.format.constants import Codec, Kind
 from kinebackup.engine.format.keyring import Passphrase
 from kinebackup.engine.format.layout import pack_path
 from kinebackup.engine.prune.missing_snapshots import find_missing_snapshots
 from kinebackup.engine.repository.blob_reader import BlobReader
-from kinebackup.engine.repository.findings import problem_of
 from kinebackup.engine.repository.inventory import UnreadablePack
 from kinebackup.engine.repository.opening import lock_store
 from kinebackup.engine.repository.pack_writer import PackWriter

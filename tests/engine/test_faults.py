@@ -43,7 +43,7 @@ from support.engine.faulting_store import (
 )
 from support.engine.recording_store import RecordingStore, Renamed
 
-from kinebackup.engine.repository.findings import problem_of
+from kinebackup.engine.findings import problem_of
 from kinebackup.engine.repository.store import FolderStore, Store
 from kinebackup.errors import Cancelled, CheckFailed, Damaged, DriveFailed, KineError
 from kinebackup.model import CancelToken, VerifyReport

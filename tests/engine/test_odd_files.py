@@ -323,11 +323,10 @@ def test_a_drive_that_gives_nothing_any_more_has_failed_whatever_the_error_and_n
         drive = scene.drive.copied_to(scene.folder / "copy")
         try:
             with contextlib.closing(FolderStore(str(drive.root))) as folder:
-                gone = pulled_out(0)
+                gone = pulled_out()
                 gone.error = code
-                store = FaultingStore(folder, gone)
-                with loaded(drive) as repository:
-                    repository.store = store
+                with loaded(drive, FaultingStore(folder, gone)) as repository:
+                    gone.at = 0
                     with pytest.raises(DriveFailed, match="the drive does not answer"):
                         repository.snapshots()
             assert [path.name for path in drive.files("damaged")] == ["ab" * 32]

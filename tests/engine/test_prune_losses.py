@@ -31,7 +31,6 @@ from support.engine.faulting_store import Fault, FaultingStore
 from kinebackup.engine.format.constants import Kind
 from kinebackup.engine.format.tree import blob_id
 from kinebackup.engine.prune.missing_snapshots import find_missing_snapshots
-from kinebackup.engine.repository.removals import read_removals
 from kinebackup.engine.repository.store import FolderStore, Unlistable
 from kinebackup.errors import CheckFailed, ConfigError, KineError, NotConfirmed, NotFound
 from kinebackup.model import FileName, SeenSnapshot
@@ -218,7 +217,7 @@ def test_two_computers_agree_about_what_was_removed_and_what_was_given_up(scene:
     with loaded(scene.drive) as repository:
         assert find_missing_snapshots(repository).count == 0
         assert find_missing_snapshots(repository, [SeenSnapshot(FileName(scene.names[0]), 1)]).count == 0
-        records = read_removals(repository.store, repository.keys)
+        records = repository.removals()
     assert records.removed == {scene.names[0]: 1, f"{2:064x}": 2}
 
 
@@ -267,7 +266,7 @@ def test_a_damaged_snapshot_that_is_given_up_is_on_record_with_its_number_where_
     flip(scene.snapshot(1), 100)
     pruned(scene.drive, give_up=[scene.names[1]], remembered=memory)
     with loaded(scene.drive) as repository:
-        assert read_removals(repository.store, repository.keys).removed == {scene.names[1]: number}
+        assert repository.removals().removed == {scene.names[1]: number}
         assert find_missing_snapshots(repository).count == 0
 
 

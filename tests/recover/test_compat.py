@@ -17,7 +17,6 @@ from kinebackup.engine.check.verify import Budget, Verification
 from kinebackup.engine.format.keyring import Passphrase, RecoveryCode
 from kinebackup.engine.format.layout import FOLDER
 from kinebackup.engine.prune.missing_snapshots import find_missing_snapshots
-from kinebackup.engine.repository.removals import read_removals
 from kinebackup.engine.repository.repository import Repository
 from kinebackup.engine.repository.store import FolderStore
 from kinebackup.engine.restore.incomplete import find_lacking
@@ -66,7 +65,7 @@ def test_the_program_restores_a_frozen_repository(name: str, number: int, tmp_pa
 def test_what_was_removed_from_a_frozen_repository_on_purpose_or_given_up_is_on_record(name: str) -> None:
     expected = expected_of(name)
     repository = Repository.open(FolderStore(str(COMPAT / name / FOLDER)), Passphrase.of(expected["passphrase"]))
-    records = read_removals(repository.store, repository.keys)
+    records = repository.removals()
     assert records.unreadable == ()
     assert records.removed == {each["id"]: each["sequence"] for each in expected["removed"]}
     assert {blob.hex() for blob in records.given_up} == {*expected["given_up"]}

@@ -20,11 +20,11 @@ from kinebackup.engine.backup.scan import Scan
 from kinebackup.engine.backup.stats import BackupStats
 from kinebackup.engine.backup.tree_writer import DryTreeWriter, TreeWriter
 from kinebackup.engine.environment import Environment
+from kinebackup.engine.findings import healed_header_copy
 from kinebackup.engine.format import snapshot as snapshots
 from kinebackup.engine.format.layout import INDEX
 from kinebackup.engine.format.snapshot import Counts, NamedSnapshot, SavedProblem, Snapshot
 from kinebackup.engine.repository.blob_reader import BlobReader
-from kinebackup.engine.repository.findings import healed_header_copy
 from kinebackup.engine.repository.index_files import merge_index
 from kinebackup.engine.repository.pack_pipeline import PackPipeline
 from kinebackup.engine.repository.removals import highest_sequence
@@ -91,7 +91,7 @@ def back_up(
         repository.index.ask_before_relying(proof.holds)
     try:
         scanned = _scan_all(run)
-        suspicious = judge_sources(run, scanned.stats, scanned.missing)  # which reads the snapshots of the drive
+        suspicious = judge_sources(run, scanned.stats, scanned.missing)
     except BaseException:
         pipeline.stop()
         raise

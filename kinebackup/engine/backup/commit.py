@@ -9,7 +9,7 @@ from kinebackup.engine.format import snapshot as snapshots
 from kinebackup.engine.format import tree
 from kinebackup.engine.format.constants import SALT_BYTES, Kind
 from kinebackup.engine.format.layout import snapshot_path
-from kinebackup.engine.format.snapshot import Snapshot
+from kinebackup.engine.format.snapshot import NamedSnapshot, Snapshot
 from kinebackup.engine.repository.blob_reader import BlobReader
 from kinebackup.engine.repository.files import READ_BYTES, read_back, remove_unproven, write_file
 from kinebackup.engine.repository.repository import WritableRepository
@@ -32,16 +32,18 @@ def commit(
     written = snapshots.written(made)
     name, data = snapshots.seal(written, repository.keys, world.entropy(SALT_BYTES))
     path = snapshot_path(name)
-    write_file(repository.store, path, data)
-    if from_drive:
-        read_back(repository.store, path, len(data), bytearray(READ_BYTES))
-    with remove_unproven(repository.store, path):
-        try:
-            same = repository.read_snapshot(name) == written
-        except (Damaged, NotFound) as error:
-            raise _not_readable(error.message) from error
-        if not same:
-            raise _not_readable(_("it does not say what was written"))
+    with repository.changing_snapshots():
+        write_file(repository.store, path, data)
+        if from_drive:
+            read_back(repository.store, path, len(data), bytearray(READ_BYTES))
+        with remove_unproven(repository.store, path):
+            try:
+                again = repository.read_snapshot(name)
+            except (Damaged, NotFound) as error:
+                raise _not_readable(error.message) from error
+            if again != written:
+                raise _not_readable(_("it does not say what was written"))
+    repository.count_snapshot(NamedSnapshot(name, again))
     return name, len(data)
 
 

@@ -6,11 +6,12 @@ what lies in no sound pack counts as unknown, and the sources are asked for it.
 
 import threading
 
+from kinebackup.engine.findings import problem_of
 from kinebackup.engine.repository.condition import Condition
 from kinebackup.engine.repository.damage_markers import set_markers
-from kinebackup.engine.repository.findings import problem_of
 from kinebackup.engine.repository.inventory import UnreadablePack
-from kinebackup.engine.repository.repository import LoadedRepository, SnapshotFiles, UnreadableSnapshot
+from kinebackup.engine.repository.repository import LoadedRepository
+from kinebackup.engine.repository.snapshot_list import SnapshotFiles, UnreadableSnapshot
 from kinebackup.model import FileName, Monitor, Problem
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from kinebackup.engine.findings import problem_of
 from kinebackup.engine.format import header
 from kinebackup.engine.format.layout import HEADER_COPIES, SNAPSHOTS, index_path, pack_path, snapshot_path
 from kinebackup.engine.format.snapshot import NamedSnapshot
@@ -18,7 +19,6 @@ from kinebackup.engine.pack_checker import PackChecker, PackResult
 from kinebackup.engine.repository.blob_index import listing_of
 from kinebackup.engine.repository.condition import Condition
 from kinebackup.engine.repository.damage_markers import remove_markers, set_markers
-from kinebackup.engine.repository.findings import problem_of
 from kinebackup.engine.repository.header_files import read_header_copy
 from kinebackup.engine.repository.inventory import (
     MissingPack,
@@ -28,7 +28,8 @@ from kinebackup.engine.repository.inventory import (
     read_named,
 )
 from kinebackup.engine.repository.references import ReferenceWalk, Trace, trace
-from kinebackup.engine.repository.repository import LoadedRepository, SnapshotFiles
+from kinebackup.engine.repository.repository import LoadedRepository
+from kinebackup.engine.repository.snapshot_list import SnapshotFiles
 from kinebackup.errors import Damaged, Locked, NotFound
 from kinebackup.i18n import _
 from kinebackup.model import BlobId, CancelToken, FileName, Monitor, Problem, VerifyReport, counting
@@ -103,7 +104,7 @@ class Verification:
         self._check_headers()
         self._check_index_files()
         self._forget_cached(snapshot_path(name) for name in names_to_try(self._repository.store, SNAPSHOTS)[0])
-        files = self._repository.snapshots()
+        files = self._repository.snapshots_anew()
         for unreadable in files.unreadable:
             self._report(problem_of(unreadable))
         doubtful = self._repository.conditions.doubtful

@@ -15,7 +15,8 @@ from kinebackup.engine.format.removal import RemovedSnapshot
 from kinebackup.engine.format.snapshot import NamedSnapshot
 from kinebackup.engine.prune.missing_snapshots import MissingSnapshots, given_up
 from kinebackup.engine.repository.references import ReferenceWalk, trace
-from kinebackup.engine.repository.repository import LoadedRepository, UnreadableSnapshot
+from kinebackup.engine.repository.repository import LoadedRepository
+from kinebackup.engine.repository.snapshot_list import UnreadableSnapshot
 from kinebackup.errors import ConfigError, NotFound
 from kinebackup.i18n import _
 from kinebackup.model import BlobId, FileName

@@ -13,8 +13,8 @@ from typing import Final
 
 from kinebackup.engine.format.layout import is_file_name
 from kinebackup.engine.format.removal import RemovedSnapshot
-from kinebackup.engine.repository.removals import Removals, UnreadableRemoval, read_removals
-from kinebackup.engine.repository.repository import Repository, SnapshotFiles
+from kinebackup.engine.repository.repository import Repository
+from kinebackup.engine.repository.snapshot_list import Removals, SnapshotFiles, UnreadableRemoval
 from kinebackup.model import FileName, SeenSnapshot
 
 MOST_NUMBERS: Final = 1000  # of a gap that is told or given up number by number: only a forged one is longer
@@ -70,7 +70,7 @@ NONE_MISSING: Final = MissingSnapshots()
 
 def find_missing_snapshots(repository: Repository, seen: Collection[SeenSnapshot] = ()) -> MissingSnapshots:
     """What should be on the drive: ``seen`` is what this computer remembers of it, which may be nothing."""
-    return compare(repository.snapshots(), read_removals(repository.store, repository.keys), seen)
+    return compare(repository.snapshots(), repository.removals(), seen)
 
 
 def compare(files: SnapshotFiles, removals: Removals, seen: Collection[SeenSnapshot]) -> MissingSnapshots:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from kinebackup.engine.environment import Environment
+from kinebackup.engine.findings import healed_header_copy, healed_removal_record
 from kinebackup.engine.format.constants import Kind
 from kinebackup.engine.format.layout import (
     DAMAGED,
@@ -29,12 +30,11 @@ from kinebackup.engine.prune.missing_snapshots import NONE_MISSING, MissingSnaps
 from kinebackup.engine.repository.blob_reader import BlobReader
 from kinebackup.engine.repository.condition import Condition
 from kinebackup.engine.repository.damage_markers import remove_markers
-from kinebackup.engine.repository.findings import healed_header_copy, healed_removal_record
 from kinebackup.engine.repository.index_files import forget_lost_files, replace_index
 from kinebackup.engine.repository.inventory import UnreadableIndexFile
 from kinebackup.engine.repository.pack_pipeline import PackPipeline
 from kinebackup.engine.repository.references import Marks, ReferenceWalk
-from kinebackup.engine.repository.removals import Remover, read_removals, remove_snapshots, sequences_of
+from kinebackup.engine.repository.removals import Remover, remove_snapshots, sequences_of
 from kinebackup.engine.repository.repository import LoadedRepository, WritableRepository
 from kinebackup.errors import CheckFailed, Damaged, NotConfirmed
 from kinebackup.i18n import _, ngettext
@@ -136,10 +136,11 @@ def _remove_snapshots(
     if plan.unreadable_records:
         lost += missing.unrecorded
     remove_snapshots(repository, plan.doomed, by, world.entropy, lost=lost, given_up=plan.given_up.blobs)
-    for name in plan.unreadable_records:
-        repository.store.remove(removal_path(name))
     if plan.unreadable_records:
-        repository.store.sync_directories([REMOVALS])
+        with repository.changing_snapshots():
+            for name in plan.unreadable_records:
+                repository.store.remove(removal_path(name))
+            repository.store.sync_directories([REMOVALS])
 
 
 def _report(plan: _Plan, freed: int, duration_s: float, healed: tuple[Problem, ...] = ()) -> PruneReport:
@@ -169,7 +170,7 @@ def _plan(repository: LoadedRepository, request: PruneRequest, cancel: CancelTok
         raise CheckFailed(_("an index file of the drive cannot be read, so nothing is deleted"), _verify_hint())
     monitor.phase("mark")
     files = repository.snapshots()
-    records = read_removals(repository.store, repository.keys)
+    records = repository.removals()
     kept = [named for named in files.readable if named.id not in request.remove]
     walk = _follow(repository, kept, cancel)
     losses = find_losses(repository, kept, walk, files.unreadable, request.missing, records.given_up)

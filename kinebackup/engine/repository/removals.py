@@ -4,22 +4,18 @@ Owns: the removal records of a drive, and the order of record and deletion. Does
 which were lost.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from kinebackup.engine.format import removal, tree
+from kinebackup.engine.format import removal
 from kinebackup.engine.format.constants import SALT_BYTES
-from kinebackup.engine.format.key_schedule import RepositoryKeys
 from kinebackup.engine.format.layout import REMOVALS, SNAPSHOTS, TOP, removal_path, snapshot_path
 from kinebackup.engine.format.removal import Removal, RemovedSnapshot
 from kinebackup.engine.format.snapshot import NamedSnapshot, format_time
 from kinebackup.engine.repository.files import write_file
-from kinebackup.engine.repository.inventory import names_to_try, read_named
 from kinebackup.engine.repository.repository import LockedRepository, Repository
-from kinebackup.engine.repository.store import Store
-from kinebackup.errors import Damaged, NotFound
 from kinebackup.model import BlobId, Entropy, FileName
 
 MAX_RECORDS: Final = 64  # more are put together into one: each is read by every backup
@@ -34,65 +30,10 @@ class Remover:
     machine: str
 
 
-@dataclass(frozen=True, slots=True)
-class UnreadableRemoval:
-    """A record that is there and does not open: what it named cannot be told from what was lost."""
-
-    name: FileName
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Removals:
-    """What the records say. ``removed``: id and sequence of each snapshot that was removed, or was about to be.
-
-    ``given_up``: lists of files that did not open, and are not waited for any more. ``whole``: their folder could be
-    listed to its end.
-    """
-
-    removed: Mapping[FileName, int]
-    records: tuple[FileName, ...]
-    unreadable: tuple[UnreadableRemoval, ...]
-    given_up: frozenset[BlobId] = frozenset()
-    whole: bool = True
-
-    @property
-    def highest(self) -> int:
-        """The highest sequence among them; 0 where there is none."""
-        return max(self.removed.values(), default=0)
-
-
-def read_removals(store: Store, keys: RepositoryKeys) -> Removals:
-    """Every removal record that is on the drive. Raises ``DriveFailed``."""
-    removed: dict[FileName, int] = {}
-    records: list[FileName] = []
-    unreadable: list[UnreadableRemoval] = []
-    given_up: set[BlobId] = set()
-    names, whole = names_to_try(store, REMOVALS)
-    for name in names:
-        try:
-            found = removal.unseal(read_named(store, removal_path(name)), keys)
-            blobs = {tree.blob_id(text) for text in found.given_up}
-        except (Damaged, NotFound) as error:
-            unreadable.append(UnreadableRemoval(name, error.message))
-            continue
-        records.append(name)
-        given_up |= blobs
-        for each in found.removed:
-            # Removed once while its file could not be read, and again, for it came back, by its number.
-            removed[each.id] = max(each.sequence, removed.get(each.id, 0))
-    return Removals(removed, tuple(records), tuple(unreadable), frozenset(given_up), whole)
-
-
-def removed_snapshots(repository: Repository) -> Mapping[FileName, int]:
-    """Names and numbers of all that were removed from the drive on purpose."""
-    return read_removals(repository.store, repository.keys).removed
-
-
 def highest_sequence(repository: Repository, known: Sequence[NamedSnapshot]) -> int:
     """The highest that the drive knows of: of these, which are its snapshots by their sequence, or of those removed."""
     there = known[-1].snapshot.sequence if known else 0
-    return max(there, read_removals(repository.store, repository.keys).highest)
+    return max(there, repository.removals().highest)
 
 
 def sequences_of(names: Collection[FileName], readable: Sequence[NamedSnapshot]) -> list[RemovedSnapshot]:
@@ -111,7 +52,7 @@ def record_removal(
 ) -> None:
     """Write durably that these are about to be removed; many records become one, which is there before they go."""
     store = repository.store
-    before = read_removals(store, repository.keys)
+    before = repository.removals()
     merged = before.records if len(before.records) >= MAX_RECORDS else ()
     removed = {each.id: each.sequence for each in snapshots}
     blobs = set(given_up)
@@ -128,11 +69,12 @@ def record_removal(
     name, data = removal.seal(record, repository.keys, entropy(SALT_BYTES))
     store.make_directories([REMOVALS])  # a copy of a drive may lack its empty folders
     store.sync_directories([TOP])
-    write_file(store, removal_path(name), data)
-    for old in merged:
-        store.remove(removal_path(old))
-    if merged:
-        store.sync_directories([REMOVALS])
+    with repository.changing_snapshots():
+        write_file(store, removal_path(name), data)
+        for old in merged:
+            store.remove(removal_path(old))
+        if merged:
+            store.sync_directories([REMOVALS])
 
 
 def remove_snapshots(
@@ -151,6 +93,7 @@ def remove_snapshots(
     if not (snapshots or lost or given_up):
         return
     record_removal(repository, [*snapshots, *lost], by, entropy, given_up=given_up)
-    for each in snapshots:
-        repository.store.remove(snapshot_path(each.id))
-    repository.store.sync_directories([SNAPSHOTS])
+    with repository.changing_snapshots():
+        for each in snapshots:
+            repository.store.remove(snapshot_path(each.id))
+        repository.store.sync_directories([SNAPSHOTS])

@@ -7,9 +7,8 @@ has it has the method.
 """
 
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 import msgspec
 
@@ -33,9 +32,9 @@ from kinebackup.engine.format.layout import (
 )
 from kinebackup.engine.format.pack import Pack
 from kinebackup.engine.format.snapshot import NamedSnapshot
-from kinebackup.engine.format.snapshot_order import ANYONE, Whose, by_sequence, newest
+from kinebackup.engine.format.snapshot_order import ANYONE, Whose, newest
 from kinebackup.engine.repository.blob_index import Index
-from kinebackup.engine.repository.condition import Condition, Conditions
+from kinebackup.engine.repository.condition import Conditions
 from kinebackup.engine.repository.header_files import heal_header_copies, read_header_copies, write_header
 from kinebackup.engine.repository.inventory import (
     Inventory,
@@ -48,31 +47,11 @@ from kinebackup.engine.repository.inventory import (
     take_inventory,
 )
 from kinebackup.engine.repository.lock import WriterLock
+from kinebackup.engine.repository.snapshot_list import Removals, SnapshotFiles, SnapshotList
 from kinebackup.engine.repository.store import PendingFile, Store, Unlistable, unlistable
 from kinebackup.errors import Damaged, KineError, NotFound
 from kinebackup.i18n import _
 from kinebackup.model import FileName
-
-
-@dataclass(frozen=True, slots=True)
-class UnreadableSnapshot:
-    """A snapshot whose file is there and does not open. *Doubtful* until a verification has marked it as damaged."""
-
-    name: FileName
-    reason: str
-    condition: Condition
-
-
-@dataclass(frozen=True, slots=True)
-class SnapshotFiles:
-    """All snapshots of a repository: those that can be read, by their sequence, and the others.
-
-    ``whole`` False: their folder cannot be listed to its end, and there may be more.
-    """
-
-    readable: tuple[NamedSnapshot, ...]
-    unreadable: tuple[UnreadableSnapshot, ...]
-    whole: bool = True
 
 
 class Repository:
@@ -82,6 +61,7 @@ class Repository:
         self.store = store
         self.unlocked = unlocked
         self.keys = unlocked.keys
+        self._list = SnapshotList(store, self.keys)
 
     @classmethod
     def open(cls, store: Store, secret: Secret | MasterKey) -> "Repository":
@@ -109,26 +89,25 @@ class Repository:
         return list_names(self.store, directory)
 
     def read_snapshot(self, name: FileName) -> snapshot.Snapshot:
-        """Raises ``Damaged`` or ``NotFound``."""
+        """From its file, whatever was read before. Raises ``Damaged`` or ``NotFound``."""
         return snapshot.unseal(read_named(self.store, snapshot_path(name)), self.keys)
 
     def snapshots(self) -> SnapshotFiles:
-        """Every snapshot that is on the drive."""
-        readable: list[NamedSnapshot] = []
-        failed: list[tuple[FileName, str]] = []
-        names, whole = names_to_try(self.store, SNAPSHOTS)
-        for name in names:
-            try:
-                readable.append(NamedSnapshot(name, self.read_snapshot(name)))
-            except (Damaged, NotFound) as error:
-                failed.append((name, error.message))
-        readable.sort(key=by_sequence)
-        marked = names_to_try(self.store, DAMAGED)[0] if failed else []
-        unreadable = [
-            UnreadableSnapshot(name, reason, Condition.DAMAGED if name in marked else Condition.DOUBTFUL)
-            for name, reason in failed
-        ]
-        return SnapshotFiles(tuple(readable), tuple(unreadable), whole)
+        """Every snapshot that was on the drive when somebody asked first, and what this process has done to them since.
+
+        Ask as often as you like: each file is read once. What another process does a loaded repository sees when it
+        looks again.
+        """
+        return self._list.snapshots()
+
+    def snapshots_anew(self) -> SnapshotFiles:
+        """The same, and every file is read again."""
+        self._list.forget_snapshots()
+        return self._list.snapshots()
+
+    def removals(self) -> Removals:
+        """What the removal records say; see ``snapshots``."""
+        return self._list.removals()
 
     def is_gone(self, snapshot_id: FileName) -> bool:
         """Whether that snapshot has been removed since it was read."""
@@ -188,9 +167,11 @@ class LoadedRepository(Repository):
 
     def look_again(self, tables: int) -> bool:
         """Read what another process has added to the index since: a prune writes elsewhere what it keeps of a pack.
+        Its snapshots are seen by the next to ask.
 
         ``tables``: how many the index had when something was not found. False where it has no more now.
         """
+        self._list.look_again()
         with self._looking:
             if len(self.index.tables) > tables:  # another thread was quicker
                 return True
@@ -271,6 +252,14 @@ class LockedRepository(Repository):
         """Make the three copies equal again, by the newest sound one; the names of those written."""
         return heal_header_copies(self.store, self.unlocked)
 
+    @contextmanager
+    def changing_snapshots(self) -> Iterator[None]:
+        """Snapshots or removal records are written or removed: however that ends, who asks next sees what is there."""
+        try:
+            yield
+        finally:
+            self._list.list_again()
+
     def write_header(self) -> None:
         """Write this header to all three copies."""
         write_header(self.store, self.header, self.keys)
@@ -310,6 +299,10 @@ class WritableRepository(LockedRepository, LoadedRepository):
         """From now on the pack is there, and is listed by the next index file."""
         self.packs[pack.name] = pack.size
         self.unlisted.append(pack)
+
+    def count_snapshot(self, made: NamedSnapshot) -> None:
+        """It was written, and has been read again from the drive."""
+        self._list.add(made.id, made.snapshot)
 
     def add_table(self, table: IndexTable) -> None:
         """An index file has been written that lists packs which were unlisted."""

@@ -20,14 +20,13 @@ from support.ports import Stopwatch
 from support.project import VECTORS
 
 from kinebackup.engine.check.verify import Budget, Verification
+from kinebackup.engine.findings import problem_of
 from kinebackup.engine.format import header, removal, snapshot
 from kinebackup.engine.format.key_schedule import MasterKey, RepositoryKeys, commitment
 from kinebackup.engine.format.keyring import MachineKey, Passphrase, RecoveryCode, Secret
 from kinebackup.engine.format.snapshot import NamedSnapshot
 from kinebackup.engine.pack_checker import PackChecker
-from kinebackup.engine.repository.findings import problem_of
 from kinebackup.engine.repository.inventory import read_index_file, read_named
-from kinebackup.engine.repository.removals import read_removals
 from kinebackup.engine.repository.repository import LoadedRepository, Repository
 from kinebackup.engine.repository.store import FolderStore
 from kinebackup.engine.restore.restore import RestoreRequest, restore_snapshot
@@ -211,7 +210,7 @@ def test_the_removal_record_of_the_good_drive_names_what_is_not_there() -> None:
     with opened(VECTORS / "good", SECRETS[1]) as repository:
         record = removal.unseal(read_named(repository.store, path), repository.keys)
         there = sorted(named.snapshot.sequence for named in repository.snapshots().readable)
-        found = read_removals(repository.store, repository.keys)
+        found = repository.removals()
     assert ([each.sequence for each in record.removed], there) == ([1], [2, 3])
     assert record.given_up == ("c28c82ee630b9750f71f96766295fc53", "de7c50f164d78f306d34738783fdcd77")
     assert (found.highest, {blob.hex() for blob in found.given_up}) == (1, {*record.given_up})

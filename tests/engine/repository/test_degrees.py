@@ -19,8 +19,15 @@ from kinebackup.engine.repository.repository import LoadedRepository, LockedRepo
 from kinebackup.errors import Locked
 
 NEEDS_THE_INDEX = {"again", "has_changed", "look_again", "index", "inventory", "conditions", "packs", "has_all_of"}
-NEEDS_THE_LOCK = {"prepare", "clear_temporary", "heal_header", "write_header", "write_keyring"}
-NEEDS_BOTH = {"place_pack", "count_pack", "add_table", "forget_packs", "unlisted"}
+NEEDS_THE_LOCK = {
+    "prepare",
+    "clear_temporary",
+    "heal_header",
+    "write_header",
+    "write_keyring",
+    "changing_snapshots",
+}
+NEEDS_BOTH = {"place_pack", "count_pack", "count_snapshot", "add_table", "forget_packs", "unlisted"}
 
 
 def public_names(repository: Repository) -> set[str]:

@@ -18,7 +18,6 @@ from kinebackup.engine.repository.removals import (
     MAX_RECORDS,
     Remover,
     highest_sequence,
-    read_removals,
     record_removal,
     remove_snapshots,
 )
@@ -59,14 +58,14 @@ def record(drive: Drive, number: int) -> None:
 
 
 def numbers_on_record(repository: Repository) -> list[int]:
-    return sorted(read_removals(repository.store, repository.keys).removed.values())
+    return sorted(repository.removals().removed.values())
 
 
 def test_a_prune_leaves_a_record_of_each_snapshot_that_it_removed(drive: Drive, docs: Path) -> None:
     first, second, third = (saved(drive, docs) for _ in range(3))
     pruned(drive, first, second)
     with opened(drive) as repository:
-        found = read_removals(repository.store, repository.keys)
+        found = repository.removals()
         assert found.removed == {first: 1, second: 2}
         assert [named.id for named in repository.snapshots().readable] == [third]
     assert len(drive.files("removals")) == 1
@@ -108,7 +107,7 @@ def test_a_record_that_cannot_be_read_is_a_finding_and_what_it_named_is_missing(
     (file,) = drive.files("removals")
     file.write_bytes(b"\0" * 400)
     with opened(drive) as repository:
-        found = read_removals(repository.store, repository.keys)
+        found = repository.removals()
         assert (found.removed, [each.name for each in found.unreadable]) == ({}, [file.name])
     with pytest.raises(CheckFailed, match="backup 1"):
         pruned(drive)

@@ -15,8 +15,7 @@ from kinebackup.engine.repository.inventory import (
     UnreadableIndexFile,
     UnreadablePack,
 )
-from kinebackup.engine.repository.removals import UnreadableRemoval
-from kinebackup.engine.repository.repository import UnreadableSnapshot
+from kinebackup.engine.repository.snapshot_list import UnreadableRemoval, UnreadableSnapshot
 from kinebackup.i18n import _
 from kinebackup.model import FileName, Problem
 
