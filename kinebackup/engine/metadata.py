@@ -121,22 +121,23 @@ def _set_owner(place: Place, entry: Entry) -> Iterable[Setting]:
 
 def _set_xattrs(place: Place, entry: Entry) -> Iterable[Setting]:
     xattrs = entry.xattrs or {}
+    settings: list[Setting] = [(name, place.set_xattr, (name, text)) for name, text in xattrs.items()]
     if not isinstance(place, Link) and place.inherits_acl and ACL not in xattrs:
-        yield ACL, place.remove_xattr, (ACL,)
-    for name, text in xattrs.items():
-        yield name, place.set_xattr, (name, text)
+        settings.insert(0, (ACL, place.remove_xattr, (ACL,)))
+    return settings
 
 
 def _set_mode(place: Place, entry: Entry) -> Iterable[Setting]:
     if isinstance(place, Link):
-        return
-    mode = entry.mode
-    if mode & _SET_ID:  # a program that runs with its owner's rights must not get somebody else's
-        uid, gid = place.owner()
-        mode &= ~((st.S_ISUID if uid != entry.uid else 0) | (st.S_ISGID if gid != entry.gid else 0))
-    yield "mode", place.chmod, (mode,)
+        return ()
+    if not entry.mode & _SET_ID:
+        return (("mode", place.chmod, (entry.mode,)),)
+    uid, gid = place.owner()  # a program that runs with its owner's rights must not get somebody else's
+    mode = entry.mode & ~((st.S_ISUID if uid != entry.uid else 0) | (st.S_ISGID if gid != entry.gid else 0))
+    settings: list[Setting] = [("mode", place.chmod, (mode,))]
     if mode != entry.mode:
-        yield SET_ID, _refuse, ()
+        settings.append((SET_ID, _refuse, ()))
+    return settings
 
 
 def _refuse() -> None:

@@ -153,13 +153,8 @@ class _Test:
             return
         directory = os.open(scratch, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            writer = EntryWriter(
-                self._reader,
-                cancel=self._cancel,
-                as_root=self._request.as_root,
-                refused=lambda refused: self._refused(path, refused),
-            )
-            writer.write(directory, _NAME, entry)
+            writer = EntryWriter(self._reader, cancel=self._cancel, as_root=self._request.as_root)
+            writer.write(directory, _NAME, entry, lambda refused: self._refused(path, refused))
             self._compare(directory, path, entry)
             self.counts.tested += 1
             self.counts.bytes += entry.size

@@ -49,47 +49,47 @@ class EntryWriter:
         *,
         cancel: CancelToken,
         as_root: bool,
-        refused: Callable[[Refused], None],
         owners: Owners | None = None,
         inherits_acl: bool = False,
     ) -> None:
         """``as_root``: owners can be set; ``owners`` says who they are here, None: the numbers that were saved.
 
-        ``refused`` hears of attributes that could not be set. ``inherits_acl``: the folder gives what is made in it an
-        access control list.
+        ``inherits_acl``: the folder gives what is made in it an access control list.
         """
         self._cancel = cancel
         self._reader = reader
         self._as_root = as_root
-        self._refused = refused
         self._owners = owners
         self._inherits_acl = inherits_acl
 
-    def write(self, directory: int, name: str, entry: Entry) -> int:
+    def write(self, directory: int, name: str, entry: Entry, refused: Callable[[Refused], None]) -> int:
         """Create ``name`` in the open directory, in place of what an earlier try left; returns the bytes of content.
 
-        Raises ``Damaged`` where the content cannot be had whole, ``OSError`` where the destination refuses, or
-        ``Cancelled``, for a large file may take minutes; none leaves a trace.
+        ``refused`` hears of attributes that could not be set. Raises ``Damaged`` where the content cannot be had whole,
+        ``OSError`` where the destination refuses, or ``Cancelled``, for a large file may take minutes; none leaves a
+        trace.
         """
         try:
             try:
-                return self._create(directory, name, entry)
+                return self._create(directory, name, entry, refused)
             except FileExistsError:
                 os.unlink(name, dir_fd=directory)
-                return self._create(directory, name, entry)
+                return self._create(directory, name, entry, refused)
         except BaseException:
             with suppress(OSError):
                 os.unlink(name, dir_fd=directory)
             raise
 
-    def write_sound_parts(self, directory: int, name: str, entry: Entry) -> list[Stretch]:
+    def write_sound_parts(
+        self, directory: int, name: str, entry: Entry, refused: Callable[[Refused], None]
+    ) -> list[Stretch]:
         """The same for a damaged file, as far as it is sound; returns the stretches that are zero instead."""
         with suppress(FileNotFoundError):
             os.unlink(name, dir_fd=directory)
         fd = os.open(name, _CREATE, 0o600, dir_fd=directory)
         try:
             holes = lay_out_sound_parts(fd, entry, self._reader, self._cancel)
-            self._apply(entry, Opened(fd, self._inherits_acl))
+            self._apply(entry, Opened(fd, self._inherits_acl), refused)
         except BaseException:
             with suppress(OSError):
                 os.unlink(name, dir_fd=directory)
@@ -105,13 +105,13 @@ class EntryWriter:
         with open(os.open(name, _CREATE, 0o600, dir_fd=directory), "w", encoding="utf-8") as file:
             file.write(text)
 
-    def _create(self, directory: int, name: str, entry: Entry) -> int:
+    def _create(self, directory: int, name: str, entry: Entry, refused: Callable[[Refused], None]) -> int:
         match entry.type:
             case "file":
                 fd = os.open(name, _CREATE, 0o600, dir_fd=directory)
                 try:
                     size = self._fill(fd, entry)
-                    self._apply(entry, Opened(fd, self._inherits_acl))
+                    self._apply(entry, Opened(fd, self._inherits_acl), refused)
                 finally:
                     os.close(fd)
                 return size
@@ -120,30 +120,32 @@ class EntryWriter:
                     os.symlink(entry.path_target, name, dir_fd=directory)
                 except ValueError:  # a NUL in the bytes of the target
                     raise Damaged(_("the link points to an impossible path")) from None
-                self._apply(entry, Link(directory, name))
+                self._apply(entry, Link(directory, name), refused)
             case "fifo":
                 os.mkfifo(name, 0o600, dir_fd=directory)
-                self._apply_to_node(directory, name, entry, st.S_IFIFO)
+                self._apply_to_node(directory, name, entry, st.S_IFIFO, refused)
             case "char" | "block":
                 kind = st.S_IFCHR if entry.type == "char" else st.S_IFBLK
                 os.mknod(name, kind | 0o600, os.makedev(*(entry.device or (0, 0))), dir_fd=directory)
-                self._apply_to_node(directory, name, entry, kind)
+                self._apply_to_node(directory, name, entry, kind, refused)
             case "dir":
                 raise ValueError("directories are made by the restore itself")
         return 0
 
-    def _apply_to_node(self, directory: int, name: str, entry: Entry, kind: int) -> None:
+    def _apply_to_node(
+        self, directory: int, name: str, entry: Entry, kind: int, refused: Callable[[Refused], None]
+    ) -> None:
         fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
         try:
             if st.S_IFMT(os.fstat(fd).st_mode) != kind:  # somebody has put something else in its place
                 raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), name)
-            self._apply(entry, Node(fd, self._inherits_acl))
+            self._apply(entry, Node(fd, self._inherits_acl), refused)
         finally:
             os.close(fd)
 
-    def _apply(self, entry: Entry, place: Place) -> None:
+    def _apply(self, entry: Entry, place: Place, refused: Callable[[Refused], None]) -> None:
         owned = self._owners.here(entry) if self._owners else entry
-        apply(owned, place, as_root=self._as_root, refused=self._refused)
+        apply(owned, place, as_root=self._as_root, refused=refused)
 
     def _fill(self, fd: int, entry: Entry) -> int:
         blobs = data_ids(entry, self._reader)
@@ -187,8 +189,7 @@ def _wrong_length() -> Damaged:
 
 
 def _write_all(fd: int, data: bytes | memoryview, offset: int) -> int:
-    view = memoryview(data)
-    done = 0
-    while done < len(view):
-        done += os.pwrite(fd, view[done:], offset + done)
+    done = os.pwrite(fd, data, offset)
+    while done < len(data):
+        done += os.pwrite(fd, memoryview(data)[done:], offset + done)
     return done

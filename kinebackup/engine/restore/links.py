@@ -10,6 +10,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from operator import attrgetter
 
@@ -96,6 +97,8 @@ class HardLinks:
             self._make(place, directory, temporary)
             stat = os.stat(temporary, dir_fd=directory, follow_symlinks=False)
         except OSError as error:
+            with suppress(OSError):
+                os.unlink(temporary, dir_fd=directory)
             return LinkResult(made=False, is_next_first=error.errno == errno.EMLINK)
         if (stat.st_dev, stat.st_ino) != place.inode:  # somebody has put another file there meanwhile
             os.unlink(temporary, dir_fd=directory)

@@ -7,21 +7,23 @@ import errno
 import hashlib
 import os
 import re
+from itertools import count
 from typing import Final
 
 TEMPORARY_PREFIX: Final = ".kinebackup-part-"
 
 _REFUSED: Final = frozenset({errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG, errno.ENOENT})  # the last: exFAT by FUSE
-_LEFTOVER: Final = re.compile(re.escape(TEMPORARY_PREFIX) + r"(?:(?P<pid>[0-9a-f]+)-)?[0-9a-f]{16}\Z")
+_LEFTOVER: Final = re.compile(re.escape(TEMPORARY_PREFIX) + r"(?:(?P<pid>[0-9a-f]+)-[0-9a-f]{8,16}|[0-9a-f]{16})\Z")
 _FORBIDDEN: Final = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*\ufffd]')  # on FAT, exFAT and NTFS
 _SUBSTITUTE: Final = re.compile(r" \([0-9a-f]{8}\)(?:\.[^.]+)?\Z")
 _LONGEST_BYTES: Final = 120  # an encrypted home folder takes names of 143
 _LONGEST_SUFFIX: Final = 12
+_numbers: Final = count(1)
 
 
-def temporary_name(name: str, pid: int) -> str:
-    """What a file is called until it is whole; the same for a name in one process, and in no other."""
-    return f"{TEMPORARY_PREFIX}{pid:x}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}"
+def temporary_name(pid: int) -> str:
+    """What a file is called until it is whole; no two are called the same, in that process or in another."""
+    return f"{TEMPORARY_PREFIX}{pid:x}-{next(_numbers):08x}"
 
 
 def leftover_of(name: str) -> int | None:

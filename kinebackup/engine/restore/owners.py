@@ -27,6 +27,7 @@ class Owners:
     """Of one run. For several threads. ``names`` None: numbers stay what they are."""
 
     def __init__(self, snapshot: Snapshot, names: Names | None) -> None:
+        self._same: set[tuple[int, int]] = set()  # user and group that have these numbers here too
         self._users = _Numbers(snapshot.users, names.uid_of) if names else None
         self._groups = _Numbers(snapshot.groups, names.gid_of) if names else None
 
@@ -34,9 +35,13 @@ class Owners:
         """The entry as this computer is to give it to its owners."""
         if self._users is None or self._groups is None:
             return entry
-        uid, gid = self._users.here(entry.uid), self._groups.here(entry.gid)
-        if (uid, gid) != (entry.uid, entry.gid):
-            entry = msgspec.structs.replace(entry, uid=uid, gid=gid)
+        saved = entry.uid, entry.gid
+        if saved not in self._same:
+            here = self._users.here(entry.uid), self._groups.here(entry.gid)
+            if here == saved:
+                self._same.add(saved)
+            else:
+                entry = msgspec.structs.replace(entry, uid=here[0], gid=here[1])
         if entry.xattrs and not entry.xattrs.keys().isdisjoint((ACL, DEFAULT_ACL)):
             lists = {name: self._list_here(text) for name, text in entry.xattrs.items() if name in (ACL, DEFAULT_ACL)}
             entry = msgspec.structs.replace(entry, xattrs=entry.xattrs | lists)

@@ -8,10 +8,13 @@ restore leaves nothing that could pass for a restored file.
 
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from itertools import chain, groupby
+from operator import attrgetter
 from typing import Final, Literal
+
+import msgspec
 
 from kinebackup.engine.format.tree import Entry
 from kinebackup.engine.restore.destination import Destination, Folder
@@ -24,8 +27,7 @@ BATCH_FILES: Final = 4096
 BATCH_BYTES: Final = 256 * 2**20
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """The name that a file is to get. ``replaces``: what had it before this run is to go."""
 
     folder: Folder
@@ -33,9 +35,11 @@ class Target:
     replaces: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A whole file under a temporary name. ``path``: in the snapshot. ``sound``: it is what the entry says."""
+class Written(msgspec.Struct, frozen=True):
+    """A whole file under a temporary name. ``path``: in the snapshot. ``sound``: it is what the entry says.
+
+    A struct, as ``Target``, because each file makes one.
+    """
 
     target: Target
     temporary: str
@@ -92,22 +96,34 @@ class Publisher:
     def _publish(self, batch: list[Written]) -> None:
         if not batch:
             return
-        left = iter(batch)
+        left = iter(_side_by_side(batch))
         try:
             self._destination.sync({written.target.folder.device for written in batch})
-            for written in left:
-                self.name(written)
+            for at, files in groupby(left, _FOLDER):
+                self._name_all(at, files)
         except BaseException:
             self._remove(left)
             raise
 
     def name(self, written: Written) -> None:
         """Give a file its name, whose bytes are on the disk. Raises ``OSError`` where the disk takes no more."""
+        self._name_all(written.target.folder.at, (written,))
+
+    def _name_all(self, folder: str, files: Iterable[Written]) -> None:
+        """The same for files of one folder, which is opened once."""
         try:
-            directory = self._destination.open(written.target.folder.at)
+            directory = self._destination.open(folder)
         except OSError as error:
-            self._refused(written, error)
+            for written in files:
+                self._refused(written, error)
             return
+        try:
+            for written in files:
+                self._name(directory, written)
+        finally:
+            os.close(directory)
+
+    def _name(self, directory: int, written: Written) -> None:
         try:
             if written.target.replaces:
                 self._destination.replace(directory, written.temporary, written.target.name)
@@ -121,23 +137,19 @@ class Publisher:
             self._refused(written, error)
         else:
             self._published(written, directory, name)
-        finally:
-            os.close(directory)
 
     def _new_name(self, directory: int, written: Written) -> str:
         """Its own name; another one where that is taken, or impossible here."""
-        own, other = written.target.name, substitute_name(written.target.name)
+        own = written.target.name
         try:
             self._destination.name(directory, written.temporary, own)
-        except FileExistsError:
-            self._destination.name(directory, written.temporary, other)
-            self._problem(renamed(written.path, other, "taken"))
-            return other
         except OSError as error:
-            if not refuses_name(error):
+            is_taken = isinstance(error, FileExistsError)
+            if not is_taken and not refuses_name(error):
                 raise
+            other = substitute_name(own)
             self._destination.name(directory, written.temporary, other)
-            self._problem(renamed(written.path, other, "impossible"))
+            self._problem(renamed(written.path, other, "taken" if is_taken else "impossible"))
             return other
         if (real := altered_name(directory, own)) is not None:
             self._problem(renamed(written.path, real, "impossible"))
@@ -156,6 +168,17 @@ class Publisher:
                     _unlink(directory, written.temporary)
                 finally:
                     os.close(directory)
+
+
+_FOLDER: Final = attrgetter("target.folder.at")
+
+
+def _side_by_side(batch: Sequence[Written]) -> Iterable[Written]:
+    """The files of each folder together, in their order; several threads have written them."""
+    folders: dict[str, list[Written]] = {}
+    for written in batch:
+        folders.setdefault(written.target.folder.at, []).append(written)
+    return chain.from_iterable(folders.values())
 
 
 def altered_name(directory: int, name: str) -> str | None:

@@ -91,6 +91,8 @@ class Restore:
         self._trees = TreeReader(BlobReader(repository), self._report)
         self._counts = _Counts()
         self._owners = Owners(request.snapshot.snapshot, request.names if request.as_root else None)
+        self._writer = partial(EntryWriter, cancel=cancel, as_root=request.as_root, owners=self._owners)
+        self._pid = os.getpid()
         self._lock = threading.Lock()
         self._queue: queue.Queue[Batch | None] = queue.Queue(_WAITING_BATCHES)
         self._devices: set[int] = set()
@@ -203,6 +205,7 @@ class Restore:
         except OSError as error:
             self._not_opened(batch.path, error)
             return
+        writer = self._writer(reader, inherits_acl=folder.inherits_acl)
         try:
             for entry in batch.entries:
                 self._check()
@@ -216,7 +219,7 @@ class Restore:
                 if entry.link and not self._links.is_first(entry, path):
                     self._links.put_off(Later(path, target, entry))
                     continue
-                self._write_entry(directory, target, entry, path, reader)
+                self._write_entry(directory, target, entry, path, writer)
         finally:
             os.close(directory)
 
@@ -225,22 +228,15 @@ class Restore:
             raise error
         self._report(Problem("not-restored", f"/{path}", not_opened(error)))
 
-    def _write_entry(self, directory: int, target: Target, entry: Entry, path: str, reader: BlobReader) -> None:
-        writer = EntryWriter(
-            reader,
-            cancel=self._cancel,
-            as_root=self._request.as_root,
-            refused=partial(self._refused, path),
-            owners=self._owners,
-            inherits_acl=target.folder.inherits_acl,
-        )
-        temporary = temporary_name(target.name, os.getpid())
+    def _write_entry(self, directory: int, target: Target, entry: Entry, path: str, writer: EntryWriter) -> None:
+        refused = partial(self._refused, path)
+        temporary = temporary_name(self._pid)
         try:
-            size = writer.write(directory, temporary, entry)
+            size = writer.write(directory, temporary, entry, refused)
         except Damaged as error:
             self._report(Problem("damaged", f"/{path}", error.message))
             if self._request.salvage and entry.type == "file":
-                salvaged = salvage(writer, directory, target, entry, path, self._publisher, self._report)
+                salvaged = salvage(writer, directory, target, entry, path, self._publisher, self._report, refused)
                 self._counts.salvaged.extend(salvaged)
             return
         except OSError as error:
@@ -313,7 +309,7 @@ class Restore:
 
     def _finish_link(self, later: Later, reader: BlobReader) -> None:
         path, target, entry = later.path, later.target, later.entry
-        temporary = temporary_name(target.name, os.getpid())
+        temporary = temporary_name(self._pid)
         try:
             directory = self._destination.open(target.folder.at)
         except OSError as error:
@@ -325,7 +321,8 @@ class Restore:
                 self._publisher.name(Written(target, temporary, entry, path, size=0))
                 self._monitor.advance(files=1)
                 return
-            self._write_entry(directory, target, entry, path, reader)
+            writer = self._writer(reader, inherits_acl=target.folder.inherits_acl)
+            self._write_entry(directory, target, entry, path, writer)
         finally:
             os.close(directory)
         if link.is_next_first:

@@ -6,10 +6,10 @@ laid out (sound_parts.py), or when files get their names (publisher.py).
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
 from kinebackup.engine.format.tree import Entry
+from kinebackup.engine.restore.attributes import Refused
 from kinebackup.engine.restore.entry_writer import EntryWriter, refused_by_destination, stops_restore
 from kinebackup.engine.restore.names import temporary_name
 from kinebackup.engine.restore.publisher import Publisher, Target, Written
@@ -28,17 +28,19 @@ def salvage(
     path: str,
     publisher: Publisher,
     report: Callable[[Problem], None],
+    refused: Callable[[Refused], None],
 ) -> list[Salvaged]:
     """What was salvaged of a file, or nothing. ``target``: what it would be called itself, in the open directory.
+    ``refused`` hears of attributes that could not be set.
 
     Raises ``OSError`` where the destination takes no more.
     """
     parts, listing = (
-        Written(beside, temporary_name(beside.name, os.getpid()), entry, path, entry.size, sound=False)
-        for beside in (replace(target, name=target.name + suffix, replaces=False) for suffix in (DAMAGED, HOLES))
+        Written(beside, temporary_name(os.getpid()), entry, path, entry.size, sound=False)
+        for beside in (Target(target.folder, target.name + suffix, replaces=False) for suffix in (DAMAGED, HOLES))
     )
     try:
-        holes = writer.write_sound_parts(directory, parts.temporary, entry)
+        holes = writer.write_sound_parts(directory, parts.temporary, entry, refused)
         writer.write_text(directory, listing.temporary, "".join(f"{offset} {length}\n" for offset, length in holes))
     except Damaged:  # the entry itself is impossible: there is nothing to be had of it
         return []

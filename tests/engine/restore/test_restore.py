@@ -372,7 +372,7 @@ def test_a_link_in_the_place_of_the_temporary_file_is_replaced(drive: Drive, doc
     back_up(drive, docs)
     back = below(tmp_path / "back", docs)
     back.mkdir(parents=True)
-    planted = temporary_name("note.txt", os.getpid())
+    planted = temporary_name(os.getpid())
     (back / planted).symlink_to(tmp_path / "target")
     assert restored(drive, tmp_path / "back").problems == ()
     assert (back / "note.txt").read_bytes() == b"note"

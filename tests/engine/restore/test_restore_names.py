@@ -223,11 +223,12 @@ def test_what_a_killed_run_left_is_gone_after_the_next_one(drive: Drive, docs: P
     (back / "DUPONT").mkdir(parents=True)
     ended = subprocess.run(["sh", "-c", "echo $$"], capture_output=True, text=True, check=True).stdout
     for folder in (back, back / "DUPONT"):
-        (folder / temporary_name("bilan.odt", int(ended))).write_bytes(b"half")
-    (back / temporary_name("other", 1)).write_bytes(b"of a run that is at work")
+        (folder / temporary_name(int(ended))).write_bytes(b"half")
+    at_work = temporary_name(1)
+    (back / at_work).write_bytes(b"of a run that is at work")
     restored(drive, tmp_path / "back")
     left = [path.name for path in back.rglob("*") if path.name.startswith(TEMPORARY_PREFIX)]
-    assert left == [temporary_name("other", 1)]
+    assert left == [at_work]
 
 
 def test_a_folder_that_a_killed_run_made_gets_its_mode_and_time(drive: Drive, docs: Path, tmp_path: Path) -> None:
