@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from support.engine.drives import Drive, back_up, enroll
+from support.engine.drives import Drive, back_up
 from support.engine.forged_snapshot import an_entry, forge
 from support.project import ROOT
 
@@ -36,11 +36,6 @@ from kinebackup.engine.xattrs import encode_xattrs
 
 MEMBERS = {member for attribute in TABLE for member in attribute.members}
 FIELDS = set(Entry.__struct_fields__)
-
-
-@pytest.fixture
-def drive(tmp_path: Path) -> Drive:
-    return enroll(tmp_path / "drive")
 
 
 def lstat(path: Path) -> Entry:

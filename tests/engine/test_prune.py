@@ -29,17 +29,6 @@ from kinebackup.model import CancelToken
 MIB = 2**20
 
 
-@pytest.fixture
-def drive(tmp_path: Path) -> Drive:
-    return enroll(tmp_path / "drive")
-
-
-@pytest.fixture
-def docs(tmp_path: Path) -> Path:
-    (tmp_path / "docs").mkdir()
-    return tmp_path / "docs"
-
-
 def snapshot(drive: Drive, docs: Path) -> str:
     report = back_up(drive, docs)
     assert report.snapshot

@@ -16,7 +16,6 @@ from support.engine.drives import (
     edit_patients,
     enroll,
     loaded,
-    make_patients,
     noise,
     opened,
     restored,
@@ -31,16 +30,6 @@ from kinebackup.sources.folder import FolderSource
 
 MIB = 2**20
 OTHER_MACHINE = "0d" * 16
-
-
-@pytest.fixture
-def drive(tmp_path: Path) -> Drive:
-    return enroll(tmp_path / "drive")
-
-
-@pytest.fixture
-def patients(tmp_path: Path) -> Path:
-    return make_patients(tmp_path / "home" / "Patients")
 
 
 def counts(report: BackupReport) -> tuple[int, int, int, int]:

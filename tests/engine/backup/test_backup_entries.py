@@ -13,18 +13,13 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from support.engine.drives import PASSPHRASE, Drive, back_up, below, enroll, noise, restored, seen
+from support.engine.drives import PASSPHRASE, Drive, back_up, below, noise, restored, seen
 from support.project import RECOVER, ROOT, TESTS
 
 from kinebackup.model import BackupReport
 
 AS_ROOT = os.geteuid() == 0
 GIB = 2**30
-
-
-@pytest.fixture
-def drive(tmp_path: Path) -> Drive:
-    return enroll(tmp_path / "drive")
 
 
 @pytest.fixture

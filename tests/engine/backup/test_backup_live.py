@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from support.engine.drives import Drive, back_up, below, enroll, loaded, noise, restored, writable
+from support.engine.drives import Drive, back_up, below, loaded, noise, restored, writable
 from support.engine.hooked_source import HookedSource
 from support.ports import Dice
 
@@ -26,11 +26,6 @@ from kinebackup.sources.folder import FolderSource
 from kinebackup.sources.live_database import DatabaseCopier
 
 MIB = 2**20
-
-
-@pytest.fixture
-def drive(tmp_path: Path) -> Drive:
-    return enroll(tmp_path / "drive")
 
 
 @pytest.fixture

@@ -11,17 +11,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from support.engine.drives import Drive, back_up, below, enroll, noise, restored
+from support.engine.drives import Drive, back_up, below, noise, restored
 from support.engine.hooked_source import HookedDirectory, HookedSource
 
 from kinebackup.engine.source import Border, Found, SourceDirectory
 from kinebackup.model import BackupReport, CancelToken
 from kinebackup.sources.folder import FolderSource
-
-
-@pytest.fixture
-def drive(tmp_path: Path) -> Drive:
-    return enroll(tmp_path / "drive")
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from support.engine.backups_with_journal import TrackedPractice, listening
-from support.engine.drives import Drive, back_up, below, enroll, opened, restored
+from support.engine.drives import Drive, back_up, below, opened, restored
 from support.ports import Stopwatch
 
 from kinebackup.change_journal.cursors import JournalCursors
@@ -24,11 +24,6 @@ from kinebackup.model import BackupReport
 from kinebackup.sources.folder import FolderSource, SystemNames
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
-
-
-@pytest.fixture
-def drive(tmp_path: Path) -> Drive:
-    return enroll(tmp_path / "drive")
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.engine.drives import Drive, back_up, below, enroll, opened, restored
+from support.engine.drives import Drive, back_up, below, opened, restored
 from support.engine.failing_mount import FailingMount, content, failing_mount
 
 from kinebackup.engine.environment import Environment
@@ -44,11 +44,6 @@ HARMLESS = [
     ("read attribute", ""),
 ]
 ERRORS = [errno.EIO, errno.EACCES, errno.E2BIG, errno.ENOTCONN]
-
-
-@pytest.fixture
-def drive(tmp_path: Path) -> Drive:
-    return enroll(tmp_path / "drive")
 
 
 @pytest.fixture

@@ -6,15 +6,10 @@ Owns: links and folders that take each other's place. Does not know: which links
 from pathlib import Path
 
 import pytest
-from support.engine.drives import Drive, back_up, enroll, opened
+from support.engine.drives import Drive, back_up, opened
 
 from kinebackup.engine.format.snapshot import Snapshot
 from kinebackup.model import BackupReport
-
-
-@pytest.fixture
-def drive(tmp_path: Path) -> Drive:
-    return enroll(tmp_path / "drive")
 
 
 def filled(folder: Path, count: int) -> Path:

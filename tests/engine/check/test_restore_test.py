@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from support.engine.drives import Drive, back_up, enroll, loaded, make_patients, noise, proven, seen
+from support.engine.drives import Drive, back_up, loaded, noise, proven, seen
 from support.engine.forged_snapshot import an_entry, forge
 
 from kinebackup.engine.check.restore_test import RestoreTestRequest, restore_test
@@ -15,16 +15,6 @@ from kinebackup.errors import Cancelled
 from kinebackup.model import CancelToken, RestoreTestReport, SilentMonitor
 
 AS_ROOT = os.geteuid() == 0
-
-
-@pytest.fixture
-def drive(tmp_path: Path) -> Drive:
-    return enroll(tmp_path / "drive")
-
-
-@pytest.fixture
-def patients(tmp_path: Path) -> Path:
-    return make_patients(tmp_path / "home" / "Patients")
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from support.engine.drives import Drive, back_up, enroll, loaded, make_patients, pruned, verified
+from support.engine.drives import Drive, back_up, loaded, make_patients, pruned, verified
 from support.engine.faulting_store import Fault, FaultingStore
 
 from kinebackup.engine.drive_errors import drive_errors
@@ -33,11 +33,6 @@ def refusing(drive: Drive, paths: Sequence[Path], error: int) -> Iterator[Faulti
 
     with contextlib.closing(FolderStore(str(drive.root))) as folder:
         yield FaultingStore(folder, Fault(frozenset(), error), refuse)
-
-
-@pytest.fixture
-def drive(tmp_path: Path) -> Drive:
-    return enroll(tmp_path / "drive")
 
 
 @pytest.fixture

@@ -30,11 +30,6 @@ BY = Remover(at=datetime(2040, 1, 1, tzinfo=UTC), host="cabinet-pc", machine=MAC
 
 
 @pytest.fixture
-def drive(tmp_path: Path) -> Drive:
-    return enroll(tmp_path / "drive")
-
-
-@pytest.fixture
 def docs(tmp_path: Path) -> Path:
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "bilan.txt").write_text("Bilan", encoding="utf-8")

@@ -5,8 +5,7 @@ Owns: snapshots that say what they lack in every way that the format knows. Does
 
 from pathlib import Path
 
-import pytest
-from support.engine.drives import Drive, enroll, loaded
+from support.engine.drives import Drive, loaded
 from support.engine.forged_snapshot import an_entry, forge
 
 from kinebackup.engine.format import tree
@@ -19,11 +18,6 @@ from kinebackup.engine.restore.incomplete import find_lacking
 
 FOLDER = Path("/patients")
 Said = tuple[str, int, bool, int | None]
-
-
-@pytest.fixture
-def drive(tmp_path: Path) -> Drive:
-    return enroll(tmp_path)
 
 
 def lacking(drive: Drive, snapshot: str, *paths: str) -> list[Said]:

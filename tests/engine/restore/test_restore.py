@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.engine.drives import Drive, back_up, below, enroll, loaded, make_patients, noise, restored, seen
+from support.engine.drives import Drive, back_up, below, loaded, noise, restored, seen
 from support.engine.forged_snapshot import an_entry, forge
 from support.project import ROOT, TESTS
 
@@ -24,22 +24,6 @@ from kinebackup.model import CancelToken, RestoreReport, SilentMonitor
 
 AS_ROOT = os.geteuid() == 0
 MIB = 2**20
-
-
-@pytest.fixture
-def drive(tmp_path: Path) -> Drive:
-    return enroll(tmp_path / "drive")
-
-
-@pytest.fixture
-def patients(tmp_path: Path) -> Path:
-    return make_patients(tmp_path / "home" / "Patients")
-
-
-@pytest.fixture
-def docs(tmp_path: Path) -> Path:
-    (tmp_path / "docs").mkdir()
-    return tmp_path / "docs"
 
 
 def kinds(report: RestoreReport) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.engine.drives import Drive, back_up, below, enroll, loaded, restored, seen
+from support.engine.drives import Drive, back_up, below, loaded, restored, seen
 
 from kinebackup.engine.inode_flags import read_flags, set_flags
 from kinebackup.engine.repository.blob_reader import BlobReader
@@ -36,11 +36,6 @@ def disk(tmp_path: Path) -> Iterator[Path]:
         yield mount
     finally:
         subprocess.run(["umount", str(mount)], check=True)
-
-
-@pytest.fixture
-def drive(tmp_path: Path) -> Drive:
-    return enroll(tmp_path / "drive")
 
 
 @pytest.fixture

@@ -9,15 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.engine.drives import Drive, back_up, below, enroll, make_patients, restored, seen
+from support.engine.drives import Drive, back_up, below, make_patients, restored, seen
 from support.project import ROOT, TESTS
 
 from kinebackup.engine.restore.names import TEMPORARY_PREFIX
-
-
-@pytest.fixture
-def drive(tmp_path: Path) -> Drive:
-    return enroll(tmp_path / "drive")
 
 
 def run(drive: Drive, into: Path, steps: int) -> str:

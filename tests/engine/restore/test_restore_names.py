@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
-from support.engine.drives import Drive, back_up, below, enroll, loaded, restored, seen
+from support.engine.drives import Drive, back_up, below, loaded, restored, seen
 
 from kinebackup.engine.restore.destination import Destination, Folder
 from kinebackup.engine.restore.existing import Overwrite
@@ -48,11 +48,6 @@ class LikeExfat(Destination):
         there = {known.casefold() for known in os.listdir(directory) if not known.startswith(TEMPORARY_PREFIX)}
         if name.casefold() in there and not exactly:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
-
-
-@pytest.fixture
-def drive(tmp_path: Path) -> Drive:
-    return enroll(tmp_path / "drive")
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.engine.cut_destination import CutDestination
-from support.engine.drives import Drive, back_up, below, enroll, in_memory, loaded, make_patients, noise, restored
+from support.engine.drives import Drive, back_up, below, in_memory, loaded, make_patients, noise, restored
 
 from kinebackup.engine.restore.existing import Overwrite
 from kinebackup.engine.restore.names import TEMPORARY_PREFIX
@@ -18,11 +18,6 @@ from kinebackup.engine.restore.restore import RestoreRequest, restore_snapshot
 from kinebackup.model import CancelToken, RestoreReport, SilentMonitor
 
 AS_ROOT = os.geteuid() == 0
-
-
-@pytest.fixture
-def drive(tmp_path: Path) -> Drive:
-    return enroll(tmp_path / "drive")
 
 
 def restored_to(

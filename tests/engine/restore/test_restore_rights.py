@@ -11,7 +11,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 import pytest
-from support.engine.drives import Drive, back_up, below, enroll, loaded, restored, seen
+from support.engine.drives import Drive, back_up, below, loaded, restored, seen
 from support.engine.forged_snapshot import forge
 
 from kinebackup.engine.format import tree
@@ -65,17 +65,6 @@ SNAPSHOT = Snapshot(
     groups={"1000": "soins"},
     counts=Counts(files=0, dirs=0, others=0, bytes=0),
 )
-
-
-@pytest.fixture
-def drive(tmp_path: Path) -> Drive:
-    return enroll(tmp_path / "drive")
-
-
-@pytest.fixture
-def docs(tmp_path: Path) -> Path:
-    (tmp_path / "docs").mkdir()
-    return tmp_path / "docs"
 
 
 def an_entry(uid: int, gid: int, **more: object) -> Entry:

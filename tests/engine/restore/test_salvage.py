@@ -7,7 +7,6 @@ import contextlib
 import os
 from pathlib import Path
 
-import pytest
 from support.engine.drives import Drive, back_up, below, enroll, in_memory, loaded, noise, restored
 from support.engine.forged_snapshot import an_entry, forge
 
@@ -63,11 +62,6 @@ def test_whatever_byte_of_a_pack_is_damaged_all_that_is_sound_comes_back(tmp_pat
                 assert [p.kind for p in report.problems].count("damaged") >= len(report.salvaged)
                 flip(pack, at)
         assert damaged > 5
-
-
-@pytest.fixture
-def drive(tmp_path: Path) -> Drive:
-    return enroll(tmp_path)
 
 
 def lose(drive: Drive, contents: bytes) -> None:

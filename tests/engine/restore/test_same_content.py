@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from support.engine.drives import Drive, back_up, below, enroll, restored
+from support.engine.drives import Drive, back_up, below, restored
 
 STEP = 16_384  # a stretch of data and a hole, on every file system that has holes
 
@@ -25,18 +25,6 @@ def write_at(path: Path, offset: int, data: bytes) -> None:
     with path.open("r+b") as file:
         os.pwrite(file.fileno(), data, offset)
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-
-
-@pytest.fixture
-def drive(tmp_path: Path) -> Drive:
-    return enroll(tmp_path / "drive")
-
-
-@pytest.fixture
-def docs(tmp_path: Path) -> Path:
-    folder = tmp_path / "docs"
-    folder.mkdir()
-    return folder
 
 
 # With few stretches they stand in the entry, with more in lists of their own.

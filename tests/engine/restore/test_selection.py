@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.engine.drives import Drive, enroll, loaded
+from support.engine.drives import Drive, loaded
 from support.engine.forged_snapshot import an_entry, forge
 
 from kinebackup.engine.format.tree import Entry
@@ -63,11 +63,6 @@ def test_of_the_directories_on_the_way_only_what_is_wanted_is_restored_and_no_tr
 def test_a_path_within_another_one_changes_nothing() -> None:
     for ways in ([a_way("a"), a_way("a/b")], [a_way("a/b"), a_way("a")]):
         assert Selection.of(ways).below["a"].whole
-
-
-@pytest.fixture
-def drive(tmp_path: Path) -> Drive:
-    return enroll(tmp_path / "drive")
 
 
 def test_a_way_names_each_directory_that_leads_to_a_path(drive: Drive) -> None:
