@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from kinebackup.engine.format.recovery_code import create as create_recovery_code
     from kinebackup.engine.format.snapshot import NamedSnapshot, Snapshot, format_time, parse_time
     from kinebackup.engine.format.snapshot_order import Whose, newest_of_each
-    from kinebackup.engine.format.tree import Copied, Entry, bounded_time, is_text
+    from kinebackup.engine.format.tree import Copied, Entry, bounded_time, is_text, name_key
     from kinebackup.engine.metadata import Comparison, comparable
     from kinebackup.engine.prune.missing_snapshots import (
         NONE_MISSING,
@@ -159,6 +159,7 @@ _PLACE_OF = {
     "layout": "format.layout",
     "lock_store": "repository.opening:lock_store",
     "merge_keyrings": "format.keyring:merged",
+    "name_key": "format.tree:name_key",
     "newest_of_each": "format.snapshot_order:newest_of_each",
     "opens_without_computer": "format.keyring:opens_without_computer",
     "open_store": "repository.opening:open_store",
@@ -253,6 +254,7 @@ __all__ = [
     "layout",
     "lock_store",
     "merge_keyrings",
+    "name_key",
     "newest_of_each",
     "open_store",
     "opens_without_computer",

@@ -7,11 +7,13 @@ one snapshot takes: a directory that did not change is read once, and two snapsh
 """
 
 import fnmatch
+import heapq
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Literal
 
 from kinebackup.engine import (
@@ -25,6 +27,7 @@ from kinebackup.engine import (
     Visited,
     Way,
     comparable,
+    name_key,
 )
 from kinebackup.errors import NotFound
 from kinebackup.model import CancelToken, Problem
@@ -34,10 +37,13 @@ ChangeKind = Literal["added", "removed", "changed", "metadata"]
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What lies at a path of a snapshot: a folder's entries, or the one file. ``path`` is absolute."""
+    """What lies at a path of a snapshot: a folder's entries, or the one file. ``path`` is absolute.
+
+    ``entries`` are read as they are asked for, once.
+    """
 
     path: str
-    entries: tuple[Visited, ...]
+    entries: Iterator[Visited]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +112,10 @@ class Browser:
         ways: list[tuple[Way, Sequence[str]]] = [((), ids)]
         for part in _folded(path).strip("/").split("/"):
             ways = [
-                ((*way, Visited(_join(above, entry.path_name), entry)), entry.tree)
+                ((*way, visited), visited.entry.tree)
                 for way, below in ways
-                for above in [way[-1].path if way else ""]
-                for entry in self._trees.entries(below, above)
-                if _folded(entry.path_name) == part
+                for visited in self._trees.visit(below, way[-1].path if way else "")
+                if _folded(visited.entry.path_name) == part
             ]
         return [way for way, _below in ways]
 
@@ -133,50 +138,64 @@ class Browser:
         if way:
             found = way[-1]
             if found.entry.type != "dir":
-                return Listing(f"/{found.path}", (found,))
+                return Listing(f"/{found.path}", iter((found,)))
             below, ids = found.path, tuple(found.entry.tree)
-        if recursive:
-            return Listing(f"/{below}", tuple(self._walk(ids, below)))
-        return Listing(
-            f"/{below}", tuple(Visited(_join(below, e.path_name), e) for e in self._trees.entries(ids, below))
-        )
+        entries = self._trees.walk(ids, below) if recursive else self._trees.visit(ids, below)
+        return Listing(f"/{below}", self._until_cancelled(entries))
 
-    def _walk(self, ids: Sequence[str], path: str) -> Iterator[Visited]:
-        for visited in self._trees.walk(ids, path):
+    def _until_cancelled(self, entries: Iterator[Visited]) -> Iterator[Visited]:
+        for visited in entries:
             self._cancel.check()
             yield visited
 
     # -- all snapshots -------------------------------------------------------------------------------------------
 
     def search(self, known: Sequence[NamedSnapshot], pattern: str) -> Iterator[Match]:
-        """Every path that the pattern matches, in any of these snapshots; sorted within each folder.
+        """Every path that the pattern matches, in any of these snapshots; in the order of the paths.
 
         A set of snapshots is an int, one bit for each: one directory blob often belongs to hundreds of them.
         """
         matches, aliases = matcher(pattern), _other_names(known)
-        stack = [("", _by_blob((named.snapshot.root, 1 << bit) for bit, named in enumerate(known)))]
+        stack = [self._names("", [(named.snapshot.root, 1 << bit) for bit, named in enumerate(known)], known)]
         while stack:
-            path, blobs = stack.pop()
-            names: dict[str, list[tuple[Entry, int]]] = {}
-            for text, members in blobs.items():
-                self._cancel.check()
-                for entry in self._entries_of(text, path, known, members):
-                    names.setdefault(entry.path_name, []).append((entry, members))
-            below = []
-            for name in sorted(names):
-                full = _join(path, name)
-                path_there = f"/{full}"
-                also = [source + path_there[len(place) :] for place, source in aliases if _lies_in(path_there, place)]
-                if any(map(matches, (path_there, *also))):
-                    yield _match(path_there, names[name], known)
-                folders = _by_blob((e.tree, members) for e, members in names[name] if e.type == "dir")
-                if folders:
-                    below.append((full, folders))
-            stack += reversed(below)
+            met = next(stack[-1], None)
+            if met is None:
+                stack.pop()
+                continue
+            full, found = met
+            path_there = f"/{full}"
+            also = [source + path_there[len(place) :] for place, source in aliases if _lies_in(path_there, place)]
+            if any(map(matches, (path_there, *also))):
+                yield _match(path_there, found, known)
+            folders = [(e.tree, members) for e, members in found if e.type == "dir"]
+            if folders:
+                stack.append(self._names(full, folders, known))
+
+    def _names(
+        self, path: str, folder: Sequence[tuple[Sequence[str], int]], known: Sequence[NamedSnapshot]
+    ) -> Iterator[tuple[str, list[tuple[Entry, int]]]]:
+        """Each path in a folder, with the entries that snapshots have there. ``folder``: its trees in each of them.
+
+        All are read side by side, a blob of each at a time; one that several snapshots have is read for the first.
+        """
+        members, read = _by_blob(folder), set[str]()
+
+        def entries(ids: Sequence[str]) -> Iterator[tuple[Entry, int]]:
+            for text in ids:
+                if text not in read:
+                    read.add(text)
+                    self._cancel.check()
+                    for entry in self._entries_of(text, path, known, members[text]):
+                        yield entry, members[text]
+
+        versions = map(entries, dict.fromkeys(tuple(ids) for ids, _members in folder))
+        for _key, found in groupby(heapq.merge(*versions, key=_name_key), key=_name_key):
+            same = list(found)
+            yield _join(path, same[0][0].path_name), same
 
     def _entries_of(self, text: str, path: str, known: Sequence[NamedSnapshot], members: int) -> Sequence[Entry]:
         before = len(self.problems)
-        entries = self._trees.entries([text], path)
+        entries = sorted(self._trees.entries([text], path), key=name_key)  # else a forged folder had one name in parts
         for at in range(before, len(self.problems)):
             affected = tuple(named.id for named in _members(known, members))
             self.problems[at] = replace(self.problems[at], snapshots=affected)
@@ -185,26 +204,34 @@ class Browser:
     # -- two snapshots -------------------------------------------------------------------------------------------
 
     def compare(self, before: Snapshot, after: Snapshot) -> Iterator[Change]:
-        """What differs, a folder's own entries before those below it."""
-        stack: list[tuple[str, Sequence[str], Sequence[str]]] = [("", before.root, after.root)]
+        """What differs, in the order of the paths, a folder before what lies in it."""
+        stack = [self._pairs("", before.root, after.root)]
         while stack:
-            self._cancel.check()
-            path, old_ids, new_ids = stack.pop()
-            old = self._named_entries(old_ids, new_ids, path)
-            new = self._named_entries(new_ids, old_ids, path)
-            below = []
-            for name in sorted(old.keys() | new.keys()):
-                full = _join(path, name)
-                was, now = old.get(name), new.get(name)
-                if was and now and was.type == now.type == "dir":
-                    below.append((full, was.tree, now.tree))
-                yield from self._changes(full, was, now)
-            stack += reversed(below)
+            met = next(stack[-1], None)
+            if met is None:
+                stack.pop()
+                continue
+            path, was, now = met
+            yield from self._changes(path, was, now)
+            if was and now and was.type == now.type == "dir":
+                stack.append(self._pairs(path, was.tree, now.tree))
 
-    def _named_entries(self, ids: Sequence[str], others: Sequence[str], path: str) -> dict[str, Entry]:
-        """The entries in blobs that the other snapshot's folder does not have; what is in both cannot differ."""
-        own = set(ids) - set(others)
-        return {e.path_name: e for e in self._trees.entries([i for i in ids if i in own], path)}
+    def _pairs(
+        self, path: str, old_ids: Sequence[str], new_ids: Sequence[str]
+    ) -> Iterator[tuple[str, Entry | None, Entry | None]]:
+        """What two folders have by each name. Blobs that both have are not read: what is in them cannot differ."""
+
+        def entries(ids: Sequence[str], others: Sequence[str], side: int) -> Iterator[tuple[Entry, int]]:
+            own = set(ids) - set(others)
+            for window in self._trees.windows([text for text in ids if text in own], path):
+                self._cancel.check()
+                for entry in sorted(window, key=name_key):
+                    yield entry, side
+
+        old, new = entries(old_ids, new_ids, 0), entries(new_ids, old_ids, 1)
+        for _key, found in groupby(heapq.merge(old, new, key=_name_key), key=_name_key):
+            same = {side: entry for entry, side in found}
+            yield _join(path, next(iter(same.values())).path_name), same.get(0), same.get(1)
 
     def _changes(self, path: str, was: Entry | None, now: Entry | None) -> Iterator[Change]:
         if was and now and (was.type == "dir") == (now.type == "dir"):
@@ -222,7 +249,7 @@ class Browser:
     def _with_all_below(self, path: str, entry: Entry) -> Iterator[Visited]:
         yield Visited(path, entry)
         if entry.type == "dir":
-            yield from self._walk(entry.tree, path)
+            yield from self._until_cancelled(self._trees.walk(entry.tree, path))
 
 
 def matcher(pattern: str) -> Callable[[str], bool]:
@@ -267,7 +294,11 @@ def _other_names(known: Sequence[NamedSnapshot]) -> set[tuple[str, str]]:
     return {(place, source) for place, source in pairs if place != source}
 
 
-def _by_blob(folders: Iterator[tuple[Sequence[str], int]]) -> dict[str, int]:
+def _name_key(found: tuple[Entry, int]) -> bytes:
+    return name_key(found[0])
+
+
+def _by_blob(folders: Iterable[tuple[Sequence[str], int]]) -> dict[str, int]:
     """Which snapshots each directory blob belongs to."""
     members: dict[str, int] = {}
     for ids, bits in folders:

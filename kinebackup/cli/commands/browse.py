@@ -15,8 +15,9 @@ from kinebackup.cli.commands.forget import forget
 from kinebackup.cli.reading import drive_option, ended, host_option, opened, readable, secret_options, time_of_ns
 from kinebackup.cli.secret_files import secret_from
 from kinebackup.cli.session import Session, pass_session
+from kinebackup.cli.terminal.gathered import Gathered
 from kinebackup.cli.terminal.output import on_one_line
-from kinebackup.cli.terminal.tables import columns
+from kinebackup.cli.terminal.tables import LongTable, columns
 from kinebackup.cli.terminal.words import SHORT_ID, moment_of_ns, size_text, time_text
 from kinebackup.engine import Entry, NamedSnapshot, Snapshot, Visited, problem_of
 from kinebackup.errors import ExitCode
@@ -67,7 +68,7 @@ class EntryItem:
 class LsDocument:
     snapshot: str
     drive: str
-    entries: tuple[EntryItem, ...]
+    entries: Gathered[Visited]
     problems: tuple[Problem, ...]
 
 
@@ -213,17 +214,35 @@ def ls(
         found = chosen.opened
         named = chosen.find_snapshot(snapshot)
         browser = Browser(found.repository, session.cancel)
-        listings = browser.contents(named.snapshot, path, recursive=recursive)
+        taken, zone = named.snapshot, session.world.zone if detailed else None
+        words = None if detailed else lambda visited: _shown_name(visited, full_path=recursive)
+        entries = session.output.gather(lambda visited: _entry_item(visited, taken), words)
+        listings = browser.contents(taken, path, recursive=recursive)
+        for number, listing in enumerate(listings):
+            if len(listings) > 1:
+                entries.say(("\n" if number else "") + f"{on_one_line(listing.path)}:")
+            _gather(entries, listing, taken, full_paths=recursive, details_in=zone)
         label = found.drive.label
         problems = (*chosen.problems, *browser.problems)
-    items = tuple(_entry_item(v, named.snapshot) for listing in listings for v in listing.entries)
-
-    def words() -> str:
-        zone = session.world.zone if detailed else None
-        return _ls_words(listings, named.snapshot, full_paths=recursive, details_in=zone)
-
-    session.output.result(LsDocument(named.id, label, items, problems), words)
+    session.output.result(LsDocument(named.id, label, entries, problems), lambda: entries.lines)
     return ended(session, problems)
+
+
+def _gather(
+    entries: Gathered[Visited], listing: Listing, snapshot: Snapshot, *, full_paths: bool, details_in: tzinfo | None
+) -> None:
+    table = LongTable(right=(3,)) if details_in and entries.in_words else None
+    before = entries.count
+    for visited in listing.entries:
+        entries.add(visited)
+        if table is not None and details_in is not None:
+            row = _detail_row(visited.entry, snapshot, details_in)
+            table.add((*row, _shown_name(visited, full_path=full_paths)))
+    if table is not None:
+        for line in table.lines():
+            entries.say(line)
+    if entries.count == before:
+        entries.say(_("(empty)"))
 
 
 def _entry_item(visited: Visited, snapshot: Snapshot) -> EntryItem:
@@ -241,21 +260,9 @@ def _entry_item(visited: Visited, snapshot: Snapshot) -> EntryItem:
     )
 
 
-def _ls_words(listings: Sequence[Listing], snapshot: Snapshot, *, full_paths: bool, details_in: tzinfo | None) -> str:
-    blocks = []
-    for listing in listings:
-        names = [f"/{v.path}" if full_paths else v.entry.path_name for v in listing.entries]
-        lines = [_shown_name(name, v.entry) for name, v in zip(names, listing.entries, strict=True)]
-        if details_in:
-            details = [_detail_row(v.entry, snapshot, details_in) for v in listing.entries]
-            lines = columns([(*d, line) for d, line in zip(details, lines, strict=True)], right=(3,)).split("\n")
-        text = "\n".join(lines) or _("(empty)")
-        blocks.append(text if len(listings) == 1 else f"{on_one_line(listing.path)}:\n{text}")
-    return "\n\n".join(blocks)
-
-
-def _shown_name(name: str, entry: Entry) -> str:
-    shown = on_one_line(name)
+def _shown_name(visited: Visited, *, full_path: bool) -> str:
+    entry = visited.entry
+    shown = on_one_line(f"/{visited.path}" if full_path else entry.path_name)
     if entry.type == "dir":
         return f"{shown}/"
     if entry.type == "symlink":

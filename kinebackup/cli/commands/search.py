@@ -5,7 +5,6 @@ Owns: their options, words and JSON documents. Does not know: how snapshots are 
 """
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 
@@ -15,6 +14,7 @@ from kinebackup.cli.commands.completion import snapshot_names
 from kinebackup.cli.reading import drive_option, ended, host_option, opened, secret_options, time_of_ns
 from kinebackup.cli.secret_files import secret_from
 from kinebackup.cli.session import Session, pass_session
+from kinebackup.cli.terminal.gathered import Gathered
 from kinebackup.cli.terminal.output import on_one_line, with_detail
 from kinebackup.cli.terminal.words import SHORT_ID, size_text, time_text
 from kinebackup.engine import problem_of
@@ -50,7 +50,7 @@ class FindDocument:
     pattern: str
     drive: str
     snapshots_searched: int
-    files: tuple[MatchItem, ...]
+    files: Gathered[Match]
     problems: tuple[Problem, ...]
 
 
@@ -65,7 +65,7 @@ class DiffDocument:
     removed: int
     changed: int
     metadata: int
-    changes: tuple[Change, ...]
+    changes: Gathered[Change]
     problems: tuple[Problem, ...]
 
 
@@ -97,11 +97,14 @@ def find(
         files = found.repository.snapshots()
         known = chosen.whose.among(files.readable)
         browser = Browser(found.repository, session.cancel)
-        matches = list(browser.search(known, pattern))
+        zone = session.world.zone
+        matches = session.output.gather(_match_item, lambda match: _match_words(match, zone))
+        for match in browser.search(known, pattern):
+            matches.add(match)
         label = found.drive.label
         problems = (*chosen.problems, *map(problem_of, files.unreadable), *browser.problems)
-    document = FindDocument(pattern, label, len(known), tuple(map(_match_item, matches)), problems)
-    session.output.result(document, lambda: _find_words(matches, pattern, len(known), session.world.zone))
+    document = FindDocument(pattern, label, len(known), matches, problems)
+    session.output.result(document, lambda: matches.lines if matches.count else _nothing_words(pattern, len(known)))
     return ended(session, problems)
 
 
@@ -121,17 +124,15 @@ def _match_item(match: Match) -> MatchItem:
     return MatchItem(match.path, match.type, times[0], times[-1], versions)
 
 
-def _find_words(matches: Sequence[Match], pattern: str, searched: int, zone: tzinfo) -> str:
-    if not matches:
-        text = ngettext(
-            "Nothing is called {pattern} in {count} backup",
-            "Nothing is called {pattern} in {count} backups",
-            searched,
-        ).format(pattern=pattern, count=searched)
-        if not any(sign in pattern for sign in "*?["):
-            text += "\n" + _("Part of a name is found with stars: '*{pattern}*'").format(pattern=pattern)
-        return text
-    return "\n".join(_match_words(match, zone) for match in matches)
+def _nothing_words(pattern: str, searched: int) -> str:
+    text = ngettext(
+        "Nothing is called {pattern} in {count} backup",
+        "Nothing is called {pattern} in {count} backups",
+        searched,
+    ).format(pattern=pattern, count=searched)
+    if not any(sign in pattern for sign in "*?["):
+        text += "\n" + _("Part of a name is found with stars: '*{pattern}*'").format(pattern=pattern)
+    return text
 
 
 def _match_words(match: Match, zone: tzinfo) -> str:
@@ -172,10 +173,13 @@ def diff(
         found = chosen.opened
         before, after = chosen.find_snapshot(a), chosen.find_snapshot(b)
         browser = Browser(found.repository, session.cancel)
-        changes = tuple(browser.compare(before.snapshot, after.snapshot))
+        changes = session.output.gather(lambda change: change, _change_words)
+        counts: Counter[ChangeKind] = Counter()
+        for change in browser.compare(before.snapshot, after.snapshot):
+            counts[change.kind] += 1
+            changes.add(change)
         label = found.drive.label
         problems = (*chosen.problems, *browser.problems)
-    counts = Counter(change.kind for change in changes)
     document = DiffDocument(
         a=before.id,
         b=after.id,
@@ -187,19 +191,14 @@ def diff(
         changes=changes,
         problems=problems,
     )
-    session.output.result(document, lambda: _diff_words(document))
-    return ended(session, problems)
-
-
-def _diff_words(document: DiffDocument) -> str:
-    lines = [_change_words(change) for change in document.changes]
     summary = _("{added} added, {removed} removed, {changed} changed, {metadata} with other rights or times only")
-    lines.append(
+    changes.say(
         summary.format(
             added=document.added, removed=document.removed, changed=document.changed, metadata=document.metadata
         )
     )
-    return "\n".join(lines)
+    session.output.result(document, lambda: changes.lines)
+    return ended(session, problems)
 
 
 def _change_words(change: Change) -> str:

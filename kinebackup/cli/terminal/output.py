@@ -8,17 +8,20 @@ stdout is for results, stderr for progress, warnings and errors; with ``--json``
 import json
 import re
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, is_dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from kinebackup.cli.terminal.gathered import Gathered, Lines
 from kinebackup.errors import KineError
 from kinebackup.i18n import _
 from kinebackup.model import Monitor, Problem, SilentMonitor
 
 if TYPE_CHECKING:  # rich takes longer to import than most commands take to run
     from kinebackup.cli.terminal.progress import ProgressBar
+
+_Item = TypeVar("_Item")
 
 MAX_PROBLEMS_SHOWN = 10
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -33,15 +36,22 @@ class Output:
     quiet: bool = False
     _bar: "ProgressBar | None" = None
 
-    def result(self, document: object, words: Callable[[], str]) -> None:
+    def result(self, document: object, words: Callable[[], str | Lines]) -> None:
         """The result: a JSON document, or what ``words`` says."""
         self.end_progress()
         if self.as_json:
-            sys.stdout.write(json_line(document))
+            for piece in json_pieces(document):
+                sys.stdout.write(piece)
         elif not self.quiet:
             text = words()
-            if text:
-                sys.stdout.write(printable(text) + "\n")
+            for line in text if isinstance(text, Lines) else filter(None, [text]):
+                sys.stdout.write(printable(line) + "\n")
+
+    def gather(self, item: Callable[[_Item], object], words: Callable[[_Item], str] | None) -> Gathered[_Item]:
+        """For the items of a long result: each as it is in JSON, a dataclass, or in words."""
+        if self.as_json:
+            return Gathered(lambda each: json_text(item(each)), in_words=False)
+        return Gathered(None if self.quiet else words, in_words=not self.quiet)
 
     def once(self, text: str) -> None:
         """The part of a result that can be shown only once, even with ``--quiet``."""
@@ -142,12 +152,39 @@ def _escaped(character: str) -> str:
 
 
 def json_line(document: object) -> str:
-    """One line of JSON. A byte of a name that is no UTF-8 is a lone surrogate (PEP 383), written as an escape.
+    """One line of JSON."""
+    return "".join(json_pieces(document))
+
+
+def json_pieces(document: object) -> Iterator[str]:
+    """The same in pieces: what was gathered, as a member of a dataclass, may be too much for memory."""
+    if not is_dataclass(document) or isinstance(document, type):
+        yield json_text(document) + "\n"
+        return
+    before = "{"
+    for field in fields(document):
+        yield f'{before}"{field.name}": '
+        value = getattr(document, field.name)
+        if isinstance(value, Gathered):
+            yield "["
+            separator = ""
+            for line in value.lines:
+                yield separator + line
+                separator = ", "
+            yield "]"
+        else:
+            yield json_text(value)
+        before = ", "
+    yield "}\n"
+
+
+def json_text(value: object) -> str:
+    """A value in JSON. A byte of a name that is no UTF-8 is a lone surrogate (PEP 383), written as an escape.
 
     So a Python program gets the name's bytes with ``os.fsencode``, and can give the name back as an argument.
     """
-    text = json.dumps(to_plain(document), ensure_ascii=False)
-    return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n"
+    text = json.dumps(to_plain(value), ensure_ascii=False)
+    return text if text.isascii() else _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def to_plain(value: object) -> Any:
