@@ -15,6 +15,7 @@ from kinebackup.engine import Budget
 from kinebackup.errors import Locked
 from kinebackup.jobs.verify import VerifyJobRequest, run_verify
 from kinebackup.model import CancelToken, SilentMonitor, VerifyReport
+from kinebackup.practice.access import open_to_read
 
 FEW = RetentionConfig(keep_last=1, daily=0, weekly=0, monthly=0, yearly=0)
 
@@ -99,6 +100,19 @@ def test_a_drive_that_another_run_changes_at_any_moment_is_sound_if_what_is_ther
         assert report.packs_checked <= report.packs_total
         root = office.place / "drives/A/KINEBACKUP"
         assert list((root / "damaged").iterdir()) == []
+
+
+def test_a_backup_that_another_run_makes_meanwhile_is_proven_only_where_its_packs_were_read(tmp_path: Path) -> None:
+    proven = 0
+    for office, _report in _moments(tmp_path, _save):
+        with open_to_read(office.drive("A"), office.computer, None) as opened:
+            repository, state = opened.repository, office.computer.state
+            newest = repository.snapshots().readable[-1].id
+            unread = state.pack_coverage(repository.id, repository.packs).never_checked
+        if newest in {found.snapshot for found in state.verified_snapshots(repository.id)}:
+            proven += 1
+            assert unread == 0
+    assert proven > 0
 
 
 def test_damage_is_told_although_the_drive_changed_meanwhile(office: Office) -> None:
