@@ -168,17 +168,19 @@ class _FilesReadOnce(Generic[_File, _All]):
 
     def _look(self) -> _All:
         names, whole = names_to_try(self._store, self._directory)
-        absent = False
+        absent: set[FileName] = set()
         for name in names:
             if name not in self._read and name not in self._failed:
                 try:
                     self._read[name] = self._decode(read_named(self._store, f"{self._directory}/{name}"))
                 except (Damaged, NotFound) as error:
                     self._failed[name] = error.message
-                    absent = absent or isinstance(error, NotFound)
+                    if isinstance(error, NotFound):
+                        absent.add(name)
         if absent:  # what another process has removed since it was listed is not damaged
-            left = set(names_to_try(self._store, self._directory)[0])
-            names = [name for name in names if name in left]
+            left, all_of_them = names_to_try(self._store, self._directory)
+            absent = absent.difference(left) if all_of_them else set()
+            names = [name for name in names if name not in absent]
         self._read = {name: self._read[name] for name in names if name in self._read}
         self._failed = {name: self._failed[name] for name in names if name in self._failed}
         return self._gather(self._read, self._failed, whole)

@@ -225,6 +225,22 @@ def test_what_another_process_removes_between_the_listing_and_the_read_is_not_da
     assert (len(files.readable), files.unreadable, files.whole) == (1, (), True)
 
 
+def test_a_file_that_is_listed_and_not_there_is_damaged_where_nobody_can_say_that_it_was_removed(drive: Drive) -> None:
+    """Else a prune would take what it needs for what nobody needs."""
+    removed = drive.files("snapshots")[1]
+
+    def remove(kind: str, path: str) -> None:
+        if kind == "read" and path.startswith("snapshots/"):
+            removed.unlink(missing_ok=True)
+
+    with contextlib.closing(FolderStore(str(drive.root))) as folder:
+        second_listing = Fault(frozenset({"list_files"}), errno.EIO, at=1, for_good=False)
+        with opened(drive, FaultingStore(folder, second_listing, before=remove)) as repository:
+            files = repository.snapshots()
+    assert [each.name for each in files.unreadable] == [removed.name]
+    assert len(files.readable) == 1
+
+
 def test_a_snapshot_that_the_drive_did_not_keep_is_not_on_the_list(drive: Drive, docs: Path) -> None:
     def lose(kind: str, path: str) -> None:
         if kind == "read_into" and path.startswith("snapshots/"):
