@@ -263,6 +263,8 @@ TABLE: Final = (
 # -- capturing -----------------------------------------------------------------------------------------------------
 
 _READ: Final = tuple((tuple(a.members), a.read) for a in TABLE if a.read is not None)
+_TYPE_BITS: Final = 0o170000
+_MODE_BITS: Final = 0o7777
 
 
 def entry_of(found: Found) -> Entry:
@@ -272,10 +274,10 @@ def entry_of(found: Found) -> Entry:
     """
     stat = found.stat
     mode = stat.st_mode
-    kind = _TYPES[st.S_IFMT(mode)]
+    kind = _TYPES[mode & _TYPE_BITS]
     entry = Entry(
         type=kind,
-        mode=st.S_IMODE(mode),
+        mode=mode & _MODE_BITS,
         uid=stat.st_uid,
         gid=stat.st_gid,
         mtime=tree.bounded_time(stat.st_mtime_ns),

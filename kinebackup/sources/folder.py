@@ -157,6 +157,8 @@ class FolderDirectory:
             if error.errno == errno.ENOTSUP:
                 return []
             raise
+        if not listed:
+            return listed
         # The format names attributes in UTF-8 (FORMAT.md §9); one in other bytes is no reason to save nothing.
         return [attribute for attribute in listed if attribute not in _SKIPPED_XATTRS and is_text(attribute)]
 

@@ -7,7 +7,9 @@ know: directories.
 import errno
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+import msgspec
 
 from kinebackup.engine.backup.chunker import WINDOW_BYTES, Cutter, cutting_for
 from kinebackup.engine.format import tree
@@ -28,20 +30,19 @@ UNSIZED_BYTES = 64 * 2**20
 _UNSIZED_S = 30.0
 
 
-@dataclass(slots=True)
-class Content:
+class Content(msgspec.Struct):
     """What a reading of a file gave. ``steady``: nothing showed that it changed while it was read; ``stat``: after
-    it.
+    it. A struct, because each file makes one.
     """
 
     size: int
     steady: bool
     stat: os.stat_result | None = None
     bytes_read: int = 0
-    blobs: list[str] = field(default_factory=list)
-    lists: list[str] = field(default_factory=list)
+    blobs: list[str] = []
+    lists: list[str] = []
     extents: list[tuple[int, int]] | None = None
-    extent_lists: list[str] = field(default_factory=list)
+    extent_lists: list[str] = []
 
 
 def same_file_state(a: os.stat_result, b: os.stat_result) -> bool:

@@ -8,8 +8,9 @@ import stat as st
 import threading
 from collections.abc import Sequence, Set
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from kinebackup.engine.backup.carrying import and_kept
 from kinebackup.engine.backup.content import SMALL_FILE_BYTES, Content, LargeFileReader, find_extents, read_small
@@ -30,8 +31,7 @@ from kinebackup.i18n import _
 from kinebackup.model import Problem, ProblemKind
 
 
-@dataclass(slots=True, eq=False)
-class FoundFile:
+class FoundFile(msgspec.Struct, eq=False):
     """A regular file that is not simply as before. ``name`` as the system takes it; ``names``: all names beside it."""
 
     directory: SourceDirectory

@@ -9,6 +9,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Annotated, Literal
 
 import msgspec
@@ -21,6 +22,7 @@ from kinebackup.model import BlobId
 
 MAX_TREE_BYTES = 256 * 2**10  # what a writer puts in one tree blob, unless one entry alone is longer
 _CUT_FROM_BYTES = 96 * 2**10
+_AT_ONCE = 16  # entries that are encoded by one call
 
 EntryType = Literal["file", "dir", "symlink", "fifo", "char", "block"]
 # What the system calls of a restore can take: an entry with other numbers is refused, not half restored.
@@ -126,7 +128,7 @@ def is_text(text: str) -> bool:
 
 def bounded_time(time_ns: int) -> int:
     """The nearest time that 64 bits hold: some file systems keep times after 2262, which a reader has to refuse."""
-    return max(-(2**63), min(time_ns, 2**63 - 1))
+    return time_ns if -(2**63) <= time_ns < 2**63 else max(-(2**63), min(time_ns, 2**63 - 1))
 
 
 def name_key(entry: Entry) -> bytes:
@@ -147,6 +149,16 @@ class TreeCutter:
 
     def add(self, entries: Iterable[Entry]) -> Iterator[bytes]:
         """The blobs that these entries complete."""
+        coming = iter(entries)
+        while some := list(islice(coming, _AT_ONCE)):
+            parts = _encoder.encode(some)[1:-1] if self._size < _CUT_FROM_BYTES else b""
+            if parts and self._size + len(parts) + 1 < _CUT_FROM_BYTES:  # no blob ends before it is so long
+                self._parts.append(parts)
+                self._size += len(parts) + 1
+            else:
+                yield from self._add_each(some)
+
+    def _add_each(self, entries: Iterable[Entry]) -> Iterator[bytes]:
         encode_entry, frame = _encoder.encode, len(_FRAME % b"")
         for entry in entries:
             part = encode_entry(entry)

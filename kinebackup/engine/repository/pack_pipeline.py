@@ -40,16 +40,17 @@ def most_bytes(kind: Kind) -> int:
 class OpenSegment:
     """Blobs of one kind being gathered in a buffer that is used again."""
 
-    __slots__ = ("blobs", "buffer", "kind", "size")
+    __slots__ = ("_room", "blobs", "buffer", "kind", "size")
 
     def __init__(self, kind: Kind, buffer: bytearray) -> None:
         self.kind = kind
+        self._room = most_bytes(kind)
         self.buffer = buffer
         self.size = 0
         self.blobs: list[tuple[BlobId, int, int]] = []
 
     def free_bytes(self) -> int:
-        return most_bytes(self.kind) - self.size
+        return self._room - self.size
 
     def append(self, blob_id: BlobId, data: Buffer) -> None:
         """Copy a blob in; it fits."""
@@ -87,7 +88,7 @@ class Lane:
             return
         if self._gathering.kind is not kind or self._gathering.free_bytes() < len(data):
             self.flush()
-            self._gathering.kind = kind
+            self._gathering = OpenSegment(kind, self._gathering.buffer)
         self._gathering.append(blob_id, data)
 
     def flush(self) -> None:
