@@ -113,6 +113,17 @@ def make_many(root: Path, scale: float) -> Census:
     return _many_files(root, max(2, round(10_000 * scale)), 100, (60, 140), "many")
 
 
+def make_one_folder(root: Path, scale: float) -> Census:
+    """The same files in one folder."""
+    rng = random.Random("one folder")
+    writer = _Writer(rng)
+    prose = Prose("one folder")
+    os.makedirs(root)
+    for number in range(max(200, round(1_000_000 * scale))):
+        writer.write(f"{root}/note-{number:07d}.txt", prose.text(rng.randrange(60, 140)).encode())
+    return writer.census()
+
+
 def _many_files(root: Path, folders: int, files_each: int, lengths: tuple[int, int], label: str) -> Census:
     rng = random.Random(label)
     writer = _Writer(rng)
@@ -138,6 +149,7 @@ MAKERS: dict[str, Callable[[Path, float], Census]] = {
     "small": make_small,
     "database": make_database,
     "memory": make_many,
+    "one-folder": make_one_folder,
 }
 
 

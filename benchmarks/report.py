@@ -30,6 +30,7 @@ _WORK_NAMES: dict[WorkloadName, str] = {
     "small": "Small files",
     "database": "Database",
     "memory": "A million files",
+    "one-folder": "A million files in one folder",
     "startup": "Start-up",
 }
 

@@ -99,6 +99,7 @@ TARGETS = (
     Target("database, 0.1 % of rows updated", "≤ ⅓ of the bytes restic writes", 1 / 3, False, "×", _database_bytes),
     Target("peak memory, practice set", "≤ 150 MB", 150, False, "MB", _peak("practice")),
     Target("peak memory, 1 M files", "≤ 250 MB", 250, False, "MB", _peak("memory")),
+    Target("peak memory, 1 M files in one folder", "≤ 250 MB", 250, False, "MB", _peak("one-folder")),
     Target("size on drive, practice set", "≤ restic's", 1, False, "×", _size_over_restic),
     Target("kinebackup status", "≤ 0.25 s", 0.25, False, "s", _seconds("status")),
     Target("kinebackup --help", "≤ 0.25 s", 0.25, False, "s", _seconds("help")),

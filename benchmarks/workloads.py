@@ -21,9 +21,9 @@ from benchmarks.peers import Bench, Kinebackup, Tool
 from benchmarks.trees import differences
 from benchmarks.work_area import WorkArea
 
-WorkloadName = Literal["practice", "small", "database", "memory", "startup"]
+WorkloadName = Literal["practice", "small", "database", "memory", "one-folder", "startup"]
 StepName = Literal["first", "no change", "updated", "restore", "check", "status", "help"]
-WORKLOADS: tuple[WorkloadName, ...] = ("practice", "small", "database", "memory", "startup")
+WORKLOADS: tuple[WorkloadName, ...] = ("practice", "small", "database", "memory", "one-folder", "startup")
 _UPDATED_SHARE = 0.001
 _STARTUP_RUNS = 10
 LogLine = Callable[[str], None]
@@ -147,7 +147,7 @@ def run_workload(
         options.say(f"{work}: making the data set")
         results.census[work] = datasets.make(work, source, options.scale)
     gone: set[str] = set()
-    for number in range(1 if work in ("memory", "startup") else options.rounds):
+    for number in range(1 if work in ("memory", "one-folder", "startup") else options.rounds):
         for tool in tools:
             if tool.name not in gone:
                 options.say(f"{work}: round {number + 1}, {tool.name}")
@@ -172,7 +172,7 @@ def _take_turn(work: WorkloadName, tool: Tool, source: Path, area: WorkArea, res
         match work:
             case "practice" | "small":
                 _save_and_restore(turn)
-            case "memory":
+            case "memory" | "one-folder":
                 turn.prepare()
                 turn.save("first", tool.backup(bench, "first"))
                 turn.save("no change", tool.backup_again(bench, "again"))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kinebackup.engine.backup.backup import back_up, preview_backup
-    from kinebackup.engine.backup.changes import Changes, ChangesSince, TrackingResult
+    from kinebackup.engine.backup.parent.changes import Changes, ChangesSince, TrackingResult
     from kinebackup.engine.backup.run import BackupRequest
     from kinebackup.engine.check.restore_test import RestoreTestRequest, restore_test
     from kinebackup.engine.check.verify import Budget, DriveChanged, Verification
@@ -82,6 +82,7 @@ if TYPE_CHECKING:
         LinkRefused,
         Listing,
         LiveCopy,
+        Looked,
         Source,
         is_database,
     )
@@ -93,8 +94,8 @@ _PLACE_OF = {
     "Border": "source:Border",
     "Budget": "check.verify:Budget",
     "COMPANIONS": "source:COMPANIONS",
-    "Changes": "backup.changes:Changes",
-    "ChangesSince": "backup.changes:ChangesSince",
+    "Changes": "backup.parent.changes:Changes",
+    "ChangesSince": "backup.parent.changes:ChangesSince",
     "Comparison": "metadata:Comparison",
     "Condition": "repository.condition:Condition",
     "Copied": "format.tree:Copied",
@@ -109,6 +110,7 @@ _PLACE_OF = {
     "LinkRefused": "source:LinkRefused",
     "Listing": "source:Listing",
     "LiveCopy": "source:LiveCopy",
+    "Looked": "source:Looked",
     "LoadedRepository": "repository.repository:LoadedRepository",
     "LockHolder": "repository.lock:LockHolder",
     "LockedRepository": "repository.repository:LockedRepository",
@@ -132,7 +134,7 @@ _PLACE_OF = {
     "Snapshot": "format.snapshot:Snapshot",
     "Source": "source:Source",
     "Store": "repository.store:Store",
-    "TrackingResult": "backup.changes:TrackingResult",
+    "TrackingResult": "backup.parent.changes:TrackingResult",
     "TreeReader": "repository.tree_reader:TreeReader",
     "UnreadableRemoval": "repository.snapshot_list:UnreadableRemoval",
     "Verification": "check.verify:Verification",
@@ -209,6 +211,7 @@ __all__ = [
     "LockHolder",
     "LockedRepository",
     "LockedStore",
+    "Looked",
     "MachineKey",
     "MasterKey",
     "MissingSnapshots",

@@ -28,15 +28,24 @@ class Found(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What lies in a directory, excluded names left out, sorted by the bytes of the names.
+    """The names in a directory, excluded ones left out, sorted by their bytes.
 
-    ``unseen``: names of which ``lstat`` fails, and how; one that was removed meanwhile is as if never there.
     ``broken``: why there may be more names than these.
+    """
+
+    names: list[str]
+    broken: OSError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """Names of a directory, each with ``lstat`` of it; one that was removed meanwhile is as if never there.
+
+    ``unseen``: names of which ``lstat`` fails, and how.
     """
 
     found: list[Found]
     unseen: Sequence[tuple[str, OSError]] = ()
-    broken: OSError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +71,12 @@ class SourceDirectory(Protocol):
     fd: int
 
     def listing(self) -> Listing:
-        """What lies here, as far as it can be seen. Whether what belongs to a database is left out is the database's
+        """What lies here, as far as it can be listed. Whether what belongs to a database is left out is the database's
         affair.
         """
+
+    def look_at(self, names: Sequence[str]) -> Looked:
+        """Some of these names, in the same order; never raises."""
 
     def open_file(self, name: str) -> int:
         """A descriptor for reading, without changing the access time where that is possible. Never blocks on a fifo."""

@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from operator import attrgetter
 
-from kinebackup.engine import COMPANIONS, Border, Found, LinkRefused, Listing, LiveCopy, is_database, is_text
+from kinebackup.engine import COMPANIONS, Border, Found, LinkRefused, Listing, LiveCopy, Looked, is_database, is_text
 from kinebackup.sources.borders import border_at
 from kinebackup.sources.links import real_path
 from kinebackup.sources.live_database import DatabaseCopier
@@ -30,7 +30,7 @@ _WAY_FLAGS = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # A label of the local security policy; it means nothing on another computer and cannot be set there.
 _SKIPPED_XATTRS = {"security.selinux"}
-_by_name = attrgetter("name")
+_name = attrgetter("name")
 
 
 class Exclusions:
@@ -83,29 +83,30 @@ class FolderDirectory:
         self._device = device
 
     def listing(self) -> Listing:
-        listed: list[os.DirEntry[str]] = []
+        names: list[str] = []
         broken = None
         with os.scandir(self.fd) as scan:
             try:
-                listed.extend(scan)  # where it breaks off, what came before is kept
+                names.extend(map(_name, scan))  # where it breaks off, what came before is kept
             except OSError as error:
                 broken = error
-        listed.sort(key=_by_name)
-        if not "".join([entry.name for entry in listed]).isascii():
-            listed.sort(key=lambda entry: os.fsencode(entry.name))
+        names.sort(key=None if is_text("".join(names)) else os.fsencode)  # UTF-8 keeps the order of the characters
+        if self._owner.exclusions and (left_out := self._left_out(names)):
+            names = [name for name in names if name not in left_out]
+        return Listing(names, broken)
+
+    def look_at(self, names: Sequence[str]) -> Looked:
         found: list[Found] = []
         unseen: list[tuple[str, OSError]] = []
-        left_out = self._left_out([entry.name for entry in listed]) if self._owner.exclusions else ()
-        for entry in listed:
-            if entry.name in left_out:
-                continue
+        lstat, fd = os.stat, self.fd
+        for name in names:
             try:
-                found.append(Found(entry.name, entry.stat(follow_symlinks=False)))
+                found.append(Found(name, lstat(name, dir_fd=fd, follow_symlinks=False)))
             except FileNotFoundError:
                 continue  # removed since the directory was listed: as if never there
             except OSError as error:
-                unseen.append((entry.name, error))
-        return Listing(found, unseen, broken)
+                unseen.append((name, error))
+        return Looked(found, unseen)
 
     def _left_out(self, names: Sequence[str]) -> set[str]:
         """The names that are excluded. What belongs to a database goes with it: neither is worth anything alone."""

@@ -24,7 +24,7 @@ from kinebackup.change_journal.inotify import Inotify, InotifyQueue, Limits, eve
 from kinebackup.change_journal.journal import ChangeJournal, Cursor, JournalStatus
 from kinebackup.change_journal.mount_context import MountContext, MountIdentity
 from kinebackup.change_journal.open_files import files_open_for_writing
-from kinebackup.engine.backup.changes import Changes
+from kinebackup.engine.backup.parent.changes import Changes
 from kinebackup.sources.folder import FolderSource
 
 EXT4 = MountContext(MountIdentity("31", "/home", "ext4"))

@@ -17,7 +17,7 @@ from kinebackup.change_journal.tracking import TrackedBackup
 from kinebackup.config import Config, Paths, SourceConfig
 from kinebackup.daemon.change_tracking import JournalTracking
 from kinebackup.daemon.spawn import ProcessWorker
-from kinebackup.engine.backup.changes import TrackingResult
+from kinebackup.engine.backup.parent.changes import TrackingResult
 from kinebackup.model import BackupReport, CancelToken
 from kinebackup.sources.folder import FolderSource
 from kinebackup.wiring import make_journal

@@ -7,7 +7,7 @@ import os
 import stat as st
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -38,7 +38,7 @@ from kinebackup.engine.format.tree import Entry
 from kinebackup.engine.repository.blob_reader import BlobReader
 from kinebackup.engine.repository.pack_pipeline import Lane, PackPipeline
 from kinebackup.engine.repository.tree_reader import TreeReader, Visited
-from kinebackup.engine.source import Found, Listing, SourceDirectory
+from kinebackup.engine.source import Found, Listing, Looked, SourceDirectory
 from kinebackup.errors import ConfigError
 from kinebackup.model import CancelToken, Problem, SilentMonitor
 from kinebackup.sources.folder import FolderSource
@@ -56,7 +56,11 @@ class DescribedDirectory(HookedDirectory):
         self._attributes = attributes
 
     def listing(self) -> Listing:
-        return Listing(self._names(super().listing().found))
+        self._told = {item.name: item for item in self._names(self._described.look_at(super().listing().names).found)}
+        return Listing(sorted(self._told))
+
+    def look_at(self, names: Sequence[str]) -> Looked:
+        return Looked([self._told[name] for name in names])
 
     def open_directory(self, name: str) -> SourceDirectory:
         return DescribedDirectory(self._described.open_directory(name), self._names, self._attributes)

@@ -49,7 +49,7 @@ def small_tree(root: Path) -> Path:
     return root
 
 
-@pytest.mark.parametrize("name", ["practice", "small", "database", "memory"])
+@pytest.mark.parametrize("name", ["practice", "small", "database", "memory", "one-folder"])
 def test_a_data_set_is_the_same_each_time(name: str, tmp_path: Path) -> None:
     first = datasets.make(name, tmp_path / "first", 0.001)
     second = datasets.make(name, tmp_path / "second", 0.001)
@@ -200,7 +200,7 @@ def test_peers_are_looked_for_in_the_given_folder_first(tmp_path: Path) -> None:
 
 
 def test_without_figures_every_target_is_not_measured() -> None:
-    assert [outcome.verdict for outcome in judge(Results())] == ["not measured"] * 14
+    assert [outcome.verdict for outcome in judge(Results())] == ["not measured"] * 15
     assert judge(Results())[0].figure == "—"
 
 
@@ -243,7 +243,9 @@ def test_the_command_of_the_page_names_no_path() -> None:
 def test_a_work_that_does_not_exist_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         parse(["--only", "practise"])
-    assert "unknown: practise (known: practice, small, database, memory, startup)" in capsys.readouterr().err
+    assert (
+        "unknown: practise (known: practice, small, database, memory, one-folder, startup)" in capsys.readouterr().err
+    )
 
 
 def test_a_ramdisk_larger_than_the_memory_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

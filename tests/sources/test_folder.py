@@ -36,7 +36,7 @@ def walked(source: FolderSource) -> list[str]:
     """Paths of everything that is not excluded."""
 
     def below(directory: FolderDirectory, prefix: str) -> Iterator[str]:
-        for found in directory.listing().found:
+        for found in directory.look_at(directory.listing().names).found:
             yield prefix + found.name
             if st.S_ISDIR(found.stat.st_mode) and directory.border(found) in (Border.NONE, Border.SUBVOLUME):
                 with closing(directory.open_directory(found.name)) as child:
@@ -129,13 +129,13 @@ def test_names_come_in_the_order_of_their_bytes(tmp_path: Path) -> None:
     for name in reversed(names):
         os.mkdir(os.fsencode(tmp_path) + b"/" + name)
     with root_of(FolderSource(str(tmp_path))) as directory:
-        assert [os.fsencode(found.name) for found in directory.listing().found] == names
+        assert [os.fsencode(name) for name in directory.listing().names] == names
 
 
 def test_a_link_is_listed_as_a_link(docs: Path) -> None:
     (docs / "link").symlink_to("Dupont")
     with root_of(FolderSource(str(docs))) as directory:
-        (link,) = [found for found in directory.listing().found if found.name == "link"]
+        (link,) = directory.look_at(["link"]).found
         assert st.S_ISLNK(link.stat.st_mode)
         assert directory.read_link("link") == "Dupont"
         with pytest.raises(OSError, match=r"."):
@@ -195,7 +195,7 @@ def test_a_duplicate_stays_open_on_its_own(docs: Path) -> None:
     with root_of(FolderSource(str(docs))) as directory:
         copy = directory.duplicate()
     with closing(copy):
-        assert [found.name for found in copy.listing().found] == ["Dupont", "cache", "été"]
+        assert copy.listing().names == ["Dupont", "cache", "été"]
 
 
 # -- attributes ----------------------------------------------------------------------------------------------------

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from kinebackup.engine.backup.changes import TrackingResult
 from kinebackup.engine.backup.commit import commit
 from kinebackup.engine.backup.judging import judge_sources
 from kinebackup.engine.backup.met_damage import MetDamage
+from kinebackup.engine.backup.parent.changes import TrackingResult
+from kinebackup.engine.backup.parent.reuse import JournalReuse, Reuse, StartOver
 from kinebackup.engine.backup.proof import PackProof
-from kinebackup.engine.backup.reuse import JournalReuse, Reuse, StartOver
 from kinebackup.engine.backup.run import BackupOutcome, BackupRequest, BackupRun
 from kinebackup.engine.backup.saver import DrySaver, FileSaver
 from kinebackup.engine.backup.scan import Scan

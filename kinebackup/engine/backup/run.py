@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from kinebackup.engine.backup.changes import ChangesSince, TrackingResult
 from kinebackup.engine.backup.met_damage import MetDamage
-from kinebackup.engine.backup.trust import NO_TRUST, Trust
+from kinebackup.engine.backup.parent.changes import ChangesSince, TrackingResult
+from kinebackup.engine.backup.parent.trust import NO_TRUST, Trust
 from kinebackup.engine.environment import Environment
 from kinebackup.engine.format.snapshot import NamedSnapshot, Snapshot
 from kinebackup.engine.repository.pack_pipeline import PackPipeline

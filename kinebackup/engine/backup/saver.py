@@ -6,15 +6,15 @@ Owns: what happens to a file that must be read. Does not know: scanning, trees.
 import os
 import stat as st
 import threading
-from collections.abc import Sequence, Set
+from collections.abc import Container, Sequence
 from contextlib import suppress
 from typing import Protocol
 
 import msgspec
 
-from kinebackup.engine.backup.carrying import and_kept
 from kinebackup.engine.backup.content import SMALL_FILE_BYTES, Content, LargeFileReader, find_extents, read_small
-from kinebackup.engine.backup.parent_diff import ParentDirectory
+from kinebackup.engine.backup.parent.carrying import and_kept
+from kinebackup.engine.backup.parent.directory import ParentDirectory
 from kinebackup.engine.backup.read_ahead import ReadAhead
 from kinebackup.engine.backup.run import BackupRun
 from kinebackup.engine.backup.stats import BackupStats
@@ -32,7 +32,7 @@ from kinebackup.model import Problem, ProblemKind
 
 
 class FoundFile(msgspec.Struct, eq=False):
-    """A regular file that is not simply as before. ``name`` as the system takes it; ``names``: all names beside it."""
+    """A regular file that is not simply as before. ``name`` as the system takes it; ``names``: those beside it."""
 
     directory: SourceDirectory
     node: Node
@@ -41,7 +41,7 @@ class FoundFile(msgspec.Struct, eq=False):
     entry: Entry
     old: Entry | None
     above: ParentDirectory
-    names: Set[str]
+    names: Container[str]
     source: str
     doubt: str = ""  # why its content may be of no use, though it was read well
 

@@ -1,57 +1,36 @@
 """Scans the sources beside the parent snapshot's trees, and decides for each name: as before, or to be read.
 
 Owns: the way through the directories, and that decision. Does not know: how bytes are read (``saver``), trees written
-(``tree_writer``), or what else the comparison with the parent tells (``parent_diff``).
+(``tree_writer``), or what else the comparison with the parent tells (``parent``).
 
 This loop runs once for each name of the practice, so it is written for speed: a name that did not change costs one
 ``lstat``, one dictionary look-up and a few comparisons.
 """
 
 import stat as st
-from collections.abc import Sequence, Set
-from dataclasses import dataclass, field
+from collections.abc import Container, Sequence, Set
 
-from kinebackup.engine.backup.carrying import Carrying, and_kept
-from kinebackup.engine.backup.changes import EVERYTHING, DirtyDir
-from kinebackup.engine.backup.parent_diff import ParentDiff, ParentDirectory
-from kinebackup.engine.backup.reuse import Reuse
+from kinebackup.engine.backup.open_directory import Below, OpenDirectory
+from kinebackup.engine.backup.parent.carrying import Carrying, and_kept
+from kinebackup.engine.backup.parent.changes import EVERYTHING
+from kinebackup.engine.backup.parent.diff import ParentDiff
+from kinebackup.engine.backup.parent.directory import ParentNames
+from kinebackup.engine.backup.parent.reuse import Reuse
+from kinebackup.engine.backup.parent.trust import SECOND_NS
 from kinebackup.engine.backup.run import BackupRun
 from kinebackup.engine.backup.saver import FoundFile, Saver, not_readable, take_out_companions
 from kinebackup.engine.backup.stats import BackupStats, TreeCounts
 from kinebackup.engine.backup.tree_writer import DryTreeWriter, Node, TreeWriter
-from kinebackup.engine.backup.trust import SECOND_NS
 from kinebackup.engine.backup.ways import Ways
+from kinebackup.engine.backup.windows import Windows
 from kinebackup.engine.format import tree
 from kinebackup.engine.format.snapshot import Snapshot
 from kinebackup.engine.format.tree import Entry
 from kinebackup.engine.metadata import Comparison, entry_of, read_attributes, same, take_over_attributes
 from kinebackup.engine.repository.blob_reader import BlobReader
-from kinebackup.engine.source import Border, Found, Source, SourceDirectory, listing_of
+from kinebackup.engine.source import Border, Found, Listing, Source, SourceDirectory, listing_of
 from kinebackup.i18n import _, ngettext
 from kinebackup.model import Problem, ProblemKind
-
-
-@dataclass(slots=True, eq=False)
-class _Below:
-    """A subdirectory that is to be entered."""
-
-    found: Found
-    entry: Entry
-    old: Entry | None
-    touched: DirtyDir
-    border: Border
-
-
-@dataclass(slots=True, eq=False)
-class _Open:
-    """A directory on the scan's stack."""
-
-    directory: SourceDirectory
-    path: str
-    node: Node
-    old: ParentDirectory
-    touched: DirtyDir = EVERYTHING
-    todo: list[_Below] = field(default_factory=list)
 
 
 class Scan:
@@ -116,12 +95,13 @@ class Scan:
 
     def _start(
         self, origin: Source, directory: SourceDirectory, ancestors: Sequence[Found], *, is_folder: bool
-    ) -> _Open:
+    ) -> OpenDirectory:
         """The source itself or, where it is one file, the directory that it lies in."""
         self._stats.note_owners(ancestors)
         node, old, path = self._ways.follow(ancestors[:-1])
         if not is_folder:
-            return _Open(directory, path, node, old)
+            alone = Windows(Listing([ancestors[-1].name]), ParentNames())
+            return OpenDirectory(directory, path, node, alone, old)
         source = ancestors[-1]
         path += f"/{source.name}"
         touched = self._reuse.of_root(origin.path, source.stat, old.entries.get(source.name))
@@ -130,17 +110,18 @@ class Scan:
         below = Node.of(entry, old.entries.get(entry.path_name))
         node.entries.append(entry)
         node.children.append(below)
-        return _Open(directory, path, below, self._diff.below(old, entry, path), touched)
+        windows = Windows(listing_of(directory), self._diff.below(old, entry, path))
+        return OpenDirectory(directory, path, below, windows, touched=touched)
 
     def _read_attributes(self, entry: Entry, directory: SourceDirectory, path: str, name: str | None = None) -> None:
         for unread in read_attributes(entry, directory, name):
             self.problem("metadata", path, unread.text)
 
-    def _add_file(self, here: _Open, found: Found) -> None:
+    def _add_file(self, here: OpenDirectory, found: Found) -> None:
         """A source that is one file. Only that name is looked at, but a database's own files beside it are seen."""
         try:
             listing = listing_of(here.directory)
-            names = {item.name for item in listing.found}
+            names = set(listing.names)
             if listing.broken:  # there may be such a file: a database is copied then, which is right in any case
                 names.add(f"{found.name}-wal")
             self._compare(here, [found], names)
@@ -156,7 +137,7 @@ class Scan:
         self._monitor.advance(files=self._diff.close().files)
         return self._ways.root
 
-    def _descend(self, top: _Open) -> None:
+    def _descend(self, top: OpenDirectory) -> None:
         """Depth first, with a stack of our own: a path of 2,000 directories is legal."""
         stack = [top]
         try:
@@ -164,8 +145,11 @@ class Scan:
             while stack:
                 here = stack[-1]
                 if not here.todo:
-                    self._close(stack.pop())
                     self._writer.close(here.node)
+                    if here.windows.is_done:
+                        self._close(stack.pop())
+                    else:
+                        self._list(here)
                     continue
                 below = self._enter(here, here.todo.pop())
                 if below is not None:
@@ -175,7 +159,7 @@ class Scan:
             for left in stack:
                 self._close(left)
 
-    def _close(self, here: _Open) -> None:
+    def _close(self, here: OpenDirectory) -> None:
         try:
             here.directory.close()
         except OSError as error:  # nothing was lost by that, but the disk should not do it
@@ -183,49 +167,57 @@ class Scan:
                 "metadata", here.path, _("this folder cannot be closed ({reason})").format(reason=error.strerror)
             )
 
-    def _list(self, here: _Open) -> None:
-        """Everything in a directory but its subdirectories, which are put on ``todo``."""
+    def _list(self, here: OpenDirectory) -> None:
+        """The next window of a directory: everything in it but its subdirectories, which are put on ``todo``."""
         self._cancel.check()
-        listing = listing_of(here.directory)
-        if here.old.whole and not here.old.has_marks:
+        windows = here.windows
+        window = windows.take()
+        here.old = window.old
+        if windows.is_split:
+            here.node = here.node.next_part(is_last=window.is_last)
+        elif here.old.whole and not here.old.has_marks:
             here.node.old_count = len(here.old.entries)
-        names = {item.name for item in listing.found}
-        names.update(name for name, _error in listing.unseen)
-        self._compare(here, listing.found, names)
-        for name, error in listing.unseen:
+        looked = here.directory.look_at(window.names)
+        present = {item.name for item in looked.found}
+        present.update(name for name, _error in looked.unseen)
+        self._compare(here, looked.found, windows.beside(present))
+        for name, error in looked.unseen:
             self._carry(here, name, not_readable(error))
-        if listing.broken:
-            names |= self._carry_unlisted(here, names, listing.broken)
-        if listing.unseen or listing.broken:
+        if windows.broken:
+            present |= self._carry_unlisted(here, present, windows.broken)
+        if looked.unseen or windows.broken:
             here.node.entries.sort(key=tree.name_key)
         here.todo.reverse()
-        self._diff.removed(here.path, here.old, names)
+        self._diff.settle(here.node.waiting)
+        self._diff.removed(here.path, here.old, present)
 
-    def _carry_unlisted(self, here: _Open, names: Set[str], error: OSError) -> Set[str]:
+    def _carry_unlisted(self, here: OpenDirectory, names: Set[str], error: OSError) -> Set[str]:
         """The listing broke off: what the parent has besides these names goes on. Gives its names."""
         unlisted = here.old.entries.keys() - names
-        kept = [self._take_over(here, name) for name in sorted(unlisted)]
-        if not here.old.whole or all(counts is not None and not counts.files for counts in kept):
-            self._carrying.lose_unknown(here.old)
-        message = _("this folder cannot be listed to its end ({reason})").format(reason=error.strerror)
-        self.problem("unreadable", here.path, and_kept(message) if any(kept) else message)
+        for name in sorted(unlisted):
+            here.unlisted.add(self._take_over(here, name))
+        if here.windows.is_done:
+            if not here.old.whole or not here.unlisted.is_counted:
+                self._carrying.lose_unknown(here.old)
+            message = _("this folder cannot be listed to its end ({reason})").format(reason=error.strerror)
+            self.problem("unreadable", here.path, and_kept(message) if here.unlisted.is_kept else message)
         return unlisted
 
-    def _carry(self, here: _Open, name: str, message: str, now: Entry | None = None) -> None:
+    def _carry(self, here: OpenDirectory, name: str, message: str, now: Entry | None = None) -> None:
         """A name that cannot be read: what the parent has of it goes on. ``now``: as ``lstat`` shows it."""
         kept = self._take_over(here, name, now)
         if kept is not None and not kept.files:
             self._carrying.lose_unknown(here.old)
         self.problem("unreadable", f"{here.path}/{name}", and_kept(message) if kept else message)
 
-    def _take_over(self, here: _Open, name: str, now: Entry | None = None) -> TreeCounts | None:
+    def _take_over(self, here: OpenDirectory, name: str, now: Entry | None = None) -> TreeCounts | None:
         counts = self._carrying.carry(here.node, here.old, name, f"{here.path}/{name}", now)
         if counts is not None:
             self._found += counts.files
             self._monitor.advance(files=counts.files)
         return counts
 
-    def _compare(self, here: _Open, found: Sequence[Found], names: Set[str]) -> None:
+    def _compare(self, here: OpenDirectory, found: Sequence[Found], names: Container[str]) -> None:
         """Fill the node's entries; the hot loop."""
         entries, old_entries = here.node.entries, here.old.entries
         # A pack that failed a read meanwhile may hold what these files need: from then on each blob is looked up.
@@ -273,7 +265,9 @@ class Scan:
         if files:
             self._monitor.advance(files=files)
 
-    def _visit_all(self, here: _Open, changed: Sequence[tuple[Found, Entry | None]], names: Set[str]) -> None:
+    def _visit_all(
+        self, here: OpenDirectory, changed: Sequence[tuple[Found, Entry | None]], names: Container[str]
+    ) -> None:
         """Every name that is not simply as before, in order."""
         self._saver.begin_directory(here.directory, [item for item, _old in changed])
         try:
@@ -288,7 +282,7 @@ class Scan:
             return self._saver.lists_are_there(old)
         return all(self._index.has(tree.blob_id(text)) for text in old.blobs)
 
-    def _visit(self, here: _Open, item: Found, old: Entry | None, names: Set[str]) -> None:
+    def _visit(self, here: OpenDirectory, item: Found, old: Entry | None, names: Container[str]) -> None:
         """A name that is not simply as before."""
         touched, border = EVERYTHING, Border.NONE
         if st.S_ISDIR(item.stat.st_mode):
@@ -332,7 +326,7 @@ class Scan:
         if entry.type == "dir":
             self._stats.dirs += 1
             here.node.entries.append(entry)
-            here.todo.append(_Below(item, entry, old, touched, border))
+            here.todo.append(Below(item, entry, old, touched, border))
             return
         self._stats.others += 1
         if entry == old:
@@ -340,7 +334,7 @@ class Scan:
         else:
             here.node.entries.append(entry)
 
-    def _describe(self, here: _Open, item: Found, entry: Entry, old: Entry | None) -> None:
+    def _describe(self, here: OpenDirectory, item: Found, entry: Entry, old: Entry | None) -> None:
         """What an entry without content needs besides ``lstat``."""
         if entry.type == "symlink":
             entry.target, entry.rawtarget = tree.encode_text(here.directory.read_link(item.name))
@@ -349,7 +343,7 @@ class Scan:
         elif entry.type != "dir":
             self._read_attributes(entry, here.directory, f"{here.path}/{item.name}", item.name)
 
-    def _enter(self, here: _Open, below: _Below) -> _Open | None:
+    def _enter(self, here: OpenDirectory, below: Below) -> OpenDirectory | None:
         """Open a subdirectory; None where it is not entered."""
         item, entry, old = below.found, below.entry, below.old
         path = f"{here.path}/{item.name}"
@@ -375,9 +369,9 @@ class Scan:
         if old is None or not same(Comparison.FOLDER, entry, old):
             self._diff.differs(path)
         here.node.children.append(node)
-        return _Open(directory, path, node, old_below, below.touched)
+        return OpenDirectory(directory, path, node, Windows(listing_of(directory), old_below), touched=below.touched)
 
-    def _stop_at(self, here: _Open, border: Border, name: str) -> None:
+    def _stop_at(self, here: OpenDirectory, border: Border, name: str) -> None:
         """A subdirectory that is not entered."""
         path = f"{here.path}/{name}"
         if border is Border.SNAPSHOT:

@@ -23,8 +23,18 @@ _MAX_WAITING_ENTRIES = 20_000
 
 
 @dataclass(slots=True, eq=False)
+class Series:
+    """What has been written of a huge directory."""
+
+    cutter: tree.TreeCutter = field(default_factory=tree.TreeCutter)
+    ids: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
 class Node:
     """A directory being backed up: its own ``entry``, the parent snapshot's (``old``), and what lies in it.
+
+    Of a huge directory there is a node for each window of its names, which ``series`` joins; ``is_last`` ends it.
 
     ``kept`` says how many of ``entries`` are the parent's own; ``old_count`` how many the parent has, once it is known.
     ``waiting`` and ``dropped`` hold ``id(entry)`` of large files; ``copied`` the names of databases that were copied.
@@ -39,6 +49,8 @@ class Node:
     waiting: set[int] = field(default_factory=set)
     dropped: set[int] = field(default_factory=set)
     copied: set[str] = field(default_factory=set)
+    series: Series | None = None
+    is_last: bool = True
 
     @classmethod
     def of(cls, entry: Entry, old: Entry | None) -> "Node":
@@ -48,6 +60,11 @@ class Node:
     @property
     def old_tree(self) -> Sequence[str]:
         return self.old.tree if self.old is not None else ()
+
+    def next_part(self, *, is_last: bool) -> "Node":
+        """For the next names of the same directory: what belongs to a database comes after it."""
+        series = self.series or Series()
+        return Node(self.entry, self.old, copied=self.copied, series=series, is_last=is_last)
 
     def keep(self, old: Entry) -> None:
         """The parent's own entry goes on as it is."""
@@ -113,17 +130,26 @@ class TreeWriter:
                 self._arrival.wait(timeout=0.5)
         if node.dropped:
             node.entries = [entry for entry in node.entries if id(entry) not in node.dropped]
-        node.entry.tree = self._store(node)
+        series = node.series
+        if series is None:
+            node.entry.tree = self._store(node)
+        else:
+            series.ids += self._cut(node, series.cutter)
+            if node.is_last:
+                node.entry.tree = series.ids
         node.entries = []
         node.children = []
 
     def _store(self, node: Node) -> list[str]:
-        index, keys = self._repository.index, self._repository.keys
-        if node.is_as_before() and all(index.has(tree.blob_id(text)) for text in node.old_tree):
+        if node.is_as_before() and all(self._repository.index.has(tree.blob_id(text)) for text in node.old_tree):
             return list(node.old_tree)
+        return self._cut(node, tree.TreeCutter())
+
+    def _cut(self, node: Node, cutter: tree.TreeCutter) -> list[str]:
+        """Store the blobs that the node's entries complete; gives their ids."""
+        index, keys = self._repository.index, self._repository.keys
         ids: list[str] = []
-        cutter = tree.TreeCutter()
-        for plain in chain(cutter.add(node.entries), cutter.finish()):  # one after the other: all are hundreds of MB
+        for plain in chain(cutter.add(node.entries), cutter.finish() if node.is_last else ()):
             blob_id = keys.blob_id(Kind.TREE, plain)
             ids.append(blob_id.hex())
             if index.claim(blob_id):

@@ -5,7 +5,8 @@ Owns: their nodes, which sources share. Does not know: what lies in a source.
 
 from collections.abc import Sequence
 
-from kinebackup.engine.backup.parent_diff import ParentDiff, ParentDirectory
+from kinebackup.engine.backup.parent.diff import ParentDiff
+from kinebackup.engine.backup.parent.directory import ParentDirectory
 from kinebackup.engine.backup.tree_writer import DryTreeWriter, Node, TreeWriter
 from kinebackup.engine.format import tree
 from kinebackup.engine.format.tree import Entry
@@ -36,7 +37,7 @@ class Ways:
                 below = Node.of(entry, old.entries.get(entry.path_name))
                 node.entries.append(entry)
                 node.children.append(below)
-                self._known[path] = (below, self._diff.below(old, entry, path))
+                self._known[path] = (below, self._diff.below(old, entry, path).rest())
             node, old = self._known[path]
         return node, old, path
 

@@ -23,7 +23,7 @@ from support.engine.random_work import Work
 
 from kinebackup.change_journal.cursors import JournalCursors
 from kinebackup.change_journal.journal import ChangeJournal, Cursor
-from kinebackup.engine.backup.changes import Changes
+from kinebackup.engine.backup.parent.changes import Changes
 from kinebackup.engine.source import SourceDirectory
 from kinebackup.sources.folder import FolderSource
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from support.engine.drives import MACHINE, back_up, below, enroll, noise, request_for, restored, seen, writable
 
 from kinebackup.engine.backup.backup import back_up as engine_back_up
-from kinebackup.engine.backup.changes import Changes, ChangesSince
+from kinebackup.engine.backup.parent.changes import Changes, ChangesSince
 from kinebackup.engine.backup.run import BackupRequest
 from kinebackup.model import CancelToken, SilentMonitor
 from kinebackup.sources.folder import FolderSource

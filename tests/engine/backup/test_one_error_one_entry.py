@@ -14,6 +14,8 @@ import pytest
 from support.engine.drives import Drive, back_up, below, enroll, in_memory, loaded, noise, opened, restored
 from support.engine.failing_source import Call, FailingSource
 
+from kinebackup.engine.backup import windows
+from kinebackup.engine.backup.parent import directory
 from kinebackup.engine.format.snapshot import Snapshot
 from kinebackup.engine.format.tree import Entry, blob_id
 from kinebackup.engine.repository.blob_reader import BlobReader
@@ -211,6 +213,18 @@ def test_what_was_carried_is_not_read_again_where_it_is_as_it_was(shelf: Path, d
     assert {entry.carried for entry in entries_of(drive, report, docs).values()} == {0}
 
 
+def test_of_a_folder_all_of_whose_files_were_carried_none_is_once_they_can_be_read(shelf: Path, docs: Path) -> None:
+    (docs / "alone").mkdir()
+    (docs / "alone" / "only.txt").write_text("Bilan")
+    drive = enroll(shelf / "drive")
+    back_up(drive, docs)
+    carried = back_up(drive, failing(docs, Call("lstat", "alone/only.txt"), errno.EIO))
+    assert entries_of(drive, carried, docs)["alone/only.txt"].carried == 1
+    report = back_up(drive, docs)
+    assert entries_of(drive, report, docs)["alone/only.txt"].carried == 0
+    assert report.files_lost == 0
+
+
 def test_what_was_written_just_after_it_was_read_is_read_again_though_it_was_carried_since(
     shelf: Path, docs: Path
 ) -> None:
@@ -235,10 +249,14 @@ def test_a_carried_file_is_linked_to_no_other(shelf: Path, docs: Path, tmp_path:
     assert (back / "b.txt").read_bytes() == b"what both names hold now"
 
 
+@pytest.mark.parametrize("in_windows", [False, True])
 @pytest.mark.parametrize("path", ["m", "m/film.bin"])
 def test_what_cannot_be_counted_on_any_more_is_not_carried_and_makes_the_backup_suspicious(
-    shelf: Path, docs: Path, path: str
+    shelf: Path, docs: Path, path: str, *, in_windows: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if in_windows:
+        monkeypatch.setattr(windows, "WINDOW_NAMES", 1)
+        monkeypatch.setattr(directory, "AT_ONCE", 0)
     drive = enroll(shelf / "drive")
     (shelf / "alone").mkdir()
     shutil.copy(docs / "m" / "film.bin", shelf / "alone")

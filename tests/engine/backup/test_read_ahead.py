@@ -31,7 +31,7 @@ def docs(tmp_path: Path) -> Path:
 def test_only_a_few_files_are_open_and_none_stays_open(docs: Path) -> None:
     before = descriptors()
     directory = FolderSource(str(docs)).open_root()
-    names = [found.name for found in directory.listing().found]
+    names = directory.listing().names
     ahead = ReadAhead()
     ahead.begin(directory, names)
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from support.engine.drives import enroll, loaded
 
-from kinebackup.engine.backup.parent_diff import ParentDiff
-from kinebackup.engine.backup.reuse import Reuse
+from kinebackup.engine.backup.parent.diff import ParentDiff
+from kinebackup.engine.backup.parent.reuse import Reuse
+from kinebackup.engine.backup.parent.trust import NO_TRUST
 from kinebackup.engine.backup.stats import BackupStats
 from kinebackup.engine.backup.tree_writer import Node
-from kinebackup.engine.backup.trust import NO_TRUST
 from kinebackup.engine.format.tree import Entry
 from kinebackup.engine.repository.blob_reader import BlobReader
 

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 from support.engine.drives import Drive, back_up, below, enroll, restored
 
-from kinebackup.engine.backup.trust import NO_TRUST, Trust
+from kinebackup.engine.backup.parent.trust import NO_TRUST, Trust
 from kinebackup.sources.folder import FolderSource
 
 # -- the margin ----------------------------------------------------------------------------------------------------

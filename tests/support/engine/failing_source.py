@@ -3,11 +3,11 @@
 Owns: the names of the calls, and their failing. Does not know: what is expected.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from kinebackup.engine.source import Border, Found, Listing, LiveCopy, SourceDirectory
+from kinebackup.engine.source import Border, Found, Listing, LiveCopy, Looked, SourceDirectory
 from kinebackup.sources.folder import FolderSource
 
 What = Literal["lstat", "open", "list", "list on", "read link", "list attributes", "read attribute", "close"]
@@ -37,24 +37,27 @@ class FailingDirectory:
     def listing(self) -> Listing:
         """``list on``: after half of the names."""
         self._met(Call("list", self._path))
+        names = self._inner.listing().names
+        try:
+            if names:
+                self._met(Call("list on", self._path))
+        except OSError as error:
+            return Listing(names[: len(names) // 2], error)
+        return Listing(names)
+
+    def look_at(self, names: Sequence[str]) -> Looked:
         found: list[Found] = []
         unseen: list[tuple[str, OSError]] = []
-        listed = self._inner.listing().found
-        for at, item in enumerate(listed):
-            if at == len(listed) // 2:
-                try:
-                    self._met(Call("list on", self._path))
-                except OSError as error:
-                    return Listing(found, unseen, error)
+        for name in names:
             try:
-                self._met(Call("lstat", self._below(item.name)))
+                self._met(Call("lstat", self._below(name)))
             except FileNotFoundError:
                 continue
             except OSError as error:
-                unseen.append((item.name, error))
+                unseen.append((name, error))
             else:
-                found.append(item)
-        return Listing(found, unseen)
+                found += self._inner.look_at([name]).found
+        return Looked(found, unseen)
 
     def _below(self, name: str) -> str:
         return f"{self._path}/{name}".lstrip("/")

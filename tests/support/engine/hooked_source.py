@@ -3,10 +3,10 @@
 Owns: the hook. Does not know: what is done in it, or what is expected.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from kinebackup.engine.source import Border, Found, Listing, LiveCopy, SourceDirectory
+from kinebackup.engine.source import Border, Found, Listing, LiveCopy, Looked, SourceDirectory
 from kinebackup.sources.folder import FolderSource
 
 Hook = Callable[[str], None]
@@ -22,6 +22,9 @@ class HookedDirectory:
 
     def listing(self) -> Listing:
         return self._inner.listing()
+
+    def look_at(self, names: Sequence[str]) -> Looked:
+        return self._inner.look_at(names)
 
     def open_file(self, name: str) -> int:
         self._before_open(name)

@@ -10,9 +10,9 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from kinebackup.engine.backup.changes import EVERYTHING, ChangesSince, DirtyDir
+from kinebackup.engine.backup.parent.changes import EVERYTHING, ChangesSince, DirtyDir
+from kinebackup.engine.backup.parent.trust import Trust
 from kinebackup.engine.backup.stats import TreeCounts
-from kinebackup.engine.backup.trust import Trust
 from kinebackup.engine.format.snapshot import Snapshot
 from kinebackup.engine.format.tree import Entry
 from kinebackup.engine.metadata import Comparison, matches

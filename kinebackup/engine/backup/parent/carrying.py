@@ -9,19 +9,50 @@ carried (docs/decisions/0023-carried-entries.md).
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
-from kinebackup.engine.backup.parent_diff import ParentDiff, ParentDirectory
+from kinebackup.engine.backup.parent.diff import ParentDiff
+from kinebackup.engine.backup.parent.directory import ParentDirectory
 from kinebackup.engine.backup.run import BackupRun
 from kinebackup.engine.backup.stats import BackupStats, TreeCounts
 from kinebackup.engine.backup.tree_writer import DryTreeWriter, Node, TreeWriter
+from kinebackup.engine.backup.windows import Windows
 from kinebackup.engine.format.tree import Entry
 from kinebackup.engine.metadata import take_over_attributes
+from kinebackup.engine.source import Listing
 from kinebackup.i18n import _
 
 
 def and_kept(message: str) -> str:
     """What is said where the parent's entry stands in."""
     return _("{problem}; what an earlier backup had of it is kept").format(problem=message)
+
+
+@dataclass(slots=True)
+class Unlisted:
+    """What a directory had that breaks off while it is listed.
+
+    ``is_kept``: something of it goes on; ``is_counted``: at least one file is among what is lost or goes on.
+    """
+
+    is_kept: bool = False
+    is_counted: bool = False
+
+    def add(self, counts: TreeCounts | None) -> None:
+        """A name; ``counts``: see ``Carrying.carry``."""
+        self.is_kept = self.is_kept or counts is not None
+        self.is_counted = self.is_counted or counts is None or counts.files > 0
+
+
+@dataclass(slots=True, eq=False)
+class _Carried:
+    """A folder of the parent that is written anew. ``todo``: its subfolders of the window that ``node`` has."""
+
+    path: str
+    windows: Windows
+    node: Node
+    todo: list[Entry] = field(default_factory=list)
+    is_begun: bool = False
 
 
 class Carrying:
@@ -112,21 +143,37 @@ class Carrying:
     def _carry_what_is_there(self, top: Entry, path: str) -> TreeCounts:
         """A folder of a parent that is damaged: its trees are written anew, without what cannot be counted on."""
         counts = TreeCounts()
-        nodes = [Node(top, top)]
-        paths = [path]
-        for node, here in zip(nodes, paths, strict=True):  # both grow meanwhile
-            known = self._diff.directory(node.old_tree, here)
-            if not known.whole:
-                self._lose(1, had=True)
-            for name, unmarked in known.entries.items():
-                entry = known.carried.get(name, unmarked)
-                if entry.type == "file" and not self._is_there(entry):
-                    continue
-                node.entries.append(entry)
-                if entry.type == "dir":
-                    nodes.append(Node(entry, entry))
-                    paths.append(f"{here}/{name}")
-            counts += TreeCounts.of(node.entries)
-        for node in reversed(nodes):
-            self._writer.close(node)
+        stack = [self._carried_folder(top, path)]
+        while stack:
+            here = stack[-1]
+            if here.todo:
+                entry = here.todo.pop()
+                stack.append(self._carried_folder(entry, f"{here.path}/{entry.path_name}"))
+            elif here.windows.is_done and here.is_begun:
+                self._writer.close(stack.pop().node)
+            else:
+                counts += self._carry_window(here)
         return counts
+
+    def _carried_folder(self, entry: Entry, path: str) -> _Carried:
+        windows = Windows(Listing([]), self._diff.names(entry.tree, path))
+        return _Carried(path, windows, Node(entry, entry))
+
+    def _carry_window(self, here: _Carried) -> TreeCounts:
+        """The next names of a carried folder; gives how much goes on of them."""
+        if here.is_begun:
+            self._writer.close(here.node)
+        here.is_begun = True
+        window = here.windows.take()
+        if here.windows.is_split:
+            here.node = here.node.next_part(is_last=window.is_last)
+        if window.is_last and not window.old.whole:
+            self._lose(1, had=True)
+        for name, unmarked in window.old.entries.items():
+            entry = window.old.carried.get(name, unmarked)
+            if entry.type == "file" and not self._is_there(entry):
+                continue
+            here.node.entries.append(entry)
+            if entry.type == "dir":
+                here.todo.append(entry)
+        return TreeCounts.of(here.node.entries)

@@ -5,15 +5,15 @@ source.
 """
 
 import functools
-from collections.abc import Callable, Sequence, Set
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence, Set
 from typing import Final
 
 import msgspec
 
-from kinebackup.engine.backup.reuse import Reuse
+from kinebackup.engine.backup.parent.directory import ParentDirectory, ParentNames
+from kinebackup.engine.backup.parent.reuse import Reuse
+from kinebackup.engine.backup.parent.trust import NO_TRUST, Trust
 from kinebackup.engine.backup.stats import BackupStats, TreeCounts
-from kinebackup.engine.backup.trust import NO_TRUST, Trust
 from kinebackup.engine.format.tree import Entry
 from kinebackup.engine.metadata import Comparison, same
 from kinebackup.engine.repository.blob_reader import BlobReader
@@ -21,29 +21,6 @@ from kinebackup.engine.repository.tree_reader import TreeReader
 from kinebackup.model import Problem
 
 _NO_TIME: Final = -(2**63)  # no file has it: such an entry is as no file
-
-
-@dataclass(slots=True, eq=False)
-class ParentDirectory:
-    """A directory as the parent snapshot has it. ``whole``: all of it could be read; ``sequence``: of that snapshot.
-
-    ``carried``: entries that the parent had from an earlier snapshot, as they are, each with its mark. In ``entries``
-    they are as if that snapshot were the parent: without the mark, for what is found as before is not carried any more.
-    ``has_marks``: some are marked in the tree of this directory, which therefore is not taken over as it is.
-    """
-
-    entries: dict[str, Entry] = field(default_factory=dict)
-    whole: bool = True
-    sequence: int = 0
-    carried: dict[str, Entry] = field(default_factory=dict)
-    has_marks: bool = False
-
-    def as_carried(self, name: str) -> Entry | None:
-        """The entry of that name, as it goes on where the source does not give it."""
-        if name in self.carried:
-            return self.carried[name]
-        old = self.entries.get(name)
-        return None if old is None else msgspec.structs.replace(old, carried=self.sequence)
 
 
 class ParentDiff:
@@ -55,6 +32,7 @@ class ParentDiff:
         self._reuse = reuse
         self._comparing = compare and not reuse.follows_journal  # what was taken over unseen cannot be compared
         self._suspects: list[tuple[str, Entry, Entry]] = []
+        self._settled = 0  # so many of these wait for a lane
         self._trees: TreeReader | None = None  # of the parent, where there is one
         self._damage = 0
         self._unwatched: list[str] = []
@@ -71,35 +49,52 @@ class ParentDiff:
         self._sequence = sequence
         self._trust_of = functools.cache(trust_of)
 
-    def _parent_is_damaged(self, _problem: Problem) -> None:
+    def _parent_is_damaged(self, _problem: Problem | None = None) -> None:
         """It cannot tell how things were: what is not known from it is read from the source."""
         self._reuse.parent_is_damaged()
         self._damage += 1
         self._comparing = False
         self._stats.changed_dirs.clear()
         self._suspects.clear()
+        self._settled = 0
 
     def directory(self, ids: Sequence[str], path: str, *, carried: int = 0) -> ParentDirectory:
         """A directory of the parent; an empty one where it has none. ``carried``: the mark of the directory itself."""
+        return self.names(ids, path, carried=carried).rest()
+
+    def names(self, ids: Sequence[str], path: str, *, carried: int = 0) -> ParentNames:
+        """The same, some consecutive names at a time."""
         if carried:
             self._not_compared.add(path)
-        if self._trees is None or not ids:
-            return ParentDirectory()
-        damage = self._damage
-        entries = {entry.name or entry.path_name: entry for entry in self._trees.entries(ids, path.strip("/"))}
-        found = ParentDirectory(entries, self._damage == damage, self._sequence)
-        found.has_marks = {entry.carried for entry in entries.values()} > {0}
-        if carried or found.has_marks:
-            self._unmark(found, carried)
-        return found
+        trees = self._trees
+        if trees is None or not ids:
+            return ParentNames()
+        met = 0
 
-    def below(self, above: ParentDirectory, entry: Entry, path: str) -> ParentDirectory:
+        def read(some: Sequence[str]) -> list[Entry]:
+            nonlocal met
+            before = self._damage
+            entries = trees.entries(some, path.strip("/"))
+            met += self._damage - before
+            return entries
+
+        def build(entries: list[Entry]) -> ParentDirectory:
+            by_name = {entry.name or entry.path_name: entry for entry in entries}
+            found = ParentDirectory(by_name, not met, self._sequence)
+            found.has_marks = bool({entry.carried for entry in entries} - {0})
+            if carried or found.has_marks:
+                self._unmark(found, carried)
+            return found
+
+        return ParentNames(ids, read, build, self._parent_is_damaged)
+
+    def below(self, above: ParentDirectory, entry: Entry, path: str) -> ParentNames:
         """A subdirectory of the parent, where it has one of that name."""
         name = entry.path_name
         old = above.entries.get(name)
         if old is None or old.type != "dir":
-            return ParentDirectory()
-        return self.directory(old.tree, path, carried=above.carried[name].carried if name in above.carried else 0)
+            return ParentNames()
+        return self.names(old.tree, path, carried=above.carried[name].carried if name in above.carried else 0)
 
     def _unmark(self, found: ParentDirectory, carried: int) -> None:
         for name, entry in found.entries.items():
@@ -131,6 +126,22 @@ class ParentDiff:
             self._stats.changed_dirs.add(directory)
         elif entry.ctime != old.ctime:
             self._suspects.append((directory, entry, old))
+
+    def settle(self, waiting: Set[int]) -> None:
+        """The contents of what has been met since the last time are known, but of those whose ``id`` is ``waiting``."""
+        if len(self._suspects) == self._settled:
+            return
+        known = [suspect for suspect in self._suspects[self._settled :] if id(suspect[1]) not in waiting]
+        self._suspects[self._settled :] = [
+            suspect for suspect in self._suspects[self._settled :] if id(suspect[1]) in waiting
+        ]
+        self._settled = len(self._suspects)
+        self._convict(known)
+
+    def _convict(self, suspects: Iterable[tuple[str, Entry, Entry]]) -> None:
+        self._stats.changed_dirs.update(
+            path for path, entry, old in suspects if entry.copied is None and not same(Comparison.CONTENT, entry, old)
+        )
 
     def unwatched(self, directory: str) -> None:
         """No journal can know of changes there, so none has missed any."""
@@ -174,11 +185,7 @@ class ParentDiff:
         stats = self._stats
         for source, lost in stats.dropped.items():
             stats.files_by_source[source] -= lost
-        stats.changed_dirs.update(
-            path
-            for path, entry, old in self._suspects
-            if entry.copied is None and not same(Comparison.CONTENT, entry, old)
-        )
+        self._convict(self._suspects)
         stats.changed_dirs -= self._not_compared
         if self._unwatched:
             stats.changed_dirs -= {path for path in stats.changed_dirs if path.startswith(tuple(self._unwatched))}
