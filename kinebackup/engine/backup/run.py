@@ -9,6 +9,7 @@ from datetime import datetime
 
 from kinebackup.engine.backup.met_damage import MetDamage
 from kinebackup.engine.backup.parent.changes import ChangesSince, TrackingResult
+from kinebackup.engine.backup.parent.directory import WINDOW_SIZE, WindowSize
 from kinebackup.engine.backup.parent.trust import NO_TRUST, Trust
 from kinebackup.engine.environment import Environment
 from kinebackup.engine.format.snapshot import NamedSnapshot, Snapshot
@@ -41,6 +42,7 @@ class BackupRequest:
     unproven: frozenset[FileName] = frozenset()
     since: ChangesSince | None = None
     compare: bool = False
+    window: WindowSize = WINDOW_SIZE
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,8 @@ class Scan:
         self._writer = writer
         self._stats = stats
         self._reuse = reuse
-        self._diff = ParentDiff(stats, reuse, compare=run.request.compare)
+        self._window = run.request.window
+        self._diff = ParentDiff(stats, reuse, compare=run.request.compare, at_once=self._window.tree_blobs)
         self._carrying = Carrying(run, self._diff, stats, writer, self._is_there)
         self._source = ""
         self._ways = Ways(self._diff)
@@ -110,7 +111,7 @@ class Scan:
         below = Node.of(entry, old.entries.get(entry.path_name))
         node.entries.append(entry)
         node.children.append(below)
-        windows = Windows(listing_of(directory), self._diff.below(old, entry, path))
+        windows = Windows(listing_of(directory), self._diff.below(old, entry, path), self._window)
         return OpenDirectory(directory, path, below, windows, touched=touched)
 
     def _read_attributes(self, entry: Entry, directory: SourceDirectory, path: str, name: str | None = None) -> None:
@@ -369,7 +370,8 @@ class Scan:
         if old is None or not same(Comparison.FOLDER, entry, old):
             self._diff.differs(path)
         here.node.children.append(node)
-        return OpenDirectory(directory, path, node, Windows(listing_of(directory), old_below), touched=below.touched)
+        windows = Windows(listing_of(directory), old_below, self._window)
+        return OpenDirectory(directory, path, node, windows, touched=below.touched)
 
     def _stop_at(self, here: OpenDirectory, border: Border, name: str) -> None:
         """A subdirectory that is not entered."""

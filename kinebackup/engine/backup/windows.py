@@ -11,13 +11,9 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
-from typing import Final
 
-from kinebackup.engine.backup.parent.directory import ParentDirectory, ParentNames
+from kinebackup.engine.backup.parent.directory import WINDOW_SIZE, ParentDirectory, ParentNames, WindowSize
 from kinebackup.engine.source import Listing
-
-WINDOW_NAMES: Final = 4096
-"""So many names of the source at most, and of the parent about so many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +31,21 @@ class Window:
 class Windows:
     """Of one directory, one after the other."""
 
-    def __init__(self, listing: Listing, parent: ParentNames) -> None:
+    def __init__(self, listing: Listing, parent: ParentNames, size: WindowSize = WINDOW_SIZE) -> None:
         names = listing.names
         self.broken = listing.broken
-        self.is_split = len(names) > WINDOW_NAMES or not parent.is_small
+        self.is_split = len(names) > size.names or not parent.is_small
         """Whether there may be more than one window."""
         self.is_done = False
         """Whether the last one was given."""
         self._parent = parent
+        self._size = size
         self._names: Sequence[str] = names
         self._later: deque[str] = deque()
         self._last = b""
-        if len(names) > WINDOW_NAMES:
-            starts = range(0, len(names), WINDOW_NAMES)
-            self._later.extend("/".join(names[at : at + WINDOW_NAMES]) for at in starts)  # no name has a slash
+        if len(names) > size.names:
+            starts = range(0, len(names), size.names)
+            self._later.extend("/".join(names[at : at + size.names]) for at in starts)  # no name has a slash
             self._names = ()
 
     def take(self) -> Window:
@@ -57,7 +54,7 @@ class Windows:
         if not names and self._later:
             names = self._later.popleft().split("/")
         self._names = ()
-        last = self._parent.bound(names[-1] if self._later else None, WINDOW_NAMES) if self.is_split else None
+        last = self._parent.bound(names[-1] if self._later else None, self._size.names) if self.is_split else None
         if last is None:
             self.is_done = True
             return Window(names, self._parent.rest(), is_last=True)

@@ -14,8 +14,7 @@ import pytest
 from support.engine.drives import Drive, back_up, below, enroll, in_memory, loaded, noise, opened, restored
 from support.engine.failing_source import Call, FailingSource
 
-from kinebackup.engine.backup import windows
-from kinebackup.engine.backup.parent import directory
+from kinebackup.engine.backup.parent.directory import WINDOW_SIZE, WindowSize
 from kinebackup.engine.format.snapshot import Snapshot
 from kinebackup.engine.format.tree import Entry, blob_id
 from kinebackup.engine.repository.blob_reader import BlobReader
@@ -249,14 +248,11 @@ def test_a_carried_file_is_linked_to_no_other(shelf: Path, docs: Path, tmp_path:
     assert (back / "b.txt").read_bytes() == b"what both names hold now"
 
 
-@pytest.mark.parametrize("in_windows", [False, True])
+@pytest.mark.parametrize("window", [WINDOW_SIZE, WindowSize(names=1, tree_blobs=0)])
 @pytest.mark.parametrize("path", ["m", "m/film.bin"])
 def test_what_cannot_be_counted_on_any_more_is_not_carried_and_makes_the_backup_suspicious(
-    shelf: Path, docs: Path, path: str, *, in_windows: bool, monkeypatch: pytest.MonkeyPatch
+    shelf: Path, docs: Path, path: str, window: WindowSize
 ) -> None:
-    if in_windows:
-        monkeypatch.setattr(windows, "WINDOW_NAMES", 1)
-        monkeypatch.setattr(directory, "AT_ONCE", 0)
     drive = enroll(shelf / "drive")
     (shelf / "alone").mkdir()
     shutil.copy(docs / "m" / "film.bin", shelf / "alone")
@@ -265,7 +261,7 @@ def test_what_cannot_be_counted_on_any_more_is_not_carried_and_makes_the_backup_
     (pack,) = packs_with(drive, noise("m/film.bin first", 700_000))
     pack.unlink()
     (docs / "m" / "film.bin").write_bytes(b"later")
-    report = back_up(drive, unreadable(docs, path))
+    report = back_up(drive, unreadable(docs, path), window=window)
     assert report.suspicious
     assert entries_of(drive, report, docs).keys() & FILES == FILES - {"m/film.bin"}
 

@@ -23,10 +23,8 @@ from support.engine.drives import Drive, back_up, enroll, in_memory, loaded, noi
 from support.engine.failing_source import Call, FailingSource
 from support.project import TESTS
 
-from kinebackup.engine.backup import windows
 from kinebackup.engine.backup.backup import preview_backup
-from kinebackup.engine.backup.parent import directory
-from kinebackup.engine.backup.parent.directory import ParentDirectory, ParentNames
+from kinebackup.engine.backup.parent.directory import ParentDirectory, ParentNames, WindowSize
 from kinebackup.engine.backup.windows import Windows
 from kinebackup.engine.format.snapshot import Snapshot
 from kinebackup.engine.format.tree import Entry
@@ -38,13 +36,7 @@ from kinebackup.sources.folder import FolderSource
 from kinebackup.sources.live_database import DatabaseCopier
 
 NAMES = some.lists(some.text("abé-\udce9\U0001f489", min_size=1, max_size=4), max_size=24, unique=True)
-
-
-@pytest.fixture
-def few_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every folder of more than two names is gone through in windows, and the parent is read blob by blob."""
-    monkeypatch.setattr(windows, "WINDOW_NAMES", 2)
-    monkeypatch.setattr(directory, "AT_ONCE", 0)
+FEW = WindowSize(names=2, tree_blobs=0)
 
 
 @pytest.fixture
@@ -74,17 +66,16 @@ def parent_of(names: list[str], each: int) -> ParentNames:
     def build(entries: list[Entry]) -> ParentDirectory:
         return ParentDirectory({entry.name: entry for entry in entries})
 
-    return ParentNames([str(at) for at in range(0, len(names), each)], read, build)
+    return ParentNames([str(at) for at in range(0, len(names), each)], read, build, at_once=0)
 
 
-@pytest.mark.usefixtures("few_names")
 @settings(max_examples=300)
 @given(NAMES, NAMES, some.integers(1, 5))
 def test_each_name_of_source_and_parent_comes_once_and_in_the_same_window(
     source: list[str], parent: list[str], each: int
 ) -> None:
     source, parent = in_order(source), in_order(parent)
-    through = Windows(Listing(list(source)), parent_of(parent, each))
+    through = Windows(Listing(list(source)), parent_of(parent, each), FEW)
     seen: list[str] = []
     known: list[str] = []
     while not through.is_done:
@@ -181,9 +172,7 @@ def edit_at_random(folder: Path, dice: random.Random, day: int) -> None:
             path.write_bytes(noise(f"{day}", dice.choice((10, 600_000))))
 
 
-def test_a_backup_in_windows_gives_the_same_trees_and_says_the_same(
-    shelf: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_backup_in_windows_gives_the_same_trees_and_says_the_same(shelf: Path) -> None:
     docs = shelf / "docs"
     make_mixed(docs)
     drive = enroll(shelf / "drive")
@@ -203,10 +192,7 @@ def test_a_backup_in_windows_gives_the_same_trees_and_says_the_same(
             sick.add(Call("list on", ""))
         other = drive.copied_to(shelf / f"{day}")
         at = drive.calendar.next_day()
-        with monkeypatch.context() as few:
-            few.setattr(windows, "WINDOW_NAMES", 2)
-            few.setattr(directory, "AT_ONCE", 0)
-            in_windows = back_up(other, FailingSource(docs, met), started_at=at, accept_shrink=True)
+        in_windows = back_up(other, FailingSource(docs, met), started_at=at, accept_shrink=True, window=FEW)
         whole = back_up(drive, FailingSource(docs, met), started_at=at, accept_shrink=True)
         assert told(in_windows) == told(whole), day
         assert tree_of(other, in_windows, docs) == tree_of(drive, whole, docs), day
@@ -214,7 +200,6 @@ def test_a_backup_in_windows_gives_the_same_trees_and_says_the_same(
         edit_at_random(docs, dice, day)
 
 
-@pytest.mark.usefixtures("few_names")
 def test_a_database_and_what_belongs_to_it_keep_their_unity_across_windows(shelf: Path) -> None:
     """The log of a database is in a later window: it is copied all the same, and the log is not saved beside it."""
     docs = shelf / "docs"
@@ -230,7 +215,7 @@ def test_a_database_and_what_belongs_to_it_keep_their_unity_across_windows(shelf
         for _ in range(2):
             base.execute("INSERT INTO seance VALUES ('bilan')")
             base.commit()
-            report = back_up(drive, source)
+            report = back_up(drive, source, window=FEW)
             assert report.problems == ()
             with loaded(drive) as repository:
                 walked = TreeReader(BlobReader(repository), lambda problem: None).walk(snapshot_of(drive, report).root)
@@ -239,13 +224,12 @@ def test_a_database_and_what_belongs_to_it_keep_their_unity_across_windows(shelf
             assert names["cabinet.sqlite"].copied is not None
 
 
-@pytest.mark.usefixtures("few_names")
 def test_a_preview_in_windows_counts_the_same(shelf: Path) -> None:
     docs = shelf / "docs"
     make_mixed(docs)
     drive = enroll(shelf / "drive")
     with loaded(drive) as repository:
-        request = request_for(drive, docs)
+        request = replace(request_for(drive, docs), window=FEW)
         report = preview_backup(repository, request, drive.world(), cancel=CancelToken(), monitor=SilentMonitor())
     assert report.files_new == back_up(drive, docs).files_new == 14 + 4 * 5 + 3
 

@@ -19,6 +19,7 @@ from support.ports import Calendar, Dice, Stopwatch
 
 from kinebackup.engine.backup.backup import back_up as engine_back_up
 from kinebackup.engine.backup.backup import preview_backup
+from kinebackup.engine.backup.parent.directory import WINDOW_SIZE, WindowSize
 from kinebackup.engine.backup.run import BackupRequest
 from kinebackup.engine.check.restore_test import RestoreTestRequest, restore_test
 from kinebackup.engine.check.verify import Budget, Verification
@@ -148,6 +149,7 @@ def back_up(
     accept_shrink: bool = False,
     dry_run: bool = False,
     read_back: bool = True,
+    window: WindowSize = WINDOW_SIZE,
     machine: str = MACHINE,
     host: str = "cabinet-pc",
 ) -> BackupReport:
@@ -158,6 +160,7 @@ def back_up(
         machine=machine,
         accept_shrink=accept_shrink,
         read_back=read_back,
+        window=window,
     )
     cancel, monitor = cancel or CancelToken(), monitor or SilentMonitor()
     if dry_run:

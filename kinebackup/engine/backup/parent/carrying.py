@@ -156,7 +156,7 @@ class Carrying:
         return counts
 
     def _carried_folder(self, entry: Entry, path: str) -> _Carried:
-        windows = Windows(Listing([]), self._diff.names(entry.tree, path))
+        windows = Windows(Listing([]), self._diff.names(entry.tree, path), self._run.request.window)
         return _Carried(path, windows, Node(entry, entry))
 
     def _carry_window(self, here: _Carried) -> TreeCounts:

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from kinebackup.engine.backup.parent.directory import ParentDirectory, ParentNames
+from kinebackup.engine.backup.parent.directory import WINDOW_SIZE, ParentDirectory, ParentNames
 from kinebackup.engine.backup.parent.reuse import Reuse
 from kinebackup.engine.backup.parent.trust import NO_TRUST, Trust
 from kinebackup.engine.backup.stats import BackupStats, TreeCounts
@@ -26,8 +26,11 @@ _NO_TIME: Final = -(2**63)  # no file has it: such an entry is as no file
 class ParentDiff:
     """For one scan. Paths begin with a slash."""
 
-    def __init__(self, stats: BackupStats, reuse: Reuse, *, compare: bool) -> None:
-        """``compare``: find out which directories are not as the parent has them."""
+    def __init__(
+        self, stats: BackupStats, reuse: Reuse, *, compare: bool, at_once: int = WINDOW_SIZE.tree_blobs
+    ) -> None:
+        """``compare``: find out which directories are not as the parent has them. ``at_once``: see ``ParentNames``."""
+        self._at_once = at_once
         self._stats = stats
         self._reuse = reuse
         self._comparing = compare and not reuse.follows_journal  # what was taken over unseen cannot be compared
@@ -86,7 +89,7 @@ class ParentDiff:
                 self._unmark(found, carried)
             return found
 
-        return ParentNames(ids, read, build, self._parent_is_damaged)
+        return ParentNames(ids, read, build, self._parent_is_damaged, self._at_once)
 
     def below(self, above: ParentDirectory, entry: Entry, path: str) -> ParentNames:
         """A subdirectory of the parent, where it has one of that name."""

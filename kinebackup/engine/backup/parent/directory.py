@@ -18,8 +18,20 @@ import msgspec
 
 from kinebackup.engine.format.tree import Entry, name_key
 
-AT_ONCE: Final = 4
-"""A directory of so many tree blobs is read whole: they have some five thousand names."""
+
+@dataclass(frozen=True, slots=True)
+class WindowSize:
+    """How much of a huge directory is in memory at a time.
+
+    ``names``: so many of the source at most, and of the parent about so many. ``tree_blobs``: a directory of the parent
+    with no more than these is read whole; so many have some five thousand names.
+    """
+
+    names: int = 4096
+    tree_blobs: int = 4
+
+
+WINDOW_SIZE: Final = WindowSize()
 
 Read = Callable[[Sequence[str]], list[Entry]]
 """The entries of these tree blobs; what cannot be read has been reported."""
@@ -57,8 +69,9 @@ class ParentNames:
         read: Read = lambda _ids: [],
         build: Callable[[list[Entry]], ParentDirectory] = lambda _entries: ParentDirectory(),
         out_of_order: Callable[[], None] = lambda: None,
+        at_once: int = WINDOW_SIZE.tree_blobs,
     ) -> None:
-        """``build`` makes of entries what a scan compares with.
+        """A directory of ``at_once`` tree blobs or less is read whole. ``build`` makes of entries what is compared.
 
         ``out_of_order`` hears of a name of a huge directory that does not come in its order, and is left out.
         """
@@ -68,15 +81,12 @@ class ParentNames:
         self._left = deque(ids)
         self._entries: list[Entry] = []
         self._last = b""
+        self.is_small = len(ids) <= at_once
+        """``rest`` takes little memory."""
         self._is_sorted = not self.is_small
         if ids and self.is_small:  # now, before anything of the source is open: the drive may fail
             self._entries = read(ids)
             self._left.clear()
-
-    @property
-    def is_small(self) -> bool:
-        """``rest`` takes little memory."""
-        return len(self._left) <= AT_ONCE
 
     def rest(self) -> ParentDirectory:
         """All that has not been given."""
