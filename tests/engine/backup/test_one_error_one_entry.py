@@ -203,6 +203,17 @@ def test_a_mark_says_in_which_backup_a_thing_was_last_read(shelf: Path, docs: Pa
         )
 
 
+def test_a_mark_stays_where_everything_in_its_folder_is_carried(shelf: Path, docs: Path) -> None:
+    drive = enroll(shelf / "drive")
+    (docs / "alone").mkdir()
+    (docs / "alone" / "e.txt").write_bytes(b"first")
+    back_up(drive, docs)
+    (docs / "alone" / "e.txt").write_bytes(b"later")
+    for _ in range(3):
+        report = back_up(drive, unreadable(docs, "alone/e.txt"))
+        assert entries_of(drive, report, docs)["alone/e.txt"].carried == 1
+
+
 def test_what_was_carried_is_not_read_again_where_it_is_as_it_was(shelf: Path, docs: Path) -> None:
     drive = enroll(shelf / "drive")
     back_up(drive, docs)
