@@ -311,7 +311,7 @@ def make_patients(folder: Path) -> Path:
         os.setxattr(folder / "Dupont" / "bilan.txt", "user.dossier", b"\x00kin\xe9")
     os.utime(folder / "Dupont" / "bilan.txt", ns=(0, -86_400_000_000_123))
     os.utime(folder / "Durand" / "vide.txt", ns=(0, 4_000_000_000_000_000_007))
-    os.chmod(folder / "Durand" / "secret.txt", 0)
+    os.chmod(folder / "Durand" / "secret.txt", 0 if os.geteuid() == 0 else 0o400)  # what is 0 only root reads
     os.chmod(folder / "Durand", 0o2770)
     return folder
 
