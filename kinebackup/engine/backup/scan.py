@@ -70,13 +70,17 @@ class Scan:
         self._monitor.problem(found)
 
     def add(self, source: Source) -> OSError | None:
-        """Scan a source. Gives why it is missing or cannot be opened, if it is."""
+        """Scan a source. Gives why it is missing, if it is."""
+        ancestors: Sequence[Found] = ()
         try:
             ancestors = source.ancestors()
             directory = source.open_root()
         except OSError as error:
             self._reuse.source_is_missing()
-            return error
+            told = self._carrying.carry_source(source.path, self._ways, ancestors, error)
+            if told:
+                self.problem("unreadable", source.path, told)
+            return None if told else error
         before = self._found
         self._source = source.path
         self._reuse.begin_source()
@@ -105,7 +109,9 @@ class Scan:
             return OpenDirectory(directory, path, node, alone, old)
         source = ancestors[-1]
         path += f"/{source.name}"
-        touched = self._reuse.of_root(origin.path, source.stat, old.entries.get(source.name))
+        touched = EVERYTHING  # as in a subdirectory, the journal is not asked where the parent only carried
+        if source.name not in old.carried:
+            touched = self._reuse.of_root(origin.path, source.stat, old.entries.get(source.name))
         entry = entry_of(source)
         self._read_attributes(entry, directory, path)
         below = Node.of(entry, old.entries.get(entry.path_name))

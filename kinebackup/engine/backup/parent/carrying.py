@@ -8,7 +8,7 @@ a snapshot with carried entries *has* them, so it is trusted. It is not where th
 carried (docs/decisions/0023-carried-entries.md).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from kinebackup.engine.backup.parent.diff import ParentDiff
@@ -16,10 +16,11 @@ from kinebackup.engine.backup.parent.directory import ParentDirectory
 from kinebackup.engine.backup.run import BackupRun
 from kinebackup.engine.backup.stats import BackupStats, TreeCounts
 from kinebackup.engine.backup.tree_writer import DryTreeWriter, Node, TreeWriter
+from kinebackup.engine.backup.ways import Ways
 from kinebackup.engine.backup.windows import Windows
 from kinebackup.engine.format.tree import Entry
-from kinebackup.engine.metadata import take_over_attributes
-from kinebackup.engine.source import Listing
+from kinebackup.engine.metadata import entry_of, take_over_attributes
+from kinebackup.engine.source import Found, LinkRefused, Listing
 from kinebackup.i18n import _
 
 
@@ -94,6 +95,33 @@ class Carrying:
         counts = TreeCounts.of([old])
         self._count(counts)
         return counts
+
+    def carry_source(self, path: str, ways: Ways, way: Sequence[Found], error: OSError) -> str | None:
+        """Let what the parent has stand in for a source that is there and cannot be opened; gives what to say of it.
+
+        None: it is missing, for nothing is there, or something else, or a link leads there that is not followed; or the
+        parent has nothing of it. ``way``: empty where that cannot be seen.
+        """
+        if not way or self._run.parent is None or isinstance(error, FileNotFoundError | LinkRefused):
+            return None
+        node, above, _path = ways.follow(way[:-1])
+        now = entry_of(way[-1])
+        old = above.entries.get(now.path_name)
+        if old is None or old.type != now.type:
+            return None
+        self._stats.note_owners(way)
+        if now.type == "dir":
+            node.entries.append(now)
+            message = _("this folder cannot be opened ({reason})").format(reason=error.strerror)
+        else:
+            message = _("this file cannot be read ({reason})").format(reason=error.strerror)
+        kept = self.carry(node, above, now.path_name, path, now)
+        if kept is not None and not kept.files:
+            self.lose_unknown(above)
+        files = kept.files if kept else 0
+        self._stats.files_by_source[path] = files
+        self._run.monitor.advance(files=files)
+        return and_kept(message) if kept else message
 
     def lose(self, above: ParentDirectory, name: str, path: str) -> int:
         """A folder of the source is left out; gives how many files the parent had there."""
