@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.project import PACKAGE
 
-SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if "recover" not in path.parts)
+SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if "recover" not in path.relative_to(PACKAGE).parts)
 TAKES_APART = {"startswith", "endswith", "partition", "rpartition", "split", "rsplit", "removeprefix", "removesuffix"}
 WORDS = {"message", "hint"}
 PROBLEMS = {"problem", "problems", "found_problem"}
