@@ -184,6 +184,26 @@ def test_hard_links_are_made_only_to_what_this_run_wrote(bench: Bench) -> None:
     assert (bench.home / "dur-2.txt").stat().st_nlink == 1
 
 
+def test_all_names_of_a_file_are_one_file_in_whatever_folder_and_of_whatever_kind(bench: Bench) -> None:
+    link: Json = {"name": "lien", "type": "symlink", "mode": 0o777, "mtime": MTIME, "ctime": 0, "target": "absent"}
+    kinds: list[Json] = [
+        file_entry("fichier", TARGET, link="8:77"),
+        link | {"link": "8:78"},
+        {"name": "tube", "type": "fifo", "mode": 0o600, "mtime": MTIME, "ctime": 0, "link": "8:79"},
+    ]
+    other = file_entry("autre", WITNESS, link="8:77")  # of an earlier snapshot: the number has been given anew since
+    many = [file_entry(f"{n:03}.txt", WITNESS) for n in range(600)]  # more than are given their names at once
+    inner = tree_of(*kinds)
+    bench.make(home(*kinds, *many, dir_entry("sous", inner), other, extra_trees=[inner]))
+    ran = bench.run()
+    assert ran.code == 0, ran.err
+    for name in ("fichier", "lien", "tube"):
+        first, second = (bench.home / name).lstat(), (bench.home / "sous" / name).lstat()
+        assert (first.st_ino, first.st_nlink, first.st_mtime_ns) == (second.st_ino, 2, MTIME), name
+    assert (bench.home / "lien").readlink() == Path("absent")
+    assert (bench.home / "autre").read_bytes() == WITNESS
+
+
 # -- rights --------------------------------------------------------------------------------------------------------
 
 
@@ -303,6 +323,16 @@ def test_what_is_sound_of_a_damaged_file_comes_back_with_the_places_of_its_holes
     (listed,) = bench.to.glob("kinebackup-damaged-*.txt")
     assert listed.read_text() == "336 18 '/home/cible.txt'\n"
     assert (bench.home / "temoin.txt").read_bytes() == WITNESS
+
+
+def test_no_name_of_a_damaged_file_of_several_names_is_taken_for_a_sound_one(bench: Bench) -> None:
+    entry, pack = three_parts(link="8:77", inode=77)
+    bench.make(home(entry, entry | {"name": "cible-2.txt"}, file_entry("temoin.txt", WITNESS), pack=pack))
+    ran = bench.run("--salvage")
+    assert ran.code == 3
+    assert sorted(os.listdir(bench.home)) == ["cible-2.txt.damaged", "cible.txt.damaged", "temoin.txt"]
+    (listed,) = bench.to.glob("kinebackup-damaged-*.txt")
+    assert listed.read_text() == "336 18 '/home/cible.txt'\n336 18 '/home/cible-2.txt'\n"
 
 
 def test_holes_of_a_damaged_sparse_file_are_where_its_extents_are(bench: Bench) -> None:
