@@ -9,14 +9,14 @@ import os
 import stat as st
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
 from kinebackup.engine.inode_flags import read_flags
 from kinebackup.engine.place import ACL, DEFAULT_ACL, has_default_acl, remove_xattr
-from kinebackup.engine.restore.names import is_substitute, leftover_of, substitute_name
+from kinebackup.engine.restore.names import NameSet, is_substitute, leftover_of, substitute_name
 from kinebackup.engine.restore.system_calls import rename_without_replacing, sync_file_system
 
 _DIRECTORY_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -37,7 +37,7 @@ class Folder:
 
     at: str
     device: int
-    names: frozenset[str] | None = frozenset()
+    names: Container[str] | None = NameSet()
     made: bool = False
     has_substitutes: bool = False
     inherits_acl: bool = False
@@ -148,12 +148,10 @@ class Destination:
                 self._file_systems[device] = os.dup(fd)
             folder = Folder(at, device, None, made, inherits_acl=has_default_acl(fd), is_closed=_is_closed(fd))
             try:
-                names = frozenset(os.listdir(fd))
+                has_substitutes = _swept(fd, is_closed=folder.is_closed)
+                return replace(folder, names=NameSet(_names_in(fd)), has_substitutes=has_substitutes)
             except OSError:
                 return folder
-            if not folder.is_closed:
-                names -= {name for name in names if leftover_of(name) is not None and _sweep(fd, name)}
-            return replace(folder, names=names, has_substitutes=any(map(is_substitute, names)))
 
     def sync(self, devices: Iterable[int]) -> None:
         """Returns when everything written to these file systems is on their devices. Raises ``OSError``."""
@@ -220,16 +218,33 @@ def _is_there(directory: int, name: str) -> bool:
     return True
 
 
-def _sweep(directory: int, name: str) -> bool:
-    """Remove what a killed run left; what another run is writing stays. Whether it is gone."""
+def _names_in(directory: int) -> Iterator[str]:
+    """One by one: there may be a million. Raises ``OSError``."""
+    with os.scandir(directory) as found:
+        for entry in found:
+            yield entry.name
+
+
+def _swept(directory: int, *, is_closed: bool) -> bool:
+    """Whether there are substitutes in a directory, from which goes what killed runs left. Raises ``OSError``."""
+    leftovers: list[str] = []
+    has_substitutes = False
+    for name in _names_in(directory):
+        has_substitutes = has_substitutes or is_substitute(name)
+        if not is_closed and leftover_of(name) is not None:
+            leftovers.append(name)
+    for name in leftovers:
+        _sweep(directory, name)
+    return has_substitutes
+
+
+def _sweep(directory: int, name: str) -> None:
+    """Remove what a killed run left; what another run is writing stays."""
     pid = leftover_of(name)
     if pid and pid != os.getpid() and os.path.exists(f"/proc/{pid}"):
-        return False
-    try:
+        return
+    with suppress(OSError):  # a folder of that name, or one in which nothing may be removed
         os.unlink(name, dir_fd=directory)
-    except OSError:  # a folder of that name, or one in which nothing may be removed
-        return False
-    return True
 
 
 def _is_closed(fd: int) -> bool:

@@ -7,9 +7,7 @@ A folder that was there before keeps what it has; one that still was as an earli
 """
 
 import os
-import zlib
-from collections.abc import Callable, Iterator
-from typing import Final
+from collections.abc import Callable
 
 import msgspec
 
@@ -22,38 +20,18 @@ from kinebackup.engine.restore.entry_writer import refused_by_destination, stops
 from kinebackup.engine.restore.names import refuses_name, substitute_name
 from kinebackup.engine.restore.owners import Owners
 from kinebackup.engine.restore.publisher import altered_name, renamed
+from kinebackup.engine.restore.records import Records
 from kinebackup.i18n import _
 from kinebackup.model import Problem
 
-_PART_FOLDERS: Final = 1024
-
 
 class _Entered(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """``path``, ``at``: bytes, as a file system has them. ``made``: by this run; else it was as saved before."""
+    """``made``: by this run; else it was as saved before."""
 
     path: bytes
     at: bytes
     entry: Entry
     made: bool
-
-
-class _Record:
-    """The folders that were entered, until all of them are finished: there may be a million, so most are compressed."""
-
-    def __init__(self) -> None:
-        self._last: list[_Entered] = []
-        self._parts: list[bytes] = []
-
-    def add(self, entered: _Entered) -> None:
-        self._last.append(entered)
-        if len(self._last) == _PART_FOLDERS:
-            self._parts.append(zlib.compress(msgspec.msgpack.encode(self._last), 1))
-            self._last = []
-
-    def __reversed__(self) -> Iterator[_Entered]:
-        yield from reversed(self._last)
-        for part in reversed(self._parts):
-            yield from reversed(msgspec.msgpack.decode(zlib.decompress(part), type=list[_Entered]))
 
 
 class Folders:
@@ -67,7 +45,7 @@ class Folders:
         self._owners = owners
         self._as_root = as_root
         self._problem = problem
-        self._entered = _Record()
+        self._entered = Records(_Entered)
 
     def enter(self, above: Folder, path: str, entry: Entry) -> Folder | None:
         """The folder at the destination for one of the snapshot; None where there is none to be had.

@@ -8,21 +8,26 @@ A further name is linked only to what this run wrote or found identical in conte
 import errno
 import hashlib
 import os
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from operator import attrgetter
+from typing import Final
 
 import msgspec
 
 from kinebackup.engine.format.tree import Entry
 from kinebackup.engine.repository.blob_reader import BlobReader
 from kinebackup.engine.repository.repository import LoadedRepository
-from kinebackup.engine.restore.destination import Destination
+from kinebackup.engine.restore.destination import Destination, Folder
 from kinebackup.engine.restore.publisher import Target
+from kinebackup.engine.restore.records import Records
 from kinebackup.engine.restore.same_content import has_content_of
 from kinebackup.errors import Damaged
+
+_PACKED: Final = struct.Struct("<QQ?")  # device, number, written
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,16 @@ class LinkResult:
     is_next_first: bool
 
 
+class _PutOff(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A ``Later`` to be kept. ``folder``: its number."""
+
+    path: bytes
+    folder: int
+    name: bytes
+    replaces: bool
+    entry: Entry
+
+
 @dataclass(frozen=True, slots=True)
 class _Located:
     """``written``: by this run, or found identical."""
@@ -51,46 +66,73 @@ class _Located:
     inode: tuple[int, int]
     written: bool
 
+    def packed(self) -> bytes:
+        """In a third of the memory."""
+        return _PACKED.pack(*self.inode, self.written) + os.fsencode(f"{self.folder}/{self.name}")
+
+    @classmethod
+    def of(cls, packed: bytes) -> "_Located":
+        device, number, written = _PACKED.unpack_from(packed)
+        folder, _slash, name = os.fsdecode(packed[_PACKED.size :]).rpartition("/")
+        return cls(folder, name, (device, number), written)
+
+
+class _Inode(msgspec.Struct, gc=False):
+    """What is known of one inode of the backup. ``first``: by its hash, the path that is to be written."""
+
+    first: int
+    located: bytes = b""
+
 
 class HardLinks:
-    """Of one run. For several threads."""
+    """Of one run. For several threads. There may be a million, so that of each little is kept."""
 
     def __init__(self, destination: Destination, repository: LoadedRepository) -> None:
         self._destination = destination
         self._repository = repository
-        self._first: dict[bytes, str] = {}
-        self._located: dict[bytes, _Located] = {}
-        self._later: list[Later] = []
+        self._inodes: dict[bytes, _Inode] = {}
+        self._folders: list[Folder] = []
+        self._later = Records(_PutOff)
         self._lock = threading.Lock()
 
     def note(self, entry: Entry, path: str) -> None:
         """The first of its names is the one to be written: the same in each run, so that one can go on."""
-        self._first.setdefault(_inode_of(entry), path)
+        self._inodes.setdefault(_inode_of(entry), _Inode(hash(path)))
 
     def is_first(self, entry: Entry, path: str) -> bool:
         """Whether it is the name to be written."""
-        return self._first[_inode_of(entry)] == path
+        return self._inodes[_inode_of(entry)].first == hash(path)
 
     def put_off(self, later: Later) -> None:
         """The others come once all files are there."""
+        target = later.target
         with self._lock:
-            self._later.append(later)
+            if not self._folders or self._folders[-1] is not target.folder:
+                self._folders.append(target.folder)
+            number = len(self._folders) - 1
+            name = os.fsencode(target.name)
+            self._later.add(_PutOff(os.fsencode(later.path), number, name, target.replaces, later.entry))
 
     def put_off_names(self) -> Iterator[Later]:
-        """In order of their paths."""
-        return iter(sorted(self._later, key=attrgetter("path")))
+        """In order of their paths, as far as the workers kept to it."""
+        for part in self._later.parts():
+            for each in sorted(part, key=attrgetter("path")):
+                target = Target(self._folders[each.folder], os.fsdecode(each.name), each.replaces)
+                yield Later(os.fsdecode(each.path), target, each.entry)
 
     def found(self, entry: Entry, directory: int, folder: str, name: str, *, written: bool) -> None:
         """A name of the file lies in the open directory. ``written``: by this run; else it looks like the saved one."""
         stat = os.stat(name, dir_fd=directory, follow_symlinks=False)
-        place = _Located(folder, name, (stat.st_dev, stat.st_ino), written)
+        located = _Located(folder, name, (stat.st_dev, stat.st_ino), written).packed()
+        inode = self._inodes[_inode_of(entry)]
         with self._lock:
-            if written or _inode_of(entry) not in self._located:
-                self._located[_inode_of(entry)] = place
+            if written or not inode.located:
+                inode.located = located
 
     def link(self, entry: Entry, directory: int, temporary: str, reader: BlobReader) -> LinkResult:
         """Make a temporary name of the file in the open directory."""
-        place = self._located.get(_inode_of(entry))
+        located = self._inodes[_inode_of(entry)].located
+        place = _Located.of(located) if located else None
         if place is None or not (place.written or self._is_identical(place, entry, reader)):
             return LinkResult(made=False, is_next_first=True)
         try:
@@ -116,10 +158,7 @@ class HardLinks:
         """Whether a file that was there holds what was saved. It is read once."""
         same = self._compared(place, entry, reader)
         with self._lock:
-            if same:
-                self._located[_inode_of(entry)] = replace(place, written=True)
-            else:
-                del self._located[_inode_of(entry)]
+            self._inodes[_inode_of(entry)].located = replace(place, written=True).packed() if same else b""
         return same
 
     def _compared(self, place: _Located, entry: Entry, reader: BlobReader) -> bool:
@@ -143,4 +182,4 @@ def _inode_of(entry: Entry) -> bytes:
     ``link`` alone does not do: an inode's number is given to another file once the first is deleted, a device's after
     a restart. Linked to the wrong one, a file would come back with another's content.
     """
-    return hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(entry, name="", rawname=""))).digest()
+    return hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(entry, name="", rawname=""))).digest()[:16]

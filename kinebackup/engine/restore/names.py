@@ -1,12 +1,16 @@
 """Names that a restore gives besides those of the snapshot.
 
-Owns: temporary names, and what a file is called where its own name cannot be had. Does not know: directories.
+Owns: temporary names, and what a file is called where its own name cannot be had; a set of very many names. Does not
+know: directories.
 """
 
 import errno
 import hashlib
 import os
 import re
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable
 from itertools import count
 from typing import Final
 
@@ -51,3 +55,16 @@ def substitute_name(name: str) -> str:
 def is_substitute(name: str) -> bool:
     """Whether a name looks like one that ``substitute_name`` gave."""
     return _SUBSTITUTE.search(name) is not None
+
+
+class NameSet:
+    """Names, of which there may be a million, in eight bytes each: a name that is not in it may pass for one that is,
+    by a chance of one in 10^13.
+    """
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self._hashes = array("q", sorted(map(hash, names)))
+
+    def __contains__(self, name: object) -> bool:
+        at = bisect_left(self._hashes, hash(name))
+        return at < len(self._hashes) and self._hashes[at] == hash(name)

@@ -1,6 +1,6 @@
 """Whose restored files are, and who may do what with them.
 
-Owns: owners, set-user-ID, access control lists, fifos and devices, folders. Does not know: contents, names.
+Owns: owners, set-user-ID, access control lists, fifos and devices. Does not know: contents, names.
 """
 
 import os
@@ -12,9 +12,7 @@ from pathlib import Path
 
 import pytest
 from support.engine.drives import Drive, back_up, below, loaded, restored, seen
-from support.engine.forged_snapshot import forge
 
-from kinebackup.engine.format import tree
 from kinebackup.engine.format.snapshot import Counts, Snapshot
 from kinebackup.engine.format.tree import Entry
 from kinebackup.engine.place import ACL, DEFAULT_ACL, Node, Opened
@@ -273,24 +271,3 @@ def test_devices_come_back_with_their_numbers_rights_and_owners(drive: Drive, do
     back_up(drive, docs)
     assert restored(drive, tmp_path / "back").problems == ()
     assert seen(below(tmp_path / "back", docs)) == seen(docs)
-
-
-# -- folders ---------------------------------------------------------------------------------------------------------
-
-
-def test_of_thousands_of_folders_each_gets_its_own_mode_and_time(drive: Drive, tmp_path: Path) -> None:
-    """Also by a name that is no UTF-8; none of them is finished before what is in it."""
-    names = [*(f"{number:04}" for number in range(2500)), "lettre-\udce9"]
-    modes = [0o500 if number % 3 else 0o755 for number in range(2501)]
-    entries = []
-    for number, (name, mode) in enumerate(zip(names, modes, strict=True)):
-        text, raw = tree.encode_text(name)
-        entries.append(Entry(name=text, rawname=raw, type="dir", mode=mode, mtime=number * 10**9, ctime=0))
-    forge(drive, Path("/home/marie"), entries, [])
-    assert restored(drive, tmp_path / "back").problems == ()
-    folder = tmp_path / "back" / "home" / "marie"
-    assert sorted(os.listdir(folder)) == sorted(names)
-    found = [(folder / name).stat() for name in names]
-    assert [st.S_IMODE(each.st_mode) for each in found] == modes
-    assert [each.st_mtime_ns for each in found] == [number * 10**9 for number in range(2501)]
-    assert folder.stat().st_mtime_ns == 0
