@@ -11,10 +11,11 @@ import errno
 import os
 import stat as st
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 from operator import attrgetter
 from typing import Any, Final, get_args
+
+import msgspec
 
 from kinebackup.engine.format import tree
 from kinebackup.engine.format.tree import Entry, EntryType
@@ -80,8 +81,7 @@ class Restored(Enum):
     NEVER = auto()  # no system call sets it, or it only tells a later backup whether something changed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attribute:
+class Attribute(msgspec.Struct, frozen=True, kw_only=True):
     """One row. ``members``: fields of ``Entry``, and how ``lstat`` gives each; None where it does not.
 
     ``read``: fills them in from an open directory of the source, by name or descriptor, and says which it could not; a
@@ -363,8 +363,7 @@ def _hashable(value: object) -> object:
     return () if value is None else value
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(msgspec.Struct, frozen=True):
     """An attribute of a file that is not what its entry says."""
 
     attribute: str

@@ -9,9 +9,10 @@ not hash to its name is judged as a restore would read it: by what the index say
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import attrgetter
+
+import msgspec
 
 from kinebackup.engine.format import pack
 from kinebackup.engine.format.constants import PACK
@@ -28,8 +29,7 @@ from kinebackup.model import BlobId, FileName
 MAX_PACK_BYTES = 2**30  # thirty times what a writer makes: a longer file is no pack, and must not cost that memory
 
 
-@dataclass(frozen=True, slots=True)
-class PackResult:
+class PackResult(msgspec.Struct, frozen=True):
     """``lost``: blobs of the pack that cannot be had from it. ``absent``: it is not on the drive."""
 
     name: FileName
@@ -60,7 +60,7 @@ class PackChecker:
             store.drop_cache(path)  # a check of what memory remembers proves nothing about the drive
             got = store.read_into(path, 0, view)
         except NotFound as error:
-            return replace(self._failed(name, 0, error.message), absent=True)
+            return msgspec.structs.replace(self._failed(name, 0, error.message), absent=True)
         except Damaged as error:
             return self._failed(name, 0, error.message)
         return self._judge(name, view[:got])

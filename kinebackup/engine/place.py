@@ -6,16 +6,16 @@ Owns: the system calls, which never follow a link. Does not know: which attribut
 import base64
 import errno
 import os
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 ACL: Final = "system.posix_acl_access"
 DEFAULT_ACL: Final = "system.posix_acl_default"
 _ABSENT: Final = frozenset({errno.ENODATA, errno.EOPNOTSUPP})
 
 
-@dataclass(slots=True, eq=False)
-class Opened:
+class Opened(msgspec.Struct, eq=False):
     """An open file or directory. ``inherits_acl``: the folder it was made in gives what is made there a list."""
 
     fd: int
@@ -45,8 +45,6 @@ class Opened:
 class Node(Opened):
     """A fifo or a device, held without being opened (O_PATH): what has its name meanwhile does not matter."""
 
-    __slots__ = ()
-
     @property
     def _path(self) -> str:
         return f"/proc/self/fd/{self.fd}"
@@ -67,8 +65,7 @@ class Node(Opened):
         remove_xattr(self._path, name)
 
 
-@dataclass(slots=True, eq=False)
-class Link:
+class Link(msgspec.Struct, eq=False):
     """A symbolic link, which has no mode: a name in an open directory."""
 
     directory: int

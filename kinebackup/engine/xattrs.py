@@ -7,7 +7,8 @@ attributes (``metadata.py``), or how they come back.
 import base64
 import errno
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from kinebackup.engine.format.tree import Entry
 from kinebackup.engine.source import SourceDirectory
@@ -16,8 +17,7 @@ from kinebackup.i18n import _
 MAX_XATTR_BYTES = 2**20  # of one entry, names and values: the record of a directory has to stay readable
 
 
-@dataclass(frozen=True, slots=True)
-class Unread:
+class Unread(msgspec.Struct, frozen=True):
     """An attribute of a source that could not be read. ``xattr``: which of the extended ones; empty: none of them."""
 
     reason: str | None

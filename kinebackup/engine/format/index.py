@@ -11,7 +11,6 @@ import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from operator import ge
 
@@ -46,8 +45,7 @@ class Location(msgspec.Struct, frozen=True, gc=False):
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class ListedPack:
+class ListedPack(msgspec.Struct, frozen=True):
     """A pack as an index file lists it. With the salt, no other pack can pass for it: its records would not open."""
 
     name: FileName

@@ -4,7 +4,8 @@ Owns: look-up and claims. Does not know: files on the drive.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from kinebackup.engine.format.index import IndexTable, Location
 from kinebackup.engine.format.pack import BlobPlace, Pack, Segment
@@ -108,8 +109,7 @@ class Index:
         return self._sizes.get(pack)
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(msgspec.Struct, frozen=True):
     """What the index says of one pack. ``segments`` by record number; ``places`` in the order of the segments."""
 
     salt: bytes

@@ -6,8 +6,9 @@ Owns: the moment at which a pack counts as kept. Does not know: what is in it, o
 import queue
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
+
+import msgspec
 
 from kinebackup.engine.format.index import FLUSH_BLOBS
 from kinebackup.engine.format.keyring import Entropy
@@ -20,8 +21,7 @@ from kinebackup.engine.repository.store import PendingFile
 _WAITING_PACKS = 2
 
 
-@dataclass(frozen=True, slots=True)
-class _Finished:
+class _Finished(msgspec.Struct, frozen=True):
     file: PendingFile
     pack: Pack
 

@@ -9,6 +9,8 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from kinebackup.engine.format import compression
 from kinebackup.engine.format.constants import FRAME_BYTES, INDEX, MAX_SEALED_RECORD_BYTES
 from kinebackup.engine.format.index import IndexTable
@@ -24,30 +26,26 @@ from kinebackup.i18n import _
 from kinebackup.model import FileName
 
 
-@dataclass(frozen=True, slots=True)
-class MissingPack:
+class MissingPack(msgspec.Struct, frozen=True):
     """An index file lists the pack; it is not on the drive."""
 
     pack: FileName
 
 
-@dataclass(frozen=True, slots=True)
-class ResizedPack:
+class ResizedPack(msgspec.Struct, frozen=True):
     """The pack is on the drive with another length than the index lists."""
 
     pack: FileName
 
 
-@dataclass(frozen=True, slots=True)
-class UnreadablePack:
+class UnreadablePack(msgspec.Struct, frozen=True):
     """No index file lists the pack, and its own table cannot be read; or something else stands in its place."""
 
     pack: FileName
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class UnreadableIndexFile:
+class UnreadableIndexFile(msgspec.Struct, frozen=True):
     """What it listed is known from other index files, or from the tables of the packs.
 
     ``refused``: the drive gave an error instead of the bytes, which may be sound, and come another time.
@@ -58,8 +56,7 @@ class UnreadableIndexFile:
     refused: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class UnlistableFolder:
+class UnlistableFolder(msgspec.Struct, frozen=True):
     """What is in the other folders can still be restored, and what is named elsewhere can still be tried."""
 
     path: str

@@ -12,8 +12,9 @@ the index.
 import queue
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
+
+import msgspec
 
 from kinebackup.engine.format.compression import WORTH_IT, Compressor
 from kinebackup.engine.format.constants import MAX_BLOB_BYTES, SALT_BYTES, TAG_BYTES, Buffer, Codec, Kind
@@ -136,8 +137,7 @@ class Lane:
 Job = Callable[[Lane], None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Queued:
+class _Queued(msgspec.Struct, frozen=True):
     job: Job
     on_drop: Callable[[], None] | None = None
 

@@ -5,8 +5,9 @@ Owns: the order, what only root can do, the words for what was refused. Does not
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from kinebackup.engine.format.tree import Entry
 from kinebackup.engine.inode_flags import set_flags
@@ -15,8 +16,7 @@ from kinebackup.engine.place import Place
 from kinebackup.i18n import _
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True):
     """An attribute that could not be set. ``xattr``: which of the extended ones.
 
     One of them is a part of the mode: ``SET_ID``, the right to be run with the owner's rights.

@@ -11,8 +11,9 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 from typing import Final
+
+import msgspec
 
 from kinebackup.engine.inode_flags import read_flags
 from kinebackup.engine.place import ACL, DEFAULT_ACL, has_default_acl, remove_xattr
@@ -27,8 +28,7 @@ UNFINISHED: Final = 0o1700
 """The mode of a folder that a restore made and has not finished: closed to others, and no program else makes such."""
 
 
-@dataclass(frozen=True, slots=True)
-class Folder:
+class Folder(msgspec.Struct, frozen=True):
     """A directory below the destination. ``names``: what lay there before this run; None where nobody may list it.
 
     ``made``: by this run, or by one that was killed before it could finish it. ``inherits_acl``: it gives what is made
@@ -149,7 +149,7 @@ class Destination:
             folder = Folder(at, device, None, made, inherits_acl=has_default_acl(fd), is_closed=_is_closed(fd))
             try:
                 has_substitutes = _swept(fd, is_closed=folder.is_closed)
-                return replace(folder, names=NameSet(_names_in(fd)), has_substitutes=has_substitutes)
+                return msgspec.structs.replace(folder, names=NameSet(_names_in(fd)), has_substitutes=has_substitutes)
             except OSError:
                 return folder
 

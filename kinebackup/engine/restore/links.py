@@ -12,7 +12,6 @@ import struct
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Final
 
@@ -30,8 +29,7 @@ from kinebackup.errors import Damaged
 _PACKED: Final = struct.Struct("<QQ?")  # device, number, written
 
 
-@dataclass(frozen=True, slots=True)
-class Later:
+class Later(msgspec.Struct, frozen=True):
     """A further name, made once all that is first is there."""
 
     path: str
@@ -39,8 +37,7 @@ class Later:
     entry: Entry
 
 
-@dataclass(frozen=True, slots=True)
-class LinkResult:
+class LinkResult(msgspec.Struct, frozen=True):
     """``is_next_first``: where none was made, the content is written again, and further names are linked to that."""
 
     made: bool
@@ -57,8 +54,7 @@ class _PutOff(msgspec.Struct, frozen=True, array_like=True, gc=False):
     entry: Entry
 
 
-@dataclass(frozen=True, slots=True)
-class _Located:
+class _Located(msgspec.Struct, frozen=True):
     """``written``: by this run, or found identical."""
 
     folder: str
@@ -158,7 +154,9 @@ class HardLinks:
         """Whether a file that was there holds what was saved. It is read once."""
         same = self._compared(place, entry, reader)
         with self._lock:
-            self._inodes[_inode_of(entry)].located = replace(place, written=True).packed() if same else b""
+            self._inodes[_inode_of(entry)].located = (
+                msgspec.structs.replace(place, written=True).packed() if same else b""
+            )
         return same
 
     def _compared(self, place: _Located, entry: Entry, reader: BlobReader) -> bool:

@@ -13,9 +13,11 @@ import queue
 import stat as st
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
+
+import msgspec
 
 from kinebackup.engine.environment import Names
 from kinebackup.engine.format.snapshot import NamedSnapshot
@@ -61,13 +63,12 @@ class RestoreRequest:
     salvage: bool = False
 
 
-@dataclass(slots=True)
-class _Counts:
+class _Counts(msgspec.Struct):
     restored: int = 0
     skipped: int = 0
     bytes: int = 0
-    problems: list[Problem] = field(default_factory=list)
-    salvaged: list[Salvaged] = field(default_factory=list)
+    problems: list[Problem] = []
+    salvaged: list[Salvaged] = []
 
 
 class Restore:
