@@ -12,7 +12,6 @@ from itertools import accumulate, chain, count, pairwise
 from typing import Any
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 DATA, TREE, LIST, MIB = 0, 1, 2, 1 << 20  # kinds of blobs (§6), and a size
 SEGMENT = struct.Struct("<5I2BH")  # §7: pack, record number, offset, sealed_len, plain_len, codec, kind, zero
 PLACE = struct.Struct("<16s5I2BH2I")  # of a blob: its id, all of its segment, offset there, length
@@ -20,7 +19,7 @@ TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"
 GET_FLAGS, SET_FLAGS, FLAGS = 0x80086601, 0x40086602, {"immutable": 0x10, "append-only": 0x20}  # linux/fs.h
 LOSSES = ("unreadable", "source-missing", "source-empty", "left-out")  # kinds of problems in snapshots (§8)
 PART, NEW = b".kinebackup-part-", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW  # a file that is not on disk yet
-LIBC = ctypes.CDLL(None, use_errno=True)
+LIBC, MOST = ctypes.CDLL(None, use_errno=True), resource.getrlimit(resource.RLIMIT_NOFILE)[1]  # open files at once
 problems: list[str] = []
 zstd: Any = None
 for module in ("backports.zstd", "compression.zstd"):
@@ -197,24 +196,25 @@ class Restore:  # writes entries (§9) below ``top``: under other names until th
     def __init__(self, drive: Drive, top: Folder, args: Any, about: dict[str, Any], dates: dict[int, str]) -> None:
         self.drive, self.top, self.salvage, self.about, self.dates = drive, top, args.salvage, about, dates
         self.wanted = [os.path.normpath(b"/" + os.fsencode(p).lstrip(b"/")).rstrip(b"/") for p in args.path or "/"]
-        self.found, self.numbers, self.lost_trees = {b""}, count(), False  # found: of the wanted paths
-        self.links: dict[bytes, int] = {}  # files of several names, open, by all else that is said of them
-        self.due, self.holes = list[Any](), list[str]()  # due: what gets its name when all is on the disk
+        self.found, self.numbers, self.lost_trees, self.holes = {b""}, count(), False, list[str]()  # found: of those
+        self.due, self.links = list[Any](), dict[bytes, int]()  # what waits for the disk; open files of several names
         self.names = {} if args.numeric_owner else {"uid": about.get("users", {}), "gid": about.get("groups", {})}
     def settle(self) -> None:
         if LIBC.syncfs(self.top.fd): raise OSError(ctypes.get_errno(), "the destination did not keep what was written")
-        for entry, path, name, folder, made in self.due:
+        due, self.due, flagged = self.due, [], list[Any]()
+        for entry, path, name, folder, made in due:
             with naming(path):
                 if isinstance(made, Folder): self.attributes(entry, path, made.fd)
                 else: name = self.named(path, name, folder, functools.partial(rename_new, folder.fd, made))
                 if flags := sum(FLAGS.get(flag, 0) for flag in set(entry.get("flags", ()))):
-                    need(os.geteuid() == 0, "only root can make this immutable or append-only")
-                    fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder.fd)
-                    held = fcntl.ioctl(fd, GET_FLAGS, bytes(8))
-                    fcntl.ioctl(fd, SET_FLAGS, bytes([held[0] | flags]) + held[1:])
-                    os.close(fd)
+                    flagged.append((path, os.open(name, os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder.fd), flags))
             if isinstance(made, bytes): folder.drop(made)  # if it could have no name
-        self.due = []
+        for path, fd, flags in flagged:  # which cannot have another name any more
+            with naming(path):
+                need(os.geteuid() == 0, "only root can make this immutable or append-only")
+                held = fcntl.ioctl(fd, GET_FLAGS, bytes(8))
+                fcntl.ioctl(fd, SET_FLAGS, bytes([held[0] | flags]) + held[1:])
+            os.close(fd)
     def run(self, asked: bool, led_to: set[str]) -> None:
         for told in self.about.get("problems", ()):
             path = os.fsencode(told["path"]).rstrip(b"/")
@@ -293,7 +293,7 @@ class Restore:  # writes entries (§9) below ``top``: under other names until th
             node = {"fifo": stat.S_IFIFO, "char": stat.S_IFCHR, "block": stat.S_IFBLK}[entry["type"]] | entry["mode"]
             os.mknod(part, node, os.makedev(*entry.get("device", (0, 0))), dir_fd=folder.fd)
         if entry["type"] != "file": self.attributes(entry, path, b"/proc/self/fd/%d/%s" % (folder.fd, part))
-        if "link" in entry and len(self.links) < resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2:
+        if "link" in entry and key not in self.links and len(self.links) < MOST // 2:
             self.links[key] = os.open(part, os.O_PATH | os.O_NOFOLLOW, dir_fd=folder.fd)
         return name
     def content(self, entry: dict[str, Any], file: Any) -> list[tuple[int, int]]:  # returns what is damaged
@@ -361,7 +361,7 @@ def opened(args: argparse.Namespace) -> Drive:
     raise stop(code, why)
 def main() -> int:
     sys.setrecursionlimit(1 << 14)  # a folder in a folder is a call in a call
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most := resource.getrlimit(resource.RLIMIT_NOFILE)[1], most))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (MOST, MOST))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("drive", "--to", "--passphrase-file", "--code-file", "--snapshot", "--host"): parser.add_argument(name)
     for option in ("--list", "--salvage", "--numeric-owner"): parser.add_argument(option, action="store_true")

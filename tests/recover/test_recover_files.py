@@ -291,6 +291,22 @@ def test_inode_flags_are_set_when_all_is_in_place(bench: Bench) -> None:
 @pytest.mark.root
 @needs_root
 @pytest.mark.usefixtures("unflag")
+def test_a_file_of_several_names_gets_its_flags_when_it_has_all_of_them(bench: Bench) -> None:
+    frozen = {"link": "8:77", "flags": ["immutable"]}
+    bench.make(home(*(file_entry(name, TARGET, **frozen) for name in ("a", "b", "c"))))
+    ran = bench.run()
+    if "Operation not supported" in ran.err or "Inappropriate ioctl" in ran.err:
+        pytest.skip("this file system has no inode flags")
+    assert ran.code == 0, ran.err
+    assert sorted(os.listdir(bench.home)) == ["a", "b", "c"]
+    assert {(bench.home / name).stat().st_nlink for name in "abc"} == {3}
+    with pytest.raises(PermissionError):
+        (bench.home / "a").unlink()
+
+
+@pytest.mark.root
+@needs_root
+@pytest.mark.usefixtures("unflag")
 def test_in_a_folder_where_nothing_can_be_renamed_nothing_is_written(bench: Bench) -> None:
     bench.make(home(file_entry("temoin.txt", WITNESS)))
     bench.home.mkdir(parents=True)
