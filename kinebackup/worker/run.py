@@ -57,25 +57,27 @@ class ProgressThrottle:
         self._tell = tell
         self._elapsed_s = elapsed_s
         self._lock = threading.Lock()
-        self._progress = Progress()
+        self._files = self._bytes = self._files_total = self._bytes_total = 0
         self._told_at = elapsed_s()
 
     def phase(self, name: str, *, files: int = 0, size_bytes: int = 0) -> None:
         """See ``Monitor``."""
         with self._lock:
-            self._progress = Progress(files_total=files, bytes_total=size_bytes)
-            self._told_at = self._elapsed_s()
-            self._tell(self._progress)
+            self._files, self._bytes, self._files_total, self._bytes_total = 0, 0, files, size_bytes
+            self._tell_now(self._elapsed_s())
 
     def advance(self, *, files: int = 0, size_bytes: int = 0) -> None:
         """See ``Monitor``."""
         with self._lock:
-            done = self._progress
-            self._progress = replace(done, files_done=done.files_done + files, bytes_done=done.bytes_done + size_bytes)
+            self._files += files
+            self._bytes += size_bytes
             now = self._elapsed_s()
             if now - self._told_at >= TOLD_EVERY_S:
-                self._told_at = now
-                self._tell(self._progress)
+                self._tell_now(now)
+
+    def _tell_now(self, now: float) -> None:
+        self._told_at = now
+        self._tell(Progress(self._files, self._files_total, self._bytes, self._bytes_total))
 
     def problem(self, problem: Problem) -> None:
         """The report has them all; a path has no place in the system's journal."""
