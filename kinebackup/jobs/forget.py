@@ -7,6 +7,8 @@ What only they needed stays on the drive until the next prune; what was removed 
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import Final
 
 from kinebackup.engine import (
     BlobReader,
@@ -28,16 +30,20 @@ from kinebackup.practice.computer_keys import ComputerKeys
 from kinebackup.practice.reserve import make_reserve, release_reserve
 from kinebackup.practice.world import World
 
+PATHS_TOLD: Final = 10
+
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What removing these snapshots means. ``files``: paths of files of which no other snapshot has the content.
+    """What removing these snapshots means. ``file_count``: the files of which no other snapshot has the content;
+    ``files``: the paths of the first of them.
 
     ``no_good_one_left``: names of computers of which the drive would hold no backup that is not suspicious.
     ``problems``: folders that cannot be read: what lies in them is not known.
     """
 
     snapshots: tuple[NamedSnapshot, ...]
+    file_count: int
     files: tuple[str, ...]
     no_good_one_left: tuple[str, ...]
     problems: tuple[Problem, ...]
@@ -52,8 +58,10 @@ def foresee_loss(drive: PresentDrive, computer: ComputerKeys, wanted: Sequence[s
         known = repository.snapshots().readable
         kept = [named for named in known if named.id not in meant]
         problems: list[Problem] = []
-        files = tuple(_only_in([*meant.values()], kept, repository, problems, cancel))
-    return Loss(tuple(meant.values()), files, _without_good_one(meant.values(), kept), tuple(problems))
+        lost = _only_in([*meant.values()], kept, repository, problems, cancel)
+        first = tuple(islice(lost, PATHS_TOLD))
+        count = len(first) + sum(1 for _path in lost)
+    return Loss(tuple(meant.values()), count, first, _without_good_one(meant.values(), kept), tuple(problems))
 
 
 def _without_good_one(meant: Iterable[NamedSnapshot], kept: Sequence[NamedSnapshot]) -> tuple[str, ...]:

@@ -6,7 +6,6 @@ Owns: the command, and what is said before anything goes. Does not know: what wo
 
 from dataclasses import dataclass
 from datetime import tzinfo
-from typing import Final
 
 import click
 
@@ -18,8 +17,6 @@ from kinebackup.cli.terminal.words import SHORT_ID, time_text
 from kinebackup.i18n import _, ngettext
 from kinebackup.jobs.forget import Loss, foresee_loss, forget_snapshots
 from kinebackup.practice.access import find_drive
-
-PATHS_SHOWN: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +59,7 @@ def _loss_words(loss: Loss, zone: tzinfo) -> str:
     for named in loss.snapshots:
         taken = named.snapshot
         lines.append(f"    {named.id[:SHORT_ID]}  {time_text(taken.taken_at, zone)}  {on_one_line(taken.host)}")
-    count = len(loss.files)
+    count = loss.file_count
     if not count:
         return "\n".join([*lines, _("Every file in them is in another backup of this drive too.")])
     lines.append(
@@ -72,9 +69,9 @@ def _loss_words(loss: Loss, zone: tzinfo) -> str:
             count,
         ).format(count=count)
     )
-    lines += [f"    {on_one_line(path)}" for path in loss.files[:PATHS_SHOWN]]
-    if count > PATHS_SHOWN:
-        lines.append("    " + _("… and {count} more").format(count=count - PATHS_SHOWN))
+    lines += [f"    {on_one_line(path)}" for path in loss.files]
+    if count > len(loss.files):
+        lines.append("    " + _("… and {count} more").format(count=count - len(loss.files)))
     return "\n".join(lines)
 
 
