@@ -4,6 +4,7 @@ Owns: exit codes of reading, verifying and saving × one file of each kind. Does
 (tests/engine/test_odd_files.py).
 """
 
+import contextlib
 import shutil
 import socket
 from collections.abc import Callable
@@ -19,10 +20,9 @@ def a_folder(place: Path) -> None:
 
 
 def a_socket(place: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as bound:
-        short = place.parent.parent / "s"
-        bound.bind(str(short))
-        short.rename(place)
+    with socket.socket(socket.AF_UNIX) as bound, contextlib.chdir(place.parent):
+        bound.bind("s")  # the path of a socket must be short
+        Path("s").rename(place)
 
 
 KINDS = ["header.1", "index/*", "packs/*/*", "snapshots/*"]
