@@ -6,8 +6,6 @@ Owns: the bay of folders, and waiting for what the loop does. Does not know: mou
 import asyncio
 import contextlib
 import hashlib
-import os
-import subprocess
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field, replace
@@ -19,6 +17,7 @@ from support.daemon.folder_bay import Awake, BrokenMounter, FolderMounter
 from support.daemon.thread_worker import ThreadWorker
 from support.engine.drives import noise
 from support.jobs.small_practice import PASSPHRASE, Office, open_office
+from support.loop_disk import MIB, mounted_ext4
 from support.waiting import until, wait_until
 
 from kinebackup.config import BackupConfig, Config, Paths, PracticeConfig, RetentionConfig, RotationConfig, SourceConfig
@@ -583,19 +582,9 @@ def test_a_prune_that_a_person_has_to_confirm_is_no_damage(cabinet: Cabinet) -> 
 @pytest.fixture
 def small_drive(cabinet: Cabinet) -> Iterator[Path]:
     """The place of the drive A, a file system of 16 MB on a loop device."""
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount")
-    image, place = cabinet.office.place / "image", cabinet.office.place / "drives" / "A"
-    place.mkdir(parents=True)
-    with image.open("wb") as file:
-        file.truncate(16 * 2**20)
-    subprocess.run(["mkfs.ext4", "-q", "-m", "0", str(image)], check=True, capture_output=True)
-    done = subprocess.run(["mount", "-o", "loop", str(image), str(place)], capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"this machine cannot mount that: {done.stderr.strip()}")
-    (place / "lost+found").rmdir()
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
+    with mounted_ext4(cabinet.office.place, 16 * MIB, at=cabinet.office.place / "drives" / "A") as place:
+        (place / "lost+found").rmdir()
+        yield place
 
 
 @pytest.mark.root

@@ -42,6 +42,7 @@ from support.engine.faulting_store import (
     pulled_out,
 )
 from support.engine.recording_store import RecordingStore, Renamed
+from support.loop_disk import mounted_ext4
 
 from kinebackup.engine.findings import problem_of
 from kinebackup.engine.repository.store import FolderStore, Store
@@ -394,36 +395,17 @@ def test_a_cancelled_restore_stops_soon_and_resumes(scene: Scene) -> None:
 # -- the real thing ------------------------------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def mounted(tmp_path: Path, size: int, *options: str) -> Iterator[Path]:
-    """An ext4 of that size on a loop device, mounted."""
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount")
-    image, place = tmp_path / "image", tmp_path / "mounted"
-    place.mkdir()
-    with image.open("wb") as file:
-        file.truncate(size)
-    subprocess.run(["mkfs.ext4", "-q", "-m", "0", *options, str(image)], check=True, capture_output=True)
-    done = subprocess.run(["mount", "-o", "loop", str(image), str(place)], capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"this machine cannot mount that: {done.stderr.strip()}")
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", str(place)], check=True)
-
-
 @pytest.fixture
 def small_drive(tmp_path: Path) -> Iterator[Path]:
     """A file system of 12 MB."""
-    with mounted(tmp_path, 12 * 2**20) as place:
+    with mounted_ext4(tmp_path, 12 * 2**20) as place:
         yield place
 
 
 @pytest.fixture
 def large_drive(tmp_path: Path) -> Iterator[Path]:
     """A file system of which what it knows of its files lies at the beginning, and their content after that."""
-    with mounted(tmp_path, 96 * 2**20, "-b", "4096", "-O", "^has_journal") as place:
+    with mounted_ext4(tmp_path, 96 * 2**20, "-b", "4096", "-O", "^has_journal") as place:
         yield place
 
 
@@ -490,7 +472,7 @@ def test_a_real_place_that_cannot_be_read_costs_what_lies_there_and_a_drive_that
     large_drive: Path, tmp_path: Path
 ) -> None:
     """The end of the image goes first, then all of it: the kernel answers EIO for what lay there."""
-    image, source = tmp_path / "image", tmp_path / "patients"
+    image, source = tmp_path / "disk.img", tmp_path / "patients"
     source.mkdir()
     drive = enroll(large_drive)
     for name in ("Dupont", "Durand", "Martin"):

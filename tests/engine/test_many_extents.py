@@ -24,6 +24,7 @@ from support.engine.drives import (
     writable,
 )
 from support.engine.forged_snapshot import an_entry, forge
+from support.loop_disk import MIB, mounted_ext4
 from support.project import RECOVER
 
 from kinebackup.engine.backup.content import LargeFileReader, find_extents
@@ -59,20 +60,8 @@ def same_bytes(one: Path, other: Path) -> bool:
 @pytest.fixture
 def small_blocks(tmp_path: Path) -> Iterator[Path]:
     """An ext4 of blocks of 1 KiB."""
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount")
-    image, place = tmp_path / "image", tmp_path / "mounted"
-    place.mkdir()
-    with image.open("wb") as file:
-        file.truncate(1000 * 2**20)
-    subprocess.run(["mkfs.ext4", "-q", "-m", "0", "-b", str(BLOCK), str(image)], check=True, capture_output=True)
-    done = subprocess.run(["mount", "-o", "loop", str(image), str(place)], capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"this machine cannot mount that: {done.stderr.strip()}")
-    try:
+    with mounted_ext4(tmp_path, 1000 * MIB, "-b", str(BLOCK)) as place:
         yield place
-    finally:
-        subprocess.run(["umount", str(place)], check=True)
 
 
 @pytest.mark.root

@@ -5,8 +5,6 @@ compared.
 """
 
 import mmap
-import os
-import subprocess
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -16,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 from support.engine.drives import Drive, back_up, below, enroll, restored
+from support.loop_disk import MIB, mounted_ext4
 
 from kinebackup.engine.backup.parent.trust import NO_TRUST, Trust
 from kinebackup.sources.folder import FolderSource
@@ -80,18 +79,8 @@ def test_the_scan_s_hot_loop_keeps_what_is_proven(tmp_path: Path, ago_ms: int, r
 @pytest.fixture
 def coarse(tmp_path: Path) -> Iterator[Path]:
     """An ext4 whose inodes have no room for fractions of a second."""
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount")
-    image, place = tmp_path / "coarse.img", tmp_path / "coarse"
-    with image.open("wb") as file:
-        file.truncate(8 * 2**20)
-    subprocess.run(["mkfs.ext4", "-q", "-I", "128", str(image)], check=True, capture_output=True)
-    place.mkdir()
-    done = subprocess.run(["mount", "-o", "loop", str(image), str(place)], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"this machine cannot mount that: {done.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
+    with mounted_ext4(tmp_path, 8 * MIB, "-I", "128") as place:
+        yield place
 
 
 def saved(drive: Drive, into: Path, file: Path) -> str:

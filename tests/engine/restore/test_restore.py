@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from support.engine.drives import Drive, back_up, below, loaded, noise, restored, seen
 from support.engine.forged_snapshot import an_entry, forge
+from support.loop_disk import MIB, mounted_ext4
 from support.project import ROOT, TESTS
 
 from kinebackup.engine.restore.existing import Overwrite
@@ -23,7 +24,6 @@ from kinebackup.errors import Cancelled, KineError, NotFound
 from kinebackup.model import CancelToken, RestoreReport, SilentMonitor
 
 AS_ROOT = os.geteuid() == 0
-MIB = 2**20
 
 
 def kinds(report: RestoreReport) -> list[tuple[str, str]]:
@@ -454,16 +454,8 @@ def test_folders_that_their_owner_may_not_write_in_do_not_stop_a_second_run(file
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """An ext4 of about ten megabytes, mostly taken by ``ballast``."""
-    image, mount = tmp_path / "disk.img", tmp_path / "disk"
-    mount.mkdir()
-    with image.open("wb") as file:
-        file.truncate(12 * MIB)
-    subprocess.run(["mkfs.ext4", "-q", "-m", "0", "-O", "^has_journal", str(image)], check=True)
-    subprocess.run(["mount", "-o", "loop", str(image), str(mount)], check=True)
-    try:
-        yield mount
-    finally:
-        subprocess.run(["umount", str(mount)], check=True)
+    with mounted_ext4(tmp_path, 12 * MIB, "-O", "^has_journal") as place:
+        yield place
 
 
 @pytest.mark.root

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.engine.drives import Drive, back_up, below, loaded, restored, seen
+from support.loop_disk import MIB, mounted_ext4
 
 from kinebackup.engine.inode_flags import read_flags, set_flags
 from kinebackup.engine.repository.blob_reader import BlobReader
@@ -20,22 +21,12 @@ from kinebackup.model import RestoreReport
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="the flags are for root to set")]
 
-MIB = 2**20
-
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """An ext4, which keeps the flags; gone with them afterwards."""
-    image, mount = tmp_path / "disk.img", tmp_path / "disk"
-    mount.mkdir()
-    with image.open("wb") as file:
-        file.truncate(32 * MIB)
-    subprocess.run(["mkfs.ext4", "-q", "-m", "0", str(image)], check=True)
-    subprocess.run(["mount", "-o", "loop", str(image), str(mount)], check=True)
-    try:
-        yield mount
-    finally:
-        subprocess.run(["umount", str(mount)], check=True)
+    with mounted_ext4(tmp_path, 32 * MIB) as place:
+        yield place
 
 
 @pytest.fixture
