@@ -205,7 +205,8 @@ class DaemonClient:
         if self._bus is None or not self._bus.connected:
             raise _no_bus()
         try:
-            reply = await asyncio.wait_for(self._bus.call(message), patience_s)
+            async with asyncio.timeout(patience_s):
+                reply = await self._bus.call(message)
         except TimeoutError as error:
             raise DaemonAbsent(
                 _("the KineBackup service does not answer"), _("see what it says: journalctl -u kinebackup")

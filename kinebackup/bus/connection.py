@@ -20,7 +20,8 @@ PATIENCE_S: Final = 10.0
 async def connect(address: str | None = None) -> MessageBus:
     """To the system bus; where none is named, ``DBUS_SYSTEM_BUS_ADDRESS`` says which. Raises ``CONNECTION_ERRORS``."""
     bus = MessageBus(bus_address=address, bus_type=BusType.SYSTEM, auth_timeout=PATIENCE_S)
-    await asyncio.wait_for(bus.connect(), PATIENCE_S)
+    async with asyncio.timeout(PATIENCE_S):
+        await bus.connect()
     # The library ends its connection when the socket's buffer is full for a moment, which a flood of requests from any
     # local user brings about: it takes that for an error. Told that nothing was sent, it waits and sends it later.
     writer: Any = bus._writer  # private; tests/daemon/test_bus_service.py sends a flood, and would notice
@@ -39,7 +40,8 @@ async def disconnect(bus: MessageBus) -> None:
     if bus.connected:
         bus.disconnect()
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(until_disconnected(bus), PATIENCE_S)
+        async with asyncio.timeout(PATIENCE_S):
+            await until_disconnected(bus)
 
 
 class _PatientSocket:

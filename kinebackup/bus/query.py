@@ -65,14 +65,15 @@ def _ask(
 
     async def whole() -> Answer:
         client = DaemonClient(address=address, interactive=False)
-        await client.connect()
-        try:
-            return await question(client)
-        finally:
-            await client.close()
+        async with asyncio.timeout(patience_s):
+            await client.connect()
+            try:
+                return await question(client)
+            finally:
+                await client.close()
 
     try:
-        return asyncio.run(asyncio.wait_for(whole(), patience_s))
+        return asyncio.run(whole())
     except TimeoutError:
         return None
 

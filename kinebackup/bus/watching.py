@@ -66,7 +66,8 @@ class DriveWatch(DaemonListener):
             if cancel.cancelled:
                 raise WatchingStopped
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.news.wait(), _CANCEL_POLL_S)
+                async with asyncio.timeout(_CANCEL_POLL_S):
+                    await self.news.wait()
         self.news.clear()
         if self.gone:
             raise DaemonAbsent(

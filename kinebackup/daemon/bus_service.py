@@ -161,7 +161,8 @@ class BusService:
         bus.add_message_handler(self._handle)
         try:
             bus.export(names.OBJECT_PATH, _Properties(names.INTERFACE))
-            reply = await asyncio.wait_for(bus.request_name(names.BUS_NAME, NameFlag.DO_NOT_QUEUE), PATIENCE_S)
+            async with asyncio.timeout(PATIENCE_S):
+                reply = await bus.request_name(names.BUS_NAME, NameFlag.DO_NOT_QUEUE)
         except CONNECTION_ERRORS as error:
             self._warn_once(f"the name on the system bus is not given to us: {error}")
             await self._disconnect()

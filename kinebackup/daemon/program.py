@@ -119,7 +119,8 @@ class Program:
         self._timetable.stop()
         self._loop.post(ev.ShutdownRequested(self._loop.now()))
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._wait_until_at_rest(), STOP_WITHIN_S)
+            async with asyncio.timeout(STOP_WITHIN_S):
+                await self._wait_until_at_rest()
         asyncio.get_running_loop().remove_reader(self._parts.watcher.fileno())
         self._parts.watcher.close()
         await self._bus.stop()
@@ -159,7 +160,8 @@ class Program:
         self._cancel_waking()
         self._loop.post(ev.Suspending(self._loop.now()))
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._wait_until_at_rest(), SLEEP_WITHIN_S)
+            async with asyncio.timeout(SLEEP_WITHIN_S):
+                await self._wait_until_at_rest()
 
     def _after_sleep(self) -> None:
         self._cancel_waking()

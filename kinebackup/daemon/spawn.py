@@ -89,7 +89,8 @@ class ProcessWorker:
             # The daemon ends, and hardly waits: a process that writes to a slow drive cannot end before that is done.
             with suppress(ProcessLookupError, TimeoutError):
                 process.kill()
-                await asyncio.wait_for(process.wait(), _DIES_WITHIN_S)
+                async with asyncio.timeout(_DIES_WITHIN_S):
+                    await process.wait()
             raise
         finally:
             stopper.cancel()

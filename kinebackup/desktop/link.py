@@ -76,7 +76,8 @@ class DaemonLink(DaemonListener):
             answered = await self._replay()
             pause_s = None if answered else min(2 * (pause_s or _FIRST_RETRY_S / 2), _LAST_RETRY_S)
             try:
-                await asyncio.wait_for(self._news.wait(), pause_s)
+                async with asyncio.timeout(pause_s):
+                    await self._news.wait()
             except TimeoutError:
                 continue
 

@@ -80,7 +80,8 @@ class Notifications:
             bus.add_message_handler(self._handle)
             await self._match(f"type='signal',sender='{_BUS}',member='NameOwnerChanged',arg0='{_SERVER}'")
             await self._match(f"type='signal',sender='{_SERVER}',interface='{_SERVER}'")
-            reply = await asyncio.wait_for(bus.request_name(AGENT_NAME, NameFlag.DO_NOT_QUEUE), PATIENCE_S)
+            async with asyncio.timeout(PATIENCE_S):
+                reply = await bus.request_name(AGENT_NAME, NameFlag.DO_NOT_QUEUE)
         except (*CONNECTION_ERRORS, ServerAbsent) as error:
             await self.close()
             message = _("there is no desktop session to show notifications in ({reason})")
@@ -172,7 +173,8 @@ class Notifications:
         if self._bus is None or not self._bus.connected:
             raise ServerAbsent(_("the bus of the session is gone"))
         try:
-            reply = await asyncio.wait_for(self._bus.call(message), PATIENCE_S)
+            async with asyncio.timeout(PATIENCE_S):
+                reply = await self._bus.call(message)
         except CONNECTION_ERRORS as error:
             raise ServerAbsent(str(error)) from error
         if reply is None or reply.message_type is not MessageType.METHOD_RETURN:

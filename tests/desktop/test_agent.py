@@ -251,6 +251,23 @@ def test_closing_is_no_answer_where_there_are_buttons_and_the_next_login_shows_i
     play(story())
 
 
+@pytest.mark.parametrize("steps", range(12))
+def test_an_agent_can_be_ended_at_any_moment_of_showing(session: SessionBus, practice: Practice, steps: int) -> None:
+    """The session ends so many steps of the loop after the server has the notice; the answer is on its way then."""
+
+    async def story() -> None:
+        async with practice.open(), NotedServer(*FULL).on(session.address) as server:
+            practice.say(FAILED)
+            async with agent_in(session.address, practice):
+                while not server.shown:
+                    await asyncio.sleep(0)
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+            assert server.shown == {}
+
+    play(story())
+
+
 def test_an_agent_that_ends_leaves_no_dead_buttons(session: SessionBus, practice: Practice) -> None:
     async def story() -> None:
         async with practice.open(), NotedServer(*FULL).on(session.address) as server:

@@ -96,6 +96,19 @@ def test_fixed_waits_are_those_that_have_a_reason() -> None:
     assert found == FIXED_TIMES.keys()
 
 
+def test_no_wait_of_the_product_can_lose_its_cancellation() -> None:
+    """In Python 3.11 ``asyncio.wait_for`` gives its result where it is cancelled at the moment of success: whoever
+    cancelled then waits for ever, as the agent did at the end of a session. ``asyncio.timeout`` does not.
+    """
+    found = [
+        f"{path.relative_to(PACKAGE)}:{call.lineno}"
+        for path in python_files(PACKAGE)
+        for call in calls(path)
+        if name_of(call).endswith("wait_for")
+    ]
+    assert found == []
+
+
 def test_every_skip_has_a_reason() -> None:
     silent = [
         f"{path.relative_to(TESTS)}:{call.lineno}"

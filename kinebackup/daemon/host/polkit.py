@@ -73,7 +73,8 @@ async def _call(bus: MessageBus, message: Message, patience_s: float) -> list[An
     if not bus.connected:
         return None
     try:
-        reply = await asyncio.wait_for(bus.call(message), patience_s)
+        async with asyncio.timeout(patience_s):
+            reply = await bus.call(message)
     except (OSError, EOFError, TimeoutError, DBusFastError):
         log.warning("no answer to %s", message.member)
         return None
