@@ -3,7 +3,7 @@
 Owns: where a window ends, and the names that are still to come. Does not know: what is done with a name.
 
 Nearly every directory is one window. Of one with a million names, only those of a window are in memory as objects; the
-others wait as text, a third of the size, and what the parent has is read when it is their turn.
+others wait as text, and what the parent has is read when it is their turn.
 """
 
 import os

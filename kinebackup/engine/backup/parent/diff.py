@@ -132,14 +132,13 @@ class ParentDiff:
 
     def settle(self, waiting: Set[int]) -> None:
         """The contents of what has been met since the last time are known, but of those whose ``id`` is ``waiting``."""
-        if len(self._suspects) == self._settled:
+        new = self._suspects[self._settled :]
+        if not new:
             return
-        known = [suspect for suspect in self._suspects[self._settled :] if id(suspect[1]) not in waiting]
-        self._suspects[self._settled :] = [
-            suspect for suspect in self._suspects[self._settled :] if id(suspect[1]) in waiting
-        ]
+        # First those that wait: a lane may end one meanwhile, which then is looked at twice, and never not at all.
+        self._suspects[self._settled :] = [suspect for suspect in new if id(suspect[1]) in waiting]
         self._settled = len(self._suspects)
-        self._convict(known)
+        self._convict(suspect for suspect in new if id(suspect[1]) not in waiting)
 
     def _convict(self, suspects: Iterable[tuple[str, Entry, Entry]]) -> None:
         self._stats.changed_dirs.update(
