@@ -117,9 +117,9 @@ def test_one_that_no_backup_has_yet_is_missing(drive: Drive, docs: Path, tmp_pat
         assert (report.files_lost, report.suspicious) == (1, True)
 
 
-def test_one_that_is_another_kind_of_thing_now_is_missing(drive: Drive, docs: Path, tmp_path: Path) -> None:
+def test_one_that_is_another_kind_of_thing_now_is_missing(drive: Drive, docs: Path) -> None:
     back_up(drive, docs)
-    docs.rename(tmp_path / "elsewhere")
+    docs.rename(docs.with_name("elsewhere"))
     docs.write_text("a file in the place of the folder", encoding="utf-8")
     report = back_up(drive, unopened(docs))
     assert ([problem.kind for problem in report.problems], report.files_lost) == (["source-missing"], 3)
