@@ -28,8 +28,9 @@ from kinebackup.desktop.events import (
     TimerFired,
 )
 from kinebackup.desktop.link import DaemonLink
-from kinebackup.desktop.notifications import Notifications, ServerAbsent
+from kinebackup.desktop.notifications import Notifications, Placed, ServerAbsent
 from kinebackup.errors import KineError
+from kinebackup.policy.notices import NoticeKey
 
 _FAREWELL_S: Final = 1.0
 
@@ -51,6 +52,7 @@ class Agent:
         self._refusal_id = 0
         self._timer: asyncio.TimerHandle | None = None
         self._answering: set[asyncio.Task[None]] = set()
+        self._unanswered: tuple[NoticeKey, asyncio.Future[Placed]] | None = None
         self._stop = asyncio.Event()
 
     def stop(self) -> None:
@@ -84,8 +86,18 @@ class Agent:
             self._timer.cancel()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FAREWELL_S):
+                await self._await_number()
                 await self._do(self._board.clear())
         await self._notifications.close()
+
+    async def _await_number(self) -> None:
+        """Of a notice that the server may have on its screen already: without it nobody could take it away."""
+        if self._unanswered is not None:
+            key, asked_for = self._unanswered
+            with contextlib.suppress(ServerAbsent):
+                placed = await asked_for
+                self._from_now_on(placed.server)
+                await self._do(self._board.is_shown(key, placed.shown_id))
 
     async def _work(self) -> None:
         while True:
@@ -138,7 +150,13 @@ class Agent:
         asked = self._notifications.server
         try:
             self._can = await self._notifications.capabilities()
-            placed = await self._notifications.show(appearance_of(wanted.notice, self._can), replaces=wanted.replaces)
+            looks = appearance_of(wanted.notice, self._can)
+            asked_for = asyncio.ensure_future(self._notifications.show(looks, replaces=wanted.replaces))
+            try:
+                placed = await asyncio.shield(asked_for)
+            except asyncio.CancelledError:
+                self._unanswered = what.key, asked_for
+                raise
         except ServerAbsent as error:
             log.info("%s cannot be shown now (%s)", wanted.notice.kind.value, error)
             if asked and asked == self._notifications.server:  # else another one comes, with an event of its own

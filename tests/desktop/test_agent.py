@@ -268,6 +268,20 @@ def test_an_agent_can_be_ended_at_any_moment_of_showing(session: SessionBus, pra
     play(story())
 
 
+def test_an_agent_that_ends_before_it_knows_the_number_of_a_notice_takes_it_away(
+    session: SessionBus, practice: Practice
+) -> None:
+    async def story() -> None:
+        async with practice.open(), NotedServer(*FULL).on(session.address) as server:
+            server.answers_after_s = 0.3
+            practice.say(FAILED)
+            async with agent_in(session.address, practice):
+                await until(lambda: bool(server.shown))
+            assert server.shown == {}
+
+    play(story())
+
+
 def test_an_agent_that_ends_leaves_no_dead_buttons(session: SessionBus, practice: Practice) -> None:
     async def story() -> None:
         async with practice.open(), NotedServer(*FULL).on(session.address) as server:

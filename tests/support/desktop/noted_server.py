@@ -3,6 +3,7 @@
 Owns: org.freedesktop.Notifications on a bus of the tests. Does not know: screens.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -32,13 +33,14 @@ class Noted:
 
 
 class NotedServer(ServiceInterface):
-    """Its numbers begin at 1. ``shown`` is what is on its screen."""
+    """Its numbers begin at 1. ``shown`` is what is on its screen; ``answers_after_s``: when it says the number."""
 
     def __init__(self, *capabilities: str) -> None:
         super().__init__(NAME)
         self.capabilities = capabilities
         self.notes: list[Noted] = []
         self.shown: dict[int, Noted] = {}
+        self.answers_after_s = 0.0
         self._bus: MessageBus | None = None
         self._next_id = 1
 
@@ -47,7 +49,7 @@ class NotedServer(ServiceInterface):
         return list(self.capabilities)
 
     @dbus_method(name="Notify")
-    def notify(
+    async def notify(
         self,
         app: DBusStr,
         replaces: DBusUInt32,
@@ -65,6 +67,8 @@ class NotedServer(ServiceInterface):
         if not shown_id:
             shown_id, self._next_id = self._next_id, self._next_id + 1
         self.shown[shown_id] = noted
+        if self.answers_after_s:
+            await asyncio.sleep(self.answers_after_s)
         return shown_id
 
     @dbus_method(name="CloseNotification")
