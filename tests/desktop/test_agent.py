@@ -273,10 +273,11 @@ def test_an_agent_that_ends_before_it_knows_the_number_of_a_notice_takes_it_away
 ) -> None:
     async def story() -> None:
         async with practice.open(), NotedServer(*FULL).on(session.address) as server:
-            server.answers_after_s = 0.3
+            server.answers_after = 200
             practice.say(FAILED)
             async with agent_in(session.address, practice):
-                await until(lambda: bool(server.shown))
+                while not server.shown:
+                    await asyncio.sleep(0)
             assert server.shown == {}
 
     play(story())

@@ -33,14 +33,15 @@ class Noted:
 
 
 class NotedServer(ServiceInterface):
-    """Its numbers begin at 1. ``shown`` is what is on its screen; ``answers_after_s``: when it says the number."""
+    """Its numbers begin at 1. ``shown`` is what is on its screen; ``answers_after``: so many steps of the loop it
+    takes to say the number."""
 
     def __init__(self, *capabilities: str) -> None:
         super().__init__(NAME)
         self.capabilities = capabilities
         self.notes: list[Noted] = []
         self.shown: dict[int, Noted] = {}
-        self.answers_after_s = 0.0
+        self.answers_after = 0
         self._bus: MessageBus | None = None
         self._next_id = 1
 
@@ -67,8 +68,8 @@ class NotedServer(ServiceInterface):
         if not shown_id:
             shown_id, self._next_id = self._next_id, self._next_id + 1
         self.shown[shown_id] = noted
-        if self.answers_after_s:
-            await asyncio.sleep(self.answers_after_s)
+        for _step in range(self.answers_after):
+            await asyncio.sleep(0)
         return shown_id
 
     @dbus_method(name="CloseNotification")
