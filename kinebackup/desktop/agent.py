@@ -86,18 +86,18 @@ class Agent:
             self._timer.cancel()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FAREWELL_S):
-                await self._await_number()
                 await self._do(self._board.clear())
+                await self._take_away_unanswered()
         await self._notifications.close()
 
-    async def _await_number(self) -> None:
-        """Of a notice that the server may have on its screen already: without it nobody could take it away."""
+    async def _take_away_unanswered(self) -> None:
+        """A notice that the server may have on its screen already, and has not yet said the number of. It comes last: a
+        server that never does keeps no other notice there.
+        """
         if self._unanswered is not None:
             key, asked_for = self._unanswered
             with contextlib.suppress(ServerAbsent):
-                placed = await asked_for
-                self._from_now_on(placed.server)
-                await self._do(self._board.is_shown(key, placed.shown_id))
+                await self._do(self._board.is_shown(key, (await asked_for).shown_id))
 
     async def _work(self) -> None:
         while True:

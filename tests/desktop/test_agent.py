@@ -283,6 +283,23 @@ def test_an_agent_that_ends_before_it_knows_the_number_of_a_notice_takes_it_away
     play(story())
 
 
+def test_a_server_that_never_says_a_number_keeps_no_other_notice_on_the_screen(
+    session: SessionBus, practice: Practice
+) -> None:
+    async def story() -> None:
+        async with practice.open(), NotedServer(*FULL).on(session.address) as server:
+            practice.say(FAILED, PLUG_IN)
+            async with agent_in(session.address, practice):
+                while not server.shown:
+                    await asyncio.sleep(0)
+                server.answers_after = 10**9
+                while len(server.shown) < 2:
+                    await asyncio.sleep(0)
+            assert list(server.shown) == [2]
+
+    play(story())
+
+
 def test_an_agent_that_ends_leaves_no_dead_buttons(session: SessionBus, practice: Practice) -> None:
     async def story() -> None:
         async with practice.open(), NotedServer(*FULL).on(session.address) as server:
