@@ -349,7 +349,7 @@ def test_a_cancelled_backup_resumes_without_writing_the_same_packs_again(tmp_pat
         assert time.monotonic() - began < 20  # the whole run; the stop itself is timed elsewhere
     kept = drive.files("packs")
     kept_bytes = sum(path.stat().st_size for path in kept)
-    assert kept_bytes > 30 * 2**20
+    assert kept_bytes > 15 * 2**20  # that pack, whole; what else was begun depends on the two lanes' pace
     with contextlib.closing(FolderStore(str(drive.root))) as folder:
         store = RecordingStore(folder)
         report = back_up(drive, source, store=store)
