@@ -15,9 +15,10 @@ PACKS: Final = "packs"
 INDEX: Final = "index"
 SNAPSHOTS: Final = "snapshots"
 REMOVALS: Final = "removals"
+PARITY: Final = "parity"
 DAMAGED: Final = "damaged"
 TMP: Final = "tmp"
-DIRECTORIES: Final = (PACKS, INDEX, SNAPSHOTS, REMOVALS, DAMAGED, TMP)
+DIRECTORIES: Final = (PACKS, INDEX, SNAPSHOTS, REMOVALS, PARITY, DAMAGED, TMP)
 HEADER_COPIES: Final = ("header", "header.1", "header.2")
 LOCK: Final = "lock"
 RESERVE: Final = "reserve"
@@ -52,6 +53,11 @@ def snapshot_path(name: str) -> str:
 
 def removal_path(name: str) -> str:
     return f"{REMOVALS}/{name}"
+
+
+def parity_path(name: str) -> str:
+    """What heals the pack, index file, snapshot or removal record of that name."""
+    return f"{PARITY}/{name[:2]}/{name}.xor"
 
 
 def marker_path(name: str) -> str:

@@ -1,0 +1,194 @@
+"""Parity files: what heals a damaged file of a repository, without any key (FORMAT.md §12).
+
+Owns: their form, how many parity blocks a file gets, making them, healing with them. Does not know: files on a drive.
+
+A file is cut in blocks. Block *i* belongs to column *i* mod *c*; each column has one parity block, the exclusive or of
+its blocks. A checksum of each block tells which are wrong, as an error of reading does; one in each column can be had
+again from the others. Neighbours lie in different columns, so a stretch shorter than *c* blocks never has two of one.
+With as many columns as blocks, the parity blocks are the blocks themselves: a copy.
+"""
+
+import hashlib
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from kinebackup.engine.format.constants import MAGIC, VERSION, Buffer
+from kinebackup.engine.format.malformed import Malformed
+
+BLOCK_BYTES: Final = 4096
+MAX_FILE_BYTES: Final = 80 * 2**20
+"""No file of a repository is longer: a record of 66 MiB, or a pack whose last segment begins below 16 MiB."""
+
+_HEAD = struct.Struct("<7s1sIIQII")
+_TYPE: Final = b"X"
+_BURST_BLOCKS: Final = 257  # what 1 MiB may touch, wherever it begins
+_SMALL_BURST_BLOCKS: Final = 17  # 64 KiB likewise
+_SHARE: Final = 16  # one parity block for so many blocks
+
+ReadAt = Callable[[int, int], Buffer]
+"""Up to so many bytes from an offset of the damaged file; raises ``OSError`` or ``KineError`` where it cannot."""
+
+
+def columns_of(size: int, *, is_copy: bool) -> int:
+    """How many parity blocks a file of so many bytes gets. ``is_copy``: as many as it has blocks.
+
+    A file of more than 8 MiB stands the loss of any 1 MiB, any other that of 64 KiB; for 16 MiB that is 6.4 %.
+    """
+    blocks = blocks_of(size)
+    if is_copy:
+        return blocks
+    least = _BURST_BLOCKS if size > 8 * 2**20 else _SMALL_BURST_BLOCKS
+    return min(blocks, max(least, -(-blocks // _SHARE)))
+
+
+def blocks_of(size: int) -> int:
+    return -(-size // BLOCK_BYTES)
+
+
+class Encoder:
+    """Makes the parity file of a file whose bytes come one after the other."""
+
+    def __init__(self, size: int, columns: int) -> None:
+        """``size``: in bytes, of the whole file, at least one; ``columns``: see ``columns_of``."""
+        self._size = size
+        self._columns = columns
+        self._row = bytearray()
+        self._sums: list[int] = []
+        self._parity = 0
+
+    def update(self, data: Buffer) -> None:
+        """The next bytes."""
+        width = self._columns * BLOCK_BYTES
+        view = memoryview(data)
+        while view:
+            part = view[: width - len(self._row)]
+            self._row += part
+            view = view[len(part) :]
+            if len(self._row) == width:
+                self._take_row()
+
+    def _take_row(self) -> None:
+        self._sums += _checksums(self._row)
+        self._parity ^= int.from_bytes(self._row, "little")
+        self._row = bytearray()
+
+    def finish(self) -> bytes:
+        """The parity file."""
+        if self._row:
+            self._take_row()
+        if len(self._sums) != blocks_of(self._size):
+            raise ValueError("the file has another length than was said")
+        parity = self._parity.to_bytes(self._columns * BLOCK_BYTES, "little")
+        head = _HEAD.pack(MAGIC, _TYPE, VERSION, BLOCK_BYTES, self._size, self._columns, 0)
+        table = head + _packed([*self._sums, *_checksums(parity)])
+        return table + _packed([zlib.crc32(table)]) + parity
+
+
+def encode(data: Buffer, *, is_copy: bool) -> bytes:
+    """The parity file of a whole file."""
+    encoder = Encoder(len(data), columns_of(len(data), is_copy=is_copy))
+    encoder.update(data)
+    return encoder.finish()
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """A parity file. ``size``: in bytes, of the file that it belongs to; ``sums``: CRC-32 of each block of that.
+
+    ``blocks``: the parity blocks; None in the place of one that is damaged itself.
+    """
+
+    size: int
+    columns: int
+    sums: tuple[int, ...]
+    blocks: tuple[bytes | None, ...]
+
+    @property
+    def is_whole(self) -> bool:
+        return None not in self.blocks
+
+    def heal(self, name: str, read: ReadAt) -> "Healed | None":
+        """The file of that name, whole and with the right digest; None where too much of it is damaged."""
+        data = bytearray(blocks_of(self.size) * BLOCK_BYTES)
+        wrong = [
+            number for number, (at, size) in enumerate(self._places()) if not self._take(data, number, at, size, read)
+        ]
+        missing = {number % self.columns: number for number in wrong}
+        if len(missing) < len(wrong):
+            return None
+        for column, number in missing.items():
+            block = self.blocks[column]
+            if block is None:
+                return None
+            found = int.from_bytes(block, "little")
+            for other in range(column, len(self.sums), self.columns):
+                if other != number:
+                    at = other * BLOCK_BYTES
+                    found ^= int.from_bytes(data[at : at + BLOCK_BYTES], "little")
+            at = number * BLOCK_BYTES
+            data[at : at + BLOCK_BYTES] = found.to_bytes(BLOCK_BYTES, "little")
+        del data[self.size :]
+        if hashlib.sha256(data).hexdigest() != name:
+            return None
+        return Healed(bytes(data), len(wrong))
+
+    def _places(self) -> Iterator[tuple[int, int]]:
+        for at in range(0, self.size, BLOCK_BYTES):
+            yield at, min(BLOCK_BYTES, self.size - at)
+
+    def _take(self, data: bytearray, number: int, at: int, size: int, read: ReadAt) -> bool:
+        """Put a block in its place; False where it cannot be read, or is not what it was."""
+        try:
+            block = bytes(read(at, size))
+        except Exception:  # noqa: BLE001 - whatever a drive or a store says of one block costs that block
+            return False
+        if len(block) != size or zlib.crc32(block) != self.sums[number]:
+            return False
+        data[at : at + size] = block
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Healed:
+    """A file as it was written. ``blocks``: how many of it were damaged."""
+
+    data: bytes
+    blocks: int
+
+
+def decode(data: bytes) -> Parity:
+    """A parity file. Raises ``Damaged`` where its table is not sound."""
+    if len(data) < _HEAD.size:
+        raise Malformed("a parity file is too short")
+    magic, kind, version, block, size, columns, zero = _HEAD.unpack_from(data)
+    if (magic, kind, version, block, zero) != (MAGIC, _TYPE, VERSION, BLOCK_BYTES, 0):
+        raise Malformed("a parity file begins otherwise")
+    if not 0 < size <= MAX_FILE_BYTES or not 0 < columns <= blocks_of(size):
+        raise Malformed("a parity file has impossible numbers")
+    count = blocks_of(size) + columns
+    end = _HEAD.size + 4 * count
+    if len(data) < end + 4 or _unpacked(data[end : end + 4]) != [zlib.crc32(data[:end])]:
+        raise Malformed("the table of a parity file is damaged")
+    sums = _unpacked(data[_HEAD.size : end])
+    blocks: list[bytes | None] = []
+    for column, expected in enumerate(sums[blocks_of(size) :]):
+        at = end + 4 + column * BLOCK_BYTES
+        found = data[at : at + BLOCK_BYTES]
+        blocks.append(found if len(found) == BLOCK_BYTES and zlib.crc32(found) == expected else None)
+    return Parity(size, columns, tuple(sums[: blocks_of(size)]), tuple(blocks))
+
+
+def _checksums(data: Buffer) -> list[int]:
+    view, crc32 = memoryview(data), zlib.crc32
+    return [crc32(view[at : at + BLOCK_BYTES]) for at in range(0, len(view), BLOCK_BYTES)]
+
+
+def _packed(numbers: list[int]) -> bytes:
+    return struct.pack(f"<{len(numbers)}I", *numbers)
+
+
+def _unpacked(data: Buffer) -> list[int]:
+    return list(struct.unpack(f"<{len(data) // 4}I", data))
