@@ -63,6 +63,10 @@ class WrongKey(KineError):
     exit_code = ExitCode.WRONG_KEY
 
 
+class NeedsNewer(KineError):
+    """The drive has a feature of a later version of the format: nothing is wrong with it, this program is too old."""
+
+
 class TargetRefused(KineError):
     """A place where no backup may be written: a cloud, a source, someone's files, a disk that is not dedicated."""
 

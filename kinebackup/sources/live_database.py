@@ -60,7 +60,7 @@ class DatabaseCopier:
             if not stat.S_ISREG(before.st_mode) or not _companions_are_files(directory_fd, name):
                 return None
             wal_size, wal_mtime = _stat_wal(directory_fd, name)
-            copied = Copied(by="sqlite", size=before.st_size, wal_size=wal_size, wal_mtime=wal_mtime)
+            copied = Copied(size=before.st_size, wal_size=wal_size, wal_mtime=wal_mtime)
             live = self._open_live(f"/proc/self/fd/{directory_fd}/{name}", before)
             if live is None:
                 return None

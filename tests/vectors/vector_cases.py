@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from vectors.vector_entries import entry_cases
+from vectors.vector_entries import entry_cases, fine_cases
 from vectors.vector_plans import (
     CODE,
     OTHER,
@@ -37,11 +37,13 @@ from vectors.vector_writer import (
     digest,
     dumps,
     header,
+    hmac_sha256,
+    index_of,
     one_record,
     put,
     slot,
 )
-from vectors.vector_zstd import zstd_defects
+from vectors.vector_zstd import FINE, zstd_defects
 
 WITNESS_PATH, TARGET_PATH = "home/temoin.txt", "home/cible.txt"
 ALL = {WITNESS_PATH: WITNESS, TARGET_PATH: TARGET}
@@ -83,6 +85,8 @@ def all_cases() -> Iterator[Case]:
     for name, rule, plan, refused, restored in entry_cases():
         layer = "tree" if name.startswith("tree-") else "entry"
         yield Case(name, layer, "§9", rule, build(plan).files, refused, 3, restored)
+    for name, rule, plan in fine_cases():
+        yield Case(name, "entry", "§9", rule, build(plan).files, "", 0, sums(ALL))
 
 
 def secret_cases() -> Iterator[Case]:
@@ -136,6 +140,8 @@ def header_cases() -> Iterator[Case]:
         ("header-no-slot", members(slots=[]), "1 to 16 slots", 1),
         ("header-seventeen-slots", members(slots=many), "1 to 16 slots", 1),
         ("header-slot-id-twice", members(slots=twice), "duplicate slot ids", 1),
+        ("header-byte-order-mark", header_with_mark(), "a byte order mark", 1),
+        ("header-generation-exponent", good_with(b'"generation":1', b'"generation":1e0'), "1e0 is not an integer", 1),
         ("header-mac-wrong", header(header_members(), mac=bytes(32)), "the mac is wrong", 1),
         ("header-commitment-wrong", members(commitment=commitment.hex()), "the commitment is wrong", 1),
     ):
@@ -159,6 +165,17 @@ def header_copy_cases(good: bytes) -> Iterator[Case]:
         files = build(Plan()).files
         files |= {f"KINEBACKUP/{n}": raw for n, raw in zip(("header", "header.1", "header.2"), copies, strict=True)}
         yield Case(name, "header", "§3", rule, files, "", 0, sums(ALL))
+
+
+def good_with(old: bytes, new: bytes) -> bytes:
+    """The good header with something else in its second line, rightly signed."""
+    first, line = header(header_members()).split(b"\n")[:2]
+    signed = first + b"\n" + line.replace(old, new) + b"\n"
+    return signed + b"mac " + hmac_sha256(THIS.sub_key("header mac"), signed).hex().encode() + b"\n"
+
+
+def header_with_mark() -> bytes:
+    return good_with(b'{"commitment"', b'\xef\xbb\xbf{"commitment"')
 
 
 def frame_cases() -> Iterator[Case]:
@@ -269,6 +286,10 @@ def zstd_cases(layer: str) -> Iterator[Case]:
             "segment": target(packed=change(TARGET)),
         }[layer]
         yield about(f"zstd-{name}-{layer}", "zstd", "§1", rule, build(plan), layer)
+    if layer == "segment":
+        for name, (rule, made) in FINE.items():
+            files = build(target(packed=made(TARGET))).files
+            yield Case(f"zstd-{name}-{layer}", "zstd", "§1", rule, files, "", 0, sums(ALL))
 
 
 def table_cases() -> Iterator[Case]:
@@ -366,6 +387,10 @@ def index_cases() -> Iterator[Case]:
 
 def snapshot_cases() -> Iterator[Case]:
     for name, plan, rule in (
+        ("snapshot-byte-order-mark", Plan(snapshot_plain=lambda plain: b"\xef\xbb\xbf" + plain), "a byte order mark"),
+        ("snapshot-sequence-exponent", number_as(b"2e0"), "2e0 is not an integer"),
+        ("snapshot-sequence-fraction", number_as(b"2.0"), "2.0 is not an integer"),
+        ("snapshot-time-fraction", Plan(snapshot={"time": "2026-01-06T18:00:00.5Z"}), "time is not a text time"),
         ("snapshot-not-json", Plan(snapshot_plain=lambda plain: b"{"), "not JSON"),
         ("snapshot-two-values", Plan(snapshot_plain=lambda plain: plain + b"{}"), "something follows the object"),
         ("snapshot-array", Plan(snapshot_plain=lambda plain: b"[" + plain + b"]"), "not an object"),
@@ -381,6 +406,10 @@ def snapshot_cases() -> Iterator[Case]:
         yield about(name, "snapshot", "§8", rule, build(plan), "snapshot")
 
 
+def number_as(text: bytes) -> Plan:
+    return Plan(snapshot_plain=lambda plain: plain.replace(b'"sequence":2', b'"sequence":' + text))
+
+
 def place_cases() -> Iterator[Case]:
     """Good bytes under the wrong name, or bytes that are gone."""
     made = build(Plan())
@@ -391,6 +420,7 @@ def place_cases() -> Iterator[Case]:
     ):
         files = made.files | {made.pack: change(made.files[made.pack])}
         yield Case(name, "file", "§7", rule, files, "", 0, sums(ALL))
+    yield from second_places()
     gone = {path: raw for path, raw in made.files.items() if path != made.pack}
     yield about(
         "file-pack-gone", "file", "§2", "a pack that an index lists is missing", replace(made, files=gone), "pack"
@@ -407,6 +437,33 @@ def place_cases() -> Iterator[Case]:
     rule = "a pack of the same shape in the place of another: its records are good, but not the blobs of the index"
     swapped = replace(made, files=made.files | {made.pack: twin.raw})
     yield about("file-pack-replaced-by-twin", "file", "§6", rule, swapped, "pack")
+
+
+def second_places() -> Iterator[Case]:
+    """The target is in two packs, and one of the two places is no good; which of them is tried first is a reader's affair."""
+    for name, rule, change in (
+        (
+            "file-place-damaged",
+            "one of two places of a blob does not open: the other is tried",
+            lambda raw: flip(raw, 60),
+        ),
+        ("file-place-cut", "one of two places of a blob is cut off: the other is tried", lambda raw: raw[:60]),
+        ("file-place-gone", "one of two places of a blob has no pack: the other is tried", None),
+    ):
+        for which in ("first", "second"):
+            made = build(Plan())
+            again = Pack("again", [Segment(DATA, 0, [OTHER[::-1]]), Segment(DATA, 0, [TARGET])]).build()
+            files = made.files
+            twin = put(files, "packs", again.raw)
+            put(files, "index", one_record(Frame(b"I", digest("index 3")), compress(index_of([again]).plain())))
+            path = made.pack if which == "first" else twin
+            raw = files.pop(path)
+            if change is not None:
+                files[path] = change(raw) if which == "first" or name != "file-place-damaged" else flip(raw, 100)
+            yield Case(f"{name}-{which}", "file", "§7", rule, files, "", 0, sums(ALL))
+    made = build(Plan(index=lambda index: setattr(index.segments[0], "kind", 1)))
+    rule = "the index says another kind than the pack's table: the place is none for data"
+    yield about("index-kind-other", "file", "§7", rule, made, "pack")
 
 
 def removal_cases() -> Iterator[Case]:

@@ -42,6 +42,7 @@ def tree_cases() -> Iterator[EntryCase]:
         ("tree-no-entries", b"{}", "a tree without entries"),
         ("tree-entries-object", b'{"entries":{"a":1}}', "entries are not an array"),
         ("tree-not-utf-8", tree_of(file_entry("a", TARGET)).replace(b'"a"', b'"\xff"'), "a tree that is not UTF-8"),
+        ("tree-byte-order-mark", b"\xef\xbb\xbf" + tree_of(file_entry("a", TARGET)), "a byte order mark"),
         ("tree-two-values", tree_of() + b"{}", "something follows the object"),
     ):
         plan = beside_witness(dir_entry("sous", tree), extra_trees=[tree])
@@ -105,7 +106,12 @@ def form_cases() -> Iterator[EntryCase]:
         ("mode-string", changed(mode="rw"), "mode is not a number"),
         ("mtime-large", changed(mtime=1 << 63), "a time beyond 64 bits"),
         ("mtime-float", changed(mtime=1.5), "a time that is not an integer"),
+        ("mtime-missing", {k: v for k, v in changed().items() if k != "mtime"}, "no mtime"),
+        ("mode-missing", {k: v for k, v in changed().items() if k != "mode"}, "no mode"),
+        ("mode-fraction", changed(mode=416.0), "416.0 is not an integer"),
+        ("mode-boolean", changed(mode=True), "true is not an integer"),
         ("uid-negative", changed(uid=-1), "uid below 0"),
+        ("uid-nobody", changed(uid=(1 << 32) - 1), "uid above 2^32 - 2"),
         ("xattr-not-base64", changed(xattrs={"user.a": "*"}), "a value that is not base64"),
         (
             "symlink-no-target",
@@ -138,6 +144,8 @@ def content_cases() -> Iterator[EntryCase]:
         ("size-negative", {"size": -1}, "size below 0"),
         ("blob-missing", {"blobs": [absent]}, "a blob that no pack has"),
         ("blob-not-hex", {"blobs": [one.hex().upper()[:-1] + "G"]}, "an id that is not hex"),
+        ("blob-capitals", {"blobs": [one.hex().upper()]}, "an id in capitals"),
+        ("blob-blanks", {"blobs": [one.hex()[:16] + " " + one.hex()[16:]]}, "an id with a blank"),
         ("blob-short", {"blobs": [one.hex()[:-2]]}, "an id of 15 bytes"),
         ("blob-of-another-kind", {"blobs": [tree_id], "size": len(tree_of())}, "a tree where data is named"),
         ("blobs-and-lists", {"lists": list_ids[:1]}, "both blobs and lists"),
@@ -166,6 +174,30 @@ def content_cases() -> Iterator[EntryCase]:
     yield "entry-second-blob-damaged", "half a file must not stay", plan, VICTIM, KEPT
 
 
+def fine_cases() -> Iterator[tuple[str, str, Plan]]:
+    """Entries that no writer of ours makes, and that come back."""
+    size = len(TARGET)
+    good = file_entry("cible.txt", TARGET)
+    nothing = [[0, 0], [0, size - 20], [size - 20, 0], [size - 20, 20], [size, 0]]
+    for name, entry, rule in (
+        ("extents-of-nothing", good | {"extents": nothing}, "extents of length 0 are ignored"),
+        ("ctime-missing", {k: v for k, v in good.items() if k != "ctime"}, "ctime is 0 where it is not there"),
+        ("inode-64-bits", good | {"inode": (1 << 64) - 1}, "integers are exact to 64 bits"),
+        ("mtime-64-bits", good | {"mtime": -(1 << 53) - 1}, "integers are exact to 64 bits"),
+        (
+            "of-another-type",
+            good | {"target": "x", "device": [1, 2], "tree": []},
+            "members of another type are ignored",
+        ),
+        ("copied-otherwise", good | {"copied": {"by": "postgres", "size": 1}}, "a later way to copy a database"),
+    ):
+        yield "entry-" + name, rule, beside_witness(entry)
+    twice = tree_of(good, file_entry("temoin.txt", WITNESS)).replace(b'"size":', b'"size":7,"size":')
+    yield "entry-member-twice", "of a member that comes twice the last one counts", Plan(home=twice)
+    unsorted = tree_of(file_entry("temoin.txt", WITNESS), good)
+    yield "tree-unsorted", "entries in any order", Plan(home=unsorted)
+
+
 def damaged_second() -> Segment:
     return Segment(DATA, 1, [OTHER], packed=b"not zstd at all")
 
@@ -184,4 +216,4 @@ def link_cases() -> Iterator[EntryCase]:
     yield "entry-twice", "the same name twice: the first is not overwritten", plan, "home/temoin.txt", kept
 
 
-__all__ = ["dumps", "entry_cases"]
+__all__ = ["dumps", "entry_cases", "fine_cases"]

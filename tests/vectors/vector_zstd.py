@@ -38,6 +38,34 @@ def no_size(plain: bytes) -> bytes:
     return compressor.compress(plain, zstd.ZstdCompressor.FLUSH_FRAME)
 
 
+def with_dictionary(plain: bytes) -> bytes:
+    """Two bytes for the id of a dictionary, which nobody has."""
+    return b"\x28\xb5\x2f\xfd" + b"\xe2" + b"\x2a\x00" + len(plain).to_bytes(8, "little") + raw_blocks(plain)
+
+
+def with_checksum(plain: bytes) -> bytes:
+    return zstd.compress(plain, options={zstd.CompressionParameter.checksum_flag: 1})
+
+
+def without_dictionary(plain: bytes) -> bytes:
+    """The field of the dictionary is there, and says that there is none."""
+    return b"\x28\xb5\x2f\xfd" + b"\xe1" + b"\x00" + len(plain).to_bytes(8, "little") + raw_blocks(plain)
+
+
+def wide_window(plain: bytes) -> bytes:
+    """Not of a single segment, with a window of 8 MiB: what every decoder can do."""
+    return b"\x28\xb5\x2f\xfd" + b"\xc0" + bytes([13 << 3]) + len(plain).to_bytes(8, "little") + raw_blocks(plain)
+
+
+SKIPPABLE = b"\x50\x2a\x4d\x18" + b"\x04\x00\x00\x00" + b"rien"
+FINE = {
+    "checksum": ("a content checksum", with_checksum),
+    "no-dictionary": ("a dictionary id of 0", without_dictionary),
+    "window": ("a window of 8 MiB", wide_window),
+}
+"""What a writer does not do, and a reader takes."""
+
+
 def zstd_defects(limit: int) -> Iterator[tuple[str, str, Callable[[bytes], bytes]]]:
     """Name, rule, and what to do instead of compressing; ``limit`` is the largest content size allowed there."""
     yield "no-size", "a frame without content size", no_size
@@ -50,4 +78,8 @@ def zstd_defects(limit: int) -> Iterator[tuple[str, str, Callable[[bytes], bytes
     yield "bomb-hidden", "decodes to far more than it says", lambda plain: frame(len(plain), zeros(limit + 1))
     yield "size-hostile", "a content size above the limit", lambda plain: frame(1 << 60, raw_blocks(plain))
     yield "not-zstd", "not a zstd frame", lambda plain: b"\0" * 40
+    yield "dictionary", "a frame that names a dictionary", with_dictionary
+    yield "skippable-first", "begins with another frame", lambda plain: SKIPPABLE + zstd.compress(plain)
+    yield "skippable-last", "bytes after the frame", lambda plain: zstd.compress(plain) + SKIPPABLE
+    yield "checksum-wrong", "a content checksum that is wrong", lambda plain: with_checksum(plain)[:-1] + b"\x5a"
     yield "empty", "not a zstd frame", lambda plain: b""

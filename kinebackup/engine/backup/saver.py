@@ -334,7 +334,11 @@ class FileSaver:
         """Whether neither a copied database nor its write-ahead log changed, and the copy's blobs are there."""
         entry = file.entry
         assert old.copied is not None
-        if not same(Comparison.UNTOUCHED, entry, old) or old.copied.size != entry.size:
+        if (
+            old.copied.by != tree.COPIED_BY
+            or old.copied.size != entry.size
+            or not same(Comparison.UNTOUCHED, entry, old)
+        ):
             return False
         try:
             wal = os.stat(f"{file.name}-wal", dir_fd=file.directory.fd, follow_symlinks=False)

@@ -26,7 +26,7 @@ def damaged_hint() -> str:
     return _("on a computer that backed up to it, run: kinebackup drive repair LABEL; elsewhere, use your other drive")
 
 
-class Header(msgspec.Struct, frozen=True):
+class Header(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a drive says of itself before anything is unlocked."""
 
     commitment: str
@@ -35,6 +35,8 @@ class Header(msgspec.Struct, frozen=True):
     practice: str
     repository: str
     slots: tuple[Slot, ...]
+    features_needed_to_read: tuple[str, ...] = ()
+    features_needed_to_write: tuple[str, ...] = ()
 
     @property
     def keyring(self) -> Keyring:

@@ -16,7 +16,15 @@ from operator import ge
 
 import msgspec
 
-from kinebackup.engine.format.constants import FRAME_BYTES, ID_BYTES, MAX_INDEX_BLOBS
+from kinebackup.engine.format.constants import (
+    FRAME_BYTES,
+    ID_BYTES,
+    MAX_INDEX_BLOBS,
+    MAX_PACK_BYTES,
+    MAX_PACK_SEGMENTS,
+    MIN_PACK_BYTES,
+    TRAILER_BYTES,
+)
 from kinebackup.engine.format.malformed import Malformed
 from kinebackup.engine.format.pack import Pack, Segment, all_lie_within, check_place, checked_segment, place_columns
 from kinebackup.model import BlobId, FileName
@@ -76,6 +84,8 @@ class IndexTable:
             ListedPack(FileName(name.hex()), salt, size)
             for name, salt, size in _PACK.iter_unpack(plain[_COUNTS.size : self._segments_at])
         ]
+        if any(not MIN_PACK_BYTES <= pack.size <= MAX_PACK_BYTES for pack in self.packs):
+            raise Malformed("an index file lists a pack of an impossible size")
         self._check_segments()
         self._check_places()
         self._build_fan_out()
@@ -87,7 +97,9 @@ class IndexTable:
         view = memoryview(self._plain)[self._segments_at : self._ids_at]
         for pack, record, offset, sealed, plain, codec, kind, zero in _SEGMENT.iter_unpack(view):
             checked_segment(record, offset, sealed, plain, codec, kind)
-            if zero or pack >= len(self.packs) or offset < FRAME_BYTES or offset + sealed > self.packs[pack].size:
+            if zero or record >= MAX_PACK_SEGMENTS or pack >= len(self.packs):
+                raise Malformed("an index file has a segment of an impossible number")
+            if offset < FRAME_BYTES or offset + sealed > self.packs[pack].size - TRAILER_BYTES:
                 raise Malformed("an index file has a segment that lies outside its pack")
 
     def _check_places(self) -> None:

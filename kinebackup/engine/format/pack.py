@@ -17,9 +17,11 @@ from kinebackup.engine.format.constants import (
     FRAME_BYTES,
     ID_BYTES,
     MAX_PACK_BLOBS,
+    MAX_PACK_BYTES,
     MAX_PACK_SEGMENTS,
     MAX_SEALED_RECORD_BYTES,
     MAX_SEGMENT_BYTES,
+    MIN_PACK_BYTES,
     PACK,
     TAG_BYTES,
     TRAILER_BYTES,
@@ -170,8 +172,10 @@ def check_place(segment: Segment, offset: int, size: int) -> None:
 
 def parse_table(read: Callable[[int, int], bytes], size: int, keys: RepositoryKeys, name: FileName) -> Pack:
     """Like ``read_pack_table``, from anything that gives ``size`` bytes at an offset."""
-    if size < FRAME_BYTES + TAG_BYTES + TRAILER_BYTES:
+    if size < MIN_PACK_BYTES:
         raise Damaged(_("a pack is too short"))
+    if size > MAX_PACK_BYTES:
+        raise Damaged(_("a pack is too long"))
     table_size, segment_count = _TRAILER.unpack(read(size - TRAILER_BYTES, TRAILER_BYTES))
     table_at = size - TRAILER_BYTES - table_size
     fits = table_at >= FRAME_BYTES and TAG_BYTES <= table_size <= MAX_SEALED_RECORD_BYTES

@@ -3,6 +3,7 @@
 Owns: alphabet, check symbols, parsing. Does not know: slots or keys.
 """
 
+import re
 from collections.abc import Callable
 
 from kinebackup.errors import WrongKey
@@ -11,6 +12,7 @@ from kinebackup.i18n import _
 ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
 GROUPS = 7
 DATA_SYMBOLS = 4
+_IGNORED = re.compile(r"[\s\u2010-\u2015\u2212-]+")  # also what word processors make of a hyphen
 _BASE = len(ALPHABET)  # 31 is prime: that is what makes the check symbol find every swap
 
 
@@ -31,7 +33,7 @@ def create(entropy: Callable[[int], bytes]) -> str:
 
 def decode(text: str) -> bytes:
     """The 28 secret symbols as ASCII. Raises ``WrongKey`` that names the group with a typing error, never the code."""
-    typed = "".join(text.split()).replace("-", "").upper()
+    typed = _IGNORED.sub("", text).upper()
     size = DATA_SYMBOLS + 1
     if len(typed) != GROUPS * size:
         raise WrongKey(

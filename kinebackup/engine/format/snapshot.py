@@ -11,7 +11,7 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
-from kinebackup.engine.format import compression
+from kinebackup.engine.format import compression, features
 from kinebackup.engine.format.constants import SNAPSHOT
 from kinebackup.engine.format.key_schedule import RepositoryKeys
 from kinebackup.engine.format.malformed import Malformed
@@ -31,7 +31,7 @@ _MAX_NAME_BYTES = 4 * 2**20  # of the users, and as much of the groups, as JSON
 _MAX_INDEX_FILES = 10_000
 
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
-_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{1,6}Z")
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -73,6 +73,9 @@ class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     index: tuple[str, ...] = ()
     drive: str = ""
     program: str = ""
+    original: str = ""
+    features_needed_to_read: tuple[str, ...] = ()
+    features_needed_to_write: tuple[str, ...] = ()
 
     @property
     def problems_in_all(self) -> int:
@@ -163,5 +166,7 @@ def unseal(data: bytes, keys: RepositoryKeys) -> Snapshot:
         snapshot = msgspec.json.decode(compression.decompress(open_single(keys, SNAPSHOT, data)), type=Snapshot)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise Damaged(_("a snapshot cannot be read")) from None
+    if needed := features.unknown(snapshot.features_needed_to_read):
+        raise Damaged(_("a newer version of KineBackup is needed to read it ({features})").format(features=needed))
     parse_time(snapshot.time)
     return snapshot

@@ -27,6 +27,7 @@ _AT_ONCE = 16  # entries that are encoded by one call
 EntryType = Literal["file", "dir", "symlink", "fifo", "char", "block"]
 # What the system calls of a restore can take: an entry with other numbers is refused, not half restored.
 Mode = Annotated[int, msgspec.Meta(ge=0, le=0o7777)]
+Owner = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 2)]  # the last number stands for nobody
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
 Time = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 Size = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -37,10 +38,13 @@ Base64 = Annotated[str, msgspec.Meta(pattern=r"^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0
 _EXTENT = struct.Struct("<QQ")
 
 
-class Copied(msgspec.Struct, frozen=True):
+COPIED_BY = "sqlite"  # another way, of a later version, is no reason to refuse a file
+
+
+class Copied(msgspec.Struct, frozen=True, kw_only=True):
     """How a live database was copied, and what the live files looked like then (FORMAT.md §10)."""
 
-    by: Literal["sqlite"]
+    by: str = COPIED_BY
     size: int
     wal_size: int = 0
     wal_mtime: int = 0
@@ -56,11 +60,11 @@ class Entry(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     rawname: Base64 = ""
     type: EntryType
     mode: Mode
-    uid: Number = 0
-    gid: Number = 0
+    uid: Owner = 0
+    gid: Owner = 0
     mtime: Time
-    ctime: Time
-    inode: int = 0
+    ctime: Time = 0
+    inode: Annotated[int, msgspec.Meta(ge=0)] = 0
     size: Size = 0
     blobs: list[str] = []
     lists: list[str] = []
@@ -273,8 +277,8 @@ def blob_id(text: str) -> BlobId:
         value = bytes.fromhex(text)
     except ValueError:
         raise Malformed("an id is not hexadecimal") from None
-    if len(value) != ID_BYTES:
-        raise Malformed("an id has a wrong length")
+    if len(value) != ID_BYTES or value.hex() != text:  # fromhex also takes capitals and blanks
+        raise Malformed("an id is not 32 lower-case hexadecimal digits")
     return BlobId(value)
 
 
@@ -298,7 +302,8 @@ def data_extents(size: int, extents: Iterable[tuple[int, int]] | None) -> Iterat
         return
     end = 0
     for offset, length in extents:
-        if offset < end or length <= 0 or offset + length > size:
+        if offset < end or length < 0 or offset + length > size:
             raise Malformed("the extents of a sparse file are impossible")
         end = offset + length
-        yield offset, length
+        if length:
+            yield offset, length

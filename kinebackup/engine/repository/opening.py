@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from kinebackup.engine.format import header
+from kinebackup.engine.format import features, header
 from kinebackup.engine.format.header import UnlockedHeader
 from kinebackup.engine.format.key_schedule import MasterKey, RepositoryKeys
 from kinebackup.engine.format.keyring import Keyring, Secret
@@ -40,8 +40,11 @@ class LockedStore:
         return self.lock.stale
 
     def open(self, secret: Secret | MasterKey) -> LockedRepository:
-        """Raises ``NotFound``, ``WrongKey`` or ``Damaged``."""
-        return LockedRepository(self.store, header.unlock(read_header_copies(self.store), secret), self.lock)
+        """Raises ``NotFound``, ``WrongKey``, ``Damaged`` or ``NeedsNewer``."""
+        unlocked = header.unlock(read_header_copies(self.store), secret)
+        features.check_reading(unlocked.header.features_needed_to_read)
+        features.check_writing(unlocked.header.features_needed_to_write)
+        return LockedRepository(self.store, unlocked, self.lock)
 
     def create(self, *, master: MasterKey, keyring: Keyring, repository: str, created: str) -> LockedRepository:
         """A new, empty repository. ``repository``: 32 random hex digits. Raises ``KineError`` where one is there."""

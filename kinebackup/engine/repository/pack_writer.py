@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Sequence
 
 from kinebackup.engine.format import compression
-from kinebackup.engine.format.constants import MAX_PACK_SEGMENTS, PACK, TAG_BYTES, Buffer, Codec, Kind
+from kinebackup.engine.format.constants import MAX_PACK_BYTES, MAX_PACK_SEGMENTS, PACK, TAG_BYTES, Buffer, Codec, Kind
 from kinebackup.engine.format.key_schedule import RepositoryKeys
 from kinebackup.engine.format.layout import pack_path
 from kinebackup.engine.format.pack import (
@@ -89,6 +89,8 @@ class PackWriter:
         table = self._sealer.seal(compression.compress(encode_table(self._segments, self._blobs)), final=True)
         self._write(table)
         self._write(encode_trailer(len(table), len(self._segments)))
+        if self.file.size > MAX_PACK_BYTES:  # no blobs that there can be make one so long
+            raise ValueError("a pack is longer than its readers take")
         name = FileName(self._hash.hexdigest())
         return Pack(name, self.file.size, self._salt, tuple(self._segments), bytes(self._blobs))
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 
 import msgspec
 
-from kinebackup.engine.format import header, index, snapshot
+from kinebackup.engine.format import features, header, index, snapshot
 from kinebackup.engine.format.header import Header, UnlockedHeader
 from kinebackup.engine.format.index import IndexTable
 from kinebackup.engine.format.key_schedule import MasterKey
@@ -65,8 +65,10 @@ class Repository:
 
     @classmethod
     def open(cls, store: Store, secret: Secret | MasterKey) -> "Repository":
-        """Raises ``NotFound``, ``WrongKey`` or ``Damaged``."""
-        return Repository(store, header.unlock(read_header_copies(store), secret))
+        """Raises ``NotFound``, ``WrongKey``, ``Damaged`` or ``NeedsNewer``."""
+        unlocked = header.unlock(read_header_copies(store), secret)
+        features.check_reading(unlocked.header.features_needed_to_read)
+        return Repository(store, unlocked)
 
     @property
     def header(self) -> Header:
@@ -221,8 +223,11 @@ class LockedRepository(Repository):
         self._lock = lock
 
     def load(self) -> "WritableRepository":
-        """See ``Repository.load``."""
-        return WritableRepository(self.store, self.unlocked, take_inventory(self.store, self.keys), self._lock)
+        """See ``Repository.load``. Raises ``NeedsNewer`` where a snapshot must not see this program write."""
+        loaded = WritableRepository(self.store, self.unlocked, take_inventory(self.store, self.keys), self._lock)
+        for named in loaded.snapshots().readable:
+            features.check_writing(named.snapshot.features_needed_to_write)
+        return loaded
 
     def prepare(self) -> tuple[str, ...]:
         """Before a run that adds: all directories, nothing left of killed runs, a sound header.
@@ -266,7 +271,11 @@ class LockedRepository(Repository):
 
     def write_keyring(self, keyring: Keyring) -> None:
         """Give the drive these key slots."""
-        new = header.make(keyring, repository=self.id, created=self.header.created)
+        new = msgspec.structs.replace(
+            header.make(keyring, repository=self.id, created=self.header.created),
+            features_needed_to_read=self.header.features_needed_to_read,
+            features_needed_to_write=self.header.features_needed_to_write,
+        )
         write_header(self.store, new, self.keys)
         self.unlocked = msgspec.structs.replace(self.unlocked, header=new)
 

@@ -221,6 +221,7 @@ class _Compact:
             index=self._each_once(made.index),
             drive=self._once(made.drive),
             program=self._once(made.program),
+            original=self._once(made.original),
         )
 
     def _once(self, value: _Value) -> _Value:

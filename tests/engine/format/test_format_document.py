@@ -94,8 +94,8 @@ def test_the_document_and_the_code_have_the_same_members(struct: type) -> None:
         (Slot, "| `salt` | 64 hex digits: 32 random bytes, fresh for each slot |"),
         (Snapshot, "| `drive` | string | label of the drive |"),
         (Removal, "| `host`, `machine` | as in a snapshot | which computer wrote it |"),
-        (Entry, "| `uid`, `gid` | all | numbers; default 0 |"),
-        (Entry, "| `inode` | all | number; default 0 |"),
+        (Entry, "| `uid`, `gid` | all | 0 to 2³² − 2; default 0 |"),
+        (Entry, "| `inode` | all | 0 to 2⁶⁴ − 1; default 0 |"),
     ],
 )
 def test_a_row_that_is_missing_is_noticed(struct: type, row: str) -> None:

@@ -118,6 +118,11 @@ def test_an_empty_table_is_legal_and_knows_nothing() -> None:
         plain(segments=((0, 0, 48, 117, 100, 0, 0, 0),)),
         plain(segments=((0, 0, 48, 16, 100, 1, 0, 0),)),
         plain(segments=((0, 0, 48, 100, 2**24 + 1, 1, 0, 0),)),
+        plain(segments=((0, 65_536, 48, 116, 100, 0, 0, 0),)),
+        plain(segments=((0, 0, 877, 116, 100, 0, 0, 0),)),
+        plain(packs=((b"\xaa" * 32, SALT, 80 * 2**20 + 1),)),
+        plain(packs=((b"\xaa" * 32, SALT, 1000), (b"\xbb" * 32, SALT, 71))),
+        plain(packs=((b"\xaa" * 32, SALT, 1000), (b"\xbb" * 32, SALT, 2**64 - 1))),
         plain(places=((1, 0, 100),)),
         plain(places=((2**32 - 1, 0, 100),)),
         plain(places=((0, 1, 100),)),
@@ -128,6 +133,11 @@ def test_an_empty_table_is_legal_and_knows_nothing() -> None:
 )
 def test_an_impossible_table_is_refused_at_once(data: bytes) -> None:
     refused(data)
+
+
+def test_the_bounds_of_a_table_are_still_within() -> None:
+    IndexTable(plain(segments=((0, 65_535, 876, 116, 100, 0, 0, 0),)))
+    IndexTable(plain(packs=((b"\xaa" * 32, SALT, 80 * 2**20), (b"\xbb" * 32, SALT, 72))))
 
 
 @pytest.mark.parametrize("differing_byte", [0, 1, 2, 7, 8, 15])

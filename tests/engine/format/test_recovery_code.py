@@ -5,6 +5,7 @@ Owns: examples of typing errors, exhaustively for one code. Does not know: key s
 
 import contextlib
 import itertools
+import os
 
 import pytest
 from hypothesis import given
@@ -130,3 +131,11 @@ def test_no_message_repeats_what_was_typed() -> None:
 
 def test_a_secret_shows_nothing_of_itself() -> None:
     assert repr(RecoveryCode.of(CODE)) == "RecoveryCode(…)"
+
+
+@pytest.mark.parametrize(
+    "dash", ["-", "\u2010", "\u2011", "\u2012", "\u2013", "\u2014", "\u2015", "\u2212", "\u00a0", "\t"]
+)
+def test_a_dash_that_a_word_processor_made_is_ignored_like_the_hyphen_that_it_was(dash: str) -> None:
+    code = recovery_code.create(os.urandom)
+    assert recovery_code.decode(code.replace("-", dash)) == recovery_code.decode(code)
