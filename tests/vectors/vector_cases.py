@@ -440,7 +440,7 @@ def place_cases() -> Iterator[Case]:
 
 
 def second_places() -> Iterator[Case]:
-    """The target is in two packs, and one of the two places is no good; which of them is tried first is a reader's affair."""
+    """The target is in two packs, and one of these places is no good; which is tried first is a reader's affair."""
     for name, rule, change in (
         (
             "file-place-damaged",

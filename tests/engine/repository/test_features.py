@@ -31,7 +31,7 @@ def needs(drive: Drive, **members: tuple[str, ...]) -> None:
 
 def test_version_1_needs_no_feature_and_writes_none(tmp_path: Path) -> None:
     drive = a_drive(tmp_path)
-    assert features.KNOWN == frozenset()
+    assert not features.KNOWN
     assert b"features" not in (drive.root / "header").read_bytes()
 
 
