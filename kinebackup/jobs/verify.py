@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from kinebackup.engine import Budget, Condition, DriveChanged, LoadedRepository, Secret, Verification
-from kinebackup.model import CancelToken, FileName, Monitor, VerifyReport
+from kinebackup.model import CancelToken, FileName, Monitor, Problem, VerifyReport
 from kinebackup.policy.job_kinds import JobKind
 from kinebackup.practice.access import OpenDrive, PresentDrive, open_to_read
 from kinebackup.practice.computer_keys import ComputerKeys
-from kinebackup.practice.drive_findings import BackupsGone, DriveFinding, drive_problem
+from kinebackup.practice.drive_files import drive_file_problems
+from kinebackup.practice.drive_findings import BackupsGone, drive_problem
 from kinebackup.practice.run_history import recorded, with_own_troubles
 from kinebackup.practice.world import World
 from kinebackup.state.records import RunCounts
@@ -97,7 +98,7 @@ def _verify(
         )
         try:
             with _remembered(checked, repository, state, world):
-                report = run.run(world.elapsed_s, [drive_problem(found) for found in _noticed(opened, request)])
+                report = run.run(world.elapsed_s, _noticed(opened, request))
         except DriveChanged as changed:
             if attempt == ATTEMPTS - 1:
                 raise
@@ -117,9 +118,13 @@ def _verify(
     raise AssertionError("the last attempt returns or raises")
 
 
-def _noticed(opened: OpenDrive, request: VerifyJobRequest) -> list[DriveFinding]:
-    """A backup that is gone says nothing against what was written a minute ago: that backup has told of it."""
-    return [found for found in opened.findings if not (request.new_only and isinstance(found, BackupsGone))]
+def _noticed(opened: OpenDrive, request: VerifyJobRequest) -> list[Problem]:
+    """A backup that is gone says nothing against what was written a minute ago: that backup has told of it. Nor do the
+    texts for people, which it has just brought up to date.
+    """
+    if request.new_only:
+        return [drive_problem(found) for found in opened.findings if not isinstance(found, BackupsGone)]
+    return [*map(drive_problem, opened.findings), *drive_file_problems(opened.repository.store)]
 
 
 def _order(repository: LoadedRepository, state: StateDb | None) -> list[FileName]:

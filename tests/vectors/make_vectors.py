@@ -12,6 +12,7 @@ from pathlib import Path
 from vectors.vector_cases import Case, all_cases
 from vectors.vector_good import build_good
 from vectors.vector_plans import CODE, PASSPHRASE, Plan, build, code_symbols, header_members
+from vectors.vector_stages import stages
 from vectors.vector_writer import THIS, Frame, Json, argon2, digest, hkdf
 
 HERE = Path(__file__).parent
@@ -70,6 +71,7 @@ def main() -> None:
     write_tree(HERE / "good", good.files)
     write_tree(HERE / "base", base)
     write_json(HERE / "keys.json", keys(good.files))
+    write_json(HERE / "stages.json", stages())
     write_json(HERE / "expected.json", {"packs": good.packs, "snapshots": good.expected})
     shutil.rmtree(HERE / "bad", ignore_errors=True)
     for case in all_cases():

@@ -24,6 +24,10 @@ LOCK: Final = "lock"
 RESERVE: Final = "reserve"
 FOR_PEOPLE: Final = ("LISEZMOI.txt", "README.txt", "recover.py", "FORMAT.md")
 """How to read the drive without this program; anyone may read these."""
+FOR_READERS: Final = ("vectors/stages.json",)
+"""Worked examples, for whoever writes another program that reads the drive."""
+SUMS: Final = "SHA256SUMS"
+"""The digests of all these, as ``sha256sum -c`` reads them."""
 
 TOP: Final = ""
 """The KINEBACKUP directory itself."""

@@ -5,6 +5,7 @@ Owns: the commands. Judging places is proven in tests/drives and tests/policy.
 
 import os
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -114,6 +115,8 @@ def test_a_drive_carries_what_a_stranger_needs_and_nothing_of_the_practice(pract
     root = practice.enroll("A") / "KINEBACKUP"
     expected = {
         *PACKAGED,
+        "SHA256SUMS",
+        "vectors",
         "header",
         "header.1",
         "header.2",
@@ -122,15 +125,17 @@ def test_a_drive_carries_what_a_stranger_needs_and_nothing_of_the_practice(pract
         "snapshots",
         "damaged",
         "removals",
+        "parity",
         "tmp",
         "lock",
     }
     assert {path.name for path in root.iterdir()} == expected
-    for name in PACKAGED:
+    for name in (*PACKAGED, "vectors/stages.json", "SHA256SUMS"):
         content = (root / name).read_bytes()
         assert b"Exemple" not in content
         assert str(practice.home).encode() not in content
         assert (root / name).stat().st_mode & 0o777 == 0o644
+    subprocess.run(["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=root, check=True)
     assert "recover.py /media/marie/CABINET --to" in (root / "LISEZMOI.txt").read_text(encoding="utf-8")
     assert "recover.py /media/marie/CABINET --to" in (root / "README.txt").read_text(encoding="utf-8")
     assert (root / "header").read_bytes() == (root / "header.1").read_bytes() == (root / "header.2").read_bytes()

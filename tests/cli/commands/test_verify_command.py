@@ -176,3 +176,16 @@ def test_an_older_state_of_the_drive_is_a_failure(saved: Computer) -> None:
     shutil.move(saved.drive("older"), saved.drive("A"))
     done = saved.run("verify", "--json")
     assert (done.code, [problem["kind"] for problem in done.json["problems"]]) == (14, ["rolled-back"])
+
+
+# --- the files beside the repository ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["LISEZMOI.txt", "recover.py", "FORMAT.md", "vectors/stages.json", "SHA256SUMS"])
+def test_a_damaged_text_of_the_drive_is_named_and_written_again_by_the_next_backup(saved: Computer, name: str) -> None:
+    path = saved.drive("A") / "KINEBACKUP" / name
+    flip_a_bit(path, 10)
+    done = saved.run("verify", "--full", "--json")
+    assert (done.code, [found["path"] for found in done.json["problems"]]) == (14, [name])
+    saved.back_up("A")
+    assert saved.run("verify", "--full").code == 0
