@@ -81,6 +81,7 @@ def all_cases() -> Iterator[Case]:
     yield from index_cases()
     yield from snapshot_cases()
     yield from place_cases()
+    yield from feature_to_write()
     yield from removal_cases()
     for name, rule, plan, refused, restored in entry_cases():
         layer = "tree" if name.startswith("tree-") else "entry"
@@ -156,7 +157,9 @@ def header_cases() -> Iterator[Case]:
 def header_copy_cases(good: bytes) -> Iterator[Case]:
     """Copies that differ: none of these must stop a reader."""
     newer = header(header_members() | {"generation": 2})
+    write_only = header(header_members() | {"features_needed_to_write": ["inconnu"]})
     for name, copies, rule in (
+        ("header-feature-to-write", (write_only,) * 3, "an unknown feature that only a writer needs"),
         ("copies-first-torn", (good[:100], good, good), "a copy that does not parse is passed over"),
         ("copies-two-gone", (b"", b"", good), "one good copy is enough"),
         ("copies-newest-altered", (good, good, newer.replace(b"essai", b"autre").replace(b"2026", b"2027")), "mac"),
@@ -404,6 +407,12 @@ def snapshot_cases() -> Iterator[Case]:
         ("snapshot-root-string", Plan(snapshot={"root": "00"}), "root is not an array of ids"),
     ):
         yield about(name, "snapshot", "§8", rule, build(plan), "snapshot")
+
+
+def feature_to_write() -> Iterator[Case]:
+    files = build(Plan(snapshot={"features_needed_to_write": ["inconnu"], "original": "ab" * 32})).files
+    rule = "an unknown feature that only a writer needs, and a snapshot that was written anew"
+    yield Case("snapshot-feature-to-write", "snapshot", "§1", rule, files, "", 0, sums(ALL))
 
 
 def number_as(text: bytes) -> Plan:

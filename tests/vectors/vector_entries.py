@@ -189,6 +189,9 @@ def fine_cases() -> Iterator[tuple[str, str, Plan]]:
             good | {"target": "x", "device": [1, 2], "tree": []},
             "members of another type are ignored",
         ),
+        ("ctime-text", good | {"ctime": "gestern"}, "what only a writer needs is not looked at"),
+        ("inode-negative", good | {"inode": -1}, "what only a writer needs is not looked at"),
+        ("of-another-type-odd", good | {"target": 5, "device": "x"}, "members of another type are not looked at"),
         ("copied-otherwise", good | {"copied": {"by": "postgres", "size": 1}}, "a later way to copy a database"),
     ):
         yield "entry-" + name, rule, beside_witness(entry)

@@ -10,7 +10,7 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -90,6 +90,17 @@ class Entry(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     def path_target(self) -> str:
         """Where a symbolic link points, likewise."""
         return self.target or os.fsdecode(base64.b64decode(self.rawtarget))
+
+
+_USED: Final = frozenset({"name", "rawname", "type", "mode", "uid", "gid", "mtime", "xattrs", "flags", "carried"})
+_OF_DEVICE: Final = frozenset({"device"})
+_USED_BY_TYPE: Final = {
+    "file": frozenset({"size", "blobs", "lists", "extents", "extent_lists"}),
+    "dir": frozenset({"tree"}),
+    "symlink": frozenset({"target", "rawtarget"}),
+    "char": _OF_DEVICE,
+    "block": _OF_DEVICE,
+}
 
 
 class Tree(msgspec.Struct):
@@ -215,13 +226,27 @@ def _decode_one_by_one(plain: bytes) -> tuple[list[Entry], int]:
     raw = _raw_entries(plain)
     good: list[Entry] = []
     for item in raw:
-        try:
-            entry = _entry_decoder.decode(item)
-        except _UNREADABLE:
-            continue
-        if _name_is_safe(entry):
+        entry = _decoded(item) or _decoded_by_what_is_used(item)
+        if entry is not None and _name_is_safe(entry):
             good.append(entry)
     return good, len(raw) - len(good)
+
+
+def _decoded(item: msgspec.Raw | bytes) -> Entry | None:
+    try:
+        return _entry_decoder.decode(item)
+    except _UNREADABLE:
+        return None
+
+
+def _decoded_by_what_is_used(item: msgspec.Raw | bytes) -> Entry | None:
+    """Of an entry that has a member in another form, without those that nobody needs to restore one of its type."""
+    try:
+        members = msgspec.json.decode(item)
+        used = _USED | _USED_BY_TYPE.get(members["type"], frozenset())
+        return msgspec.convert({name: value for name, value in members.items() if name in used}, Entry)
+    except (*_UNREADABLE, AttributeError, KeyError, TypeError):
+        return None
 
 
 def _raw_entries(plain: bytes) -> Sequence[msgspec.Raw | bytes]:
