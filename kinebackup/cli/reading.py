@@ -1,7 +1,7 @@
 """What the commands that only read a drive have in common: its options, and opening it, on a new computer too.
 
-Owns: ``--drive``, ``--host``, ``--passphrase-file``, ``--recovery-code-file``, and the words about the choice. Does not
-know: which drive is chosen (practice/drive_choice.py), or what is read.
+Owns: ``--drive``, ``--host``, ``--passphrase-file``, ``--recovery-code-file``, ``--header-from``, the words about the
+choice. Does not know: which drive is chosen (practice/drive_choice.py), or what is read.
 """
 
 import contextlib
@@ -15,10 +15,10 @@ import click
 from kinebackup.cli.commands.completion import drive_labels
 from kinebackup.cli.session import Session
 from kinebackup.cli.terminal.asking import ask_secret, can_ask
-from kinebackup.cli.terminal.output import on_one_line
+from kinebackup.cli.terminal.output import Output, on_one_line
 from kinebackup.cli.terminal.tables import columns
 from kinebackup.cli.terminal.words import moment_of_ns, time_text
-from kinebackup.engine import NamedSnapshot, Secret, format_time
+from kinebackup.engine import MAX_EXPORT_BYTES, NamedSnapshot, Secret, decode_key_export, format_time
 from kinebackup.errors import ConfigError, ExitCode, NotFound
 from kinebackup.i18n import _
 from kinebackup.model import Problem, counting
@@ -57,6 +57,37 @@ def secret_options(command: Decorated) -> Decorated:
     return with_passphrase(with_code(command))
 
 
+def header_option(command: Decorated) -> Decorated:
+    """``--header-from F`` as ``header_from``."""
+    return click.option(
+        "--header-from",
+        metavar="F",
+        type=click.Path(dir_okay=False),
+        help=_("A key export, or a copy of a header: used where those of the drive are lost."),
+    )(command)
+
+
+def headers_from(path: str | None, output: Output) -> tuple[bytes, ...]:
+    """The headers of that file; none without one. Raises ``ConfigError``, or ``Damaged`` where it holds none."""
+    if path is None:
+        return ()
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MAX_EXPORT_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(
+            _("the file {path} cannot be read ({reason})").format(path=path, reason=error.strerror),
+            _("check its name and its permissions"),
+        ) from None
+    found = decode_key_export(data)
+    if not found.whole:
+        output.warn(
+            _("{path} is not whole: its last line, the sum, does not fit").format(path=path),
+            _("what of it opens the drive is used all the same"),
+        )
+    return found.headers
+
+
 def host_option(command: Decorated) -> Decorated:
     """``--host NAME`` as ``host``."""
     return click.option(
@@ -75,10 +106,10 @@ class Readable:
     unlocking: Unlocking
 
 
-def readable(session: Session, drive: str | None, secret: Secret | None) -> Readable:
+def readable(session: Session, drive: str | None, secret: Secret | None, headers: Sequence[bytes] = ()) -> Readable:
     """The drive of that name, or all that are present. Asks for a secret where none of this computer's would do.
 
-    Raises ``NotFound`` where there is no drive.
+    ``headers``: to try where those of a drive are lost. Raises ``NotFound`` where there is no drive.
     """
     computer = session.computer_if_any
     if computer is None and drive is None:
@@ -87,17 +118,22 @@ def readable(session: Session, drive: str | None, secret: Secret | None) -> Read
     found = drives_to_read(drive, computer, session.world)
     if computer is None and secret is None and can_ask() and not session.output.as_json:
         secret = ask_secret()
-    return Readable(found, Unlocking(computer, secret))
+    return Readable(found, Unlocking(computer, secret, tuple(headers)))
 
 
 @contextlib.contextmanager
 def opened(
-    session: Session, drive: str | None, secret: Secret | None, *snapshots: str, host: str
+    session: Session,
+    drive: str | None,
+    secret: Secret | None,
+    *snapshots: str,
+    host: str,
+    headers: Sequence[bytes] = (),
 ) -> Iterator[ChosenDrive]:
     """The drive of that name, unlocked and loaded; without one, that with the newest backup which has the snapshots.
     ``host``: the computer whose backups alone are meant.
     """
-    choice = readable(session, drive, secret)
+    choice = readable(session, drive, secret, headers)
     with open_with_snapshots(choice.drives, choice.unlocking, snapshots, host=host) as chosen:
         if chosen.one_of_several:
             session.output.say(

@@ -154,3 +154,28 @@ def new_secret_file(path: str | None) -> Iterator[Any]:
     finally:
         if file.fd >= 0:
             os.close(file.fd)
+
+
+def write_private_file(path: str, data: bytes) -> None:
+    """Write a file that only this user may read, in the place of one that is there; whole or not at all.
+
+    Raises ``ConfigError``.
+    """
+    unfinished = f"{path}.{os.getpid()}.new"
+    try:
+        fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            with os.fdopen(fd, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(unfinished, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(unfinished)
+            raise
+    except OSError as error:
+        raise ConfigError(
+            _("the file {path} cannot be written ({reason})").format(path=path, reason=error.strerror),
+            _("name a file in a folder where you may write"),
+        ) from None

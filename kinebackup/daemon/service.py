@@ -154,7 +154,11 @@ class Service:
             "say": assessment.headline.code,
             "more": [text_of(each) for each in assessment.more],
             "drives": [_drive_document(drive, now.get(drive.repository)) for drive in found.drives],
-            "warnings": [*([found.trouble.message] if found.trouble else []), *self._warnings],
+            "warnings": [
+                *([found.trouble.message] if found.trouble else []),
+                *(notice.message for notice in found.notices),
+                *self._warnings,
+            ],
         }
 
 

@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from kinebackup.engine.environment import Environment, Names
     from kinebackup.engine.findings import problem_of
     from kinebackup.engine.format import layout
-    from kinebackup.engine.format.header import Header
+    from kinebackup.engine.format.header import Header, encode_header
     from kinebackup.engine.format.kdf import Argon2Cost
+    from kinebackup.engine.format.key_export import MAX_EXPORT_BYTES, KeyExport, recovery_only
+    from kinebackup.engine.format.key_export import decode as decode_key_export
+    from kinebackup.engine.format.key_export import encode as encode_key_export
     from kinebackup.engine.format.key_schedule import MasterKey
     from kinebackup.engine.format.keyring import (
         Keyring,
@@ -88,6 +91,7 @@ if TYPE_CHECKING:
     )
 
 _PLACE_OF = {
+    "MAX_EXPORT_BYTES": "format.key_export:MAX_EXPORT_BYTES",
     "Argon2Cost": "format.kdf:Argon2Cost",
     "BackupRequest": "backup.run:BackupRequest",
     "BlobReader": "repository.blob_reader:BlobReader",
@@ -105,16 +109,17 @@ _PLACE_OF = {
     "FolderStore": "repository.store:FolderStore",
     "Found": "source:Found",
     "Header": "format.header:Header",
+    "KeyExport": "format.key_export:KeyExport",
     "Keyring": "format.keyring:Keyring",
     "Lacking": "restore.incomplete:Lacking",
     "LinkRefused": "source:LinkRefused",
     "Listing": "source:Listing",
     "LiveCopy": "source:LiveCopy",
-    "Looked": "source:Looked",
     "LoadedRepository": "repository.repository:LoadedRepository",
     "LockHolder": "repository.lock:LockHolder",
     "LockedRepository": "repository.repository:LockedRepository",
     "LockedStore": "repository.opening:LockedStore",
+    "Looked": "source:Looked",
     "MachineKey": "format.keyring:MachineKey",
     "MasterKey": "format.key_schedule:MasterKey",
     "MissingSnapshots": "prune.missing_snapshots:MissingSnapshots",
@@ -149,6 +154,9 @@ _PLACE_OF = {
     "comparable": "metadata:comparable",
     "create_keyring": "format.keyring:create",
     "create_recovery_code": "format.recovery_code:create",
+    "decode_key_export": "format.key_export:decode",
+    "encode_header": "format.header:encode_header",
+    "encode_key_export": "format.key_export:encode",
     "find_lacking": "restore.incomplete:find_lacking",
     "find_missing_snapshots": "prune.missing_snapshots:find_missing_snapshots",
     "find_orphans": "restore.orphans:find_orphans",
@@ -163,8 +171,8 @@ _PLACE_OF = {
     "merge_keyrings": "format.keyring:merged",
     "name_key": "format.tree:name_key",
     "newest_of_each": "format.snapshot_order:newest_of_each",
-    "opens_without_computer": "format.keyring:opens_without_computer",
     "open_store": "repository.opening:open_store",
+    "opens_without_computer": "format.keyring:opens_without_computer",
     "parse_time": "format.snapshot:parse_time",
     "preview_backup": "backup.backup:preview_backup",
     "preview_prune": "prune.prune:preview_prune",
@@ -172,6 +180,7 @@ _PLACE_OF = {
     "prune_snapshots": "prune.prune:prune_snapshots",
     "read_headers": "repository.header_files:read_headers",
     "read_pack_table": "repository.pack_writer:read_pack_table",
+    "recovery_only": "format.key_export:recovery_only",
     "remove_slot": "format.keyring:without_slot",
     "remove_snapshots": "repository.removals:remove_snapshots",
     "restore_snapshot": "restore.restore:restore_snapshot",
@@ -185,6 +194,7 @@ _PLACE_OF = {
 
 __all__ = [
     "COMPANIONS",
+    "MAX_EXPORT_BYTES",
     "NONE_MISSING",
     "Argon2Cost",
     "BackupRequest",
@@ -202,6 +212,7 @@ __all__ = [
     "FolderStore",
     "Found",
     "Header",
+    "KeyExport",
     "Keyring",
     "Lacking",
     "LinkRefused",
@@ -245,6 +256,9 @@ __all__ = [
     "comparable",
     "create_keyring",
     "create_recovery_code",
+    "decode_key_export",
+    "encode_header",
+    "encode_key_export",
     "find_lacking",
     "find_missing_snapshots",
     "find_orphans",
@@ -268,6 +282,7 @@ __all__ = [
     "prune_snapshots",
     "read_headers",
     "read_pack_table",
+    "recovery_only",
     "remove_slot",
     "remove_snapshots",
     "restore_snapshot",

@@ -128,6 +128,7 @@ def run_backup(
             remember_snapshots(opened.repository, computer)
             with contextlib.suppress(KineError):  # a full drive: the backup is there, which is what counts
                 write_drive_files(drive.root)
+                opened.repository.renew_spread_header()
         note.snapshot = FileName(report.snapshot) if report.snapshot else None
         note.result = "suspicious" if report.suspicious else "problems" if counting(report.problems) else "ok"
         note.counts = RunCounts(

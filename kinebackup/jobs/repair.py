@@ -1,4 +1,4 @@
-"""Writing the header of a drive anew, where none of its three copies can be used any more.
+"""Writing the header of a drive anew, where none of its copies can be used any more.
 
 Owns: the proof that the drive is the one that this computer remembers. Does not know: how a header is written.
 

@@ -19,6 +19,7 @@ from kinebackup.policy.job_kinds import JOB_KINDS, JobKind
 from kinebackup.policy.rotation import Assessment, DriveFacts, Freshness, assess
 from kinebackup.policy.schedule import History
 from kinebackup.policy.verdicts import TargetWarning
+from kinebackup.practice.key_sheet import sheet_notices
 from kinebackup.practice.presence import folder_of
 from kinebackup.practice.world import World
 from kinebackup.state.records import Drive, Run
@@ -52,11 +53,13 @@ class DriveOverview:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The verdict and the drives, in the order of their labels. ``trouble``: this computer's own disk fails it."""
+    """The verdict and the drives, in the order of their labels. ``trouble``: this computer's own disk fails it.
+    ``notices``: what is to be said of the key export that somebody keeps."""
 
     assessment: Assessment
     drives: tuple[DriveOverview, ...]
     trouble: KineError | None = None
+    notices: tuple[TargetWarning, ...] = ()
 
 
 def overview(config: Config, world: World, *, plugged_in: Container[str] = ()) -> Overview:
@@ -68,6 +71,7 @@ def overview(config: Config, world: World, *, plugged_in: Container[str] = ()) -
         if not state.exists:
             raise not_set_up()
         known = [(record, folder_of(record, world.system), _facts(record, state)) for record in state.drives()]
+        notices = sheet_notices(state)
         trouble = state.untold_trouble()
     facts = [
         replace(found, present=folder is not None or record.label in plugged_in) for record, folder, found in known
@@ -101,6 +105,7 @@ def overview(config: Config, world: World, *, plugged_in: Container[str] = ()) -
             for record, folder, found in known
         ),
         trouble,
+        notices,
     )
 
 

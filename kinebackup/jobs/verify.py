@@ -29,13 +29,15 @@ class VerifyJobRequest:
     """``budget`` None: what was never verified, and a tenth of the rest, so that ten runs go over the whole drive.
 
     ``one_in``: instead, what was never verified, and a part in so many of the drive. ``new_only``: what was never
-    verified and nothing else, which is how a backup is read back before somebody unplugs the drive.
+    verified and nothing else, which is how a backup is read back before somebody unplugs the drive. ``headers``: of a
+    key export.
     """
 
     budget: Budget | None = None
     secret: Secret | None = None
     one_in: int | None = None
     new_only: bool = False
+    headers: tuple[bytes, ...] = ()
 
 
 @dataclass(slots=True)
@@ -63,7 +65,10 @@ def run_verify(
     once is looked at anew: sound is a drive of which all that is there at the end is.
     """
     kind: JobKind = "verify-written" if request.new_only else "verify"
-    with recorded(kind, drive, computer, world) as note, open_to_read(drive, computer, request.secret) as opened:
+    with (
+        recorded(kind, drive, computer, world) as note,
+        open_to_read(drive, computer, request.secret, request.headers) as opened,
+    ):
         state = computer.state if computer is not None and drive.record is not None else None
         repository, report = _verify(opened, state, request, world, cancel, monitor)
         _conclude(repository, report, state, world)

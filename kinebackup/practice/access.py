@@ -38,6 +38,9 @@ from kinebackup.practice.computer_keys import ComputerKeys, removed_from_ring
 from kinebackup.practice.drive_findings import (
     BackupsGone,
     DriveFinding,
+    HeaderAltered,
+    HeaderFromExport,
+    HeaderFromMemory,
     KeysChanged,
     KeysMerged,
     KeysNotKept,
@@ -47,6 +50,7 @@ from kinebackup.practice.drive_findings import (
     RunCutOff,
     drive_problem,
 )
+from kinebackup.practice.identity import headers_elsewhere
 from kinebackup.practice.known_drives import only_label
 from kinebackup.practice.presence import folder_of
 from kinebackup.practice.world import World
@@ -151,13 +155,23 @@ def _only_present(computer: ComputerKeys | None, world: World) -> PresentDrive:
 
 
 @contextlib.contextmanager
-def open_to_read(drive: PresentDrive, computer: ComputerKeys | None, secret: Secret | None) -> Iterator[OpenDrive]:
-    """Open a drive without changing anything on it. With a secret, nothing of this computer's is used."""
+def open_to_read(
+    drive: PresentDrive, computer: ComputerKeys | None, secret: Secret | None, headers: Sequence[bytes] = ()
+) -> Iterator[OpenDrive]:
+    """Open a drive without changing anything on it. With a secret, nothing of this computer's is used.
+
+    ``headers``: of a key export, to try where no copy on the drive is right.
+    """
     with open_store(drive.root) as store:
-        key = secret if secret is not None else _own_key(store, computer)
-        repository = Repository.open(store, key).load()
+        if secret is None:
+            with _own_key(store, drive, computer) as key:
+                repository = Repository.open(store, key, headers_elsewhere(drive.record, computer, headers)).load()
+        else:
+            repository = Repository.open(store, secret, headers).load()
         missing = _missing(repository, computer if secret is None else None)
         opened = OpenDrive(drive, repository, missing, problems=_news(repository))
+        remembered = secret is None and drive.record is not None and drive.record.repository == repository.id
+        _find_how_opened(opened, HeaderFromMemory() if remembered else HeaderFromExport())
         _find_missing(opened)
         if computer is not None and secret is None:
             _compare_with_memory(opened, computer)
@@ -168,8 +182,10 @@ def open_to_read(drive: PresentDrive, computer: ComputerKeys | None, secret: Sec
 def open_to_write(drive: PresentDrive, computer: ComputerKeys, world: World, work: str) -> Iterator[WritableDrive]:
     """Open a drive as its only writer, and bring its key ring up to date. Raises ``Locked``."""
     with lock_store(drive.root, lock_holder(world, work)) as locked:
-        repository = locked.open(_own_key(locked.store, computer)).load()
+        with _own_key(locked.store, drive, computer) as key:
+            repository = locked.open(key, headers_elsewhere(drive.record, computer)).load()
         opened = WritableDrive(drive, repository, _missing(repository, computer), problems=_news(repository))
+        _find_how_opened(opened, HeaderFromMemory())
         _find_missing(opened)
         if locked.left_by is not None:
             opened.find(RunCutOff(locked.left_by))
@@ -185,7 +201,9 @@ def update_keyring(drive: PresentDrive, computer: ComputerKeys, world: World) ->
     Raises ``Locked`` and others.
     """
     with lock_store(drive.root, lock_holder(world, "key")) as locked:
-        found = _share_keyring(locked.open(_own_key(locked.store, computer)), drive, computer)
+        with _own_key(locked.store, drive, computer) as key:
+            repository = locked.open(key, headers_elsewhere(drive.record, computer))
+        found = _share_keyring(repository, drive, computer)
         return list(map(drive_problem, found))
 
 
@@ -199,8 +217,9 @@ def _news(repository: LoadedRepository) -> list[Problem]:
     return [problem_of(found) for found in inventory.findings if not inventory.is_known(found)]
 
 
-def _own_key(store: Store, computer: ComputerKeys | None) -> MasterKey:
-    """The master key by this computer's own slot, for a drive of its practice.
+@contextlib.contextmanager
+def _own_key(store: Store, drive: PresentDrive, computer: ComputerKeys | None) -> Iterator[MasterKey]:
+    """The master key by this computer's own slot, to open a drive of its practice with.
 
     Raises ``NotFound`` where this computer is not set up, ``WrongKey`` for a drive of another practice.
     """
@@ -209,12 +228,36 @@ def _own_key(store: Store, computer: ComputerKeys | None) -> MasterKey:
             _("KineBackup is not set up on this computer, so it has no key of its own"),
             _("give --passphrase-file or --recovery-code-file"),
         )
-    if all(found.practice != computer.keyring.practice for found in read_headers(store)):
-        raise WrongKey(
-            _("this drive belongs to another practice"),
-            _("open it with the passphrase or recovery code of that practice, or take another drive"),
-        )
-    return computer.master()
+    if drive.record is None and _is_of_another_practice(store, computer):  # before its own key is asked for
+        raise _another_practice()
+    try:
+        yield computer.master()
+    except Damaged as error:
+        if _is_of_another_practice(store, computer):
+            raise _another_practice() from error
+        raise
+
+
+def _is_of_another_practice(store: Store, computer: ComputerKeys) -> bool:
+    """Whether that is what all its headers say; of one without any nobody knows."""
+    with contextlib.suppress(Damaged):
+        return all(found.practice != computer.keyring.practice for found in read_headers(store))
+    return False
+
+
+def _another_practice() -> WrongKey:
+    return WrongKey(
+        _("this drive belongs to another practice"),
+        _("open it with the passphrase or recovery code of that practice, or take another drive"),
+    )
+
+
+def _find_how_opened(opened: OpenDrive, elsewhere: DriveFinding) -> None:
+    unlocked = opened.repository.unlocked
+    if unlocked.altered:
+        opened.find(HeaderAltered())
+    elif unlocked.elsewhere:
+        opened.find(elsewhere)
 
 
 def _compare_with_memory(opened: OpenDrive, computer: ComputerKeys) -> None:

@@ -28,6 +28,7 @@ from kinebackup.engine import (
 )
 from kinebackup.errors import ConfigError, Damaged, KineError, WrongKey
 from kinebackup.i18n import _
+from kinebackup.practice.key_sheet import note_recovery_slots
 from kinebackup.practice.world import World
 from kinebackup.state.database_errors import disk_trouble
 from kinebackup.state.state_db import StateDb, not_set_up
@@ -109,6 +110,8 @@ class ComputerKeys:
         """Keep another generation of the key ring. Raises ``DiskTrouble``: then the one before is still there."""
         _write_private(self.directory / KEYRING, msgspec.json.encode(keyring))
         self.keyring = keyring
+        with contextlib.suppress(KineError):  # it is for status alone, and the ring is what counts
+            note_recovery_slots(self.state, [slot.id for slot in keyring.slots if slot.kind == "recovery"])
 
     def is_among(self, keyring: Keyring) -> bool:
         """Whether this computer's own key opens that ring."""

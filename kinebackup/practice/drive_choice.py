@@ -21,10 +21,14 @@ LATEST: Final = "latest"
 
 @dataclass(frozen=True, slots=True)
 class Unlocking:
-    """What opens a drive: this computer's own key, or a secret. With a secret, nothing of this computer's is used."""
+    """What opens a drive: this computer's own key, or a secret. With a secret, nothing of this computer's is used.
+
+    ``headers``: of a key export, for drives that lost theirs.
+    """
 
     computer: ComputerKeys | None
     secret: Secret | None
+    headers: tuple[bytes, ...] = ()
 
     def whose(self, host: str) -> Whose:
         """Whose snapshots are meant: this computer's, or those of the one that a person names."""
@@ -32,7 +36,7 @@ class Unlocking:
 
     def open(self, drive: PresentDrive) -> contextlib.AbstractContextManager[OpenDrive]:
         """See ``open_to_read``."""
-        return open_to_read(drive, self.computer, self.secret)
+        return open_to_read(drive, self.computer, self.secret, self.headers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,8 +72,24 @@ class KeysNotKept:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class HeaderFromMemory:
+    """No copy of the drive's header was right for its files: it was opened by what this computer knows of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderFromExport:
+    """The same, and it was opened by a header that a person gave."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderAltered:
+    """The header opened, and it is not what its writer wrote: the drive may be read, and nothing more."""
+
+
+HeaderFinding = HeaderFromMemory | HeaderFromExport | HeaderAltered
 KeyFinding = KeysMerged | KeysChanged | KeysRefused | KeysNotKept
-DriveFinding = OlderKeySlots | BackupsGone | RemovalUnknown | RunCutOff | KeyFinding
+DriveFinding = OlderKeySlots | BackupsGone | RemovalUnknown | RunCutOff | KeyFinding | HeaderFinding
 
 
 def drive_problem(found: DriveFinding) -> Problem:
@@ -95,6 +111,15 @@ def drive_problem(found: DriveFinding) -> Problem:
             return Problem(
                 "healed", "lock", message.format(work=left.work, pid=left.pid, host=left.host, since=left.since)
             )
+        case HeaderFromMemory():
+            message = _("no copy of the drive's header can be used: it was opened by what this computer knows of it")
+            return Problem("healed", "header", message)
+        case HeaderFromExport():
+            message = _("no copy of the drive's header can be used: it was opened by the one of the key export")
+            return Problem("healed", "header", message)
+        case HeaderAltered():
+            message = _("the drive's header was altered; it still opens the backups to be read, and nothing is written")
+            return Problem("damaged", "header", message)
         case KeysMerged():
             message = _(
                 "the keys were changed on two computers at once; all of them are kept, see: kinebackup key list"

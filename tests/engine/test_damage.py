@@ -36,7 +36,7 @@ from kinebackup.engine.findings import problem_of
 from kinebackup.engine.format import keyring
 from kinebackup.engine.format.constants import Codec, Kind
 from kinebackup.engine.format.keyring import Passphrase
-from kinebackup.engine.format.layout import pack_path
+from kinebackup.engine.format.layout import HEADER_COPIES, pack_path
 from kinebackup.engine.prune.missing_snapshots import find_missing_snapshots
 from kinebackup.engine.repository.blob_reader import BlobReader
 from kinebackup.engine.repository.inventory import UnreadablePack
@@ -332,7 +332,7 @@ def test_a_damaged_snapshot_costs_that_snapshot_alone(scene: Scene, damage: Dama
 
 @every_damage_to_one_file  # the copies are equal: to swap two is no damage
 def test_a_damaged_copy_of_the_header_costs_nothing_and_is_healed(scene: Scene, damage: Damage) -> None:
-    copies = [scene.drive.root / name for name in ("header", "header.1", "header.2")]
+    copies = [scene.drive.root / name for name in HEADER_COPIES]
     for drive, relative in damaged_drives(scene, damage, copies):
         for name in scene.held:
             assert restorable(scene, drive, name) == set()
@@ -346,7 +346,7 @@ def test_a_damaged_copy_of_the_header_costs_nothing_and_is_healed(scene: Scene, 
 def test_a_drive_without_a_sound_header_is_refused_clearly_and_never_written_over(scene: Scene, damage: Damage) -> None:
     drive = scene.drive.copied_to(scene.folder / "headless")
     try:
-        for name in ("header", "header.1", "header.2"):
+        for name in HEADER_COPIES:
             damage(drive.root / name, [])
         with lock_store(str(drive.root), HOLDER) as files:
             before = {path: path.read_bytes() for path in drive.files("")}
@@ -421,7 +421,7 @@ def test_a_file_of_another_repository_is_named_never_used_and_goes_with_a_prune(
 
 
 @pytest.mark.parametrize("whose", ["our other drive", "a stranger's drive"])
-@pytest.mark.parametrize("copy", ["header", "header.1", "header.2"])
+@pytest.mark.parametrize("copy", HEADER_COPIES)
 def test_one_copy_of_another_drives_header_does_not_hide_our_own(
     scene: Scene, drive: Drive, foreigners: dict[str, Drive], copy: str, whose: str
 ) -> None:
@@ -514,7 +514,7 @@ def test_some_copies_of_the_header_rolled_back_are_named_and_the_newest_counts(
 def test_a_header_rolled_back_altogether_opens_with_its_older_generation_for_the_caller_to_compare(
     scene: Scene, drive: Drive
 ) -> None:
-    for copy in ("header", "header.1", "header.2"):
+    for copy in HEADER_COPIES:
         shutil.copyfile(scene.older.root / copy, drive.root / copy)
     with opened(drive) as repository:
         assert repository.header.generation == 1

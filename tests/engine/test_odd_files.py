@@ -32,10 +32,11 @@ from support.engine.drives import (
 from support.engine.faulting_store import FaultingStore, pulled_out
 
 from kinebackup.engine.drive_errors import drive_errors
+from kinebackup.engine.format.layout import HEADER_COPIES
 from kinebackup.engine.repository.store import FolderStore, Store
 from kinebackup.errors import CheckFailed, Damaged, DriveFailed, NotFound
 
-HEADERS = ("header", "header.1", "header.2")
+HEADERS = HEADER_COPIES
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from support.jobs.small_practice import PASSPHRASE, Office, open_office
 
+from kinebackup.engine.format.layout import HEADER_COPIES
 from kinebackup.errors import ConfigError, KineError, NotFound, WrongKey
 from kinebackup.jobs.verify import VerifyJobRequest, run_verify
 from kinebackup.model import CancelToken, SilentMonitor
@@ -40,8 +41,12 @@ def snapshot_file(office: Office, label: str, snapshot: str) -> Path:
 
 
 def lose_header(office: Office, label: str) -> None:
-    for name in ("header", "header.1", "header.2"):
-        (Path(office.drive(label).root) / name).write_bytes(b"")
+    """And all that would show whose drive it is: else it is opened by what this computer remembers."""
+    root = Path(office.drive(label).root)
+    for path in (*(root / name for name in HEADER_COPIES), *root.glob("snapshots/*"), *root.glob("index/*")):
+        path.write_bytes(b"")
+    for path in root.glob("packs/*/*"):
+        path.write_bytes(b"")
 
 
 def test_the_drive_that_was_saved_to_last_comes_first(office: Office) -> None:

@@ -15,6 +15,7 @@ from support.jobs.small_practice import PASSPHRASE, Office, open_office
 from kinebackup.config import BackupConfig
 from kinebackup.engine.check.verify import Budget
 from kinebackup.engine.format.keyring import Passphrase
+from kinebackup.engine.format.layout import HEADER_COPIES
 from kinebackup.errors import Cancelled, Damaged, Locked, NotFound, WrongKey
 from kinebackup.jobs.backup import BackupJobRequest, run_backup
 from kinebackup.jobs.restore_test import RestoreTestJobRequest, run_restore_test
@@ -55,7 +56,13 @@ def results(office: Office) -> list[tuple[str, RunResult | None]]:
 
 
 def headers(office: Office) -> list[Path]:
-    return [office.place / "drives/A/KINEBACKUP" / name for name in ("header", "header.1", "header.2")]
+    return [office.place / "drives/A/KINEBACKUP" / name for name in HEADER_COPIES]
+
+
+def sealed_files(office: Office) -> list[Path]:
+    """Of which one is enough to show this computer whose drive it is."""
+    root = office.place / "drives/A/KINEBACKUP"
+    return [*root.glob("snapshots/*"), *root.glob("index/*"), *root.glob("packs/*/*")]
 
 
 def test_good_runs_leave_their_kind_result_and_counts(office: Office) -> None:
@@ -104,7 +111,7 @@ def test_a_wrong_passphrase_proves_nothing_against_the_drive(office: Office) -> 
 
 def test_a_drive_that_cannot_be_opened_for_damage_is_a_failed_check(office: Office) -> None:
     office.back_up("A")
-    for path in headers(office):
+    for path in (*headers(office), *sealed_files(office)):
         path.write_bytes(b"kinebackup header 1\n")
     with pytest.raises(Damaged):
         verify(office)

@@ -12,6 +12,7 @@ from functools import partial
 from vectors.vector_entries import entry_cases, fine_cases
 from vectors.vector_plans import (
     CODE,
+    HEADER_NAMES,
     OTHER,
     PASSPHRASE,
     TARGET,
@@ -143,10 +144,16 @@ def header_cases() -> Iterator[Case]:
         ("header-slot-id-twice", members(slots=twice), "duplicate slot ids", 1),
         ("header-byte-order-mark", header_with_mark(), "a byte order mark", 1),
         ("header-generation-exponent", good_with(b'"generation":1', b'"generation":1e0'), "1e0 is not an integer", 1),
-        ("header-mac-wrong", header(header_members(), mac=bytes(32)), "the mac is wrong", 1),
         ("header-commitment-wrong", members(commitment=commitment.hex()), "the commitment is wrong", 1),
     ):
         yield Case(name, "header", "§3", rule, build(Plan(head=raw)).files, "KINEBACKUP/header", code, {})
+    for name, raw, rule in (
+        ("header-mac-wrong", header(header_members(), mac=bytes(32)), "an altered header opens the drive to be read"),
+        ("header-time-altered", good.replace(b"2026", b"2027", 1), "an altered header opens the drive to be read"),
+        ("header-time-no-text", good.replace(b"2026", b"20\xb26", 1), "a flipped bit in a text hides nothing else"),
+    ):
+        assert raw != good
+        yield Case(name, "header", "§3", rule, build(Plan(head=raw)).files, "", 0, sums(ALL))
     other = replace(THIS, practice=digest("another practice")[:16])
     raw = members(slots=[slot("passphrase", PASSPHRASE.encode(), identity=other)])
     files = build(Plan(head=raw)).files
@@ -159,14 +166,14 @@ def header_copy_cases(good: bytes) -> Iterator[Case]:
     newer = header(header_members() | {"generation": 2})
     write_only = header(header_members() | {"features_needed_to_write": ["inconnu"]})
     for name, copies, rule in (
-        ("header-feature-to-write", (write_only,) * 3, "an unknown feature that only a writer needs"),
-        ("copies-first-torn", (good[:100], good, good), "a copy that does not parse is passed over"),
-        ("copies-two-gone", (b"", b"", good), "one good copy is enough"),
-        ("copies-newest-altered", (good, good, newer.replace(b"essai", b"autre").replace(b"2026", b"2027")), "mac"),
-        ("copies-newest-first", (good, newer, newer), "the highest generation comes first"),
+        ("header-feature-to-write", (write_only,) * 4, "an unknown feature that only a writer needs"),
+        ("copies-first-torn", (good[:100], good, good, good), "a copy that does not parse is passed over"),
+        ("copies-two-gone", (b"", b"", good, b""), "one good copy is enough"),
+        ("copies-newest-altered", (good, good, good, newer.replace(b"2026", b"2027")), "mac"),
+        ("copies-newest-first", (good, newer, newer, newer), "the highest generation comes first"),
     ):
         files = build(Plan()).files
-        files |= {f"KINEBACKUP/{n}": raw for n, raw in zip(("header", "header.1", "header.2"), copies, strict=True)}
+        files |= {f"KINEBACKUP/{n}": raw for n, raw in zip(HEADER_NAMES, copies, strict=True)}
         yield Case(name, "header", "§3", rule, files, "", 0, sums(ALL))
 
 

@@ -33,6 +33,7 @@ WITNESS = b"Le t\xc3\xa9moin est toujours l\xc3\xa0.\n"
 TARGET = b"La cible de l'essai.\n" * 16  # 336 bytes: 21 ids, if it were a list
 OTHER = b"Un autre morceau.\n"
 MTIME = 1767600000123456789
+HEADER_NAMES = ("header", "header.1", "header.2", "parity/header")
 
 
 def code_symbols(code: str) -> bytes:
@@ -55,7 +56,7 @@ def header_members() -> Json:
 
 
 def header_files(raw: bytes) -> dict[str, bytes]:
-    return {f"KINEBACKUP/{name}": raw for name in ("header", "header.1", "header.2")}
+    return {f"KINEBACKUP/{name}": raw for name in HEADER_NAMES}
 
 
 def file_entry(name: str, content: bytes, **more: object) -> Json:

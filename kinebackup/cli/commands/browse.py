@@ -12,7 +12,17 @@ import click
 
 from kinebackup.cli.commands.completion import snapshot_names
 from kinebackup.cli.commands.forget import forget
-from kinebackup.cli.reading import drive_option, ended, host_option, opened, readable, secret_options, time_of_ns
+from kinebackup.cli.reading import (
+    drive_option,
+    ended,
+    header_option,
+    headers_from,
+    host_option,
+    opened,
+    readable,
+    secret_options,
+    time_of_ns,
+)
 from kinebackup.cli.secret_files import secret_from
 from kinebackup.cli.session import Session, pass_session
 from kinebackup.cli.terminal.gathered import Gathered
@@ -92,6 +102,7 @@ class OnDrive:
 )
 @drive_option
 @secret_options
+@header_option
 @click.pass_context
 def snapshots(
     ctx: click.Context,
@@ -99,14 +110,15 @@ def snapshots(
     drive: str | None,
     passphrase_file: str | None,
     recovery_code_file: str | None,
+    header_from: str | None,
 ) -> int:
     if ctx.invoked_subcommand is not None:
-        if any((before, drive, passphrase_file, recovery_code_file)):
+        if any((before, drive, passphrase_file, recovery_code_file, header_from)):
             raise click.UsageError(_("the options of {command} stand after it").format(command=ctx.invoked_subcommand))
         return ExitCode.OK
     session: Session = ctx.obj
     secret = secret_from(passphrase_file, recovery_code_file, session.output)
-    choice = readable(session, drive, secret)
+    choice = readable(session, drive, secret, headers_from(header_from, session.output))
     listed: list[OnDrive] = []
     problems: list[Problem] = []
     for candidate in choice.drives:
@@ -197,6 +209,7 @@ def _snapshot_row(named: NamedSnapshot, label: str, zone: tzinfo) -> Sequence[st
 @drive_option
 @host_option
 @secret_options
+@header_option
 @pass_session
 def ls(
     session: Session,
@@ -208,9 +221,11 @@ def ls(
     host: str,
     passphrase_file: str | None,
     recovery_code_file: str | None,
+    header_from: str | None,
 ) -> int:
     secret = secret_from(passphrase_file, recovery_code_file, session.output)
-    with opened(session, drive, secret, snapshot, host=host) as chosen:
+    headers = headers_from(header_from, session.output)
+    with opened(session, drive, secret, snapshot, host=host, headers=headers) as chosen:
         found = chosen.opened
         named = chosen.find_snapshot(snapshot)
         browser = Browser(found.repository, session.cancel)

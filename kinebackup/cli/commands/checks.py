@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from kinebackup.cli.daemon_choice import goes_by_daemon, no_daemon_option
-from kinebackup.cli.reading import drive_option, secret_options
+from kinebackup.cli.reading import drive_option, header_option, headers_from, secret_options
 from kinebackup.cli.secret_files import secret_from
 from kinebackup.cli.session import Session, contradiction, pass_session
 from kinebackup.cli.terminal.words import duration_text, files_text, size_text
@@ -58,6 +58,7 @@ def _computer_for(session: Session, drive: str | None, *, has_secret: bool) -> C
 @click.option("--full", is_flag=True, help=_("Read everything."))
 @click.option("--budget", metavar="10m|5GB", help=_("Stop after that time or size; the next run goes on from there."))
 @secret_options
+@header_option
 @pass_session
 def verify(session: Session, /, drive: str | None, full: bool, budget: str | None, **files: Any) -> int:
     if full and budget is not None:
@@ -69,7 +70,7 @@ def verify(session: Session, /, drive: str | None, full: bool, budget: str | Non
     report = run_verify(
         find_drive(drive, computer, session.world),
         computer,
-        VerifyJobRequest(limit, secret),
+        VerifyJobRequest(limit, secret, headers=headers_from(files["header_from"], session.output)),
         session.world,
         cancel=session.cancel,
         monitor=session.output.monitor(),

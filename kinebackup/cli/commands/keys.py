@@ -3,18 +3,30 @@
 Owns: the commands and their words. Does not know: how slots are wrapped, or reach the drives.
 """
 
+import os
+
 import click
 
-from kinebackup.cli.secret_files import code_text, new_passphrase_from, new_secret_file, passphrase_from, shown_code
+from kinebackup.cli.secret_files import (
+    code_text,
+    new_passphrase_from,
+    new_secret_file,
+    passphrase_from,
+    shown_code,
+    write_private_file,
+)
 from kinebackup.cli.session import Session, contradiction, pass_session
 from kinebackup.cli.terminal.asking import ask_new_passphrase, can_ask, confirm, yes_option
+from kinebackup.cli.terminal.output import on_one_line, with_hint
 from kinebackup.cli.terminal.tables import columns
 from kinebackup.cli.terminal.words import time_text
 from kinebackup.engine import Passphrase, Slot, kind_text, parse_time
 from kinebackup.errors import ConfigError
 from kinebackup.i18n import _
 from kinebackup.jobs import keys as key_job
+from kinebackup.jobs.key_export import Exported, export_keys, remember_export
 from kinebackup.jobs.keys import KeyChange
+from kinebackup.practice.key_sheet import last_sheet, sheet_notices
 
 
 @click.group()
@@ -28,12 +40,14 @@ def list_(session: Session, /) -> None:
     computer = session.computer
     own = key_job.own_slot(computer)
     waiting = key_job.waiting_drives(computer)
+    sheet = last_sheet(computer.state)
     document = {
         "keys": [
             {"id": slot.id, "kind": slot.kind, "created": slot.created, "this_computer": slot.id == own.id}
             for slot in computer.keyring.slots
         ],
         "waiting_drives": waiting,
+        "export": sheet,
     }
 
     def words() -> str:
@@ -42,9 +56,51 @@ def list_(session: Session, /) -> None:
             for slot in computer.keyring.slots
         ]
         table = columns([(_("Key"), _("Kind"), _("Made on"), ""), *rows])
-        return "\n".join([table, *_waiting_text(waiting)])
+        told = [with_hint(notice.message, notice.hint) for notice in sheet_notices(computer.state)]
+        return "\n".join([table, *_waiting_text(waiting), *told])
 
     session.output.result(document, words)
+
+
+@key.command(
+    help=_(
+        "Write what opens the drives if they lose their own headers: to be printed, and kept with the recovery code, "
+        "without which it opens nothing. Without --out, to standard output."
+    )
+)
+@click.option("--out", metavar="F", type=click.Path(dir_okay=False), help=_("Write it to this file."))
+@yes_option
+@pass_session
+def export(session: Session, /, out: str | None, yes: bool) -> None:
+    exported = export_keys(session.computer, session.world)
+    if out is not None:
+        if os.path.lexists(out):
+            confirm(_("{path} exists already. Replace it?").format(path=on_one_line(out)), yes=yes)
+        write_private_file(out, exported.text)
+    remember_export(exported, session.computer, session.world)
+    document = {
+        "file": os.path.abspath(out) if out else None,
+        "text": exported.text.decode("utf-8"),
+        "generation": exported.generation,
+        "drives": exported.labels,
+        "sha256": exported.digests,
+    }
+    if out is None:
+        session.output.once(exported.text.decode("utf-8").removesuffix("\n"))
+        session.output.result(document, lambda: exported.text.decode("utf-8").removesuffix("\n"))
+        return
+    session.output.result(document, lambda: _export_words(out, exported))
+
+
+def _export_words(out: str, exported: Exported) -> str:
+    where = _("The key export of {labels} is in {path}.").format(
+        labels=", ".join(map(on_one_line, exported.labels)), path=on_one_line(out)
+    )
+    advice = _(
+        "Print it, and keep it with the recovery code, away from the computer and the drives: without that code it "
+        "opens nothing. Make a new one when the recovery code or the drives change."
+    )
+    return f"{where}\n{advice}"
 
 
 def _day(slot: Slot, session: Session) -> str:

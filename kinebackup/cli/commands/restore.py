@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import click
 
 from kinebackup.cli.commands.completion import snapshot_names
-from kinebackup.cli.reading import drive_option, ended, host_option, opened, secret_options
+from kinebackup.cli.reading import drive_option, ended, header_option, headers_from, host_option, opened, secret_options
 from kinebackup.cli.secret_files import secret_from
 from kinebackup.cli.session import Session, pass_session
 from kinebackup.cli.terminal.output import on_one_line
@@ -84,6 +84,7 @@ class RestoreDocument:
 @drive_option
 @host_option
 @secret_options
+@header_option
 @pass_session
 def restore(
     session: Session,
@@ -99,6 +100,7 @@ def restore(
     host: str,
     passphrase_file: str | None,
     recovery_code_file: str | None,
+    header_from: str | None,
 ) -> int:
     secret = secret_from(passphrase_file, recovery_code_file, session.output)
     target = os.path.abspath(destination)
@@ -113,7 +115,8 @@ def restore(
     )
     for notice in check_destination(target, session.world, allow_cloud=allow_cloud_destination):
         session.output.warn(notice.message, notice.hint)
-    with opened(session, drive, secret, snapshot, host=host) as chosen:
+    headers = headers_from(header_from, session.output)
+    with opened(session, drive, secret, snapshot, host=host, headers=headers) as chosen:
         monitor = session.output.monitor()
         restored = restore_files(
             chosen.opened.repository,

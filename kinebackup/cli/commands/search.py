@@ -11,7 +11,16 @@ from datetime import tzinfo
 import click
 
 from kinebackup.cli.commands.completion import snapshot_names
-from kinebackup.cli.reading import drive_option, ended, host_option, opened, secret_options, time_of_ns
+from kinebackup.cli.reading import (
+    drive_option,
+    ended,
+    header_option,
+    headers_from,
+    host_option,
+    opened,
+    secret_options,
+    time_of_ns,
+)
 from kinebackup.cli.secret_files import secret_from
 from kinebackup.cli.session import Session, pass_session
 from kinebackup.cli.terminal.gathered import Gathered
@@ -82,6 +91,7 @@ class DiffDocument:
 @drive_option
 @host_option
 @secret_options
+@header_option
 @pass_session
 def find(
     session: Session,
@@ -90,9 +100,11 @@ def find(
     host: str,
     passphrase_file: str | None,
     recovery_code_file: str | None,
+    header_from: str | None,
 ) -> int:
     secret = secret_from(passphrase_file, recovery_code_file, session.output)
-    with opened(session, drive, secret, host=host) as chosen:
+    headers = headers_from(header_from, session.output)
+    with opened(session, drive, secret, host=host, headers=headers) as chosen:
         found = chosen.opened
         files = found.repository.snapshots()
         known = chosen.whose.among(files.readable)
@@ -158,6 +170,7 @@ def _match_words(match: Match, zone: tzinfo) -> str:
 @drive_option
 @host_option
 @secret_options
+@header_option
 @pass_session
 def diff(
     session: Session,
@@ -167,9 +180,11 @@ def diff(
     host: str,
     passphrase_file: str | None,
     recovery_code_file: str | None,
+    header_from: str | None,
 ) -> int:
     secret = secret_from(passphrase_file, recovery_code_file, session.output)
-    with opened(session, drive, secret, a, b, host=host) as chosen:
+    headers = headers_from(header_from, session.output)
+    with opened(session, drive, secret, a, b, host=host, headers=headers) as chosen:
         found = chosen.opened
         before, after = chosen.find_snapshot(a), chosen.find_snapshot(b)
         browser = Browser(found.repository, session.cancel)

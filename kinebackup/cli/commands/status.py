@@ -36,7 +36,7 @@ def status(session: Session, /) -> None:
     found = overview(session.config, session.world, plugged_in=plugged_in)
     notices = source_notices(session.config, session.world)
     warnings = [(found.trouble.message, found.trouble.hint)] if found.trouble else []
-    warnings += [(notice.message, notice.hint) for notice in notices]
+    warnings += [(notice.message, notice.hint) for notice in (*found.notices, *notices)]
     assessment = found.assessment
     shown = _Shown(
         sentence=text_of(assessment.headline),

@@ -6,6 +6,7 @@ Owns: wrapping, unwrapping, adding and removing slots. Does not know: where a ke
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Literal, assert_never, get_args
 
 import msgspec
@@ -83,6 +84,38 @@ class Keyring(msgspec.Struct, frozen=True):
     generation: int
     slots: tuple[Slot, ...]
     commitment: str
+    others: tuple[msgspec.Raw, ...] = ()
+    """Slots that this program cannot use, of a later one or with impossible numbers: carried on as they are."""
+
+    @property
+    def size(self) -> int:
+        return len(self.slots) + len(self.others)
+
+
+class _SlotName(msgspec.Struct):
+    id: str = ""
+    kind: str = ""
+
+
+def sorted_out(raw: Iterable[msgspec.Raw]) -> tuple[tuple[Slot, ...], tuple[msgspec.Raw, ...]]:
+    """Slots as they were written: those that can be used, and the others. One that is impossible is refused alone."""
+    slots: list[Slot] = []
+    others: list[msgspec.Raw] = []
+    for each in raw:
+        try:
+            slot = msgspec.json.decode(each, type=Slot)
+            _check_slot(slot)
+        except (msgspec.MsgspecError, UnicodeDecodeError, Malformed):
+            others.append(each.copy())
+        else:
+            slots.append(slot)
+    return tuple(slots), tuple(others)
+
+
+def _name_of(other: msgspec.Raw) -> _SlotName:
+    with suppress(msgspec.MsgspecError, UnicodeDecodeError):
+        return msgspec.json.decode(other, type=_SlotName)
+    return _SlotName()
 
 
 def _hex(text: str, size_bytes: int, what: str) -> bytes:
@@ -100,9 +133,10 @@ def check(keyring: Keyring) -> None:
     _hex(keyring.commitment, 32, "the key commitment")
     if not 1 <= keyring.generation <= MAX_GENERATION:
         raise Malformed("the key ring's generation is out of bounds")
-    if not 1 <= len(keyring.slots) <= MAX_SLOTS:
-        raise Malformed(f"the key ring has {len(keyring.slots)} slots")
-    if len({slot.id for slot in keyring.slots}) != len(keyring.slots):
+    if not 1 <= keyring.size <= MAX_SLOTS:
+        raise Malformed(f"the key ring has {keyring.size} slots")
+    ids = [slot.id for slot in keyring.slots] + [name for other in keyring.others if (name := _name_of(other).id)]
+    if len(set(ids)) != len(ids):
         raise Malformed("two key slots have the same id")
     for slot in keyring.slots:
         _check_slot(slot)
@@ -199,7 +233,7 @@ def unlock(keyring: Keyring, secret: Secret) -> tuple[MasterKey, Slot]:
     """The master key, and the slot that gave it.
 
     Raises ``WrongKey`` where no slot of that kind opens, ``Damaged`` where one opens to a key that the ring is not
-    committed to.
+    committed to, or where none opens and one of that kind cannot be used.
     """
     check(keyring)
     kind = _kind_of(secret)
@@ -212,10 +246,18 @@ def unlock(keyring: Keyring, secret: Secret) -> tuple[MasterKey, Slot]:
         except InvalidTag:
             continue
         master = MasterKey(plain)
-        if commitment(master, bytes.fromhex(keyring.practice)).hex() != keyring.commitment:
-            raise Malformed("a key slot opens to a key that does not belong to this key ring")
+        check_commitment(keyring, master)
         return master, slot
+    unusable = [name.id for name in map(_name_of, keyring.others) if name.kind == kind]
+    if unusable:
+        raise Malformed(f"no key slot opens; of this kind these cannot be used: {', '.join(unusable)}")
     raise WrongKey(*_wrong_key_text(keyring, kind))
+
+
+def check_commitment(keyring: Keyring, master: MasterKey) -> None:
+    """Raises ``Damaged`` for a key that is not that of the ring's practice."""
+    if commitment(master, bytes.fromhex(keyring.practice)).hex() != keyring.commitment:
+        raise Malformed("a key slot opens to a key that does not belong to this key ring")
 
 
 def _wrong_key_text(keyring: Keyring, kind: SlotKind) -> tuple[str, str]:
@@ -254,7 +296,7 @@ def with_slot(
     cost: Argon2Cost = Argon2Cost(),
 ) -> tuple[Keyring, Slot]:
     """The next generation of the ring, with one slot more."""
-    if len(keyring.slots) >= MAX_SLOTS:
+    if keyring.size >= MAX_SLOTS:
         raise ConfigError(
             _("there are already {count} key slots").format(count=MAX_SLOTS),
             _("remove one first: kinebackup key remove"),
@@ -266,7 +308,9 @@ def with_slot(
 def merged(ring: Keyring, other: Keyring) -> Keyring:
     """The next generation, with the slots of both: they were changed on two computers at once. Raises ``Damaged``."""
     slots = {slot.id: slot for slot in (*ring.slots, *other.slots)}
-    return _next_generation(ring, tuple(slots.values()))
+    others = {bytes(raw): raw for raw in (*ring.others, *other.others)}
+    both = msgspec.structs.replace(ring, others=tuple(others.values()))
+    return _next_generation(both, tuple(slots.values()))
 
 
 def _next_generation(ring: Keyring, slots: tuple[Slot, ...]) -> Keyring:

@@ -19,7 +19,11 @@ PARITY: Final = "parity"
 DAMAGED: Final = "damaged"
 TMP: Final = "tmp"
 DIRECTORIES: Final = (PACKS, INDEX, SNAPSHOTS, REMOVALS, PARITY, DAMAGED, TMP)
-HEADER_COPIES: Final = ("header", "header.1", "header.2")
+FIRST_HEADERS: Final = ("header", "header.1", "header.2")
+SPREAD_HEADER: Final = "parity/header"
+"""Written at another time than the first copies, so that it lies elsewhere: these are neighbours."""
+
+HEADER_COPIES: Final = (*FIRST_HEADERS, SPREAD_HEADER)
 LOCK: Final = "lock"
 RESERVE: Final = "reserve"
 FOR_PEOPLE: Final = ("LISEZMOI.txt", "README.txt", "recover.py", "FORMAT.md")

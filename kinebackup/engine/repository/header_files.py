@@ -1,19 +1,29 @@
-"""The three copies of the header on a drive: reading, replacing and healing them.
+"""The copies of the header on a drive: reading, replacing and healing them.
 
 Owns: the order in which copies are written, and which of them is believed. Does not know: what the slots in it open.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from typing import Final
 
 from kinebackup.engine.format import header
 from kinebackup.engine.format.constants import MAX_HEADER_BYTES
 from kinebackup.engine.format.header import Header, UnlockedHeader
 from kinebackup.engine.format.key_schedule import RepositoryKeys
-from kinebackup.engine.format.layout import HEADER_COPIES, PACKS, SNAPSHOTS, TOP
+from kinebackup.engine.format.layout import (
+    FIRST_HEADERS,
+    HEADER_COPIES,
+    PACKS,
+    PARITY,
+    SNAPSHOTS,
+    SPREAD_HEADER,
+)
 from kinebackup.engine.repository.store import Store, Unlistable
 from kinebackup.errors import Damaged, DriveFailed, NotFound
 from kinebackup.i18n import _
+
+_TOGETHER_NS: Final = 60 * 10**9
 
 
 def read_header_copy(store: Store, name: str) -> bytes:
@@ -61,28 +71,66 @@ def read_headers(store: Store) -> list[Header]:
 
 
 def write_header(store: Store, new: Header, keys: RepositoryKeys) -> None:
-    """Replace the three copies, last one first: at any instant at least two are whole, and old or new."""
-    _write_copies(store, header.encode(new, keys), HEADER_COPIES)
+    """Replace all copies, last one first: at any instant all but one are whole, and old or new.
+
+    Where something else stands in the place of the parity folder, the three first copies are all there are.
+    """
+    data = header.encode(new, keys)
+    with suppress(Damaged):
+        store.make_directories([PARITY])
+        _write_copies(store, data, [SPREAD_HEADER])
+    _write_copies(store, data, FIRST_HEADERS)
 
 
 def heal_header_copies(store: Store, unlocked: UnlockedHeader) -> tuple[str, ...]:
     """Write the newest copy over those that are damaged, missing, older or of another drive; returns their names.
 
-    It completes an interrupted change of keys. A copy in whose place a folder with something in it stands stays as it
-    is: the others are enough, and a verification tells of it.
+    It completes an interrupted change of keys. Where no copy is the drive's own, all are written by what opened
+    it. A copy in whose place a folder with something in it stands stays as it is: the others are enough, and a
+    verification tells of it.
     """
     found: dict[str, bytes] = {}
     for name in HEADER_COPIES:
         with suppress(NotFound, Damaged):
             found[name] = read_header_copy(store, name)
-    known = unlocked.header
-    for data, candidate in header.candidates(found.values()):
+    data = _newest(found.values(), unlocked)
+    if SPREAD_HEADER not in found:
         with suppress(Damaged):
-            header.authenticate(data, candidate, unlocked.master)
-            if candidate.repository == known.repository and candidate.generation >= known.generation:
-                worse = [name for name in reversed(HEADER_COPIES) if found.get(name) != data]
-                return tuple(name for name in worse if _replaced(store, data, name))
-    return ()
+            store.make_directories([PARITY])
+    worse = [name for name in reversed(HEADER_COPIES) if found.get(name) != data]
+    return tuple(name for name in worse if _replaced(store, data, name))
+
+
+def _newest(copies: Iterable[bytes], unlocked: UnlockedHeader) -> bytes:
+    known = unlocked.header
+    with suppress(Damaged):  # none is a header
+        for data, candidate in header.candidates(copies):
+            with suppress(Damaged):
+                header.authenticate(data, candidate, unlocked.master)
+                if candidate.repository == known.repository and candidate.generation >= known.generation:
+                    return data
+    return header.encode(known, unlocked.keys)
+
+
+def renew_spread_copy(store: Store, unlocked: UnlockedHeader) -> bool:
+    """Write the copy in the parity folder again where it was written together with the others, or is none of them.
+
+    On many drives what is written within a minute lies side by side, and one bad place would take all copies.
+    """
+    data = _newest([], unlocked)
+    with suppress(NotFound, Damaged):
+        data = read_header_copy(store, FIRST_HEADERS[0])
+        there = read_header_copy(store, SPREAD_HEADER)
+        if there == data and _written_ns(store, SPREAD_HEADER) - _written_ns(store, FIRST_HEADERS[0]) > _TOGETHER_NS:
+            return False
+    with suppress(Damaged):
+        store.make_directories([PARITY])
+    return _replaced(store, data, SPREAD_HEADER)
+
+
+def _written_ns(store: Store, path: str) -> int:
+    folder, _slash, name = path.rpartition("/")
+    return next((info.written_ns for info in store.list_files(folder) if info.name == name), 0)
 
 
 def _replaced(store: Store, data: bytes, name: str) -> bool:
@@ -102,4 +150,4 @@ def _write_copies(store: Store, data: bytes, names: Sequence[str]) -> None:
         except BaseException:
             pending.abandon()
             raise
-        store.sync_directories([TOP])
+        store.sync_directories([name.rpartition("/")[0]])

@@ -4,7 +4,7 @@ Owns: the one place that takes the lock and opens, or makes a repository. Does n
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from kinebackup.engine.format import features, header
@@ -14,6 +14,7 @@ from kinebackup.engine.format.keyring import Keyring, Secret
 from kinebackup.engine.format.layout import DIRECTORIES, TOP
 from kinebackup.engine.repository.header_files import read_header_copies, write_header
 from kinebackup.engine.repository.lock import LockHolder, WriterLock
+from kinebackup.engine.repository.redundancy.identity import unlock_drive
 from kinebackup.engine.repository.repository import LockedRepository
 from kinebackup.engine.repository.store import FolderStore, Store
 from kinebackup.errors import KineError, NotFound
@@ -39,9 +40,14 @@ class LockedStore:
         """Who held the lock before and ended without letting go of it."""
         return self.lock.stale
 
-    def open(self, secret: Secret | MasterKey) -> LockedRepository:
-        """Raises ``NotFound``, ``WrongKey``, ``Damaged`` or ``NeedsNewer``."""
-        unlocked = header.unlock(read_header_copies(self.store), secret)
+    def open(self, secret: Secret | MasterKey, elsewhere: Sequence[bytes] = ()) -> LockedRepository:
+        """``elsewhere``: headers to try besides the drive's copies.
+
+        Raises ``NotFound``, ``WrongKey``, ``NeedsNewer``, or ``Damaged``, also where the header is good to read only.
+        """
+        unlocked = unlock_drive(self.store, secret, elsewhere)
+        if unlocked.altered:
+            raise header.changed_by_somebody()
         features.check_reading(unlocked.header.features_needed_to_read)
         features.check_writing(unlocked.header.features_needed_to_write)
         return LockedRepository(self.store, unlocked, self.lock)

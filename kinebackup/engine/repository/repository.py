@@ -35,7 +35,12 @@ from kinebackup.engine.format.snapshot import NamedSnapshot
 from kinebackup.engine.format.snapshot_order import ANYONE, Whose, newest
 from kinebackup.engine.repository.blob_index import Index
 from kinebackup.engine.repository.condition import Conditions
-from kinebackup.engine.repository.header_files import heal_header_copies, read_header_copies, write_header
+from kinebackup.engine.repository.header_files import (
+    heal_header_copies,
+    read_header_copies,
+    renew_spread_copy,
+    write_header,
+)
 from kinebackup.engine.repository.inventory import (
     Inventory,
     find_packs,
@@ -47,6 +52,7 @@ from kinebackup.engine.repository.inventory import (
     take_inventory,
 )
 from kinebackup.engine.repository.lock import WriterLock
+from kinebackup.engine.repository.redundancy.identity import unlock_drive
 from kinebackup.engine.repository.snapshot_list import Removals, SnapshotFiles, SnapshotList
 from kinebackup.engine.repository.store import PendingFile, Store, Unlistable, unlistable
 from kinebackup.errors import Damaged, KineError, NotFound
@@ -64,9 +70,9 @@ class Repository:
         self._list = SnapshotList(store, self.keys)
 
     @classmethod
-    def open(cls, store: Store, secret: Secret | MasterKey) -> "Repository":
-        """Raises ``NotFound``, ``WrongKey``, ``Damaged`` or ``NeedsNewer``."""
-        unlocked = header.unlock(read_header_copies(store), secret)
+    def open(cls, store: Store, secret: Secret | MasterKey, elsewhere: Sequence[bytes] = ()) -> "Repository":
+        """``elsewhere``: headers to try too. Raises ``NotFound``, ``WrongKey``, ``Damaged`` or ``NeedsNewer``."""
+        unlocked = unlock_drive(store, secret, elsewhere)
         features.check_reading(unlocked.header.features_needed_to_read)
         return Repository(store, unlocked)
 
@@ -198,12 +204,14 @@ class LoadedRepository(Repository):
             return True
         with suppress(KineError):
             newest = header.unlock(read_header_copies(self.store), self.unlocked.master).header
-            return newest.generation > self.header.generation
+            return newest.repository == self.id and newest.generation > self.header.generation
         return False
 
     def again(self) -> "LoadedRepository":
         """The same repository as it is now. Raises what ``open`` raises."""
-        return Repository.open(self.store, self.unlocked.master).load()
+        known = self.unlocked
+        elsewhere = [header.encode(known.header, known.keys)] if known.elsewhere else []
+        return Repository.open(self.store, known.master, elsewhere).load()
 
     def has_all_of(self, parent: snapshot.Snapshot) -> bool:
         """Whether every blob that the snapshot refers to can be counted on, without looking up one of them.
@@ -254,8 +262,12 @@ class LockedRepository(Repository):
                 self.store.remove(f"{TMP}/{info.name}")
 
     def heal_header(self) -> tuple[str, ...]:
-        """Make the three copies equal again, by the newest sound one; the names of those written."""
+        """Make all copies equal again, by the newest sound one; the names of those written."""
         return heal_header_copies(self.store, self.unlocked)
+
+    def renew_spread_header(self) -> None:
+        """At the end of a run that added: the copy that lies away from the others is written later than these."""
+        renew_spread_copy(self.store, self.unlocked)
 
     @contextmanager
     def changing_snapshots(self) -> Iterator[None]:
@@ -266,17 +278,18 @@ class LockedRepository(Repository):
             self._list.list_again()
 
     def write_header(self) -> None:
-        """Write this header to all three copies."""
+        """Write this header to all copies."""
         write_header(self.store, self.header, self.keys)
 
     def write_keyring(self, keyring: Keyring) -> None:
-        """Give the drive these key slots."""
+        """Give the drive these key slots, and leave the former ones nowhere on it."""
         new = msgspec.structs.replace(
             header.make(keyring, repository=self.id, created=self.header.created),
             features_needed_to_read=self.header.features_needed_to_read,
             features_needed_to_write=self.header.features_needed_to_write,
         )
         write_header(self.store, new, self.keys)
+        self.clear_temporary()  # a run that was killed may have left a copy there
         self.unlocked = msgspec.structs.replace(self.unlocked, header=new)
 
 

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from kinebackup.engine.drive_errors import drive_errors
 from kinebackup.engine.format.constants import Buffer
-from kinebackup.engine.format.layout import FOR_PEOPLE, HEADER_COPIES
+from kinebackup.engine.format.layout import FIRST_HEADERS, FOR_PEOPLE
 from kinebackup.errors import Damaged, DriveFailed
 from kinebackup.i18n import _
 
@@ -241,7 +241,7 @@ class FolderStore:
         the drive itself and not from memory. Where none of them is there to be asked, it is taken to answer.
         """
         silent = False
-        for name in (*HEADER_COPIES, *FOR_PEOPLE):
+        for name in (*FIRST_HEADERS, *FOR_PEOPLE):
             try:
                 if not stat.S_ISREG(os.stat(name, dir_fd=self._fd, follow_symlinks=False).st_mode):
                     continue

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from support.cli.computer import Computer, make_computer
 
+from kinebackup.engine.format.layout import HEADER_COPIES
+
 
 @dataclass(frozen=True, slots=True)
 class Library:
@@ -333,9 +335,12 @@ def test_a_drive_that_cannot_be_opened_is_named_where_another_one_answers(practi
     for label, place in (("DOMICILE", "domicile"), ("CABINET", "cabinet")):
         practice.run("drive", "enroll", "--folder", practice.drive(label), "--label", label, "--place", place)
         practice.run("backup", "--drive", label)
-    for name in ("header", "header.1", "header.2"):
-        (practice.drive("CABINET") / "KINEBACKUP" / name).write_bytes(b"")
+    root = practice.drive("CABINET") / "KINEBACKUP"
+    for path in (*(root / name for name in HEADER_COPIES), *root.glob("snapshots/*"), *root.glob("index/*")):
+        path.write_bytes(b"")
+    for path in root.glob("packs/*/*"):
+        path.write_bytes(b"")
     done = practice.run("ls", "latest")
     assert done.code == 3
     assert "this is about DOMICILE" in done.err
-    assert "! CABINET: the drive's header is not one of format version 1" in done.err
+    assert "! CABINET: nothing on this drive shows that this header is its own" in done.err

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import pytest
 from support.project import ROOT
 
-from kinebackup.engine.format.header import Header
+from kinebackup.engine.format.header import WrittenHeader
 from kinebackup.engine.format.keyring import Slot
 from kinebackup.engine.format.removal import Removal, RemovedSnapshot
 from kinebackup.engine.format.snapshot import Counts, SavedProblem, Snapshot
@@ -60,7 +60,7 @@ def tables(document: str) -> dict[type, set[str]]:
     tree = re.search(r"JSON object `\{(.*?)\}`", section(document, 9))
     assert tree is not None
     return {
-        Header: set(rows(document, 3)),
+        WrittenHeader: set(rows(document, 3)),
         Slot: set(rows(document, 4)),
         Snapshot: set(rows(document, 8)),
         Counts: of_row(document, 8, "counts"),
@@ -90,7 +90,7 @@ def test_the_document_and_the_code_have_the_same_members(struct: type) -> None:
 @pytest.mark.parametrize(
     ("struct", "row"),
     [
-        (Header, "| `generation` | integer ≥ 1, one more each time that the slots change |"),
+        (WrittenHeader, "| `generation` | integer ≥ 1, one more each time that the slots change |"),
         (Slot, "| `salt` | 64 hex digits: 32 random bytes, fresh for each slot |"),
         (Snapshot, "| `drive` | string | label of the drive |"),
         (Removal, "| `host`, `machine` | as in a snapshot | which computer wrote it |"),
@@ -108,7 +108,7 @@ def test_a_row_that_is_missing_is_noticed(struct: type, row: str) -> None:
 @pytest.mark.parametrize(
     ("struct", "old", "new"),
     [
-        (Header, "| `slots` |", "| `future` | x |\n| `slots` |"),
+        (WrittenHeader, "| `slots` |", "| `future` | x |\n| `slots` |"),
         (Slot, "| `wrapped` |", "| `future` | x |\n| `wrapped` |"),
         (Snapshot, "| `program` |", "| `future` | x | x |\n| `program` |"),
         (Counts, "`files`, `dirs`, `others`, `bytes`", "`files`, `dirs`, `others`, `bytes`, `future`"),

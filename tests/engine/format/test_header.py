@@ -17,7 +17,7 @@ from kinebackup.engine.format import header, keyring
 from kinebackup.engine.format.header import Header
 from kinebackup.engine.format.key_schedule import MasterKey, RepositoryKeys, hmac_sha256
 from kinebackup.engine.format.keyring import MachineKey
-from kinebackup.errors import Damaged, WrongKey
+from kinebackup.errors import Damaged, KineError, WrongKey
 
 REPOSITORY = "000102030405060708090a0b0c0d0e0f"
 MASTER, RING = keyring.create([PASSPHRASE, MACHINE_KEY], entropy=Dice("header"), created=CREATED, cost=CHEAP)
@@ -140,13 +140,16 @@ def test_a_missing_member_is_refused(member: str) -> None:
 
 
 @pytest.mark.parametrize("member", ["id", "kind", "created", "salt", "kdf", "wrapped", "memory_kib", "passes", "lanes"])
-def test_a_missing_member_of_a_slot_is_refused(member: str) -> None:
+def test_a_missing_member_of_a_slot_refuses_that_slot_alone(member: str) -> None:
     def change(members: dict[str, object]) -> None:
         slots = members["slots"]
         assert isinstance(slots, list)
         del slots[0][member]
 
-    refused(with_members(change))
+    lacking = with_members(change)
+    assert header.unlock([lacking], MACHINE_KEY).master.reveal() == MASTER.reveal()
+    with pytest.raises(KineError):
+        header.unlock([lacking], PASSPHRASE)
 
 
 @pytest.mark.parametrize(
@@ -168,8 +171,25 @@ def test_a_missing_member_of_a_slot_is_refused(member: str) -> None:
         {"salt": "00"},
     ],
 )
-def test_a_hostile_slot_is_refused_whatever_opens_the_drive(changes: dict[str, object]) -> None:
-    refused(with_slot(**changes))
+def test_a_hostile_slot_is_refused_alone_and_carried_on_as_it_is(changes: dict[str, object]) -> None:
+    hostile = with_slot(**changes)
+    found = header.unlock([hostile], MACHINE_KEY)
+    assert found.master.reveal() == MASTER.reveal()
+    assert (len(found.header.slots), len(found.header.others)) == (1, 1)
+    assert json.loads(header.encode(found.header, found.keys).split(b"\n")[1])["slots"][1] == slots_of(hostile)[0]
+    with pytest.raises(KineError):
+        header.unlock([hostile], PASSPHRASE)
+
+
+def slots_of(data: bytes) -> list[object]:
+    slots = json.loads(data.split(b"\n")[1])["slots"]
+    assert isinstance(slots, list)
+    return slots
+
+
+def test_where_the_slot_of_a_secret_is_impossible_that_is_said_and_not_that_the_secret_is_wrong() -> None:
+    with pytest.raises(Damaged, match=RING.slots[0].id):
+        header.unlock([with_slot(passes=17)], PASSPHRASE)
 
 
 def test_duplicate_slot_ids_are_refused() -> None:
@@ -269,6 +289,29 @@ def test_a_secret_removed_in_the_newest_copy_still_opens_the_older_one() -> None
     ring = keyring.without_slot(RING, RING.slots[1].id)
     newer = header.encode(header.make(ring, repository=REPOSITORY, created=CREATED), KEYS)
     assert header.unlock([newer, GOOD], MACHINE_KEY).header == HEADER
+
+
+def test_where_as_many_copies_name_either_of_two_drives_the_first_one_read_comes_first() -> None:
+    other = header.encode(header.make(RING, repository="f" * 32, created=CREATED), KEYS)
+    assert header.unlock([other, GOOD], MACHINE_KEY).header.repository == "f" * 32
+    assert header.unlock([GOOD, other], MACHINE_KEY).header == HEADER
+    assert header.unlock([other, GOOD, GOOD], MACHINE_KEY).header == HEADER
+
+
+def test_an_altered_header_is_found_to_be_one_and_comes_after_sound_ones() -> None:
+    altered = GOOD.replace(b'"created":"2', b'"created":"\xb2', 1)
+    assert altered != GOOD
+    (found,) = header.openings([altered], MACHINE_KEY)
+    assert (found.altered, found.header.repository) == (True, REPOSITORY)
+    refused(altered, "without the key")
+    assert [each.altered for each in header.openings([altered, GOOD], MACHINE_KEY)] == [False, True]
+
+
+def test_headers_from_elsewhere_come_after_those_of_the_drive() -> None:
+    other = header.encode(header.make(RING, repository="f" * 32, created=CREATED), KEYS)
+    found = header.openings([GOOD], MACHINE_KEY, [other, GOOD])
+    assert [(each.elsewhere, each.header.repository[:1]) for each in found] == [(False, "0"), (True, "f"), (True, "0")]
+    assert [each.elsewhere for each in header.openings([b"torn"], PASSPHRASE, [GOOD])] == [True]
 
 
 # -- any bytes -----------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ NEEDS_THE_LOCK = {
     "prepare",
     "clear_temporary",
     "heal_header",
+    "renew_spread_header",
     "write_header",
     "write_keyring",
     "changing_snapshots",
