@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from kinebackup.engine.format.tree import Entry
+from kinebackup.engine.format.snapshot import escaped
+from kinebackup.engine.format.tree import Entry, is_text
 from kinebackup.engine.source import SourceDirectory
 from kinebackup.i18n import _
 
@@ -50,6 +51,9 @@ def read_xattrs(entry: Entry, directory: SourceDirectory, name: str | None, fd: 
     unread: list[Unread] = []
     room = MAX_XATTR_BYTES
     for attribute in listed:
+        if not is_text(attribute):  # the format names attributes in UTF-8 (FORMAT.md §9)
+            unread.append(Unread(_("its name is not UTF-8"), escaped(attribute)))
+            continue
         try:
             value = directory.xattr(name, fd, attribute)
         except OSError as error:

@@ -160,8 +160,7 @@ class FolderDirectory:
             raise
         if not listed:
             return listed
-        # The format names attributes in UTF-8 (FORMAT.md §9); one in other bytes is no reason to save nothing.
-        return [attribute for attribute in listed if attribute not in _SKIPPED_XATTRS and is_text(attribute)]
+        return [attribute for attribute in listed if attribute not in _SKIPPED_XATTRS]
 
     def xattr(self, name: str | None, fd: int | None, attribute: str) -> bytes:
         where, follow = self._place(name, fd)
