@@ -71,12 +71,26 @@ class Problem:
     """One thing that did not go as it should; the run went on.
 
     ``path`` is a path of the source, or relative to the repository; ``snapshots`` are the ids that the problem affects.
+    ``healable``: damage of the drive that the next backup mends by itself, so that nothing is lost.
     """
 
     kind: ProblemKind
     path: str
     message: str
     snapshots: tuple[str, ...] = ()
+    healable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HealedFile:
+    """A file of the repository that was damaged or gone, and came back by its parity. ``path``: in the repository.
+
+    ``blocks``: how many blocks of 4096 bytes of it were wrong. ``rewritten``: the drive has it again as it was.
+    """
+
+    path: str
+    blocks: int
+    rewritten: bool = False
 
 
 NOTES = frozenset({"skipped", "healed", "clock", "computer", "keys-changed"})
@@ -86,6 +100,12 @@ NOTES = frozenset({"skipped", "healed", "clock", "computer", "keys-changed"})
 def counting(problems: Sequence[Problem]) -> int:
     """How many of these are more than notes."""
     return sum(problem.kind not in NOTES for problem in problems)
+
+
+def only_healable(problems: Sequence[Problem]) -> bool:
+    """Whether all that is more than a note is mended by the next backup, and there is such a thing."""
+    told = [problem for problem in problems if problem.kind not in NOTES]
+    return bool(told) and all(problem.healable for problem in told)
 
 
 def damage_met(problems: Sequence[Problem]) -> int:
@@ -112,6 +132,7 @@ class BackupReport:
     suspicious: bool
     problems: tuple[Problem, ...] = ()
     files_lost: int = 0
+    healed: tuple[HealedFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +168,7 @@ class RestoreReport:
     incomplete: tuple[Incomplete, ...] = ()
     salvaged: tuple[Salvaged, ...] = ()
     folders_lost: int = 0
+    healed: tuple[HealedFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,12 +184,14 @@ class RestoreTestReport:
     seed: int
     key_slot: str
     problems: tuple[Problem, ...] = ()
+    healed: tuple[HealedFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
     """``packs_checked`` were read to their last byte and authenticated; ``complete`` says whether all of the drive
-    was.
+    was. ``protected``: so many of the files that were read have sound parity, which heals them; ``unprotected``: so
+    many have none.
     """
 
     result: Literal["ok", "failed"]
@@ -177,6 +201,8 @@ class VerifyReport:
     packs_total: int
     duration_s: float
     problems: tuple[Problem, ...] = ()
+    protected: int = 0
+    unprotected: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +217,7 @@ class PruneReport:
     duration_s: float
     problems: tuple[Problem, ...] = ()
     given_up: tuple[str, ...] = ()
+    healed: tuple[HealedFile, ...] = ()
 
 
 Report = BackupReport | VerifyReport | RestoreTestReport | PruneReport

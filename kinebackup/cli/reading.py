@@ -21,7 +21,7 @@ from kinebackup.cli.terminal.words import moment_of_ns, time_text
 from kinebackup.engine import MAX_EXPORT_BYTES, NamedSnapshot, Secret, decode_key_export, format_time
 from kinebackup.errors import ConfigError, ExitCode, NotFound
 from kinebackup.i18n import _
-from kinebackup.model import Problem, counting
+from kinebackup.model import HealedFile, Problem, counting
 from kinebackup.practice.access import PresentDrive
 from kinebackup.practice.computer_keys import ComputerKeys
 from kinebackup.practice.drive_choice import ChosenDrive, Unlocking, drives_to_read, open_with_snapshots
@@ -179,7 +179,7 @@ def time_of_ns(mtime_ns: int) -> str | None:
     return format_time(moment) if moment else None
 
 
-def ended(session: Session, problems: tuple[Problem, ...]) -> int:
-    """List the problems; returns the exit code."""
-    session.output.problems(problems)
+def ended(session: Session, problems: tuple[Problem, ...], healed: tuple[HealedFile, ...]) -> int:
+    """List the problems, and tell of what was healed; returns the exit code."""
+    session.output.problems(problems, healed)
     return ExitCode.PROBLEMS if counting(problems) else ExitCode.OK

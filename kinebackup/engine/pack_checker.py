@@ -21,6 +21,7 @@ from kinebackup.engine.format.pack import BlobPlace, Pack, Segment
 from kinebackup.engine.format.seal import RecordOpener
 from kinebackup.engine.repository.blob_index import Listing, listing_of
 from kinebackup.engine.repository.inventory import other_bytes
+from kinebackup.engine.repository.redundancy.parity_state import ParityState, state_of_parity
 from kinebackup.engine.repository.repository import LoadedRepository
 from kinebackup.errors import Damaged, NotFound
 from kinebackup.i18n import _, ngettext
@@ -30,7 +31,10 @@ MAX_PACK_BYTES = 2**30  # thirty times what a writer makes: a longer file is no 
 
 
 class PackResult(msgspec.Struct, frozen=True):
-    """``lost``: blobs of the pack that cannot be had from it. ``absent``: it is not on the drive."""
+    """``lost``: blobs of the pack that cannot be had from it, but by its parity. ``absent``: it is not on the drive.
+
+    ``healable``: its parity gives all of it back. ``parity``: what is to be said of the parity file of a sound pack.
+    """
 
     name: FileName
     ok: bool
@@ -38,6 +42,8 @@ class PackResult(msgspec.Struct, frozen=True):
     message: str = ""
     lost: frozenset[BlobId] = frozenset()
     absent: bool = False
+    healable: bool = False
+    parity: ParityState = ParityState.SOUND
 
 
 class PackChecker:
@@ -48,8 +54,14 @@ class PackChecker:
         self._buffer = bytearray()
 
     def check(self, name: FileName) -> PackResult:
-        """Never raises for what is wrong with the pack itself."""
-        store, path = self._repository.store, pack_path(name)
+        """Never raises for what is wrong with the pack itself. Raises ``DriveFailed``."""
+        result = self._check(name)
+        if result.ok:
+            return result
+        return msgspec.structs.replace(result, healable=self._repository.store.is_healable(pack_path(name)))
+
+    def _check(self, name: FileName) -> PackResult:
+        store, path = self._repository.store.bare, pack_path(name)
         try:
             size = store.size(path)
             if size > MAX_PACK_BYTES:
@@ -63,7 +75,8 @@ class PackChecker:
             return msgspec.structs.replace(self._failed(name, 0, error.message), absent=True)
         except Damaged as error:
             return self._failed(name, 0, error.message)
-        return self._judge(name, view[:got])
+        result = self._judge(name, view[:got])
+        return msgspec.structs.replace(result, parity=state_of_parity(store, name, view[:got])) if result.ok else result
 
     def _judge(self, name: FileName, data: memoryview) -> PackResult:
         if hashlib.sha256(data).hexdigest() != name:

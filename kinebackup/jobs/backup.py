@@ -125,6 +125,7 @@ def run_backup(
         with open_to_write(drive, computer, world, "backup") as opened:
             report = _back_up(opened, computer, request, world, cancel, monitor)
             forget_lost_files(opened.repository, world.entropy)
+            report = replace(report, healed=opened.repository.healed)
             remember_snapshots(opened.repository, computer)
             with contextlib.suppress(KineError):  # a full drive: the backup is there, which is what counts
                 write_drive_files(drive.root)
@@ -152,7 +153,7 @@ def _preview(
     noticed = _noticed(opened, world, monitor)
     wanted = _engine_request(opened, computer, request, world, world.now(), None)
     report = preview_backup(opened.repository, wanted, environment_of(world), cancel=cancel, monitor=monitor)
-    return replace(report, problems=(*noticed, *report.problems))
+    return replace(report, problems=(*noticed, *report.problems), healed=opened.repository.healed)
 
 
 def _back_up(

@@ -48,7 +48,8 @@ def run_prune(
     if request.dry_run:
         with open_to_read(drive, computer, None) as opened:
             wanted = _engine_request(opened, computer, request, world)
-            return preview_prune(opened.repository, wanted, environment_of(world), cancel=cancel, monitor=monitor)
+            report = preview_prune(opened.repository, wanted, environment_of(world), cancel=cancel, monitor=monitor)
+            return replace(report, healed=opened.repository.healed)
     with (
         recorded("prune", drive, computer, world) as note,
         open_to_write(drive, computer, world, "prune") as opened,
@@ -70,7 +71,7 @@ def run_prune(
                 make_reserve(store)
             store.close()
         notes = [problem for problem in opened.problems if problem.kind in NOTES]
-        report = replace(report, problems=(*notes, *report.problems))
+        report = replace(report, problems=(*notes, *report.problems), healed=opened.repository.healed)
         computer.state.forget_snapshots(opened.repository.id, [FileName(name) for name in report.snapshots_removed])
         computer.state.forget_packs_except(opened.repository.id, opened.repository.list_packs())
         remember_snapshots(opened.repository, computer)

@@ -125,7 +125,7 @@ def restore_files(
         lost = _salvage_lost(repository, request, snapshots, world, cancel=cancel, monitor=monitor)
         if lost is None:
             raise error from None
-        return Restored(None, lost)
+        return Restored(None, replace(lost, healed=repository.healed))
     browser = Browser(repository, cancel)
     wanted = [way for path in request.paths for way in browser.resolve(named.snapshot, path)]
     problems = [replace(each, snapshots=(named.id,)) for each in dict.fromkeys(browser.problems)]
@@ -160,7 +160,7 @@ def restore_files(
         folders = LostFolders(plan)
         more = restore_lost_folders(repository, folders, snapshots, world, cancel=cancel, monitor=monitor)
         report = joined(report, more) or report
-    return Restored(named, report)
+    return Restored(named, replace(report, healed=repository.healed))
 
 
 def _salvage_lost(

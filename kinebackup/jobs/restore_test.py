@@ -73,6 +73,7 @@ def run_restore_test(
                 report = restore_test(opened.repository, plan, world.elapsed_s, cancel=cancel, monitor=monitor)
         _remember(opened, computer, request, report, world)
         report = _with_doubts(report, opened, computer if request.secret is None else None)
+        report = replace(report, healed=opened.repository.healed)
         note.result = report.result
         note.snapshot = FileName(report.snapshot) if report.snapshot else None
         note.counts = RunCounts(

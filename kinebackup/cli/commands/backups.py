@@ -45,7 +45,7 @@ def backup(session: Session, /, drive: str | None, dry_run: bool, accept_shrink:
     session.output.result(
         report, lambda: _backup_text(report, found.label, dry_run=dry_run, simulated=simulated, let_go=own)
     )
-    session.output.problems(report.problems)
+    session.output.problems(report.problems, report.healed)
     return ExitCode.PROBLEMS if counting(report.problems) else ExitCode.OK
 
 
@@ -61,7 +61,7 @@ def _by_daemon(session: Session, drive: str | None) -> int:
     session.output.result(
         report, lambda: _backup_text(report, done.label, dry_run=False, simulated=False, goes_on=True)
     )
-    session.output.problems(report.problems)
+    session.output.problems(report.problems, report.healed)
     return ExitCode.PROBLEMS if counting(report.problems) else ExitCode.OK
 
 
@@ -150,7 +150,7 @@ def prune(
         monitor=session.output.monitor(),
     )
     session.output.result(report, lambda: _prune_text(report, found.label, dry_run=dry_run))
-    session.output.problems(report.problems)
+    session.output.problems(report.problems, report.healed)
     return ExitCode.PROBLEMS if counting(report.problems) else ExitCode.OK
 
 

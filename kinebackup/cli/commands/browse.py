@@ -33,7 +33,7 @@ from kinebackup.engine import Entry, NamedSnapshot, Snapshot, Visited, problem_o
 from kinebackup.errors import ExitCode
 from kinebackup.i18n import _, ngettext
 from kinebackup.jobs.browse import Browser, Listing
-from kinebackup.model import Problem
+from kinebackup.model import HealedFile, Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,7 @@ class SnapshotItem:
 class SnapshotsDocument:
     snapshots: tuple[SnapshotItem, ...]
     problems: tuple[Problem, ...]
+    healed: tuple[HealedFile, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ class LsDocument:
     drive: str
     entries: Gathered[Visited]
     problems: tuple[Problem, ...]
+    healed: tuple[HealedFile, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,18 +123,20 @@ def snapshots(
     choice = readable(session, drive, secret, headers_from(header_from, session.output))
     listed: list[OnDrive] = []
     problems: list[Problem] = []
+    healed: list[HealedFile] = []
     for candidate in choice.drives:
         with choice.unlocking.open(candidate) as found:
             files = found.repository.snapshots()
             day = before.replace(tzinfo=session.world.zone) if before else None
             listed.append(OnDrive(candidate.label, [n for n in files.readable if not day or _is_good_before(n, day)]))
             problems += (*found.problems, *map(problem_of, files.unreadable))
+            healed += found.repository.healed
     items = tuple(_snapshot_item(named, on.label) for on in listed for named in on.known)
     session.output.result(
-        SnapshotsDocument(items, tuple(problems)),
+        SnapshotsDocument(items, tuple(problems), tuple(healed)),
         lambda: _snapshots_words(listed, session.world.zone, chosen=before is not None),
     )
-    return ended(session, tuple(problems))
+    return ended(session, tuple(problems), tuple(healed))
 
 
 snapshots.add_command(forget)
@@ -238,9 +242,10 @@ def ls(
                 entries.say(("\n" if number else "") + f"{on_one_line(listing.path)}:")
             _gather(entries, listing, taken, full_paths=recursive, details_in=zone)
         label = found.drive.label
+        healed = found.repository.healed
         problems = (*chosen.problems, *browser.problems)
-    session.output.result(LsDocument(named.id, label, entries, problems), lambda: entries.lines)
-    return ended(session, problems)
+    session.output.result(LsDocument(named.id, label, entries, problems, healed), lambda: entries.lines)
+    return ended(session, problems, healed)
 
 
 def _gather(

@@ -21,7 +21,7 @@ from kinebackup.errors import ConfigError, ExitCode
 from kinebackup.i18n import _, ngettext
 from kinebackup.jobs.restore_test import USUAL_FILES, RestoreTestJobRequest, run_restore_test
 from kinebackup.jobs.verify import VerifyJobRequest, run_verify
-from kinebackup.model import RestoreTestReport, VerifyReport
+from kinebackup.model import RestoreTestReport, VerifyReport, counting, only_healable
 from kinebackup.practice.access import find_drive
 from kinebackup.practice.computer_keys import ComputerKeys
 from kinebackup.practice.this_computer import scratch_directories
@@ -81,7 +81,15 @@ def verify(session: Session, /, drive: str | None, full: bool, budget: str | Non
 
 
 def _verify_text(report: VerifyReport) -> str:
-    if report.result == "failed":
+    mends_itself = only_healable(report.problems)
+    if mends_itself:
+        text = ngettext(
+            "Damaged, and nothing is lost: the next backup mends it ({count} place).",
+            "Damaged, and nothing is lost: the next backup mends it ({count} places).",
+            counting(report.problems),
+        )
+        lines = [text.format(count=counting(report.problems))]
+    elif report.result == "failed":
         text = ngettext("DAMAGED: {count} problem.", "DAMAGED: {count} problems.", len(report.problems))
         lines = [text.format(count=len(report.problems))]
     elif any(problem.kind == "healed" for problem in report.problems) and report.complete:
@@ -98,7 +106,18 @@ def _verify_text(report: VerifyReport) -> str:
             duration=duration_text(report.duration_s),
         )
     )
-    if report.result == "failed":
+    if report.protected:
+        lines.append(_("  this drive can still lose any 64 KiB of a file, any 1 MiB of a large one, and mend itself"))
+    if report.unprotected:
+        text = ngettext(
+            "  {count} file could not be mended: nothing on the drive heals it yet",
+            "  {count} files could not be mended: nothing on the drive heals them yet",
+            report.unprotected,
+        )
+        lines.append(text.format(count=report.unprotected))
+    if mends_itself:
+        lines.append(_("If it happens again, replace the drive."))
+    elif report.result == "failed":
         lines.append(_("What still exists on this computer is saved again by: kinebackup backup"))
         lines.append(_("Delete nothing from the drive. If it happens again, replace it."))
     return "\n".join(lines)
@@ -152,7 +171,7 @@ def restore_test(
         monitor=session.output.monitor(),
     )
     session.output.result(report, lambda: _restore_test_text(report))
-    session.output.problems(report.problems)
+    session.output.problems(report.problems, report.healed)
     return ExitCode.OK if report.result == "ok" else ExitCode.CHECK_FAILED
 
 
@@ -166,7 +185,7 @@ def _restore_test_by_daemon(session: Session, drive: str | None) -> int:
     if not isinstance(report, RestoreTestReport):
         return say_ending(session, done, "restore-test")
     session.output.result(report, lambda: _restore_test_text(report))
-    session.output.problems(report.problems)
+    session.output.problems(report.problems, report.healed)
     return ExitCode.OK if report.result == "ok" else ExitCode.CHECK_FAILED
 
 

@@ -17,7 +17,7 @@ from kinebackup.cli.terminal.words import duration_text, size_text, time_text
 from kinebackup.engine import Overwrite
 from kinebackup.i18n import _, ngettext
 from kinebackup.jobs.restore import Restored, RestoreJobRequest, check_destination, restore_files
-from kinebackup.model import Incomplete, Problem, Salvaged
+from kinebackup.model import HealedFile, Incomplete, Problem, Salvaged
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,7 @@ class RestoreDocument:
     problems: tuple[Problem, ...]
     incomplete: tuple[Incomplete, ...]
     salvaged: tuple[Salvaged, ...]
+    healed: tuple[HealedFile, ...]
 
 
 @click.command(
@@ -133,7 +134,7 @@ def restore(
             )
         )
     session.output.result(_document(request, restored, problems), lambda: _words(session, request, restored))
-    return ended(session, problems)
+    return ended(session, problems, restored.report.healed)
 
 
 def _document(request: RestoreJobRequest, restored: Restored, problems: tuple[Problem, ...]) -> RestoreDocument:
@@ -150,6 +151,7 @@ def _document(request: RestoreJobRequest, restored: Restored, problems: tuple[Pr
         problems=problems,
         incomplete=report.incomplete,
         salvaged=report.salvaged,
+        healed=report.healed,
     )
 
 

@@ -29,7 +29,7 @@ from kinebackup.cli.terminal.words import SHORT_ID, size_text, time_text
 from kinebackup.engine import problem_of
 from kinebackup.i18n import _, ngettext
 from kinebackup.jobs.browse import Browser, Change, ChangeKind, Match
-from kinebackup.model import Problem
+from kinebackup.model import HealedFile, Problem
 
 _SIGNS: dict[ChangeKind, str] = {"added": "+", "removed": "-", "changed": "~", "metadata": "."}
 
@@ -61,6 +61,7 @@ class FindDocument:
     snapshots_searched: int
     files: Gathered[Match]
     problems: tuple[Problem, ...]
+    healed: tuple[HealedFile, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ class DiffDocument:
     metadata: int
     changes: Gathered[Change]
     problems: tuple[Problem, ...]
+    healed: tuple[HealedFile, ...]
 
 
 # -- find ------------------------------------------------------------------------------------------------------------
@@ -114,10 +116,11 @@ def find(
         for match in browser.search(known, pattern):
             matches.add(match)
         label = found.drive.label
+        healed = found.repository.healed
         problems = (*chosen.problems, *map(problem_of, files.unreadable), *browser.problems)
-    document = FindDocument(pattern, label, len(known), matches, problems)
+    document = FindDocument(pattern, label, len(known), matches, problems, healed)
     session.output.result(document, lambda: matches.lines if matches.count else _nothing_words(pattern, len(known)))
-    return ended(session, problems)
+    return ended(session, problems, healed)
 
 
 def _match_item(match: Match) -> MatchItem:
@@ -194,6 +197,7 @@ def diff(
             counts[change.kind] += 1
             changes.add(change)
         label = found.drive.label
+        healed = found.repository.healed
         problems = (*chosen.problems, *browser.problems)
     document = DiffDocument(
         a=before.id,
@@ -205,6 +209,7 @@ def diff(
         metadata=counts["metadata"],
         changes=changes,
         problems=problems,
+        healed=healed,
     )
     summary = _("{added} added, {removed} removed, {changed} changed, {metadata} with other rights or times only")
     changes.say(
@@ -213,7 +218,7 @@ def diff(
         )
     )
     session.output.result(document, lambda: changes.lines)
-    return ended(session, problems)
+    return ended(session, problems, healed)
 
 
 def _change_words(change: Change) -> str:

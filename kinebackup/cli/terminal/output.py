@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from kinebackup.cli.terminal.gathered import Gathered, Lines
 from kinebackup.errors import KineError
-from kinebackup.i18n import _
-from kinebackup.model import Monitor, Problem, SilentMonitor
+from kinebackup.i18n import _, ngettext
+from kinebackup.model import HealedFile, Monitor, Problem, SilentMonitor
 
 if TYPE_CHECKING:  # rich takes longer to import than most commands take to run
     from kinebackup.cli.terminal.progress import ProgressBar
@@ -69,11 +69,13 @@ class Output:
         self.end_progress()
         sys.stderr.write(f"! {printable(with_hint(message, hint))}\n")
 
-    def problems(self, problems: tuple[Problem, ...]) -> None:
-        """Problems, the first few in full."""
+    def problems(self, problems: tuple[Problem, ...], healed: tuple[HealedFile, ...] = ()) -> None:
+        """Problems, the first few in full; and of what was healed, that it was."""
         self.end_progress()
         if self.as_json:
             return
+        if healed:
+            self.say(_healed_words(healed))
         for problem in problems[:MAX_PROBLEMS_SHOWN]:
             sys.stderr.write(printable(f"! {_told(problem)}") + "\n")
         if len(problems) > MAX_PROBLEMS_SHOWN:
@@ -120,6 +122,21 @@ def hint_text(hint: str) -> str:
 def with_detail(message: str, detail: str) -> str:
     """``message: detail``, with the space that French puts before a colon."""
     return _("{message}: {detail}").format(message=message, detail=detail)
+
+
+def _healed_words(healed: tuple[HealedFile, ...]) -> str:
+    count = len(healed)
+    if all(each.rewritten for each in healed):
+        text = ngettext(
+            "{count} damaged file of the drive was mended", "{count} damaged files of the drive were mended", count
+        )
+    else:
+        text = ngettext(
+            "{count} damaged file of the drive was read whole all the same; the next backup mends it",
+            "{count} damaged files of the drive were read whole all the same; the next backup mends them",
+            count,
+        )
+    return text.format(count=count)
 
 
 def _told(problem: Problem) -> str:

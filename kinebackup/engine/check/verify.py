@@ -3,7 +3,8 @@
 Owns: which parts of a drive are read, and what a failure affects. Does not know: when a check is due, what was checked
 before, or how a pack is judged (pack_checker.py).
 
-Nothing is believed that memory holds: headers, index files and snapshots are read from the drive itself, too.
+Nothing is believed that memory holds: headers, index files and snapshots are read from the drive itself, too. What is
+damaged and can be healed is damage all the same, and is followed as it was, so that only what is lost is called lost.
 """
 
 import threading
@@ -13,12 +14,12 @@ from dataclasses import dataclass, field
 
 from kinebackup.engine.findings import problem_of
 from kinebackup.engine.format import header
-from kinebackup.engine.format.layout import HEADER_COPIES, SNAPSHOTS, index_path, pack_path, snapshot_path
+from kinebackup.engine.format.layout import HEADER_COPIES, REMOVALS, SNAPSHOTS, index_path, pack_path, parity_path
 from kinebackup.engine.format.snapshot import NamedSnapshot
 from kinebackup.engine.pack_checker import PackChecker, PackResult
 from kinebackup.engine.repository.blob_index import listing_of
 from kinebackup.engine.repository.condition import Condition
-from kinebackup.engine.repository.damage_markers import remove_markers, set_markers
+from kinebackup.engine.repository.damage_markers import remove_markers, set_markers, set_parity_markers
 from kinebackup.engine.repository.header_files import read_header_copy
 from kinebackup.engine.repository.inventory import (
     MissingPack,
@@ -27,6 +28,7 @@ from kinebackup.engine.repository.inventory import (
     names_to_try,
     read_named,
 )
+from kinebackup.engine.repository.redundancy.parity_state import ParityState, state_of_parity
 from kinebackup.engine.repository.references import ReferenceWalk, Trace, trace
 from kinebackup.engine.repository.repository import LoadedRepository
 from kinebackup.engine.repository.snapshot_list import SnapshotFiles
@@ -67,6 +69,7 @@ class _Progress:
     checked: int = 0
     failed: list[PackResult] = field(default_factory=list)
     passed: list[FileName] = field(default_factory=list)
+    parity: dict[FileName, ParityState] = field(default_factory=dict)  # of the files that are sound
 
 
 class Verification:
@@ -102,8 +105,8 @@ class Verification:
         """
         began = elapsed_s()
         self._check_headers()
-        self._check_index_files()
-        self._forget_cached(snapshot_path(name) for name in names_to_try(self._repository.store, SNAPSHOTS)[0])
+        self._repository.removals()
+        self._check_small_files()
         files = self._repository.snapshots_anew()
         for unreadable in files.unreadable:
             self._report(problem_of(unreadable))
@@ -126,7 +129,12 @@ class Verification:
             packs_total=len(self._order),
             duration_s=elapsed_s() - began,
             problems=tuple(self._problems),
+            protected=self._count(ParityState.SOUND),
+            unprotected=self._count(ParityState.MISSING),
         )
+
+    def _count(self, state: ParityState) -> int:
+        return sum(each is state for each in self._progress.parity.values())
 
     def _report(self, problem: Problem) -> None:
         """The monitor hears of it at the end: only then is it known that no other process made it look so."""
@@ -138,15 +146,25 @@ class Verification:
             with suppress(Damaged, NotFound):  # whoever reads it says so
                 self._repository.store.drop_cache(path)
 
-    def _check_index_files(self) -> None:
-        """Those that were read when the repository was loaded; the others are known to be unreadable."""
-        names = [table.name for table in self._repository.index.tables if table.name is not None]
-        self._forget_cached(map(index_path, names))
-        for name in names:
+    def _check_small_files(self) -> None:
+        """Index files, snapshots and removal records, as they lie on the drive. A damaged one is healed, in memory, and
+        told with the others that were; what cannot be is told by whoever reads it next.
+        """
+        store = self._repository.store
+        tables = [table.name for table in self._repository.index.tables if table.name is not None]
+        paths = [index_path(name) for name in tables]
+        for directory in (SNAPSHOTS, REMOVALS):
+            paths += [f"{directory}/{name}" for name in names_to_try(store.bare, directory)[0]]
+        self._forget_cached(paths)
+        for path in paths:
+            name = FileName(path.rpartition("/")[2])
             try:
-                read_named(self._repository.store, index_path(name))
+                data = read_named(store.bare, path)
             except (Damaged, NotFound) as error:
-                self._report(problem_of(UnreadableIndexFile(name, error.message)))
+                if not store.heal(path) and name in tables:
+                    self._report(problem_of(UnreadableIndexFile(name, error.message)))
+            else:
+                self._progress.parity[name] = state_of_parity(store.bare, name, data)
 
     def _check_headers(self) -> None:
         self._forget_cached(HEADER_COPIES)
@@ -200,6 +218,7 @@ class Verification:
             self._progress.checked += 1
             if result.ok:
                 self._progress.passed.append(result.name)
+                self._progress.parity[result.name] = result.parity
             else:
                 self._progress.failed.append(result)
         self._monitor.advance(files=1, size_bytes=result.bytes_read)
@@ -216,6 +235,7 @@ class Verification:
         bad = {result.name for result in progress.failed} | {each.name for each in files.unreadable}
         good = {*progress.passed, *(named.id for named in files.readable)}
         set_markers(self._repository.store, bad - marked)
+        set_parity_markers(self._repository.store, self._with_damaged_parity())
         remove_markers(self._repository.store, good & marked)
         if self._error is not None:
             raise self._error
@@ -226,13 +246,27 @@ class Verification:
 
     def _seems_wrong(self, files: SnapshotFiles, walk: ReferenceWalk) -> bool:
         found = self._repository.inventory.findings or self._progress.failed or files.unreadable
-        return bool(found or self._problems or walk.missing or walk.unreadable)
+        parity = self._with_damaged_parity() or self._without_parity()
+        return bool(
+            found or self._problems or walk.missing or walk.unreadable or self._repository.store.healed or parity
+        )
+
+    def _with_damaged_parity(self) -> list[FileName]:
+        return sorted(name for name, state in self._progress.parity.items() if state is ParityState.DAMAGED)
+
+    def _without_parity(self) -> list[FileName]:
+        """None where no file has any: who wrote the drive made none."""
+        states = self._progress.parity
+        if all(state is ParityState.MISSING for state in states.values()):
+            return []
+        return sorted(name for name, state in states.items() if state is ParityState.MISSING)
 
     def _explain(self, snapshots: Sequence[NamedSnapshot], walk: ReferenceWalk, noticed: Sequence[Problem]) -> None:
         """Name each pack that failed or is gone with the snapshots that it affects, then each file."""
         losses = self._losses()
         lost = {blob for blobs in losses.values() for blob in blobs if self._is_lost(blob)}
         found = trace(self._repository, snapshots, lost | walk.missing | walk.unreadable)
+        healed = trace(self._repository, snapshots, self._read_by_parity())
         index = self._repository.index
 
         def affected(name: FileName) -> tuple[str, ...]:
@@ -241,13 +275,15 @@ class Verification:
 
         for problem in noticed:
             self._report(problem)
+        self._report_healed()
         for finding in self._repository.inventory.findings:
             if isinstance(finding, UnreadableIndexFile | UnlistableFolder):
                 self._report(problem_of(finding))
             elif not (isinstance(finding, MissingPack) and finding.pack in self._order):  # else it was looked for
                 self._report_pack(finding.pack, problem_of(finding, affected(finding.pack)))
         for result in self._progress.failed:
-            problem = Problem("damaged", pack_path(result.name), result.message, affected(result.name))
+            needed_by = healed.affected_by(result.lost) if result.healable else affected(result.name)
+            problem = Problem("damaged", pack_path(result.name), result.message, needed_by, healable=result.healable)
             self._report_pack(result.name, problem)
         self._report_files(found)
 
@@ -259,9 +295,34 @@ class Verification:
             if conditions.of_pack(name) is Condition.LOST and (listed := listing_of(index, name)) is not None:
                 losses[name] = frozenset(place.id for place in listed.places)
         for result in self._progress.failed:
-            losses[result.name] = result.lost
-            conditions.lose(result.name, result.lost)
+            if result.healable:
+                conditions.lower(result.name)
+            else:
+                losses[result.name] = result.lost
+                conditions.lose(result.name, result.lost)
         return losses
+
+    def _read_by_parity(self) -> set[BlobId]:
+        """What only damaged packs have that can be healed."""
+        of_blob, failed = self._repository.conditions.of_blob, self._progress.failed
+        blobs = {blob for result in failed if result.healable for blob in result.lost}
+        return {blob for blob in blobs if of_blob(blob) is not Condition.SOUND}
+
+    def _report_healed(self) -> None:
+        """What was read by parity since the drive was opened, but packs of which more is known; and damaged parity."""
+        failed = {pack_path(result.name) for result in self._progress.failed}
+        for healed in self._repository.store.healed:
+            if healed.path not in failed:
+                name = healed.path.rpartition("/")[2]
+                needed_by = (name,) if healed.path.startswith(SNAPSHOTS) else ()
+                message = _("it is damaged or gone; its parity file still gives it back")
+                self._report(Problem("damaged", healed.path, message, needed_by, healable=True))
+        for name in self._with_damaged_parity():
+            message = _("this parity file is damaged: it would not heal what it belongs to")
+            self._report(Problem("damaged", parity_path(name), message, healable=True))
+        for name in self._without_parity()[:MAX_AFFECTED]:
+            message = _("this parity file is not there: what it belongs to could not be healed")
+            self._report(Problem("missing", parity_path(name), message, healable=True))
 
     def _is_lost(self, blob_id: BlobId) -> bool:
         return self._repository.conditions.of_blob(blob_id) is Condition.LOST

@@ -16,6 +16,7 @@ INDEX: Final = "index"
 SNAPSHOTS: Final = "snapshots"
 REMOVALS: Final = "removals"
 PARITY: Final = "parity"
+PARITY_SUFFIX: Final = ".xor"
 DAMAGED: Final = "damaged"
 TMP: Final = "tmp"
 DIRECTORIES: Final = (PACKS, INDEX, SNAPSHOTS, REMOVALS, PARITY, DAMAGED, TMP)
@@ -63,11 +64,20 @@ def removal_path(name: str) -> str:
     return f"{REMOVALS}/{name}"
 
 
+def parity_directory(name: str) -> str:
+    return f"{PARITY}/{name[:2]}"
+
+
 def parity_path(name: str) -> str:
     """What heals the pack, index file, snapshot or removal record of that name."""
-    return f"{PARITY}/{name[:2]}/{name}.xor"
+    return f"{PARITY}/{name[:2]}/{name}{PARITY_SUFFIX}"
 
 
 def marker_path(name: str) -> str:
     """The empty file that says that the pack or snapshot of that name failed a check."""
     return f"{DAMAGED}/{name}"
+
+
+def parity_marker_path(name: str) -> str:
+    """The same of the parity file of the file of that name."""
+    return f"{DAMAGED}/{name}{PARITY_SUFFIX}"

@@ -23,6 +23,7 @@ MAX_FILE_BYTES: Final = 80 * 2**20
 """No file of a repository is longer: a record of 66 MiB, or a pack whose last segment begins below 16 MiB."""
 
 _HEAD = struct.Struct("<7s1sIIQII")
+HEAD_BYTES: Final = _HEAD.size
 _TYPE: Final = b"X"
 _BURST_BLOCKS: Final = 257  # what 1 MiB may touch, wherever it begins
 _SMALL_BURST_BLOCKS: Final = 17  # 64 KiB likewise
@@ -71,7 +72,7 @@ class Encoder:
                 self._take_row()
 
     def _take_row(self) -> None:
-        self._sums += _checksums(self._row)
+        self._sums += checksums(self._row)
         self._parity ^= int.from_bytes(self._row, "little")
         self._row = bytearray()
 
@@ -83,8 +84,21 @@ class Encoder:
             raise ValueError("the file has another length than was said")
         parity = self._parity.to_bytes(self._columns * BLOCK_BYTES, "little")
         head = _HEAD.pack(MAGIC, _TYPE, VERSION, BLOCK_BYTES, self._size, self._columns, 0)
-        table = head + _packed([*self._sums, *_checksums(parity)])
+        table = head + _packed([*self._sums, *checksums(parity)])
         return table + _packed([zlib.crc32(table)]) + parity
+
+
+def is_copy(data: bytes) -> bool | None:
+    """Whether a parity file that begins like this holds all of its file; None where it is none.
+
+    Enough of it are ``HEAD_BYTES``; nothing of the rest is looked at.
+    """
+    if len(data) < _HEAD.size:
+        return None
+    magic, kind, version, block, size, columns, zero = _HEAD.unpack_from(data)
+    if (magic, kind, version, block, zero) != (MAGIC, _TYPE, VERSION, BLOCK_BYTES, 0):
+        return None
+    return bool(columns == blocks_of(size))
 
 
 def encode(data: Buffer, *, is_copy: bool) -> bytes:
@@ -109,6 +123,10 @@ class Parity:
     @property
     def is_whole(self) -> bool:
         return None not in self.blocks
+
+    def belongs_to(self, data: Buffer) -> bool:
+        """Whether it was made of these bytes."""
+        return len(data) == self.size and tuple(checksums(data)) == self.sums
 
     def heal(self, name: str, read: ReadAt) -> "Healed | None":
         """The file of that name, whole and with the right digest; None where too much of it is damaged."""
@@ -181,7 +199,20 @@ def decode(data: bytes) -> Parity:
     return Parity(size, columns, tuple(sums[: blocks_of(size)]), tuple(blocks))
 
 
-def _checksums(data: Buffer) -> list[int]:
+def type_in_copy(read: ReadAt) -> bytes:
+    """The letter that says what the file is whose copy this is (FORMAT.md §5); empty for parity that is no copy.
+
+    ``read`` gives bytes of the parity file; raises what it raises. Nothing else is checked.
+    """
+    head = bytes(read(0, HEAD_BYTES))
+    if not is_copy(head):
+        return b""
+    columns = _HEAD.unpack(head)[5]
+    return bytes(read(HEAD_BYTES + 4 * (2 * columns + 1) + len(MAGIC), 1))
+
+
+def checksums(data: Buffer) -> list[int]:
+    """Of each block of these bytes, the last one as long as it is."""
     view, crc32 = memoryview(data), zlib.crc32
     return [crc32(view[at : at + BLOCK_BYTES]) for at in range(0, len(view), BLOCK_BYTES)]
 

@@ -12,6 +12,7 @@ from kinebackup.engine.format.index import Location
 from kinebackup.engine.format.layout import pack_path
 from kinebackup.engine.format.seal import RecordOpener
 from kinebackup.engine.repository.condition import Condition
+from kinebackup.engine.repository.redundancy.healing import read_healed
 from kinebackup.engine.repository.repository import LoadedRepository
 from kinebackup.errors import Damaged, KineError, NotFound
 from kinebackup.i18n import _
@@ -65,7 +66,7 @@ class BlobReader:
                 failure = failure or Damaged(_("a blob is of another kind than asked for"))
                 continue
             try:
-                plain = self._read_at(location)
+                plain = self._read_healed(location)
             except (Damaged, NotFound) as error:
                 wrong: KineError = error
             else:
@@ -77,6 +78,13 @@ class BlobReader:
         if failure is None:
             raise Damaged(_("a part of the backup is not on the drive any more"))
         raise Damaged(failure.message) from failure
+
+    def _read_healed(self, location: Location) -> bytes | memoryview:
+        path = pack_path(location.pack)
+        plain = read_healed(self._store, path, lambda: self._read_at(location))
+        if not self._store.is_on_drive(path):  # nothing is built upon what only memory has
+            self._conditions.lower(location.pack)
+        return plain
 
     def _lower(self, pack_name: FileName, reason: str) -> None:
         was_sound = self._conditions.of_pack(pack_name) is Condition.SOUND

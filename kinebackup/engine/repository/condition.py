@@ -34,10 +34,11 @@ class Conditions:
         self._packs = packs
         self._marked = inventory.marked
         self._doubtful = {found.pack for found in inventory.findings if isinstance(found, UnreadablePack)}
+        self._doubtful |= inventory.healed  # nothing is built upon what only memory has
         self._unreadable: dict[FileName, frozenset[BlobId]] = {}
         self.lowered = False  # whether a read has failed since the repository was loaded
         for table in index.tables:
-            table.rely_on(packs, self._marked)
+            table.rely_on(packs, self._marked | self._doubtful)
 
     def of_pack(self, name: FileName) -> Condition:
         """Whether what lies in a pack can be relied on; never *healed* (see ``of_damage``)."""

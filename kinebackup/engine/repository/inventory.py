@@ -6,8 +6,9 @@ words for it (findings.py), or what is done about it.
 
 import errno
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 
@@ -20,6 +21,7 @@ from kinebackup.engine.format.layout import INDEX as INDEX_DIRECTORY
 from kinebackup.engine.format.pack import Pack
 from kinebackup.engine.format.seal import open_single
 from kinebackup.engine.repository.pack_writer import read_pack_table
+from kinebackup.engine.repository.redundancy.healing import HealingStore, read_healed
 from kinebackup.engine.repository.store import FileInfo, Store, Unlistable, not_a_file, unlistable
 from kinebackup.errors import Damaged, NotFound
 from kinebackup.i18n import _
@@ -73,7 +75,7 @@ class Inventory:
     ``packs``: name and size in bytes of each pack that is there; ``written_ns``: when, as the file system says.
     ``unlisted``: those that no index file lists, by their own tables. ``marked``: packs and snapshots that failed an
     earlier verification. ``tables``: the index files that could be read. ``names``: what bears a name of ours in the
-    other directories.
+    other directories. ``healed``: packs that are not on the drive, or not as long as they were, and are read by parity.
     """
 
     packs: Mapping[FileName, int]
@@ -83,6 +85,7 @@ class Inventory:
     findings: tuple[Finding, ...]
     names: Mapping[str, frozenset[FileName]]
     written_ns: Mapping[FileName, int]
+    healed: frozenset[FileName] = frozenset()
 
     @property
     def missing_packs(self) -> tuple[FileName, ...]:
@@ -113,8 +116,11 @@ class Inventory:
         return isinstance(finding, ResizedPack | UnreadablePack) and finding.pack in self.marked
 
 
-def take_inventory(store: Store, keys: RepositoryKeys) -> Inventory:
-    """Read every index file, and the tables of packs that none of them lists. Raises ``DriveFailed``."""
+def take_inventory(store: HealingStore, keys: RepositoryKeys) -> Inventory:
+    """Read every index file, and the tables of packs that none of them lists. Raises ``DriveFailed``.
+
+    What parity heals is no finding: it can be read.
+    """
     infos, findings = find_packs(store)
     packs = {name: info.size for name, info in infos.items()}
     names = {each: _names_found(store, each, findings) for each in (INDEX_DIRECTORY, DAMAGED, SNAPSHOTS, REMOVALS)}
@@ -124,16 +130,21 @@ def take_inventory(store: Store, keys: RepositoryKeys) -> Inventory:
             tables.append(read_index_file(store, keys, name))
         except (Damaged, NotFound) as error:
             findings.append(UnreadableIndexFile(name, error.message, refused=_is_refusal(error)))
+    tables += _lost_tables(store, keys, packs, tables)
     listed = {pack.name: pack.size for table in tables for pack in table.packs}
+    odd = {found.pack for found in findings if isinstance(found, UnreadablePack)}
+    amiss = {*odd, *(name for name, size in listed.items() if packs.get(name) != size)}
+    healed = {name for name in sorted(amiss) if store.heal(pack_path(name))}
+    packs |= {name: store.size(pack_path(name)) for name in healed}
+    findings = [found for found in findings if not (isinstance(found, UnreadablePack) and found.pack in healed)]
     unlisted: list[Pack] = []
     for name in sorted(packs.keys() - listed.keys()):
         try:
-            unlisted.append(read_pack_table(store, keys, name))
+            unlisted.append(read_healed(store, pack_path(name), partial(read_pack_table, store, keys, name)))
         except (Damaged, NotFound) as error:
             findings.append(UnreadablePack(name, error.message))
-    odd = {found.pack for found in findings if isinstance(found, UnreadablePack)}
     for name, size in sorted(listed.items()):
-        if name in odd:
+        if name in odd - healed:
             continue
         if name not in packs:
             findings.append(MissingPack(name))
@@ -147,7 +158,29 @@ def take_inventory(store: Store, keys: RepositoryKeys) -> Inventory:
         tuple(findings),
         _sets(names),
         {name: info.written_ns for name, info in infos.items()},
+        frozenset(name for name in healed if not store.is_on_drive(pack_path(name))),
     )
+
+
+def _lost_tables(
+    store: HealingStore, keys: RepositoryKeys, packs: Mapping[FileName, int], tables: Sequence[IndexTable]
+) -> list[IndexTable]:
+    """Index files that are gone and are needed; not those that others replaced, and whose parity a killed run left."""
+    listed = {pack.name for table in tables for pack in table.packs}
+    found: list[IndexTable] = []
+    for name in store.lost_files(INDEX_DIRECTORY):
+        data = store.copy_of(index_path(name))
+        if data is None or any(table.name == name for table in tables):
+            continue
+        try:
+            table = _table_of(data, keys, name)
+        except Damaged:
+            continue
+        names = {pack.name for pack in table.packs}
+        if names <= packs.keys() and not names <= listed and store.heal(index_path(name)):
+            listed |= names
+            found.append(table)
+    return found
 
 
 def _is_refusal(error: Damaged | NotFound) -> bool:
@@ -203,7 +236,7 @@ def _sets(names: Mapping[str, list[FileName]]) -> dict[str, frozenset[FileName]]
 
 def has_changed(store: Store, then: Inventory) -> bool:
     """Whether packs, index files, snapshots or removal records came or went since."""
-    if find_packs(store)[0].keys() != then.packs.keys():
+    if find_packs(store)[0].keys() | then.healed != then.packs.keys():
         return True
     return any(set(names_to_try(store, directory)[0]) != names for directory, names in then.names.items())
 
@@ -234,7 +267,11 @@ def read_named(store: Store, path: str) -> bytes:
     return data
 
 
-def read_index_file(store: Store, keys: RepositoryKeys, name: FileName) -> IndexTable:
+def read_index_file(store: HealingStore, keys: RepositoryKeys, name: FileName) -> IndexTable:
     """Raises ``Damaged`` or ``NotFound``."""
-    data = read_named(store, index_path(name))
+    path = index_path(name)
+    return read_healed(store, path, lambda: _table_of(read_named(store, path), keys, name))
+
+
+def _table_of(data: bytes, keys: RepositoryKeys, name: FileName) -> IndexTable:
     return IndexTable(compression.decompress(open_single(keys, INDEX, data)), name)

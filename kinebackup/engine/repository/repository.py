@@ -52,22 +52,23 @@ from kinebackup.engine.repository.inventory import (
     take_inventory,
 )
 from kinebackup.engine.repository.lock import WriterLock
+from kinebackup.engine.repository.redundancy.healing import healing
 from kinebackup.engine.repository.redundancy.identity import unlock_drive
 from kinebackup.engine.repository.snapshot_list import Removals, SnapshotFiles, SnapshotList
 from kinebackup.engine.repository.store import PendingFile, Store, Unlistable, unlistable
 from kinebackup.errors import Damaged, KineError, NotFound
 from kinebackup.i18n import _
-from kinebackup.model import FileName
+from kinebackup.model import FileName, HealedFile
 
 
 class Repository:
     """Opened and unlocked; its index has not been read. Reading never changes anything on the drive."""
 
     def __init__(self, store: Store, unlocked: UnlockedHeader) -> None:
-        self.store = store
+        self.store = healing(store)
         self.unlocked = unlocked
         self.keys = unlocked.keys
-        self._list = SnapshotList(store, self.keys)
+        self._list = SnapshotList(self.store, self.keys)
 
     @classmethod
     def open(cls, store: Store, secret: Secret | MasterKey, elsewhere: Sequence[bytes] = ()) -> "Repository":
@@ -83,6 +84,11 @@ class Repository:
     @property
     def id(self) -> str:
         return self.header.repository
+
+    @property
+    def healed(self) -> tuple[HealedFile, ...]:
+        """What was damaged on the drive and came back by its parity, since it was opened."""
+        return self.store.healed
 
     def load(self) -> "LoadedRepository":
         """Read the index, and the tables of packs that no index file lists. Raises ``DriveFailed``."""
@@ -211,7 +217,7 @@ class LoadedRepository(Repository):
         """The same repository as it is now. Raises what ``open`` raises."""
         known = self.unlocked
         elsewhere = [header.encode(known.header, known.keys)] if known.elsewhere else []
-        return Repository.open(self.store, known.master, elsewhere).load()
+        return Repository.open(self.store.anew(), known.master, elsewhere).load()
 
     def has_all_of(self, parent: snapshot.Snapshot) -> bool:
         """Whether every blob that the snapshot refers to can be counted on, without looking up one of them.
@@ -231,10 +237,15 @@ class LockedRepository(Repository):
         self._lock = lock
 
     def load(self) -> "WritableRepository":
-        """See ``Repository.load``. Raises ``NeedsNewer`` where a snapshot must not see this program write."""
-        loaded = WritableRepository(self.store, self.unlocked, take_inventory(self.store, self.keys), self._lock)
-        for named in loaded.snapshots().readable:
+        """See ``Repository.load``. What is damaged and can be healed is written anew.
+
+        Raises ``NeedsNewer`` where a snapshot must not see this program write; then nothing has been written.
+        """
+        for named in self.snapshots().readable:
             features.check_writing(named.snapshot.features_needed_to_write)
+        self.store.begin_rewriting()
+        loaded = WritableRepository(self.store, self.unlocked, take_inventory(self.store, self.keys), self._lock)
+        loaded._list = self._list  # read once
         return loaded
 
     def prepare(self) -> tuple[str, ...]:

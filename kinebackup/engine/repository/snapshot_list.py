@@ -8,7 +8,7 @@ wants the drive proven, and not memory, has it forget what it read.
 """
 
 import threading
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
@@ -22,7 +22,7 @@ from kinebackup.engine.format.snapshot import NamedSnapshot, Snapshot
 from kinebackup.engine.format.snapshot_order import by_sequence
 from kinebackup.engine.repository.condition import Condition
 from kinebackup.engine.repository.inventory import names_to_try, read_named
-from kinebackup.engine.repository.store import Store
+from kinebackup.engine.repository.redundancy.healing import HealingStore, read_healed
 from kinebackup.errors import Damaged, NotFound
 from kinebackup.model import BlobId, FileName
 
@@ -83,11 +83,17 @@ class Removals:
 class SnapshotList:
     """Of one opened repository. Safe for several threads. Each method that reads raises ``DriveFailed``."""
 
-    def __init__(self, store: Store, keys: RepositoryKeys) -> None:
+    def __init__(self, store: HealingStore, keys: RepositoryKeys) -> None:
         self._store = store
         compact = _Compact()
-        self._snapshots = _FilesReadOnce(store, SNAPSHOTS, lambda data: compact(snapshot.unseal(data, keys)), _sorted)
         self._removals = _FilesReadOnce(store, REMOVALS, lambda data: removal.unseal(data, keys), _together)
+        self._snapshots = _FilesReadOnce(
+            store,
+            SNAPSHOTS,
+            lambda data: compact(snapshot.unseal(data, keys)),
+            _sorted,
+            lambda: self.removals().removed.keys(),
+        )
 
     def snapshots(self) -> SnapshotFiles:
         """Every snapshot. Whether one that does not open is marked is looked at each time."""
@@ -126,18 +132,20 @@ class _FilesReadOnce(Generic[_File, _All]):
 
     def __init__(
         self,
-        store: Store,
+        store: HealingStore,
         directory: str,
         decode: Callable[[bytes], _File],
         gather: Callable[[Mapping[FileName, _File], Mapping[FileName, str], bool], _All],
+        removed: Callable[[], Collection[FileName]] = frozenset,
     ) -> None:
         """``decode`` raises ``Damaged``. ``gather`` makes one value of those that were read, of the reasons why others
-        were not, and of whether the folder could be listed to its end.
+        were not, and of whether the folder could be listed to its end. ``removed``: those that went on purpose.
         """
         self._store = store
         self._directory = directory
         self._decode = decode
         self._gather = gather
+        self._removed = removed
         self._lock = threading.Lock()
         self._read: dict[FileName, _File] = {}
         self._failed: dict[FileName, str] = {}
@@ -167,23 +175,35 @@ class _FilesReadOnce(Generic[_File, _All]):
             self._failed.clear()
 
     def _look(self) -> _All:
-        names, whole = names_to_try(self._store, self._directory)
+        names, whole = self._names()
         absent: set[FileName] = set()
         for name in names:
             if name not in self._read and name not in self._failed:
                 try:
-                    self._read[name] = self._decode(read_named(self._store, f"{self._directory}/{name}"))
+                    self._read[name] = self._read_one(name)
                 except (Damaged, NotFound) as error:
                     self._failed[name] = error.message
                     if isinstance(error, NotFound):
                         absent.add(name)
         if absent:  # what another process has removed since it was listed is not damaged
-            left, all_of_them = names_to_try(self._store, self._directory)
+            left, all_of_them = self._names()
             absent = absent.difference(left) if all_of_them else set()
             names = [name for name in names if name not in absent]
         self._read = {name: self._read[name] for name in names if name in self._read}
         self._failed = {name: self._failed[name] for name in names if name in self._failed}
         return self._gather(self._read, self._failed, whole)
+
+    def _names(self) -> tuple[list[FileName], bool]:
+        """Those that are there, and those of which only the copy is; whether their folder was listed to its end."""
+        names, whole = names_to_try(self._store, self._directory)
+        lost = set(self._store.lost_files(self._directory)).difference(names)
+        if lost:
+            names = sorted({*names, *lost.difference(self._removed())})
+        return names, whole
+
+    def _read_one(self, name: FileName) -> _File:
+        path = f"{self._directory}/{name}"
+        return read_healed(self._store, path, lambda: self._decode(read_named(self._store, path)))
 
 
 def _sorted(read: Mapping[FileName, Snapshot], failed: Mapping[FileName, str], whole: bool) -> SnapshotFiles:

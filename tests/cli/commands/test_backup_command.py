@@ -158,6 +158,7 @@ def test_the_json_document_has_the_keys_of_the_contract(practice: Computer) -> N
         "suspicious": False,
         "files_lost": 0,
         "problems": [],
+        "healed": [],
     }
 
 

@@ -1,0 +1,265 @@
+"""What parity can heal stops nobody: it comes back bit-exact, is told, and a backup puts it on the drive again.
+
+Owns: the matrix of every damage of one file × every kind of file that has parity. Does not know: what happens without
+parity (test_damage.py), or the form of parity files.
+"""
+
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from support.engine.drives import (
+    Drive,
+    Seen,
+    back_up,
+    below,
+    edit_patients,
+    enroll,
+    loaded,
+    make_patients,
+    noise,
+    pruned,
+    restored,
+    seen,
+    verified,
+    writable,
+)
+from support.engine.faulting_store import FaultingStore, full_drive, pulled_out
+from support.engine.with_parity import (
+    DAMAGES,
+    KIB,
+    MIB,
+    BadSector,
+    flip,
+    folder_in_its_place,
+    give_parity,
+    victims,
+    zero,
+)
+
+from kinebackup.engine.format.layout import parity_path
+from kinebackup.engine.repository.index_files import replace_index
+from kinebackup.engine.repository.redundancy.healing import HealingStore
+from kinebackup.engine.repository.store import FolderStore
+from kinebackup.errors import DriveFailed
+from kinebackup.model import FileName, VerifyReport, only_healable
+
+KINDS = ["data-pack", "tree-pack", "index", "snapshot", "removal"]
+GONE = {"delete", "folder_in_its_place"}
+
+
+@dataclass(frozen=True)
+class Scene:
+    source: Path
+    drive: Drive
+    held: dict[str, Seen]
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    """A drive of three backups, one of which was removed."""
+    folder = tmp_path_factory.mktemp("healing")
+    source = make_patients(folder / "patients")
+    drive = enroll(folder / "drive")
+    first = str(back_up(drive, source).snapshot)
+    edit_patients(source)
+    back_up(drive, source)
+    (source / "Durand" / "vide.txt").write_text("encore plus", encoding="utf-8")
+    back_up(drive, source)
+    pruned(drive, first, accept_share=True)
+    give_parity(drive)
+    return Scene(source, drive, seen(source))
+
+
+@pytest.fixture
+def drive(scene: Scene, tmp_path: Path) -> Drive:
+    return scene.drive.copied_to(tmp_path / "copy")
+
+
+def check_restore(drive: Drive, scene: Scene, into: Path) -> None:
+    report = restored(drive, into)
+    assert report.problems == ()
+    assert seen(below(into, scene.source)) == scene.held
+
+
+def check_verify(report: VerifyReport, victim: Path) -> None:
+    """The victim is named, and whatever is named can be healed."""
+    assert report.result == "failed"
+    assert only_healable(report.problems)
+    assert [problem.path.rpartition("/")[2] for problem in report.problems] == [victim.name]
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda each: each.__name__)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_damaged_file_comes_back_and_is_mended_by_the_next_backup(
+    kind: str, damage: Callable[[Path], None], scene: Scene, drive: Drive, tmp_path: Path
+) -> None:
+    for victim in victims(drive, kind)[-2:]:
+        whole = victim.read_bytes()
+        if kind == "data-pack" and len(whole) > 68 * KIB and damage.__name__ in GONE:
+            continue
+        damage(victim)
+        check_restore(drive, scene, tmp_path / f"restored-{victim.name}")
+        check_verify(verified(drive), victim)
+        assert back_up(drive, scene.source).problems == ()
+        assert victim.read_bytes() == whole
+        give_parity(drive)
+        assert verified(drive).problems == ()
+        assert drive.files("damaged") == []
+        check_restore(drive, scene, tmp_path / f"again-{victim.name}")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_with_an_unreadable_sector_comes_back_and_is_written_elsewhere(
+    kind: str, scene: Scene, drive: Drive, tmp_path: Path
+) -> None:
+    victim = victims(drive, kind)[-1]
+    whole, middle = victim.read_bytes(), victim.stat().st_size // 2
+    with closing(BadSector(drive, victim, middle, middle + 1)) as store:
+        report = restored(drive, tmp_path / "restored", store=store)
+        assert report.problems == ()
+        assert seen(below(tmp_path / "restored", scene.source)) == scene.held
+        check_verify(verified(drive, store=store), victim)
+        inode = victim.stat().st_ino
+        assert back_up(drive, scene.source, store=store).problems == ()
+        assert (victim.read_bytes(), victim.stat().st_ino != inode) == (whole, True)
+        give_parity(drive)
+        assert verified(drive, store=store).problems == ()
+
+
+@pytest.mark.parametrize("where", ["first", "unaligned", "last"])
+def test_a_mebibyte_of_a_large_pack_comes_back_wherever_it_lies(where: str, tmp_path: Path) -> None:
+    source = tmp_path / "patients"
+    source.mkdir()
+    (source / "base.bin").write_bytes(noise("base", 9 * MIB))
+    drive = enroll(tmp_path / "drive")
+    back_up(drive, source)
+    give_parity(drive)
+    victim = max(victims(drive, "data-pack"), key=lambda path: path.stat().st_size)
+    whole = victim.read_bytes()
+    assert len(whole) > 8 * MIB
+    at = {"first": 0, "unaligned": 3 * MIB + 1234, "last": len(whole) - MIB}[where]
+    victim.write_bytes(whole[:at] + bytes(MIB) + whole[at + MIB :])
+    assert restored(drive, tmp_path / "restored").problems == ()
+    assert seen(below(tmp_path / "restored", source)) == seen(source)
+    check_verify(verified(drive), victim)
+    back_up(drive, source)
+    assert victim.read_bytes() == whole
+
+
+def test_what_parity_cannot_heal_is_told_as_ever(scene: Scene, drive: Drive, tmp_path: Path) -> None:
+    victim = max(victims(drive, "data-pack"), key=lambda path: path.stat().st_size)
+    zero(300 * KIB)(victim)
+    report = verified(drive)
+    assert not only_healable(report.problems)
+    assert [problem.healable for problem in report.problems if problem.path.startswith("packs/")] == [False]
+    assert [problem.kind for problem in restored(drive, tmp_path / "restored").problems] == ["damaged"]
+
+
+def test_a_full_drive_gives_back_what_it_has_no_room_to_mend(scene: Scene, drive: Drive) -> None:
+    victim = victims(drive, "tree-pack")[-1]
+    whole, path = victim.read_bytes(), str(victim.relative_to(drive.root))
+    flip(victim)
+    with closing(FolderStore(str(drive.root))) as folder:
+        store = HealingStore(FaultingStore(folder, full_drive(at=0)))
+        store.begin_rewriting()
+        assert store.heal(path)
+        assert store.read(path) == whole
+        assert not store.is_on_drive(path)
+        assert [(each.path, each.blocks, each.rewritten) for each in store.healed] == [(path, 1, False)]
+
+
+def test_nothing_is_built_upon_what_only_memory_has(scene: Scene, drive: Drive) -> None:
+    victim = victims(drive, "tree-pack")[-1]
+    os.truncate(victim, 100)
+    with loaded(drive) as repository:
+        assert repository.inventory.findings == ()
+        assert FileName(victim.name) in repository.conditions.doubtful
+    with writable(drive) as repository:
+        assert repository.conditions.doubtful == frozenset()
+
+
+def test_a_drive_that_is_pulled_out_says_nothing_against_a_file(scene: Scene, drive: Drive) -> None:
+    victim = victims(drive, "snapshot")[-1]
+    flip(victim)
+    with closing(FolderStore(str(drive.root))) as folder:
+        for moment in range(4):  # each of the reads that it takes
+            store = HealingStore(FaultingStore(folder, pulled_out(at=moment)))
+            with pytest.raises(DriveFailed):
+                store.heal(str(victim.relative_to(drive.root)))
+
+
+def test_what_was_healed_and_is_not_at_hand_any_more_is_healed_again(scene: Scene, drive: Drive) -> None:
+    paths = victims(drive, "snapshot")
+    whole = {path: path.read_bytes() for path in paths}
+    for path in paths:
+        flip(path)
+    with closing(FolderStore(str(drive.root))) as folder:
+        store = HealingStore(folder, memory_bytes=1)
+        for path in [*paths, *paths]:
+            where = str(path.relative_to(drive.root))
+            assert store.heal(where)
+            assert store.read(where) == whole[path]
+        assert len(store.healed) == len(paths)
+
+
+def test_a_folder_with_something_in_it_stays_in_the_place_of_a_file(scene: Scene, drive: Drive, tmp_path: Path) -> None:
+    victim = victims(drive, "tree-pack")[-1]
+    folder_in_its_place(victim)
+    (victim / "somebody's own").touch()
+    back_up(drive, scene.source)
+    check_restore(drive, scene, tmp_path / "restored")
+    assert [path.name for path in victim.iterdir()] == ["somebody's own"]
+
+
+def test_a_snapshot_that_was_removed_does_not_come_back_by_parity_that_was_left(scene: Scene, drive: Drive) -> None:
+    victim = victims(drive, "snapshot")[-1]
+    parity = drive.root / parity_path(FileName(victim.name))
+    kept = parity.read_bytes()
+    pruned(drive, victim.name, accept_share=True)
+    parity.parent.mkdir(exist_ok=True)
+    parity.write_bytes(kept)
+    with loaded(drive) as repository:
+        assert victim.name not in [named.id for named in repository.snapshots().readable]
+        assert repository.healed == ()
+
+
+def test_an_index_file_that_others_replaced_does_not_come_back_by_parity_that_was_left(
+    scene: Scene, drive: Drive
+) -> None:
+    victim = victims(drive, "index")[-1]
+    parity = drive.root / parity_path(FileName(victim.name))
+    kept = parity.read_bytes()
+    with writable(drive) as repository:
+        replace_index(repository, repository.packs.keys(), drive.dice)
+    parity.parent.mkdir(exist_ok=True)
+    parity.write_bytes(kept)
+    give_parity(drive)
+    assert not victim.exists()
+    assert verified(drive).problems == ()
+    with loaded(drive) as repository:
+        assert repository.healed == ()
+
+
+def test_a_parity_file_that_would_not_heal_is_damage_too(scene: Scene, drive: Drive) -> None:
+    files = [drive.root / parity_path(FileName(victims(drive, kind)[-1].name)) for kind in KINDS]
+    for number, parity in enumerate(files):
+        flip(parity) if number % 2 else parity.unlink()
+    report = verified(drive)
+    assert report.result == "failed"
+    assert only_healable(report.problems)
+    assert sorted(problem.path for problem in report.problems) == sorted(
+        str(path.relative_to(drive.root)) for path in files
+    )
+    assert report.unprotected == 3
+    assert {path.name for path in drive.files("damaged")} == {files[1].name, files[3].name}
+
+
+def test_a_drive_whose_writer_made_no_parity_is_sound(scene: Scene, drive: Drive) -> None:
+    shutil.rmtree(drive.root / "parity")
+    report = verified(drive)
+    assert (report.result, report.protected, report.unprotected > 0) == ("ok", 0, True)
