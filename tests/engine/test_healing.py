@@ -5,7 +5,6 @@ parity (test_damage.py), or the form of parity files.
 """
 
 import os
-import shutil
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -260,6 +259,8 @@ def test_a_parity_file_that_would_not_heal_is_damage_too(scene: Scene, drive: Dr
 
 
 def test_a_drive_whose_writer_made_no_parity_is_sound(scene: Scene, drive: Drive) -> None:
-    shutil.rmtree(drive.root / "parity")
+    for path in drive.files("parity"):
+        if path.suffix == ".xor":
+            path.unlink()
     report = verified(drive)
     assert (report.result, report.protected, report.unprotected > 0) == ("ok", 0, True)
