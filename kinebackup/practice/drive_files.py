@@ -76,10 +76,12 @@ def _problem(store: Store, name: str) -> Problem:
     try:
         store.size(name)
     except NotFound:
-        return Problem("missing", name, _("it is not on the drive; the next backup writes it again"))
+        return Problem("missing", name, _("it is not on the drive; the next backup writes it again"), healable=True)
     except KineError:
         pass
-    return Problem("damaged", name, _("its bytes are not those that were written; the next backup writes it again"))
+    return Problem(
+        "damaged", name, _("its bytes are not those that were written; the next backup writes it again"), healable=True
+    )
 
 
 def _write(store: FolderStore) -> None:

@@ -65,7 +65,7 @@ def test_damage_of_one_is_named_and_mended_by_the_next_writing(root: Path, name:
 @pytest.mark.parametrize("name", ALL)
 def test_one_that_is_gone_is_named_as_missing(root: Path, name: str) -> None:
     (root / name).unlink()
-    assert [(found.kind, found.path) for found in problems(root)] == [("missing", name)]
+    assert [(found.kind, found.path, found.healable) for found in problems(root)] == [("missing", name, True)]
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -187,5 +187,6 @@ def test_a_damaged_text_of_the_drive_is_named_and_written_again_by_the_next_back
     flip_a_bit(path, 10)
     done = saved.run("verify", "--full", "--json")
     assert (done.code, [found["path"] for found in done.json["problems"]]) == (14, [name])
+    assert [found["healable"] for found in done.json["problems"]] == [True]
     saved.back_up("A")
     assert saved.run("verify", "--full").code == 0
