@@ -190,8 +190,8 @@ class RestoreTestReport:
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
     """``packs_checked`` were read to their last byte and authenticated; ``complete`` says whether all of the drive
-    was. ``protected``: so many of the files that were read have sound parity, which heals them; ``unprotected``: so
-    many have none.
+    was. ``healable``: it failed, and the next backup mends all that is wrong. ``protected``: so many of the files that
+    were read have sound parity, which heals them; ``unprotected``: so many have none.
     """
 
     result: Literal["ok", "failed"]
@@ -201,6 +201,7 @@ class VerifyReport:
     packs_total: int
     duration_s: float
     problems: tuple[Problem, ...] = ()
+    healable: bool = False
     protected: int = 0
     unprotected: int = 0
 

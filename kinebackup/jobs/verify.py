@@ -72,7 +72,7 @@ def run_verify(
         state = computer.state if computer is not None and drive.record is not None else None
         repository, report = _verify(opened, state, request, world, cancel, monitor)
         _conclude(repository, report, state, world)
-        note.result = report.result
+        note.result = "problems" if report.healable else report.result  # failed: something would not come back
         note.counts = RunCounts(size_bytes=report.bytes_read, packs=report.packs_checked, problems=len(report.problems))
         return with_own_troubles(report, computer)
 

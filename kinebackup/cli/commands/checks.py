@@ -21,7 +21,7 @@ from kinebackup.errors import ConfigError, ExitCode
 from kinebackup.i18n import _, ngettext
 from kinebackup.jobs.restore_test import USUAL_FILES, RestoreTestJobRequest, run_restore_test
 from kinebackup.jobs.verify import VerifyJobRequest, run_verify
-from kinebackup.model import RestoreTestReport, VerifyReport, counting, only_healable
+from kinebackup.model import RestoreTestReport, VerifyReport, counting
 from kinebackup.practice.access import find_drive
 from kinebackup.practice.computer_keys import ComputerKeys
 from kinebackup.practice.this_computer import scratch_directories
@@ -81,8 +81,7 @@ def verify(session: Session, /, drive: str | None, full: bool, budget: str | Non
 
 
 def _verify_text(report: VerifyReport) -> str:
-    mends_itself = only_healable(report.problems)
-    if mends_itself:
+    if report.healable:
         text = ngettext(
             "Damaged, and nothing is lost: the next backup mends it ({count} place).",
             "Damaged, and nothing is lost: the next backup mends it ({count} places).",
@@ -115,7 +114,7 @@ def _verify_text(report: VerifyReport) -> str:
             report.unprotected,
         )
         lines.append(text.format(count=report.unprotected))
-    if mends_itself:
+    if report.healable:
         lines.append(_("If it happens again, replace the drive."))
     elif report.result == "failed":
         lines.append(_("What still exists on this computer is saved again by: kinebackup backup"))

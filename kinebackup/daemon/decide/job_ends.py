@@ -108,12 +108,23 @@ def _backup(history: History, end: JobFinished, report: BackupReport) -> Judged:
 
 
 def _verification(kind: JobKind, history: History, end: JobFinished, report: VerifyReport) -> Judged:
+    if report.healable:
+        return _healable(kind, history, end.time)
     if report.result == "failed":
         return _damage(kind, history, Notice(NoticeKind.DAMAGE_FOUND, end.drive))
     if kind != "verify":
         # What was written a minute ago says nothing about the rest of the drive.
         return Judged("good", replace(history, unread=False))
     return Judged("good", _verified(history, end.time, complete=report.complete))
+
+
+def _healable(kind: JobKind, history: History, at: datetime) -> Judged:
+    """Nothing is lost, so nobody is told: a backup mends it in the same visit, and is read back. What is wrong with
+    that one in turn waits for the next: a drive that goes on failing must not hold a person up.
+    """
+    if kind != "verify":
+        return Judged("with-problems", history)
+    return Judged("with-problems", replace(history, last_verify=at), first=("backup", "verify-written"))
 
 
 def _verified(history: History, at: datetime, *, complete: bool) -> History:

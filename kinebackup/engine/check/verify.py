@@ -34,7 +34,7 @@ from kinebackup.engine.repository.repository import LoadedRepository
 from kinebackup.engine.repository.snapshot_list import SnapshotFiles
 from kinebackup.errors import Damaged, Locked, NotFound
 from kinebackup.i18n import _
-from kinebackup.model import BlobId, CancelToken, FileName, Monitor, Problem, VerifyReport, counting
+from kinebackup.model import BlobId, CancelToken, FileName, Monitor, Problem, VerifyReport, counting, only_healable
 
 WORKERS = 2
 MAX_AFFECTED = 1000
@@ -129,6 +129,7 @@ class Verification:
             packs_total=len(self._order),
             duration_s=elapsed_s() - began,
             problems=tuple(self._problems),
+            healable=only_healable(self._problems),
             protected=self._count(ParityState.SOUND),
             unprotected=self._count(ParityState.MISSING),
         )

@@ -649,6 +649,30 @@ def test_damage_in_what_was_just_written_means_not_saved_and_keeps_old_backups()
     assert it.state.drives[0].known.history.failed_check
 
 
+def test_damage_that_heals_is_mended_by_a_backup_in_the_same_visit_and_frightens_nobody() -> None:
+    healable = replace(VERIFIED, result="failed", healable=True)
+    it = computer(replace(CABINET, history=replace(FRESH, last_verify=None)))
+    until_the_backup_runs(it)
+    actions: list[do.Action] = []
+    while it.requests:
+        request = it.requests[0]
+        if isinstance(request, do.StartJob) and request.kind == "verify":
+            it.requests.remove(request)
+            del it.running[request.job]
+            actions += it.send(ev.JobFinished(it.now, "CABINET", request.job, healable, 1))
+        else:
+            actions += it.answer(request)
+    assert jobs(actions) == ["verify-written", "verify", "backup", "verify-written"]
+    assert notices(actions) == [Notice(NoticeKind.SAFE, "CABINET")]
+    assert not it.state.drives[0].known.history.failed_check
+
+
+def test_what_heals_of_the_backup_that_was_just_read_back_waits_for_the_next_one() -> None:
+    _it, actions = finished(replace(VERIFIED, result="failed", healable=True))
+    assert jobs(actions) == ["verify-written"]
+    assert notices(actions) == [Notice(NoticeKind.SAFE, "CABINET")]
+
+
 def test_a_restore_test_that_fails_is_said_and_keeps_old_backups() -> None:
     _it, actions = finished(RestoreTestReport("failed", "5" * 64, 50, 1, 0, 1.0, 7, "machine"), History())
     assert "prune" not in jobs(actions)
