@@ -33,14 +33,16 @@ from support.engine.with_parity import (
     KIB,
     MIB,
     BadSector,
+    delete,
     flip,
     folder_in_its_place,
     give_parity,
+    remove_parity,
     victims,
     zero,
 )
 
-from kinebackup.engine.format.layout import parity_path
+from kinebackup.engine.format.layout import HEADER_COPIES, parity_path
 from kinebackup.engine.repository.index_files import replace_index
 from kinebackup.engine.repository.redundancy.healing import HealingStore
 from kinebackup.engine.repository.store import FolderStore
@@ -259,8 +261,44 @@ def test_a_parity_file_that_would_not_heal_is_damage_too(scene: Scene, drive: Dr
 
 
 def test_a_drive_whose_writer_made_no_parity_is_sound(scene: Scene, drive: Drive) -> None:
-    for path in drive.files("parity"):
-        if path.suffix == ".xor":
-            path.unlink()
+    remove_parity(drive)
     report = verified(drive)
     assert (report.result, report.protected, report.unprotected > 0) == ("ok", 0, True)
+
+
+@pytest.mark.parametrize("name", HEADER_COPIES)
+@pytest.mark.parametrize("damage", [flip, delete])
+def test_a_damaged_copy_of_the_header_is_healable_too(
+    damage: Callable[[Path], None], name: str, scene: Scene, drive: Drive
+) -> None:
+    damage(drive.root / name)
+    report = verified(drive)
+    assert [(problem.path, problem.healable) for problem in report.problems] == [(name, True)]
+    assert report.healable
+    back_up(drive, scene.source)
+    give_parity(drive)
+    assert verified(drive).problems == ()
+
+
+def test_an_index_file_without_parity_is_healable_as_long_as_the_packs_say_what_is_in_them(
+    scene: Scene, drive: Drive
+) -> None:
+    remove_parity(drive)
+    victim = victims(drive, "index")[-1]
+    flip(victim)
+    report = verified(drive)
+    assert [(problem.path, problem.healable) for problem in report.problems] == [(f"index/{victim.name}", True)]
+    back_up(drive, scene.source)
+    assert verified(drive).problems == ()
+
+
+def test_a_snapshot_that_only_parity_has_is_not_taken_for_one_that_another_process_removed(
+    scene: Scene, drive: Drive
+) -> None:
+    victim = victims(drive, "snapshot")[-1]
+    victim.unlink()
+    with loaded(drive) as repository:
+        assert not repository.is_gone(FileName(victim.name))
+        (drive.root / parity_path(FileName(victim.name))).unlink()
+    with loaded(drive) as repository:
+        assert repository.is_gone(FileName(victim.name))

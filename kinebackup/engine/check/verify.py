@@ -10,7 +10,7 @@ damaged and can be healed is damage all the same, and is followed as it was, so 
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kinebackup.engine.findings import problem_of
 from kinebackup.engine.format import header
@@ -163,7 +163,7 @@ class Verification:
                 data = read_named(store.bare, path)
             except (Damaged, NotFound) as error:
                 if not store.heal(path) and name in tables:
-                    self._report(problem_of(UnreadableIndexFile(name, error.message)))
+                    self._report(self._told_of(UnreadableIndexFile(name, error.message)))
             else:
                 self._progress.parity[name] = state_of_parity(store.bare, name, data)
 
@@ -179,14 +179,16 @@ class Verification:
                 found = header.decode(data)
                 header.authenticate(data, found, repository.unlocked.master)
             except (Damaged, NotFound) as error:
-                self._report(Problem("damaged", name, error.message))
+                self._report(Problem("damaged", name, error.message, healable=True))
                 continue
             if found == repository.header:
                 continue  # the same, written by another program
             if found.repository != repository.id:
-                self._report(Problem("damaged", name, _("this copy of the header is that of another drive")))
+                message = _("this copy of the header is that of another drive")
+                self._report(Problem("damaged", name, message, healable=True))
             else:
-                self._report(Problem("rolled-back", name, _("this copy of the header is older than the others")))
+                message = _("this copy of the header is older than the others")
+                self._report(Problem("rolled-back", name, message, healable=True))
 
     def _read_packs(self, began: float, elapsed_s: Callable[[], float]) -> None:
         queue = iter(self._order)
@@ -279,7 +281,7 @@ class Verification:
         self._report_healed()
         for finding in self._repository.inventory.findings:
             if isinstance(finding, UnreadableIndexFile | UnlistableFolder):
-                self._report(problem_of(finding))
+                self._report(self._told_of(finding))
             elif not (isinstance(finding, MissingPack) and finding.pack in self._order):  # else it was looked for
                 self._report_pack(finding.pack, problem_of(finding, affected(finding.pack)))
         for result in self._progress.failed:
@@ -287,6 +289,11 @@ class Verification:
             problem = Problem("damaged", pack_path(result.name), result.message, needed_by, healable=result.healable)
             self._report_pack(result.name, problem)
         self._report_files(found)
+
+    def _told_of(self, finding: UnreadableIndexFile | UnlistableFolder) -> Problem:
+        """An index file without parity is written anew all the same, where each pack says by itself what is in it."""
+        known = isinstance(finding, UnreadableIndexFile) and not finding.refused
+        return replace(problem_of(finding), healable=known and self._repository.inventory.knows_every_pack)
 
     def _losses(self) -> dict[FileName, frozenset[BlobId]]:
         """What cannot be had from each pack that failed, or that is gone."""

@@ -126,7 +126,7 @@ class Repository:
     def is_gone(self, snapshot_id: FileName) -> bool:
         """Whether that snapshot has been removed since it was read."""
         names, whole = names_to_try(self.store, SNAPSHOTS)
-        return whole and snapshot_id not in names
+        return whole and snapshot_id not in {*names, *self.store.lost_files(SNAPSHOTS)}
 
     def find_snapshot(self, text: str, whose: Whose = ANYONE) -> NamedSnapshot:
         """The snapshot of that id or unique prefix of it, or the newest one for ``latest``.

@@ -12,7 +12,7 @@ from support.engine.drives import Drive, loaded
 
 from kinebackup.engine.drive_errors import drive_errors
 from kinebackup.engine.format.constants import Kind
-from kinebackup.engine.format.layout import parity_path
+from kinebackup.engine.format.layout import PARITY_SUFFIX, parity_path
 from kinebackup.engine.format.parity import encode
 from kinebackup.engine.repository.repository import LoadedRepository
 from kinebackup.engine.repository.store import FolderStore
@@ -31,6 +31,13 @@ def give_parity(drive: Drive) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             if not target.exists():
                 target.write_bytes(encode(path.read_bytes(), is_copy=directory != "packs" or path.name in copied))
+
+
+def remove_parity(drive: Drive) -> None:
+    """As a writer leaves a drive that makes none."""
+    for path in drive.files("parity"):
+        if path.suffix == PARITY_SUFFIX:
+            path.unlink()
 
 
 def give_copies(root: Path) -> None:
