@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kinebackup.engine.format import layout
     from kinebackup.engine.format.header import Header, encode_header
     from kinebackup.engine.format.kdf import Argon2Cost
-    from kinebackup.engine.format.key_export import MAX_EXPORT_BYTES, KeyExport, recovery_only
+    from kinebackup.engine.format.key_export import MAX_EXPORT_BYTES, recovery_only
     from kinebackup.engine.format.key_export import decode as decode_key_export
     from kinebackup.engine.format.key_export import encode as encode_key_export
     from kinebackup.engine.format.key_schedule import MasterKey
@@ -109,7 +109,6 @@ _PLACE_OF = {
     "FolderStore": "repository.store:FolderStore",
     "Found": "source:Found",
     "Header": "format.header:Header",
-    "KeyExport": "format.key_export:KeyExport",
     "Keyring": "format.keyring:Keyring",
     "Lacking": "restore.incomplete:Lacking",
     "LinkRefused": "source:LinkRefused",
@@ -212,7 +211,6 @@ __all__ = [
     "FolderStore",
     "Found",
     "Header",
-    "KeyExport",
     "Keyring",
     "Lacking",
     "LinkRefused",

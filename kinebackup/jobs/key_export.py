@@ -28,8 +28,11 @@ class Exported:
     digests: dict[str, str]
 
 
-def export_keys(computer: ComputerKeys, world: World) -> Exported:
-    """Raises ``NotFound`` where no drive is enrolled, ``ConfigError`` without a recovery code, ``WrongKey``."""
+def export_keys(computer: ComputerKeys, world: World, *, practice: str = "") -> Exported:
+    """``practice``: its name, which the sheet bears.
+
+    Raises ``NotFound`` where no drive is enrolled, ``ConfigError`` without a recovery code, ``WrongKey``.
+    """
     master = computer.master()
     ring = recovery_only(computer.keyring)
     if not ring.slots:
@@ -50,7 +53,9 @@ def export_keys(computer: ComputerKeys, world: World) -> Exported:
         )
         for record in records
     ]
-    return Exported(encode_key_export(drives, digests), ring.generation, tuple(r.label for r in records), digests)
+    return Exported(
+        encode_key_export(drives, digests, practice), ring.generation, tuple(r.label for r in records), digests
+    )
 
 
 def remember_export(exported: Exported, computer: ComputerKeys, world: World) -> None:

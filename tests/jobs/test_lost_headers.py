@@ -1,6 +1,6 @@
 """A drive whose header copies are lost: opened by what this computer knows of it, and given them back.
 
-Owns: many ways to lose them × reading and backing up. Does not know: the command line (tests/cli/commands/test_key.py),
+Owns: many ways to lose them × reading and backing up. Does not know: the command line (tests/cli/test_key_export.py),
 how a repository is chosen among headers (tests/engine/repository/test_identity.py).
 """
 
@@ -115,7 +115,9 @@ def test_a_verification_of_such_a_drive_names_the_copies(office: Office) -> None
         monitor=SilentMonitor(),
     )
     assert report.result == "failed"
-    assert {problem.path for problem in report.problems if problem.kind != "healed"} == set(HEADER_COPIES)
+    told = [problem for problem in report.problems if problem.kind != "healed"]
+    assert {problem.path for problem in told} == set(HEADER_COPIES)
+    assert all(problem.healable for problem in told)
 
 
 def test_headers_of_another_drive_in_all_places_do_not_lock_out(office: Office) -> None:

@@ -72,7 +72,7 @@ def list_(session: Session, /) -> None:
 @yes_option
 @pass_session
 def export(session: Session, /, out: str | None, yes: bool) -> None:
-    exported = export_keys(session.computer, session.world)
+    exported = export_keys(session.computer, session.world, practice=session.config.practice.name)
     if out is not None:
         if os.path.lexists(out):
             confirm(_("{path} exists already. Replace it?").format(path=on_one_line(out)), yes=yes)

@@ -34,9 +34,11 @@ def recovery_only(keyring: Keyring) -> Keyring:
     return msgspec.structs.replace(keyring, slots=slots, others=())
 
 
-def encode(drives: Iterable[tuple[str, str, bytes]], digests: Mapping[str, str]) -> bytes:
-    """``drives``: of each its label, a date for people, and its header. ``digests``: SHA-256 of files on the drives."""
-    text = _FIRST_LINE
+def encode(drives: Iterable[tuple[str, str, bytes]], digests: Mapping[str, str], practice: str = "") -> bytes:
+    """``drives``: of each its label, a date for people, and its header. ``digests``: SHA-256 of files on the drives.
+    ``practice``: its name, for people.
+    """
+    text = _FIRST_LINE + (f"practice {' '.join(practice.split())}\n".encode() if practice.strip() else b"")
     for label, date, header in drives:
         text += f"drive {label}, {date}\n".encode() + header
     for name, digest in digests.items():

@@ -36,6 +36,12 @@ def test_the_text_is_that_of_the_document() -> None:
     assert body + b"sum " + hashlib.sha256(body).hexdigest().encode() + b"\n" == TEXT
 
 
+def test_it_may_bear_the_name_of_the_practice_on_one_line() -> None:
+    named = key_export.encode([("A", "2026-11-29", ONE)], {}, "Cabinet de kinésithérapie\nMarie Exemple")
+    assert named.splitlines()[1].decode() == "practice Cabinet de kinésithérapie Marie Exemple"
+    assert key_export.decode(named) == key_export.KeyExport((ONE,), whole=True)
+
+
 def test_only_recovery_codes_are_in_it() -> None:
     slots = json.loads(ONE.split(b"\n")[1])["slots"]
     assert [slot["kind"] for slot in slots] == ["recovery"]
