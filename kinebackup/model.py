@@ -58,6 +58,7 @@ ProblemKind = Literal[
     "metadata",  # the content is right, an owner, mode, time or attribute is not
     "rolled-back",  # the drive shows an older state than this computer remembers
     "healed",
+    "redundancy",  # the drive has no room, or had no time, for what repairs it when it is damaged
     "journal",  # a change that the journal of the sources had missed
     "clock",  # the time of this computer contradicts the drive
     "keys-changed",  # on another computer
@@ -93,7 +94,7 @@ class HealedFile:
     rewritten: bool = False
 
 
-NOTES = frozenset({"skipped", "healed", "clock", "computer", "keys-changed"})
+NOTES = frozenset({"skipped", "healed", "redundancy", "clock", "computer", "keys-changed"})
 """Kinds of problems that are reported and do not make a run end with problems."""
 
 

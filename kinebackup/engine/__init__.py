@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from kinebackup.engine.repository.lock import LockHolder
     from kinebackup.engine.repository.opening import LockedStore, lock_store, open_store
     from kinebackup.engine.repository.pack_writer import read_pack_table
+    from kinebackup.engine.repository.redundancy.completing import complete_parity
     from kinebackup.engine.repository.removals import (
         Remover,
         remove_snapshots,
@@ -160,6 +161,7 @@ _PLACE_OF = {
     "find_missing_snapshots": "prune.missing_snapshots:find_missing_snapshots",
     "find_orphans": "restore.orphans:find_orphans",
     "folder_as_snapshot": "restore.orphans:folder_as_snapshot",
+    "complete_parity": "repository.redundancy.completing:complete_parity",
     "forget_lost_files": "repository.index_files:forget_lost_files",
     "format_time": "format.snapshot:format_time",
     "is_database": "source:is_database",
@@ -252,6 +254,7 @@ __all__ = [
     "bounded_time",
     "check_keyring",
     "comparable",
+    "complete_parity",
     "create_keyring",
     "create_recovery_code",
     "decode_key_export",

@@ -19,6 +19,7 @@ from kinebackup.engine import (
     Repository,
     Source,
     back_up,
+    complete_parity,
     forget_lost_files,
     preview_backup,
 )
@@ -125,6 +126,7 @@ def run_backup(
         with open_to_write(drive, computer, world, "backup") as opened:
             report = _back_up(opened, computer, request, world, cancel, monitor)
             forget_lost_files(opened.repository, world.entropy)
+            report = _with_parity(report, opened, cancel, monitor)
             report = replace(report, healed=opened.repository.healed)
             remember_snapshots(opened.repository, computer)
             with contextlib.suppress(KineError):  # a full drive: the backup is there, which is what counts
@@ -140,6 +142,13 @@ def run_backup(
             files_lost=report.files_lost,
         )
         return with_own_troubles(report, computer)
+
+
+def _with_parity(report: BackupReport, opened: WritableDrive, cancel: CancelToken, monitor: Monitor) -> BackupReport:
+    told = complete_parity(opened.repository, cancel)
+    for problem in told:
+        monitor.problem(problem)
+    return replace(report, problems=(*report.problems, *told))
 
 
 def _preview(

@@ -134,6 +134,7 @@ def forget_snapshots(
         try:
             by = Remover(at=world.now(), host=world.host, machine=computer.machine)
             remove_snapshots(repository, sequences_of(there, known), by, world.entropy)
+            repository.parity.settle(CancelToken())
         finally:
             if not record.simulated:
                 make_reserve(store)

@@ -41,13 +41,14 @@ from support.engine.faulting_store import (
     full_drive,
     pulled_out,
 )
+from support.engine.parity_files import unprotected
 from support.engine.recording_store import RecordingStore, Renamed
 from support.loop_disk import mounted_ext4
 
 from kinebackup.engine.findings import problem_of
 from kinebackup.engine.repository.store import FolderStore, Store
 from kinebackup.errors import Cancelled, CheckFailed, Damaged, DriveFailed, KineError
-from kinebackup.model import CancelToken, VerifyReport
+from kinebackup.model import BackupReport, CancelToken, PruneReport, VerifyReport
 
 Run = Callable[[Drive, Store], object]
 
@@ -78,7 +79,7 @@ def make_scene(folder: Path) -> Scene:
     (source / "Dupont" / "bilan.txt").write_text("Bilan initial\n" * 20, encoding="utf-8")
     (source / "Dupont" / "radio.jpg").write_bytes(noise("radio", 40_000))
     (source / "Dupont" / "film.bin").write_bytes(noise("film", 600_000))
-    drive = enroll(folder / "drive")
+    drive = enroll(folder / "drive", keeps_parity=True)
     held = {str(back_up(drive, source).snapshot): seen(source)}
     (source / "Dupont" / "film.bin").write_bytes(noise("film 2", 580_000))
     held[str(back_up(drive, source).snapshot)] = seen(source)
@@ -140,22 +141,25 @@ def assert_restores(scene: Scene, drive: Drive, snapshot: str, expected: dict[st
 
 
 def assert_next_run_succeeds(scene: Scene, drive: Drive, *, stays: Sequence[str]) -> None:
-    """Earlier backups are intact; the next one is whole and leaves a clean drive."""
+    """Earlier backups are intact; the next one is whole and leaves a clean drive, every file with its parity."""
     for name in stays:
         assert_restores(scene, drive, name, scene.held[name])
     made = back_up(drive, scene.source)
     assert made.problems == ()
+    if stays:  # else packs are damaged
+        assert unprotected(drive) == set()
     assert_restores(scene, drive, str(made.snapshot), seen(scene.source))
     if verified(drive).problems:
         pruned(drive)
         assert verified(drive).problems == ()
+        assert unprotected(drive) == set()
 
 
-def save(scene: Scene) -> Run:
+def save(scene: Scene) -> Callable[[Drive, Store], BackupReport]:
     return lambda drive, store: back_up(drive, scene.source, store=store)
 
 
-def thin_out(scene: Scene) -> Run:
+def thin_out(scene: Scene) -> Callable[[Drive, Store], PruneReport]:
     return lambda drive, store: pruned(drive, scene.first, store=store)
 
 
@@ -164,19 +168,31 @@ def thin_out(scene: Scene) -> Run:
 
 @pytest.mark.parametrize("make", [full_drive, failed_write, pulled_out], ids=["full", "refuses a write", "pulled out"])
 def test_a_backup_to_a_failing_drive_ends_as_such_and_loses_nothing(scene: Scene, make: Callable[[int], Fault]) -> None:
-    for drive, ended in failures(scene, save(scene), make):
-        assert isinstance(ended, DriveFailed)
-        assert ended.hint
+    reports: list[BackupReport] = []
+    whole = 0
+    for drive, ended in failures(scene, lambda drive, store: reports.append(save(scene)(drive, store)), make):
         if make is full_drive:
-            assert ended.message == "the drive is full"
             assert drive.files("tmp") == []
+        if make is full_drive and ended is None:  # it was full when only parity was still to be written
+            assert [problem.kind for problem in reports[-1].problems] == ["redundancy"]
+            assert_restores(scene, drive, "latest", seen(scene.source))
+            whole += 1
+        else:
+            assert isinstance(ended, DriveFailed)
+            assert ended.hint
+            assert ended.message == "the drive is full" or make is not full_drive
         assert_next_run_succeeds(scene, drive, stays=list(scene.held))
+    assert (whole > 0) == (make is full_drive)
 
 
 @pytest.mark.parametrize("make", [full_drive, failed_write, pulled_out], ids=["full", "refuses a write", "pulled out"])
 def test_a_prune_of_a_failing_drive_keeps_what_stays(scene: Scene, make: Callable[[int], Fault]) -> None:
-    for drive, ended in failures(scene, thin_out(scene), make):
-        assert isinstance(ended, DriveFailed)
+    reports: list[PruneReport] = []
+    for drive, ended in failures(scene, lambda drive, store: reports.append(thin_out(scene)(drive, store)), make):
+        if make is full_drive and ended is None:
+            assert [problem.kind for problem in reports[-1].problems] == ["redundancy"]
+        else:
+            assert isinstance(ended, DriveFailed)
         with loaded(drive) as repository:
             left = [named.id for named in repository.snapshots().readable]
         assert_next_run_succeeds(scene, drive, stays=left)

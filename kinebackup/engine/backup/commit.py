@@ -35,7 +35,7 @@ def commit(
     with repository.changing_snapshots():
         write_file(repository.store, path, data)
         if from_drive:
-            read_back(repository.store, path, len(data), bytearray(READ_BYTES))
+            read_back(repository.store, path, len(data), memoryview(bytearray(READ_BYTES)))
         with remove_unproven(repository.store, path):
             try:
                 again = repository.read_snapshot(name)
@@ -44,6 +44,7 @@ def commit(
             if again != written:
                 raise _not_readable(_("it does not say what was written"))
     repository.count_snapshot(NamedSnapshot(name, again))
+    repository.parity.owe_copy(path, data)
     return name, len(data)
 
 

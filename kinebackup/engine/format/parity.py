@@ -11,7 +11,7 @@ With as many columns as blocks, the parity blocks are the blocks themselves: a c
 import hashlib
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -60,32 +60,49 @@ class Encoder:
         self._sums: list[int] = []
         self._parity = 0
 
+    @property
+    def row_bytes(self) -> int:
+        """Pieces of this length are taken without a copy."""
+        return self._columns * BLOCK_BYTES
+
     def update(self, data: Buffer) -> None:
         """The next bytes."""
-        width = self._columns * BLOCK_BYTES
+        width = self.row_bytes
         view = memoryview(data)
         while view:
             part = view[: width - len(self._row)]
-            self._row += part
             view = view[len(part) :]
+            if len(part) == width:
+                self._take_row(part)
+                continue
+            self._row += part
             if len(self._row) == width:
-                self._take_row()
+                self._take_row(self._row)
+                self._row = bytearray()
 
-    def _take_row(self) -> None:
-        self._sums += checksums(self._row)
-        self._parity ^= int.from_bytes(self._row, "little")
-        self._row = bytearray()
+    def _take_row(self, row: Buffer) -> None:
+        self._sums += checksums(row)
+        self._parity ^= int.from_bytes(row, "little")
 
     def finish(self) -> bytes:
         """The parity file."""
         if self._row:
-            self._take_row()
+            self._take_row(self._row)
         if len(self._sums) != blocks_of(self._size):
             raise ValueError("the file has another length than was said")
-        parity = self._parity.to_bytes(self._columns * BLOCK_BYTES, "little")
-        head = _HEAD.pack(MAGIC, _TYPE, VERSION, BLOCK_BYTES, self._size, self._columns, 0)
-        table = head + _packed([*self._sums, *checksums(parity)])
-        return table + _packed([zlib.crc32(table)]) + parity
+        parity = self._parity.to_bytes(self.row_bytes, "little")
+        return table(self._size, self._sums, checksums(parity)) + parity
+
+
+def table(size: int, sums: Sequence[int], parity_sums: Sequence[int]) -> bytes:
+    """What stands before the parity blocks: of a file of so many bytes, checksums of its blocks, and of the others."""
+    head = _HEAD.pack(MAGIC, _TYPE, VERSION, BLOCK_BYTES, size, len(parity_sums), 0) + _packed([*sums, *parity_sums])
+    return head + _packed([zlib.crc32(head)])
+
+
+def size_of(size: int, columns: int) -> int:
+    """How long the parity file of a file of so many bytes is."""
+    return _HEAD.size + 4 * (blocks_of(size) + columns + 1) + columns * BLOCK_BYTES
 
 
 def is_copy(data: bytes) -> bool | None:

@@ -33,6 +33,7 @@ from kinebackup.engine.repository.damage_markers import remove_markers
 from kinebackup.engine.repository.index_files import forget_lost_files, replace_index
 from kinebackup.engine.repository.inventory import UnreadableIndexFile
 from kinebackup.engine.repository.pack_pipeline import PackPipeline
+from kinebackup.engine.repository.redundancy.completing import complete_parity
 from kinebackup.engine.repository.references import Marks, ReferenceWalk
 from kinebackup.engine.repository.removals import Remover, remove_snapshots, sequences_of
 from kinebackup.engine.repository.repository import LoadedRepository, WritableRepository
@@ -125,7 +126,8 @@ def prune_snapshots(
     there = {*repository.packs, *repository.list_names(SNAPSHOTS)}
     remove_markers(repository.store, [name for name in repository.list_names(DAMAGED) if name not in there])
     healed = tuple(healed_header_copy(name) for name in repository.heal_header())
-    return _report(plan, freed, world.elapsed_s() - began, healed)
+    told = complete_parity(repository, cancel, sweep=True)
+    return _report(plan, freed, world.elapsed_s() - began, (*healed, *told))
 
 
 def _remove_snapshots(
@@ -138,12 +140,13 @@ def _remove_snapshots(
     remove_snapshots(repository, plan.doomed, by, world.entropy, lost=lost, given_up=plan.given_up.blobs)
     if plan.unreadable_records:
         with repository.changing_snapshots():
+            repository.parity.remove(plan.unreadable_records)
             for name in plan.unreadable_records:
                 repository.store.remove(removal_path(name))
             repository.store.sync_directories([REMOVALS])
 
 
-def _report(plan: _Plan, freed: int, duration_s: float, healed: tuple[Problem, ...] = ()) -> PruneReport:
+def _report(plan: _Plan, freed: int, duration_s: float, notes: tuple[Problem, ...] = ()) -> PruneReport:
     return PruneReport(
         snapshots_kept=plan.kept,
         snapshots_removed=tuple(each.id for each in plan.doomed),
@@ -152,7 +155,7 @@ def _report(plan: _Plan, freed: int, duration_s: float, healed: tuple[Problem, .
         bytes_freed=freed,
         duration_s=duration_s,
         given_up=plan.given_up.names,
-        problems=(*map(healed_removal_record, plan.unreadable_records), *healed),
+        problems=(*map(healed_removal_record, plan.unreadable_records), *notes),
     )
 
 
@@ -288,6 +291,7 @@ def _drop_packs(repository: WritableRepository, packs: Sequence[FileName], world
     if not packs:
         return
     replace_index(repository, repository.packs.keys() - set(packs), world.entropy)
+    repository.parity.remove(packs)
     for name in packs:
         repository.store.remove(pack_path(name))
         repository.store.remove(marker_path(name))

@@ -10,13 +10,16 @@ from functools import partial
 
 import msgspec
 
+from kinebackup.engine.format.constants import Kind
 from kinebackup.engine.format.index import FLUSH_BLOBS
 from kinebackup.engine.format.keyring import Entropy
 from kinebackup.engine.format.pack import Pack
+from kinebackup.engine.format.parity import Encoder, columns_of
 from kinebackup.engine.repository.files import READ_BYTES, read_back
 from kinebackup.engine.repository.index_files import list_packs_in_index
 from kinebackup.engine.repository.repository import WritableRepository
 from kinebackup.engine.repository.store import PendingFile
+from kinebackup.model import CancelToken
 
 _WAITING_PACKS = 2
 
@@ -34,16 +37,19 @@ class Committer:
         repository: WritableRepository,
         entropy: Entropy,
         *,
-        read_back: Callable[[], bool],
+        read_back: bool,
+        cancel: CancelToken,
         failed: Callable[[BaseException], None],
     ) -> None:
-        """``read_back`` is asked before each pack.
+        """``read_back``: each pack from the drive, until somebody asks to stop: a person is not made to wait for a
+        drive that is not called good anyway.
 
         ``failed`` is called with the first error; later packs are then dropped.
         """
         self._repository = repository
         self._entropy = entropy
         self._read_back = read_back
+        self._cancel = cancel
         self._failed = failed
         self._broken = False
         self._queue: queue.Queue[_Finished | None] = queue.Queue(_WAITING_PACKS)
@@ -82,13 +88,30 @@ class Committer:
     def _commit(self, item: _Finished) -> None:
         repository, pack = self._repository, item.pack
         path = repository.place_pack(item.file, pack)
-        if self._read_back():
-            self._buffer = self._buffer or bytearray(READ_BYTES)
-            read_back(repository.store, path, pack.size, self._buffer)
+        is_copy = all(segment.kind is not Kind.DATA for segment in pack.segments)
+        encoder = None if is_copy else Encoder(pack.size, columns_of(pack.size, is_copy=False))
+        hurried = self._cancel.cancelled
+        seen = self._read_back and not hurried
+        if seen:
+            self._read(path, pack.size, encoder)
         self.bytes_written += pack.size
         repository.count_pack(pack)
+        repository.parity.owe(path, is_copy=is_copy, parity=encoder.finish() if encoder and seen else None)
+        if not hurried:
+            repository.parity.write_earlier()
         if sum(p.blob_count for p in repository.unlisted) >= FLUSH_BLOBS:
             self._write_index()
+
+    def _read(self, path: str, size: int, encoder: Encoder | None) -> None:
+        """From the drive. Its parity is made of what comes by: a pack is read once."""
+        self._buffer = self._buffer or bytearray(READ_BYTES)
+        view = memoryview(self._buffer)
+        if encoder is None:
+            read_back(self._repository.store, path, size, view)
+            return
+        rows = encoder.row_bytes  # whole rows need not be put together
+        view = view[: max(rows, len(view) // rows * rows)]
+        read_back(self._repository.store, path, size, view, encoder.update)
 
     def _write_index(self) -> None:
         list_packs_in_index(self._repository, self._entropy)

@@ -4,10 +4,11 @@ Owns: these two steps. Does not know: what is in the files.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
+from kinebackup.engine.format.constants import Buffer
 from kinebackup.engine.repository.store import Store
 from kinebackup.errors import Damaged, DriveFailed, KineError, NotFound
 from kinebackup.i18n import _
@@ -27,14 +28,18 @@ def write_file(store: Store, path: str, data: bytes) -> None:
     store.sync_directories([path.rpartition("/")[0]])
 
 
-def read_back(store: Store, path: str, size: int, buffer: bytearray) -> None:
+def read_back(
+    store: Store, path: str, size: int, buffer: memoryview, see: Callable[[Buffer], None] | None = None
+) -> None:
     """Read a pack or snapshot from the drive itself, not from memory, and compare its digest with its name.
+
+    ``see`` is called with all of it, as many bytes at a time as the buffer holds.
 
     Raises ``DriveFailed``: a drive that does not keep what it took is not a drive for backups. The file is then
     removed: nothing refers to it yet, and left there, a later run would find it and rely on it.
     """
     with remove_unproven(store, path):
-        _compare(store, path, size, buffer)
+        _compare(store, path, size, buffer, see)
 
 
 @contextmanager
@@ -48,17 +53,18 @@ def remove_unproven(store: Store, path: str) -> Iterator[None]:
         raise
 
 
-def _compare(store: Store, path: str, size: int, buffer: bytearray) -> None:
+def _compare(store: Store, path: str, size: int, buffer: memoryview, see: Callable[[Buffer], None] | None) -> None:
     digest = hashlib.sha256()
-    view = memoryview(buffer)
     done = 0
     try:
         store.drop_cache(path)
         while done < size:
-            count = store.read_into(path, done, view[: min(len(view), size - done)])
+            count = store.read_into(path, done, buffer[: min(len(buffer), size - done)])
             if not count:
                 break
-            digest.update(view[:count])
+            digest.update(buffer[:count])
+            if see is not None:
+                see(buffer[:count])
             done += count
     except (Damaged, NotFound) as error:
         raise DriveFailed(_("the drive does not give back what was just written to it"), _replace_it()) from error

@@ -28,6 +28,7 @@ def write_index(repository: WritableRepository, plain: bytes, entropy: Entropy) 
     data = seal_single(repository.keys, INDEX, entropy(SALT_BYTES), compression.compress(plain))
     name = FileName(hashlib.sha256(data).hexdigest())
     write_file(repository.store, index_path(name), data)
+    repository.parity.owe_copy(index_path(name), data)
     return name
 
 
@@ -106,6 +107,7 @@ def _not_refused(repository: WritableRepository) -> list[FileName]:
 
 def _remove(repository: WritableRepository, names: Iterable[FileName]) -> None:
     gone = list(names)
+    repository.parity.remove(gone)
     for name in gone:
         with suppress(Damaged):  # something that is no file stands in its place: it is reported each time
             repository.store.remove(index_path(name))

@@ -14,6 +14,7 @@ from kinebackup.engine.format.keyring import Keyring, Secret
 from kinebackup.engine.format.layout import DIRECTORIES, TOP
 from kinebackup.engine.repository.header_files import read_header_copies, write_header
 from kinebackup.engine.repository.lock import LockHolder, WriterLock
+from kinebackup.engine.repository.redundancy.giving_way import GivingWayStore
 from kinebackup.engine.repository.redundancy.identity import unlock_drive
 from kinebackup.engine.repository.repository import LockedRepository
 from kinebackup.engine.repository.store import FolderStore, Store
@@ -32,7 +33,7 @@ def open_store(root: str) -> Iterator[FolderStore]:
 class LockedStore:
     """The files of a repository, which nobody else writes to as long as this is held."""
 
-    store: Store
+    store: GivingWayStore
     lock: WriterLock
 
     @property
@@ -82,4 +83,4 @@ def lock_store(root: str, holder: LockHolder, store: Store | None = None) -> Ite
     ``store``: another way to its files, where one is meant.
     """
     with contextlib.closing(FolderStore(root)) as folder, WriterLock(root, holder) as lock:
-        yield LockedStore(store or folder, lock)
+        yield LockedStore(GivingWayStore(store or folder), lock)

@@ -163,13 +163,7 @@ class PackPipeline:
         self._jobs: queue.Queue[_Queued | None] = queue.Queue(_WAITING_JOBS)
         self._buffers: queue.SimpleQueue[bytearray] = queue.SimpleQueue()
         self._open: dict[Kind, OpenSegment] = {}
-        self.committer = Committer(
-            repository,
-            entropy,
-            # A person who has asked to stop is not made to wait for a drive that is not called good anyway.
-            read_back=lambda: read_back and not cancel.cancelled,
-            failed=self._fail,
-        )
+        self.committer = Committer(repository, entropy, read_back=read_back, cancel=cancel, failed=self._fail)
         self._lanes = [Lane(repository, self.committer, entropy) for _ in range(lanes)]
         self._threads = [
             threading.Thread(target=self._work, args=(lane,), name=f"lane-{number}", daemon=True)

@@ -71,6 +71,8 @@ def record_removal(
     store.sync_directories([TOP])
     with repository.changing_snapshots():
         write_file(store, removal_path(name), data)
+        repository.parity.owe_copy(removal_path(name), data)
+        repository.parity.remove(merged)
         for old in merged:
             store.remove(removal_path(old))
         if merged:
@@ -94,6 +96,7 @@ def remove_snapshots(
         return
     record_removal(repository, [*snapshots, *lost], by, entropy, given_up=given_up)
     with repository.changing_snapshots():
+        repository.parity.remove([each.id for each in snapshots])
         for each in snapshots:
             repository.store.remove(snapshot_path(each.id))
         repository.store.sync_directories([SNAPSHOTS])

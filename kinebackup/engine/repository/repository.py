@@ -22,6 +22,7 @@ from kinebackup.engine.format.layout import (
     DIRECTORIES,
     INDEX,
     PACKS,
+    PARITY,
     REMOVALS,
     SNAPSHOTS,
     TMP,
@@ -52,8 +53,10 @@ from kinebackup.engine.repository.inventory import (
     take_inventory,
 )
 from kinebackup.engine.repository.lock import WriterLock
+from kinebackup.engine.repository.redundancy.giving_way import GivingWayStore
 from kinebackup.engine.repository.redundancy.healing import healing
 from kinebackup.engine.repository.redundancy.identity import unlock_drive
+from kinebackup.engine.repository.redundancy.parity_writer import ParityWriter
 from kinebackup.engine.repository.snapshot_list import Removals, SnapshotFiles, SnapshotList
 from kinebackup.engine.repository.store import PendingFile, Store, Unlistable, unlistable
 from kinebackup.errors import Damaged, KineError, NotFound
@@ -232,9 +235,10 @@ class LoadedRepository(Repository):
 class LockedRepository(Repository):
     """The writer lock is held: the header may be changed, and what killed runs left removed."""
 
-    def __init__(self, store: Store, unlocked: UnlockedHeader, lock: WriterLock) -> None:
+    def __init__(self, store: GivingWayStore, unlocked: UnlockedHeader, lock: WriterLock) -> None:
         super().__init__(store, unlocked)
         self._lock = lock
+        self.parity = ParityWriter(store)
 
     def load(self) -> "WritableRepository":
         """See ``Repository.load``. What is damaged and can be healed is written anew.
@@ -244,7 +248,8 @@ class LockedRepository(Repository):
         for named in self.snapshots().readable:
             features.check_writing(named.snapshot.features_needed_to_write)
         self.store.begin_rewriting()
-        loaded = WritableRepository(self.store, self.unlocked, take_inventory(self.store, self.keys), self._lock)
+        inventory = take_inventory(self.store, self.keys)
+        loaded = WritableRepository(self.store, self.unlocked, inventory, self._lock, self.parity)
         loaded._list = self._list  # read once
         return loaded
 
@@ -257,7 +262,7 @@ class LockedRepository(Repository):
             try:
                 self.store.make_directories([each])
             except Damaged:  # something else is in its place
-                if each not in (DAMAGED, REMOVALS):  # a run that adds can do without these
+                if each not in (DAMAGED, REMOVALS, PARITY):  # a run that adds can do without these
                     raise
         self.clear_temporary()
         return self.heal_header()
@@ -311,9 +316,12 @@ class WritableRepository(LockedRepository, LoadedRepository):
     in no index file yet.
     """
 
-    def __init__(self, store: Store, unlocked: UnlockedHeader, inventory: Inventory, lock: WriterLock) -> None:
+    def __init__(
+        self, store: Store, unlocked: UnlockedHeader, inventory: Inventory, lock: WriterLock, parity: ParityWriter
+    ) -> None:
         LoadedRepository.__init__(self, store, unlocked, inventory)
         self._lock = lock
+        self.parity = parity
         self.unlisted: list[Pack] = list(inventory.unlisted)
 
     def look_again(self, tables: int) -> bool:

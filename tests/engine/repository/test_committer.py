@@ -13,7 +13,7 @@ from kinebackup.engine.format.constants import MAX_INDEX_BLOBS, Codec, Kind
 from kinebackup.engine.format.pack import Pack, Segment
 from kinebackup.engine.repository.committer import Committer
 from kinebackup.engine.repository.inventory import read_index_file
-from kinebackup.model import BlobId, FileName
+from kinebackup.model import BlobId, CancelToken, FileName
 
 
 def a_pack(number: int, blob_count: int) -> Pack:
@@ -30,7 +30,7 @@ def test_more_blobs_than_one_index_file_can_list_go_into_several(tmp_path: Path)
     failures: list[BaseException] = []
     with writable(drive) as repository:
         repository.unlisted = packs
-        Committer(repository, drive.dice, read_back=lambda: False, failed=failures.append).close()
+        Committer(repository, drive.dice, read_back=False, cancel=CancelToken(), failed=failures.append).close()
         assert failures == []
         tables = [read_index_file(repository.store, repository.keys, name) for name in repository.list_names("index")]
     assert sum(table.count for table in tables) == 5 * MAX_INDEX_BLOBS // 4

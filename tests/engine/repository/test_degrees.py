@@ -27,6 +27,7 @@ NEEDS_THE_LOCK = {
     "write_header",
     "write_keyring",
     "changing_snapshots",
+    "parity",
 }
 NEEDS_BOTH = {"place_pack", "count_pack", "count_snapshot", "add_table", "forget_packs", "unlisted"}
 

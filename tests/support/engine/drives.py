@@ -33,6 +33,7 @@ from kinebackup.engine.repository.blob_reader import BlobReader
 from kinebackup.engine.repository.index_files import forget_lost_files
 from kinebackup.engine.repository.lock import LockHolder
 from kinebackup.engine.repository.opening import lock_store
+from kinebackup.engine.repository.redundancy.completing import complete_parity
 from kinebackup.engine.repository.removals import Remover
 from kinebackup.engine.repository.repository import LoadedRepository, LockedRepository, Repository, WritableRepository
 from kinebackup.engine.repository.store import FolderStore, Store
@@ -64,13 +65,24 @@ MACHINE = "c0" * 16
 
 @dataclass
 class Drive:
-    """A drive of the practice: ``root`` is its KINEBACKUP directory."""
+    """A drive of the practice: ``root`` is its KINEBACKUP directory.
+
+    ``keeps_parity``: else each run is followed by its loss, so that damage is damage: what is tried without parity is
+    what is beyond its reach.
+    """
 
     root: Path
     master: MasterKey = field(repr=False)
     ring: Keyring = field(repr=False)
     dice: Dice = field(repr=False)
     calendar: Calendar = field(default_factory=Calendar, repr=False)
+    keeps_parity: bool = False
+
+    def lose_parity(self) -> None:
+        """Unless the drive keeps it."""
+        for path in self.files("parity"):
+            if path.suffix == ".xor" and not self.keeps_parity:
+                path.unlink()
 
     def world(self) -> Environment:
         return Environment(self.dice, Stopwatch(), SystemNames())
@@ -85,7 +97,7 @@ class Drive:
         return replace(self, root=folder / "KINEBACKUP")
 
 
-def enroll(folder: Path, *, seed: str = "drive", practice: Drive | None = None) -> Drive:
+def enroll(folder: Path, *, seed: str = "drive", practice: Drive | None = None, keeps_parity: bool = False) -> Drive:
     """An empty repository below the folder; of the same practice as another drive where one is given."""
     root = folder / "KINEBACKUP"
     root.mkdir(parents=True)
@@ -96,7 +108,7 @@ def enroll(folder: Path, *, seed: str = "drive", practice: Drive | None = None) 
         master, ring = practice.master, practice.ring
     with lock_store(str(root), HOLDER) as locked:
         locked.create(master=master, keyring=ring, repository=dice(16).hex(), created=CREATED)
-    return Drive(root, master, ring, dice)
+    return Drive(root, master, ring, dice, keeps_parity=keeps_parity)
 
 
 @contextlib.contextmanager
@@ -153,7 +165,7 @@ def back_up(
     machine: str = MACHINE,
     host: str = "cabinet-pc",
 ) -> BackupReport:
-    """One backup of these folders, and the healing of the index that follows it."""
+    """One backup of these folders, the healing of the index that follows it, and what is lacking of parity."""
     request = replace(
         request_for(drive, *sources, started_at=started_at),
         host=host,
@@ -166,10 +178,13 @@ def back_up(
     if dry_run:
         with loaded(drive, store) as seen_only:
             return preview_backup(seen_only, request, drive.world(), cancel=cancel, monitor=monitor)
-    with writable(drive, store) as repository:
-        report = engine_back_up(repository, request, drive.world(), cancel=cancel, monitor=monitor).report
-        forget_lost_files(repository, drive.dice)
-        return report
+    try:
+        with writable(drive, store) as repository:
+            report = engine_back_up(repository, request, drive.world(), cancel=cancel, monitor=monitor).report
+            forget_lost_files(repository, drive.dice)
+            return replace(report, problems=(*report.problems, *complete_parity(repository, cancel)))
+    finally:
+        drive.lose_parity()
 
 
 def restored(
@@ -237,11 +252,14 @@ def pruned(
         with loaded(drive, store) as seen_only:
             wanted = request(seen_only)
             return preview_prune(seen_only, wanted, drive.world(), cancel=cancel, monitor=SilentMonitor())
-    with writable(drive, store) as repository:
-        by = Remover(at=drive.calendar.next_day(), host="cabinet-pc", machine=MACHINE)
-        return prune_snapshots(
-            repository, request(repository), drive.world(), by=by, cancel=cancel, monitor=SilentMonitor()
-        )
+    by = Remover(at=drive.calendar.next_day(), host="cabinet-pc", machine=MACHINE)
+    try:
+        with writable(drive, store) as repository:
+            return prune_snapshots(
+                repository, request(repository), drive.world(), by=by, cancel=cancel, monitor=SilentMonitor()
+            )
+    finally:
+        drive.lose_parity()
 
 
 def proven(

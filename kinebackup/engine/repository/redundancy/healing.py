@@ -16,6 +16,7 @@ from kinebackup.engine.format.layout import DAMAGED, SNAPSHOTS, is_file_name, pa
 from kinebackup.engine.format.parity import Parity
 from kinebackup.engine.repository.damage_markers import remove_markers
 from kinebackup.engine.repository.files import write_file
+from kinebackup.engine.repository.redundancy.giving_way import never_giving_way
 from kinebackup.engine.repository.redundancy.lost_files import find_lost_files
 from kinebackup.engine.repository.store import FileInfo, PendingFile, Store, Unlistable
 from kinebackup.errors import Damaged, DriveFailed, NotFound
@@ -162,11 +163,12 @@ class HealingStore:
 
     def _rewrite(self, path: str, data: bytes) -> bool:
         """Put the file on the drive again, where there is room; the damaged one gives way to it at once."""
+        store = never_giving_way(self.bare)  # as long as it is not there, its parity is all there is of it
         try:
-            self.bare.make_directories([path.rpartition("/")[0]])
-            write_file(self.bare, path, data)
-            self.bare.drop_cache(path)
-            kept = hashlib.sha256(self.bare.read(path)).digest() == hashlib.sha256(data).digest()
+            store.make_directories([path.rpartition("/")[0]])
+            write_file(store, path, data)
+            store.drop_cache(path)
+            kept = hashlib.sha256(store.read(path)).digest() == hashlib.sha256(data).digest()
         except (DriveFailed, Damaged, NotFound):  # a full drive, or somebody's folder in its place: memory must do
             return False
         if kept:
