@@ -63,6 +63,7 @@ ProblemKind = Literal[
     "clock",  # the time of this computer contradicts the drive
     "keys-changed",  # on another computer
     "keys-refused",  # the drive has newer keys, which would lock somebody out
+    "newer",  # a backup that only a newer version of KineBackup can read
     "computer",  # this computer's own disk is full, read-only or fails: what is done is not noted on it
 ]
 
@@ -94,7 +95,7 @@ class HealedFile:
     rewritten: bool = False
 
 
-NOTES = frozenset({"skipped", "healed", "redundancy", "clock", "computer", "keys-changed"})
+NOTES = frozenset({"skipped", "healed", "redundancy", "clock", "computer", "keys-changed", "newer"})
 """Kinds of problems that are reported and do not make a run end with problems."""
 
 

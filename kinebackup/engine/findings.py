@@ -34,7 +34,7 @@ def problem_of(found: Finding | UnreadableSnapshot | UnreadableRemoval, snapshot
         case UnlistableFolder(path=path, reason=reason):
             return Problem("damaged", path, reason, snapshots)
         case UnreadableSnapshot(name=name, reason=reason):
-            return Problem("damaged", snapshot_path(name), reason, (name,))
+            return Problem("damaged" if found.is_damage else "newer", snapshot_path(name), reason, (name,))
         case UnreadableRemoval(name=name, reason=reason):
             return Problem("damaged", removal_path(name), reason, snapshots)
         case _:

@@ -138,7 +138,7 @@ def _with_doubts_about_latest(chosen: ChosenDrive) -> ChosenDrive:
     files, whose = chosen.opened.repository.snapshots(), chosen.whose
     known = files.readable
     # A verification has told of the others, and backups have been made since, or should be.
-    fresh = tuple(problem_of(each) for each in files.unreadable if each.condition is Condition.DOUBTFUL)
+    fresh = tuple(problem_of(each) for each in files.unreadable if each.condition is not Condition.DAMAGED)
     return replace(
         chosen,
         unreadable=fresh,

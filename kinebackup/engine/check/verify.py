@@ -235,7 +235,7 @@ class Verification:
             raise DriveChanged(progress.passed, progress.bytes_read)
         for result in progress.failed:
             self._on_checked(result.name, False)
-        bad = {result.name for result in progress.failed} | {each.name for each in files.unreadable}
+        bad = {result.name for result in progress.failed} | {each.name for each in files.unreadable if each.is_damage}
         good = {*progress.passed, *(named.id for named in files.readable)}
         set_markers(self._repository.store, bad - marked)
         set_parity_markers(self._repository.store, self._with_damaged_parity())

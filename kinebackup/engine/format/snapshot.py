@@ -16,7 +16,7 @@ from kinebackup.engine.format.constants import SNAPSHOT
 from kinebackup.engine.format.key_schedule import RepositoryKeys
 from kinebackup.engine.format.malformed import Malformed
 from kinebackup.engine.format.seal import open_single, seal_single
-from kinebackup.errors import Damaged
+from kinebackup.errors import Damaged, NeedsNewer
 from kinebackup.i18n import _
 from kinebackup.model import FileName
 
@@ -161,12 +161,15 @@ def _first(items: Iterable[_Item], limit_bytes: int) -> list[_Item]:
 
 
 def unseal(data: bytes, keys: RepositoryKeys) -> Snapshot:
-    """Raises ``Damaged``."""
+    """Raises ``Damaged``, or ``NeedsNewer`` for one that an old program must not read."""
     try:
         snapshot = msgspec.json.decode(compression.decompress(open_single(keys, SNAPSHOT, data)), type=Snapshot)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise Damaged(_("a snapshot cannot be read")) from None
     if needed := features.unknown(snapshot.features_needed_to_read):
-        raise Damaged(_("a newer version of KineBackup is needed to read it ({features})").format(features=needed))
+        raise NeedsNewer(
+            _("a newer version of KineBackup is needed to read this backup ({features})").format(features=needed),
+            _("install the newest KineBackup, or use recover.py from the drive"),
+        )
     parse_time(snapshot.time)
     return snapshot

@@ -94,7 +94,8 @@ class Losses:
 
     def told(self) -> str:
         """The first of them by name, in words."""
-        told = [_("backup {id} (damaged)").format(id=each.name[:_SHOWN]) for each in self.unreadable]
+        damaged, newer = _("backup {id} (damaged)"), _("backup {id} (of a newer KineBackup)")
+        told = [(damaged if each.is_damage else newer).format(id=each.name[:_SHOWN]) for each in self.unreadable]
         missing = _("backup {id} (not there any more)")
         told += [missing.format(id=each.id[:_SHOWN]) for each in self.missing.named]
         told += [missing.format(id=number) for number in self.missing.first_numbers()]

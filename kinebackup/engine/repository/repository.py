@@ -147,7 +147,10 @@ class Repository:
                 return NamedSnapshot(FileName(text), self.read_snapshot(FileName(text)))
         if len(found) == 1:
             return found[0]
-        if not found and any(text and each.name.startswith(text) for each in files.unreadable):
+        closed = [each for each in files.unreadable if text and each.name.startswith(text)]
+        if not found and closed:
+            if not closed[0].is_damage:
+                self.read_snapshot(closed[0].name)  # says what it needs
             raise Damaged(_("that snapshot's file is damaged"), _("use another one: kinebackup snapshots"))
         if not found and not files.whole:
             raise Damaged(

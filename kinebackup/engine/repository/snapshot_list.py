@@ -23,7 +23,7 @@ from kinebackup.engine.format.snapshot_order import by_sequence
 from kinebackup.engine.repository.condition import Condition
 from kinebackup.engine.repository.inventory import names_to_try, read_named
 from kinebackup.engine.repository.redundancy.healing import HealingStore, read_healed
-from kinebackup.errors import Damaged, NotFound
+from kinebackup.errors import Damaged, KineError, NeedsNewer, NotFound
 from kinebackup.model import BlobId, FileName
 
 _File = TypeVar("_File")
@@ -33,11 +33,18 @@ _Value = TypeVar("_Value", bound=Hashable)
 
 @dataclass(frozen=True, slots=True)
 class UnreadableSnapshot:
-    """A snapshot whose file is there and does not open. *Doubtful* until a verification has marked it as damaged."""
+    """A snapshot whose file is there and does not open. *Doubtful* until a verification has marked it as damaged.
+
+    *Sound*: only a newer program can read it.
+    """
 
     name: FileName
     reason: str
     condition: Condition
+
+    @property
+    def is_damage(self) -> bool:
+        return self.condition is not Condition.SOUND
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +108,10 @@ class SnapshotList:
         if not files.unreadable:
             return files
         marked = set(names_to_try(self._store, DAMAGED)[0])
-        judged = (replace(u, condition=Condition.DAMAGED) if u.name in marked else u for u in files.unreadable)
+        judged = (
+            replace(each, condition=Condition.DAMAGED) if each.is_damage and each.name in marked else each
+            for each in files.unreadable
+        )
         return replace(files, unreadable=tuple(judged))
 
     def removals(self) -> Removals:
@@ -135,11 +145,11 @@ class _FilesReadOnce(Generic[_File, _All]):
         store: HealingStore,
         directory: str,
         decode: Callable[[bytes], _File],
-        gather: Callable[[Mapping[FileName, _File], Mapping[FileName, str], bool], _All],
+        gather: Callable[[Mapping[FileName, _File], Mapping[FileName, KineError], bool], _All],
         removed: Callable[[], Collection[FileName]] = frozenset,
     ) -> None:
-        """``decode`` raises ``Damaged``. ``gather`` makes one value of those that were read, of the reasons why others
-        were not, and of whether the folder could be listed to its end. ``removed``: those that went on purpose.
+        """``decode`` raises ``Damaged`` or ``NeedsNewer``. ``gather`` makes one value of those that were read, of why
+        others were not, and of whether the folder could be listed to its end. ``removed``: those that went on purpose.
         """
         self._store = store
         self._directory = directory
@@ -148,7 +158,7 @@ class _FilesReadOnce(Generic[_File, _All]):
         self._removed = removed
         self._lock = threading.Lock()
         self._read: dict[FileName, _File] = {}
-        self._failed: dict[FileName, str] = {}
+        self._failed: dict[FileName, KineError] = {}
         self._all: _All | None = None  # None: the list of names is to be looked at
 
     def all(self) -> _All:
@@ -181,8 +191,8 @@ class _FilesReadOnce(Generic[_File, _All]):
             if name not in self._read and name not in self._failed:
                 try:
                     self._read[name] = self._read_one(name)
-                except (Damaged, NotFound) as error:
-                    self._failed[name] = error.message
+                except (Damaged, NotFound, NeedsNewer) as error:
+                    self._failed[name] = error
                     if isinstance(error, NotFound):
                         absent.add(name)
         if absent:  # what another process has removed since it was listed is not damaged
@@ -206,19 +216,24 @@ class _FilesReadOnce(Generic[_File, _All]):
         return read_healed(self._store, path, lambda: self._decode(read_named(self._store, path)))
 
 
-def _sorted(read: Mapping[FileName, Snapshot], failed: Mapping[FileName, str], whole: bool) -> SnapshotFiles:
+def _sorted(read: Mapping[FileName, Snapshot], failed: Mapping[FileName, KineError], whole: bool) -> SnapshotFiles:
     readable = sorted((NamedSnapshot(name, made) for name, made in read.items()), key=by_sequence)
-    unreadable = (UnreadableSnapshot(name, reason, Condition.DOUBTFUL) for name, reason in failed.items())
+    unreadable = (
+        UnreadableSnapshot(
+            name, error.message, Condition.SOUND if isinstance(error, NeedsNewer) else Condition.DOUBTFUL
+        )
+        for name, error in failed.items()
+    )
     return SnapshotFiles(tuple(readable), tuple(unreadable), whole)
 
 
-def _together(read: Mapping[FileName, Removal], failed: Mapping[FileName, str], whole: bool) -> Removals:
+def _together(read: Mapping[FileName, Removal], failed: Mapping[FileName, KineError], whole: bool) -> Removals:
     removed: dict[FileName, int] = {}
     for each in (each for record in read.values() for each in record.removed):
         # Removed once while its file could not be read, and again, for it came back, by its number.
         removed[each.id] = max(each.sequence, removed.get(each.id, 0))
     given_up = frozenset(tree.blob_id(text) for record in read.values() for text in record.given_up)
-    unreadable = tuple(UnreadableRemoval(name, reason) for name, reason in failed.items())
+    unreadable = tuple(UnreadableRemoval(name, error.message) for name, error in failed.items())
     return Removals(removed, tuple(read), unreadable, given_up, whole)
 
 

@@ -12,7 +12,7 @@ from support.engine.forged_snapshot import an_entry, forge
 
 from kinebackup.engine.format import features
 from kinebackup.engine.repository.header_files import write_header
-from kinebackup.errors import NeedsNewer
+from kinebackup.errors import CheckFailed, NeedsNewer
 
 
 def a_drive(folder: Path) -> Drive:
@@ -69,10 +69,30 @@ def test_a_snapshot_that_needs_an_unknown_feature_to_be_read_leaves_the_others_t
     with loaded(drive) as repository:
         files = repository.snapshots()
         assert [each.name for each in files.unreadable] == [name]
-        assert "newer version of KineBackup is needed to read it (two-columns)" in files.unreadable[0].reason
+        assert "newer version of KineBackup is needed to read this backup (two-columns)" in files.unreadable[0].reason
+        assert not files.unreadable[0].is_damage
         assert len(files.readable) == 1
+        with pytest.raises(NeedsNewer, match="two-columns"):
+            repository.find_snapshot(name[:12])
     restored(drive, tmp_path / "back")
     assert next((tmp_path / "back").rglob("lettre.txt")).read_text() == "Bonjour."
+
+
+def test_a_snapshot_of_an_unknown_feature_is_no_damage_and_nothing_is_deleted_that_it_may_need(tmp_path: Path) -> None:
+    drive = a_drive(tmp_path)
+    entry = an_entry("neu.txt", [b"neu"], drive)
+    name = forge(drive, tmp_path / "source", [entry], [b"neu"], features_needed_to_read=("two-columns",))
+    checked = verified(drive)
+    assert (checked.result, [(found.kind, found.snapshots) for found in checked.problems]) == (
+        "ok",
+        [("newer", (name,))],
+    )
+    saved = back_up(drive, tmp_path / "source")
+    assert [found.kind for found in saved.problems if found.kind in ("damaged", "healed")] == []
+    assert not drive.files("damaged")
+    with pytest.raises(CheckFailed, match="of a newer KineBackup"):
+        pruned(drive)
+    assert (drive.root / "snapshots" / name).exists()
 
 
 def test_a_snapshot_that_needs_an_unknown_feature_keeps_an_old_program_from_writing(tmp_path: Path) -> None:
