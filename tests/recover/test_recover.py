@@ -354,7 +354,11 @@ def check_bad_case(desk: Desk, outside: Path, name: str, program: list[str] | No
     ((kind, text),) = case["secret"].items()
     (desk.passphrase if kind == "passphrase" else desk.code).write_text(text + "\n", encoding="utf-8")
     (outside / "dehors").mkdir(parents=True)
-    ran = desk.restore(secret=f"--{kind}-file", program=program)
+    given: list[str] = []
+    if "header_from" in case:
+        (desk.code.parent / "export").write_bytes(zlib.decompress(base64.b64decode(case["header_from"])))
+        given = ["--header-from", str(desk.code.parent / "export")]
+    ran = desk.restore(*given, secret=f"--{kind}-file", program=program)
     assert ran.code == case["exit"], ran.err
     assert restored(desk.to) == case["restored"]
     assert sorted(path.name for path in outside.iterdir()) in (["back", "dehors"], ["dehors"])

@@ -41,6 +41,8 @@ def described(case: Case, base: dict[str, bytes]) -> Json:
     made |= {"secret": case.secret, "refused": case.refused, "exit": case.exit, "restored": case.restored}
     made["remove"] = sorted(path for path in base if path not in case.files)
     made["write"] = {path: packed(raw) for path, raw in sorted(case.files.items()) if base.get(path) != raw}
+    if case.header_from:
+        made["header_from"] = packed(case.header_from)
     return made
 
 

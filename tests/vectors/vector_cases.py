@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from vectors.vector_entries import entry_cases, fine_cases
+from vectors.vector_headers import header_choices
 from vectors.vector_plans import (
     CODE,
     HEADER_NAMES,
@@ -65,6 +66,7 @@ class Case:
     exit: int
     restored: dict[str, str]
     secret: dict[str, str] = field(default_factory=lambda: {"passphrase": PASSPHRASE})
+    header_from: bytes = b""
 
 
 def sums(contents: Files) -> dict[str, str]:
@@ -74,6 +76,8 @@ def sums(contents: Files) -> dict[str, str]:
 def all_cases() -> Iterator[Case]:
     yield from secret_cases()
     yield from header_cases()
+    for name, section, rule, files, code, secret, export in header_choices():
+        yield Case(name, "header", section, rule, files, "", code, {} if code else sums(ALL), secret, export)
     yield from frame_cases()
     yield from record_cases()
     for layer in ("index", "snapshot", "table", "segment"):

@@ -21,7 +21,7 @@ from support.project import VECTORS
 
 from kinebackup.engine.check.verify import Budget, Verification
 from kinebackup.engine.findings import problem_of
-from kinebackup.engine.format import header, removal, snapshot
+from kinebackup.engine.format import header, key_export, removal, snapshot
 from kinebackup.engine.format.key_schedule import MasterKey, RepositoryKeys, commitment
 from kinebackup.engine.format.keyring import MachineKey, Passphrase, RecoveryCode, Secret
 from kinebackup.engine.format.snapshot import NamedSnapshot
@@ -40,9 +40,9 @@ AS_ROOT = os.geteuid() == 0
 
 
 @contextlib.contextmanager
-def opened(drive: Path, secret: Secret) -> Iterator[Repository]:
+def opened(drive: Path, secret: Secret, elsewhere: tuple[bytes, ...] = ()) -> Iterator[Repository]:
     with contextlib.closing(FolderStore(str(drive / "KINEBACKUP"))) as store:
-        yield Repository.open(store, secret)
+        yield Repository.open(store, secret, elsewhere)
 
 
 def restored(repository: LoadedRepository, named: NamedSnapshot, into: Path) -> tuple[Problem, ...]:
@@ -246,6 +246,12 @@ def secret_of(case: dict[str, Any]) -> Secret:
     return Passphrase.of(given["passphrase"]) if "passphrase" in given else RecoveryCode.of(given["code"])
 
 
+def given_headers(case: dict[str, Any]) -> tuple[bytes, ...]:
+    """Those of the key export that a person gives with ``--header-from``."""
+    packed = case.get("header_from")
+    return key_export.decode(zlib.decompress(base64.b64decode(packed))).headers if packed else ()
+
+
 def refuses(repository: LoadedRepository, drive: Path, refused: str) -> bool:
     """Whether decoding that file alone shows that it is damaged."""
     directory, _, name = refused.removeprefix("KINEBACKUP/").rpartition("/")
@@ -273,12 +279,12 @@ def test_a_bad_vector_is_refused_and_the_rest_comes_back(path: Path, tmp_path: P
     drive, back = tmp_path / "drive", tmp_path / "back"
     make_drive(case, drive)
     if case["exit"] in (1, 12):
-        with pytest.raises(KineError) as caught, opened(drive, secret_of(case)):
+        with pytest.raises(KineError) as caught, opened(drive, secret_of(case), given_headers(case)):
             pass
         assert caught.value.exit_code == (12 if case["exit"] == 12 else 14)
         assert case["restored"] == {}
         return
-    with opened(drive, secret_of(case)) as repository:
+    with opened(drive, secret_of(case), given_headers(case)) as repository:
         loaded, snapshots = repository.load(), repository.snapshots()
         problems = [problem_of(found) for found in (*loaded.inventory.findings, *snapshots.unreadable)]
         good = [named for named in snapshots.readable if not named.snapshot.suspicious]
