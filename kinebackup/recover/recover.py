@@ -4,7 +4,7 @@ Owns: a reader of format version 1, written from FORMAT.md alone (§ names its s
 no file, and no byte that the keys do not prove. Does not know: the product.
 Needs Python 3.11, "cryptography" (44 for a passphrase), and zstd: Python 3.14, "backports.zstd" or the program "zstd".
 Exit codes: 0 all is back, 3 with problems, 10 no such drive or snapshot, 12 wrong passphrase or code, 1 other."""
-import argparse, base64, contextlib, functools, getpass, glob, grp, hashlib, hmac, importlib
+import argparse, base64, contextlib, datetime, functools, getpass, glob, grp, hashlib, hmac, importlib
 import json, operator, os, pwd, re, resource, stat, struct, subprocess, sys, unicodedata, zlib
 from itertools import accumulate, chain, pairwise
 from typing import Any
@@ -14,7 +14,7 @@ DATA, TREE, LIST, MIB = 0, 1, 2, 1 << 20  # kinds of blobs (§6), and a size
 SEGMENT = struct.Struct("<5I2BH")  # §7: pack, record number, offset, sealed_len, plain_len, codec, kind, zero
 PLACE = struct.Struct("<16s5I2BH2I")  # of a blob: its id, all of its segment, offset there, length
 HEADER = rb"(kinebackup header 1\n(.*)\n)mac ([0-9a-f]{64})\n"  # §3
-NEEDED, TIME = "features_needed_to_read", r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"
+NEEDED, TIME = "features_needed_to_read", re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z\Z").findall
 LOSSES = ("unreadable", "source-missing", "source-empty", "left-out")  # kinds of problems in snapshots (§8)
 PART, NEW = b".kinebackup-part", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW  # a file that is not on disk yet
 MOST = resource.getrlimit(resource.RLIMIT_NOFILE)[1]  # open files at once
@@ -74,7 +74,7 @@ def run_zstd(frame: bytes, most: int) -> bytes:  # what zstd refuses becomes too
 def hkdf(key: bytes, info: bytes, salt: bytes = b"") -> bytes:  # RFC 5869 with SHA-256, 32 bytes
     return hmac.digest(hmac.digest(salt, key, "sha256"), info + b"\x01", "sha256")
 def code_secret(text: str) -> bytes:  # the 28 symbols of a recovery code (§4); none, if its checks find it wrong
-    code = re.sub("[ -]", "", text).upper()
+    code = re.sub(r"[\s\u2010-\u2015\u2212-]", "", text).upper()
     groups = [(n, ["23456789ABCDEFGHJKMNPQRSTUVWXYZ".find(s) for s in code[5 * n - 5 : 5 * n]]) for n in range(1, 8)]
     wrong = [n for n, v in groups if -1 in v or (n + sum(i * x for i, x in enumerate(v[:4], 1))) % 31 not in v[4:]]
     if len(code) == 35 and wrong: sys.stderr.write(f"code: groupe(s) / group(s) {wrong}?\n")
@@ -93,7 +93,7 @@ def unlock(raw: bytes, secrets: dict[str, bytes]) -> tuple[bytes, bytes]:  # mas
     header, refused = json.loads(lines[2].decode(errors="replace")), list[str]()
     practice, repository, slots = unhex(header["practice"], 16), unhex(header["repository"], 16), header["slots"]
     need(0 < len({unhex(slot["id"], 4) for slot in slots}) == len(slots) <= 16, "not 1 to 16 slots, each with its id")
-    number(header["generation"], 1, 1 << 63)
+    number(header["generation"], 1, (1 << 63) - 1)
     need(not header.get(NEEDED), f"a newer recover.py is needed: {header.get(NEEDED)}")
     for slot in (slot for slot in slots if slot["kind"] in secrets):
         aad = b"kinebackup v1 slot" + practice + unhex(slot["id"], 4) + slot["kind"].encode()
@@ -165,10 +165,10 @@ class Drive:  # reads the sealed files of a repository (§5 to §8); a path begi
         need(b <= MIB and not zero and len(plain) == 16 + 72 * p + 24 * s + 28 * b, "counts do not agree with length")
         _, packs, segments, ids, places = struct.unpack(f"16s{72 * p}s{24 * s}s{16 * b}s{12 * b}s", plain)
         listed = list(struct.iter_unpack("<32s32sQ", packs))
-        for pack, _, offset, sealed_len, plain_len, codec, kind, zero in SEGMENT.iter_unpack(segments):
-            need(48 <= offset <= listed[pack][2] - 8 - sealed_len and not zero and sealed_len <= 16 * MIB + 16
+        for pack, record, offset, sealed_len, plain_len, codec, kind, zero in SEGMENT.iter_unpack(segments):
+            need(48 <= offset <= listed[pack][2] - 8 - sealed_len and listed[pack][2] <= 80 * MIB and record < 1 << 16
                  and (1 if codec else plain_len) <= sealed_len - 16 <= plain_len + codec * (plain_len // 256 + 64)
-                 and plain_len <= 16 * MIB and codec < 2 and kind < 3, "impossible segment, or outside its pack")
+                 and 0 < plain_len <= 16 * MIB and codec < 2 and kind < 3 and not zero, "impossible segment or pack")
         for n, start, length in struct.iter_unpack("<3I", places):
             need(0 < length <= SEGMENT.unpack_from(segments, 24 * n)[4] - start, "blob outside its segment, or empty")
         need(all(i <= after for i, after in pairwise(struct.iter_unpack("16s", ids))), "ids are out of order")
@@ -256,7 +256,7 @@ class Restore:  # writes entries (§9) below ``top``: under other names until th
         directory = entry["type"] == "dir"
         if not any(inside(path, w) or (directory and inside(w, path)) for w in self.wanted): return
         if path in self.wanted: self.found.add(path)
-        if at := number(entry.get("carried", 0), 0, 1 << 63):
+        if at := number(entry.get("carried", 0), 0, (1 << 63) - 1):
             problem(path, f"could not be read for this backup: it comes back as of {self.dates.get(at, 'an old one')}")
         need(type(flags := entry.get("flags", [])) is list and all(type(f) is str for f in flags), "impossible flags")
         if flags: note(f"{os.fsdecode(path)!r}: chattr: {flags}")
@@ -370,11 +370,11 @@ def main() -> int:
     for path in drive.paths("snapshots/") + drive.lost():
         with naming(path):
             about = json.loads(drive.record(path).decode())
-            need(isinstance(about["root"], list) and re.fullmatch(TIME, about["time"]), "not the form of a snapshot")
+            need(type(about["root"]) is list and datetime.datetime.fromisoformat(*TIME(about["time"])), "another form")
             need(not about.get(NEEDED), f"a newer recover.py is needed: {about.get(NEEDED)}")
             roots.update(about["root"])
             if str(about.get("host")).casefold() == (args.host or str(about.get("host"))).casefold():
-                snapshots.append((number(about["sequence"], 1, 1 << 63), about["time"], path[-64:], about))
+                snapshots.append((number(about["sequence"], 1, (1 << 63) - 1), about["time"], path[-64:], about))
     snapshots.sort(key=lambda s: s[:3])  # the newest is the last one taken (§8), whatever the clocks said
     if args.list or not args.to:
         for _, time, name, about in snapshots:

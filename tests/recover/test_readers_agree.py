@@ -195,7 +195,10 @@ def edited(dice: random.Random, index: Index) -> str:
     row, place = index.segments[0], dice.choice(index.blobs)
     of, member = dice.choice(
         [
-            *((row, member) for member in ("pack", "offset", "kind", "reserved")),
+            *(
+                (row, member)
+                for member in ("pack", "number", "offset", "sealed_len", "plain_len", "codec", "kind", "reserved")
+            ),
             *((place, member) for member in ("segment", "offset", "length")),
             (index, "reserved"),
         ]

@@ -11,6 +11,7 @@ from functools import partial
 
 from vectors.vector_entries import entry_cases, fine_cases
 from vectors.vector_headers import header_choices
+from vectors.vector_parity import parity_cases
 from vectors.vector_plans import (
     CODE,
     HEADER_NAMES,
@@ -91,6 +92,8 @@ def all_cases() -> Iterator[Case]:
     for name, rule, plan, refused, restored in entry_cases():
         layer = "tree" if name.startswith("tree-") else "entry"
         yield Case(name, layer, "§9", rule, build(plan).files, refused, 3, restored)
+    for name, rule, files, refused, heals in parity_cases():
+        yield Case(name, "parity", "§12", rule, files, refused, 0 if heals else 3, sums(ALL if heals else HALF))
     for name, rule, plan in fine_cases():
         yield Case(name, "entry", "§9", rule, build(plan).files, "", 0, sums(ALL))
 
@@ -108,6 +111,13 @@ def secret_cases() -> Iterator[Case]:
         ("secret-code-symbol", {"code": "O" + CODE[1:]}, "a symbol that is not of the alphabet"),
     ):
         yield Case(name, "secret", "§4", rule, files, "", 12, {}, secret)
+    for name, secret, rule in (
+        ("secret-code-dashes", {"code": CODE.replace("-", "\u2013", 3).replace("-", "\u2011")}, "other dashes"),
+        ("secret-code-blanks", {"code": "\t" + CODE.replace("-", "\u00a0").lower() + " "}, "white space, lower case"),
+        ("secret-code-mark", {"code": "\ufeff" + CODE}, "a byte order mark before the first line"),
+        ("secret-passphrase-mark", {"passphrase": "\ufeff" + PASSPHRASE}, "a byte order mark before the first line"),
+    ):
+        yield Case(name, "secret", "§4", rule, files, "", 0, sums(ALL), secret)
 
 
 def header_cases() -> Iterator[Case]:
@@ -148,6 +158,7 @@ def header_cases() -> Iterator[Case]:
         ("header-slot-id-twice", members(slots=twice), "duplicate slot ids", 1),
         ("header-byte-order-mark", header_with_mark(), "a byte order mark", 1),
         ("header-generation-exponent", good_with(b'"generation":1', b'"generation":1e0'), "1e0 is not an integer", 1),
+        ("header-features-text", members(features_needed_to_read="inconnu"), "features that are not an array", 1),
         ("header-commitment-wrong", members(commitment=commitment.hex()), "the commitment is wrong", 1),
     ):
         yield Case(name, "header", "§3", rule, build(Plan(head=raw)).files, "KINEBACKUP/header", code, {})
@@ -158,6 +169,9 @@ def header_cases() -> Iterator[Case]:
     ):
         assert raw != good
         yield Case(name, "header", "§3", rule, build(Plan(head=raw)).files, "", 0, sums(ALL))
+    raw = members(features_needed_to_read=["inconnu"])
+    rule = "a feature that is needed to read, and unknown"
+    yield Case("header-feature-to-read", "feature", "§1", rule, build(Plan(head=raw)).files, "", 1, {})
     other = replace(THIS, practice=digest("another practice")[:16])
     raw = members(slots=[slot("passphrase", PASSPHRASE.encode(), identity=other)])
     files = build(Plan(head=raw)).files
@@ -334,6 +348,8 @@ def table_cases() -> Iterator[Case]:
         ("table-segment-count", unlisted(edit_table=lambda t: b"\x03" + t[1:]), counts),
         ("table-codec", row(codec=2), "an unknown codec"),
         ("table-kind", row(kind=3), "an unknown kind"),
+        ("table-raw-sizes", row(codec=0), "sealed_len and plain_len do not agree"),
+        ("table-frame-long", row(plain_len=1), "a frame that is longer than its content by far"),
         ("table-sealed-len", row(sealed_len=20), size),
         ("table-plain-len-large", row(plain_len=(1 << 24) + 1), "a segment longer than 16,777,216"),
         ("table-blob-empty", blob(length=0), "a zero-length blob"),
@@ -370,6 +386,9 @@ def index_cases() -> Iterator[Case]:
 
         return rows(edit)
 
+    def sized(size: int) -> Plan:
+        return rows(lambda i: i.packs.__setitem__(0, (*i.packs[0][:2], size)))
+
     def many(index: Index) -> None:
         index.blobs = [BlobRow(bytes(16), 0, 0, 1)] * 1048577
 
@@ -391,6 +410,13 @@ def index_cases() -> Iterator[Case]:
         ("index-segment-late", segment(offset=0xFFFFFFFF), "a segment outside its pack"),
         ("index-segment-long", segment(sealed_len=0xFFFFFFFF), "a segment outside its pack"),
         ("index-plain-len-large", segment(plain_len=(1 << 24) + 1), "a segment longer than 16,777,216"),
+        ("index-record-number", segment(number=65536), "a record number above 65,535"),
+        ("index-raw-sizes", segment(codec=0), "sealed_len and plain_len do not agree"),
+        ("index-frame-long", segment(plain_len=1), "a frame that is longer than its content by far"),
+        ("index-sealed-len-empty", segment(sealed_len=16), "a segment of nothing"),
+        ("index-pack-size-large", sized(83886081), "a pack of more than 83,886,080 bytes"),
+        ("index-pack-size-hostile", sized((1 << 64) - 1), "a pack of more than 83,886,080 bytes"),
+        ("index-pack-size-small", sized(71), "a pack of less than 72 bytes"),
         ("index-blob-empty", blob(length=0), "a zero-length blob"),
         ("index-blob-beyond", blob(length=len(TARGET) + 1), "a blob outside its segment"),
         ("index-blob-wraps", blob(offset=0xFFFFFFFF), "a blob outside its segment"),
@@ -405,6 +431,9 @@ def snapshot_cases() -> Iterator[Case]:
         ("snapshot-sequence-exponent", number_as(b"2e0"), "2e0 is not an integer"),
         ("snapshot-sequence-fraction", number_as(b"2.0"), "2.0 is not an integer"),
         ("snapshot-time-fraction", Plan(snapshot={"time": "2026-01-06T18:00:00.5Z"}), "time is not a text time"),
+        ("snapshot-feature-to-read", Plan(snapshot={"features_needed_to_read": ["inconnu"]}), "an unknown feature"),
+        ("snapshot-time-month", Plan(snapshot={"time": "2026-13-06T18:00:00.000000Z"}), "time is no date"),
+        ("snapshot-sequence-large", number_as(b"9223372036854775808"), "sequence above 2^63 - 1"),
         ("snapshot-not-json", Plan(snapshot_plain=lambda plain: b"{"), "not JSON"),
         ("snapshot-two-values", Plan(snapshot_plain=lambda plain: plain + b"{}"), "something follows the object"),
         ("snapshot-array", Plan(snapshot_plain=lambda plain: b"[" + plain + b"]"), "not an object"),

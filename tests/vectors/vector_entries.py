@@ -119,6 +119,7 @@ def form_cases() -> Iterator[EntryCase]:
             "no target",
         ),
         ("carried-string", changed(carried="1"), "carried is not a number"),
+        ("carried-large", changed(carried=1 << 63), "carried above 2^63 - 1"),
         ("carried-negative", changed(carried=-1), "carried below 0"),
         ("flags-string", changed(flags="immutable"), "flags are not an array"),
         ("flags-numbers", changed(flags=[16]), "a flag that is not a string"),
