@@ -59,11 +59,5 @@ def test_the_status_is_not_calm_after_a_backup_that_met_damage_until_a_verificat
     assert office.back_up("A").problems == ()
     assert damage_known(office)  # mended for the newest backup; older ones may be affected
 
-    assert verify(office) == "failed"
-    office.clock.forward(days=1)
-    for pack in packs:
-        data = bytearray(pack.read_bytes())
-        data[60] ^= 1
-        pack.write_bytes(data)
-    assert verify(office) == "ok"
+    assert verify(office) == "ok"  # all of it was found when no parity could be made of it, and is saved again since
     assert not damage_known(office)

@@ -17,6 +17,7 @@ from support.jobs.small_practice import Office, open_office
 from support.opened_files import counted_opens
 
 from kinebackup.config import BackupConfig, Config, Paths, RetentionConfig
+from kinebackup.engine.format.layout import parity_path
 from kinebackup.jobs.backup import BackupJobRequest, run_backup
 from kinebackup.jobs.forget import forget_snapshots
 from kinebackup.jobs.restore import RestoreJobRequest, restore_files
@@ -34,6 +35,7 @@ KEEP_TEN = RetentionConfig(keep_last=10, daily=0, weekly=0, monthly=0, yearly=0)
 def office(tmp_path: Path) -> Iterator[Office]:
     """Twenty snapshots of 23 that were made, and three removal records."""
     with in_memory(tmp_path) as place, open_office(place) as made:
+        made.keeps_parity = True
         made.enroll("A")
         (made.patients / "Dupont" / "photo.jpg").write_bytes(b"photo")
         names = [saved(made, day) for day in range(SNAPSHOTS + 3)]
@@ -169,6 +171,7 @@ def test_a_damaged_snapshot_is_tried_once_by_a_backup_and_told_once(office: Offi
     name = sorted(files(office, "snapshots"))[0]
     path = office.place / "drives/A/KINEBACKUP/snapshots" / name
     path.write_bytes(path.read_bytes()[:-1] + b"\0")
+    (office.place / "drives/A/KINEBACKUP" / parity_path(FileName(name))).unlink()
     told: list[tuple[str, str]] = []
 
     def back_up() -> None:

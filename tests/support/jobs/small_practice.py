@@ -50,7 +50,11 @@ def make_world(place: Path, clock: Clock, *, seed: str = "pc") -> World:
 
 @dataclass
 class Office:
-    """The practice, its computer and its patients' folder. ``closing``: what is let go when the test has ended."""
+    """The practice, its computer and its patients' folder. ``closing``: what is let go when the test has ended.
+
+    ``keeps_parity``: else each run is followed by its loss, so that damage is damage: what is tried without parity is
+    what is beyond its reach.
+    """
 
     place: Path
     computer: ComputerKeys
@@ -58,6 +62,7 @@ class Office:
     clock: Clock
     code: str = field(repr=False)
     closing: contextlib.ExitStack = field(default_factory=contextlib.ExitStack, repr=False)
+    keeps_parity: bool = False
 
     @property
     def patients(self) -> Path:
@@ -79,19 +84,30 @@ class Office:
 
     def back_up(self, label: str, *, accept_shrink: bool = False) -> BackupReport:
         request = BackupJobRequest([FolderSource(str(self.patients))], BackupConfig(), accept_shrink=accept_shrink)
-        return run_backup(
-            self.drive(label), self.computer, request, self.world, cancel=CancelToken(), monitor=SilentMonitor()
-        )
+        with self._losing_parity():
+            return run_backup(
+                self.drive(label), self.computer, request, self.world, cancel=CancelToken(), monitor=SilentMonitor()
+            )
 
     def prune(self, label: str, rules: RetentionConfig) -> PruneReport:
-        return run_prune(
-            self.drive(label),
-            self.computer,
-            PruneJobRequest(rules),
-            self.world,
-            cancel=CancelToken(),
-            monitor=SilentMonitor(),
-        )
+        with self._losing_parity():
+            return run_prune(
+                self.drive(label),
+                self.computer,
+                PruneJobRequest(rules),
+                self.world,
+                cancel=CancelToken(),
+                monitor=SilentMonitor(),
+            )
+
+    @contextlib.contextmanager
+    def _losing_parity(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            for path in self.place.rglob("KINEBACKUP/parity/*/*.xor"):
+                if not self.keeps_parity:
+                    path.unlink()
 
 
 @contextlib.contextmanager

@@ -147,6 +147,7 @@ def _make(
     read = 0
     # Half of what is free stays free: else the next backup would have to take it away again.
     room = repository.store.free_bytes() // 2
+    lacking = [each for each in lacking if each.name not in known_bad]  # of these no parity can be made
     for number, each in enumerate(lacking):
         as_copy = each.name not in data
         room -= size_of(each.size, columns_of(each.size, is_copy=as_copy))
@@ -156,9 +157,8 @@ def _make(
         try:
             made = repository.parity.write(each.path, is_copy=as_copy)
         except UnsoundFile as error:
-            if each.name not in known_bad:
-                problems.append(Problem("damaged", each.path, error.message))
-                set_markers(repository.store, [each.name])
+            problems.append(Problem("damaged", each.path, error.message))
+            set_markers(repository.store, [each.name])
             continue
         except Damaged as error:
             problems.append(Problem("damaged", parity_path(each.name), error.message))
