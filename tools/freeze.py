@@ -138,8 +138,8 @@ class Frozen:
         request = PruneRequest([FileName(name)], accept_share=True)
         with lock_store(str(self._folder), self._holder) as locked:
             repository = locked.open(self._master).load()
+            record_removal(repository, [], by, os.urandom, given_up=[GIVEN_UP])  # first: a prune completes its parity
             prune_snapshots(repository, request, self._world, by=by, cancel=CancelToken(), monitor=SilentMonitor())
-            record_removal(repository, [], by, os.urandom, given_up=[GIVEN_UP])
         self.expected |= {"removed": [{"id": name, "sequence": 1}], "given_up": [GIVEN_UP.hex()]}
 
     def expect(self, name: str, files: dict[str, dict[str, object]], *carried: str) -> None:
