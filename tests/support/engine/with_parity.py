@@ -40,16 +40,6 @@ def remove_parity(drive: Drive) -> None:
             path.unlink()
 
 
-def give_copies(root: Path) -> None:
-    """The same of a drive whose keys the test has not: each file gets a copy, whatever it holds."""
-    for directory in ("packs", "index", "snapshots", "removals"):
-        for path in filter(Path.is_file, (root / directory).rglob("*")):
-            target = root / parity_path(FileName(path.name))
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if not target.exists():
-                target.write_bytes(encode(path.read_bytes(), is_copy=True))
-
-
 def _holds_metadata(repository: LoadedRepository, name: FileName) -> bool:
     return any(
         segment.kind != Kind.DATA
