@@ -149,7 +149,7 @@ def index_of_many(count: int) -> bytes:
     return b"".join(
         (
             struct.pack("<4I", 1, segments, count, 0),
-            struct.pack("<32s32sQ", bytes(32), bytes(32), 1 << 40),
+            struct.pack("<32s32sQ", bytes(32), bytes(32), 80 << 20),
             *(struct.pack("<5I2BH", 0, n, 48 + 1000 * n, 1000, 8000, 1, 0, 0) for n in range(segments)),
             *ids,
             *(struct.pack("<3I", n // 8, 1000 * (n % 8), 1000) for n in range(count)),
