@@ -4,6 +4,7 @@ Owns: the damage matrix (every damage × every kind of file) and files put where
 cuts, drives that answer with errors.
 """
 
+import contextlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -342,22 +343,77 @@ def test_a_damaged_copy_of_the_header_costs_nothing_and_is_healed(scene: Scene, 
         assert (drive.root / relative).read_bytes() == (scene.drive.root / "header").read_bytes()
 
 
-@every_damage_to_one_file
-def test_a_drive_without_a_sound_header_is_refused_clearly_and_never_written_over(scene: Scene, damage: Damage) -> None:
+@pytest.mark.parametrize(
+    "damage",
+    [delete, truncate, empty, flip_the_first_bit, flip_a_bit_of_the_salt, flip_the_last_bit, zero_a_sector, append],
+    ids=_title,
+)
+def test_a_drive_without_a_header_that_can_be_read_is_refused_clearly_and_never_written_over(
+    scene: Scene, damage: Damage
+) -> None:
+    with without_a_sound_header(scene, damage) as drive, lock_store(str(drive.root), HOLDER) as files:
+        before = everything_on(drive, but="")
+        with pytest.raises((Damaged, NotFound)) as refused:
+            restored(drive, scene.folder / "out")
+        assert refused.value.hint
+        with pytest.raises(KineError):
+            files.create(master=drive.master, keyring=drive.ring, repository="ef" * 16, created=CREATED)
+        assert everything_on(drive, but="") == before
+
+
+def alter_a_text(victim: Path, others: list[Path]) -> None:
+    _flip(victim, victim.read_bytes().index(b'"created":"') + 13)
+
+
+def alter_the_mac(victim: Path, others: list[Path]) -> None:
+    data = victim.read_bytes()
+    victim.write_bytes(data[:-2] + (b"0" if data[-2:] != b"0\n" else b"1") + b"\n")
+
+
+@pytest.mark.parametrize("damage", [flip_a_bit, alter_a_text, alter_the_mac], ids=_title)
+def test_a_drive_whose_header_is_altered_in_all_copies_gives_everything_back_and_is_not_written_to(
+    scene: Scene, damage: Damage
+) -> None:
+    with without_a_sound_header(scene, damage) as drive:
+        before = everything_on(drive)
+        for name in scene.held:
+            assert restorable(scene, drive, name) == set()
+        report = verified(drive)
+        assert report.result == "failed"
+        assert [(p.kind, p.path) for p in report.problems] == [("damaged", name) for name in HEADER_COPIES]
+        after_verification = everything_on(drive)
+        with pytest.raises(Damaged, match="changed by somebody without the key") as refused:
+            back_up(drive, scene.source)
+        assert refused.value.hint
+        with pytest.raises(Damaged, match="changed by somebody without the key"):
+            pruned(drive, next(iter(scene.held)))
+        with lock_store(str(drive.root), HOLDER) as files, pytest.raises(KineError):
+            files.create(master=drive.master, keyring=drive.ring, repository="ef" * 16, created=CREATED)
+        assert everything_on(drive) == after_verification
+        # Its marker goes, for the pack is sound: markers are no writing in this sense (FORMAT.md §1).
+        assert {path for path in before if path not in after_verification} == set(drive_markers(scene, drive))
+
+
+def drive_markers(scene: Scene, drive: Drive) -> list[Path]:
+    """Where the scene's markers lie on a copy of its drive."""
+    return [drive.root / path.relative_to(scene.drive.root) for path in scene.drive.files("damaged")]
+
+
+@contextlib.contextmanager
+def without_a_sound_header(scene: Scene, damage: Damage) -> Iterator[Drive]:
     drive = scene.drive.copied_to(scene.folder / "headless")
     try:
         for name in HEADER_COPIES:
             damage(drive.root / name, [])
-        with lock_store(str(drive.root), HOLDER) as files:
-            before = {path: path.read_bytes() for path in drive.files("")}
-            with pytest.raises((Damaged, NotFound)) as refused:
-                restored(drive, scene.folder / "out")
-            assert refused.value.hint
-            with pytest.raises(KineError):
-                files.create(master=drive.master, keyring=drive.ring, repository="ef" * 16, created=CREATED)
-            assert {path: path.read_bytes() for path in drive.files("")} == before
+        yield drive
     finally:
         shutil.rmtree(drive.root.parent)
+        shutil.rmtree(scene.folder / "out", ignore_errors=True)
+
+
+def everything_on(drive: Drive, *, but: str = "lock") -> dict[Path, bytes]:
+    """All its files but the lock, which says who tried to write last."""
+    return {path: path.read_bytes() for path in drive.files("") if path.name != but}
 
 
 @every_damage_to_one_file

@@ -87,7 +87,7 @@ def test_a_drive_without_backups_says_so(practice: Computer) -> None:
     practice.enroll("CABINET")
     done = practice.run("snapshots")
     assert (done.code, done.out, done.err) == (0, "The drive CABINET holds no backup yet\n", "")
-    assert practice.run("snapshots", "--json").json == {"snapshots": [], "problems": []}
+    assert practice.run("snapshots", "--json").json == {"snapshots": [], "problems": [], "healed": []}
 
 
 def test_a_damaged_snapshot_is_a_problem_and_the_others_are_listed(library: Library, tmp_path: Path) -> None:

@@ -228,15 +228,22 @@ def test_what_another_process_removes_between_the_listing_and_the_read_is_not_da
 def test_a_file_that_is_listed_and_not_there_is_damaged_where_nobody_can_say_that_it_was_removed(drive: Drive) -> None:
     """Else a prune would take what it needs for what nobody needs."""
     removed = drive.files("snapshots")[1]
+    listing = Fault(frozenset({"list_files"}), errno.EIO, for_good=False)
+    listings: list[str] = []
 
     def remove(kind: str, path: str) -> None:
         if kind == "read" and path.startswith("snapshots/"):
             removed.unlink(missing_ok=True)
+        if (kind, path) == ("list_files", "snapshots"):
+            listings.append(path)
+            listing.at = listing.count if len(listings) == 2 else -1  # this one
 
-    with contextlib.closing(FolderStore(str(drive.root))) as folder:
-        second_listing = Fault(frozenset({"list_files"}), errno.EIO, at=1, for_good=False)
-        with opened(drive, FaultingStore(folder, second_listing, before=remove)) as repository:
-            files = repository.snapshots()
+    with (
+        contextlib.closing(FolderStore(str(drive.root))) as folder,
+        opened(drive, FaultingStore(folder, listing, before=remove)) as repository,
+    ):
+        files = repository.snapshots()
+    assert len(listings) == 2
     assert [each.name for each in files.unreadable] == [removed.name]
     assert len(files.readable) == 1
 
