@@ -5,6 +5,7 @@ how a drive refuses or vanishes (tests/engine/test_faults.py), or damage of earl
 """
 
 import contextlib
+import hashlib
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,9 +15,11 @@ import pytest
 from support.engine.drives import Drive, back_up, below, edit_patients, enroll, make_patients, restored, seen, verified
 from support.engine.faulting_store import FaultingStore, failed_write
 
+from kinebackup.engine.format.layout import parity_path
+from kinebackup.engine.format.parity import encode
 from kinebackup.engine.repository.store import FolderStore
 from kinebackup.errors import DriveFailed
-from kinebackup.model import BackupReport
+from kinebackup.model import BackupReport, FileName
 
 
 @dataclass
@@ -81,12 +84,13 @@ each_way = pytest.mark.parametrize("spoil", WAYS, ids=lambda way: way.__name__)
 
 @dataclass
 class Spoiler:
-    """Spoils, once, the file that is about to be met by this operation."""
+    """Spoils, once, the file that is about to be met by this operation. ``heals``: its parity is there, else not."""
 
     scene: Scene
     spoil: Spoil
     operation: str
     folder: str
+    heals: bool = False
     begun: bool = False
     done: bool = False
 
@@ -95,7 +99,17 @@ class Spoiler:
         self.begun |= (kind, path) == ("sync_directories", "index")
         if self.begun and not self.done and kind == self.operation and path.startswith(f"{self.folder}/"):
             self.done = True
+            self._give_or_take_parity(self.scene.drive.root / path)
             self.spoil(self.scene.drive.root / path, self.scene.drive.root / "snapshots" / self.scene.first)
+
+    def _give_or_take_parity(self, victim: Path) -> None:
+        """How far this run is with it depends on the order in which packs ended."""
+        where = self.scene.drive.root / parity_path(FileName(victim.name))
+        if self.heals:
+            where.parent.mkdir(exist_ok=True)
+            where.write_bytes(encode(victim.read_bytes(), is_copy=True))
+        else:
+            where.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -149,4 +163,21 @@ def test_a_backup_whose_root_does_not_come_back_is_not_saved_and_the_next_one_is
     assert failed.value.hint == "run the backup again; if it fails again, use another drive"
     assert scene.snapshots() == [scene.first]
     assert len(scene.drive.files("damaged")) == 1
+    assert_the_next_backup_is_whole(scene)
+
+
+@pytest.mark.parametrize("spoil", [way for way in WAYS if way is not end_missing], ids=lambda way: way.__name__)
+@pytest.mark.parametrize("read_back", [True, False])
+def test_a_backup_whose_root_comes_back_by_its_parity_is_saved_and_whole_on_the_drive(
+    scene: Scene, spoil: Spoil, read_back: bool
+) -> None:
+    lie = Spoiler(scene, spoil, "read", "packs", heals=True)
+    with on_a_drive_that_lies(scene, lie) as store:
+        report = scene.back_up(store, read_back=read_back)
+    assert report.snapshot is not None
+    assert report.problems == ()
+    assert scene.drive.files("damaged") == []
+    assert {hashlib.sha256(path.read_bytes()).hexdigest() for path in scene.drive.files("packs")} == {
+        path.name for path in scene.drive.files("packs")
+    }
     assert_the_next_backup_is_whole(scene)

@@ -24,6 +24,7 @@ from kinebackup.engine.format import tree
 from kinebackup.engine.format.constants import Kind
 from kinebackup.engine.format.snapshot import Counts, Snapshot
 from kinebackup.engine.repository.blob_reader import BlobReader
+from kinebackup.engine.repository.redundancy.completing import complete_parity
 from kinebackup.engine.repository.tree_reader import TreeReader, data_ids
 from kinebackup.engine.source import Source
 from kinebackup.model import CancelToken, Problem, SilentMonitor
@@ -81,7 +82,9 @@ class TrackedPractice:
             if during is not None:
                 during()
             taken = back_up(repository, request, self.drive.world(), cancel=CancelToken(), monitor=SilentMonitor())
+            complete_parity(repository, CancelToken())
             missed = self.tracking.end(tracked, taken.report, taken.tracking, now) if tracked is not None else []
+        self.drive.lose_parity()
         return Run(taken, missed)
 
     def other_drive(self, folder: Path) -> "TrackedPractice":

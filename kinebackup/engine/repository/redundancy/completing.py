@@ -118,11 +118,15 @@ def _protected(repository: WritableRepository) -> Iterator[_Protected]:
 
 def _marked(store: Store) -> set[FileName]:
     """Parity files that a verification found bad."""
+    return {FileName(name.removesuffix(_SUFFIX)) for name in _markers(store) if name.endswith(_SUFFIX)}
+
+
+def _markers(store: Store) -> set[FileName]:
     try:
         infos = store.list_files(DAMAGED)
     except Unlistable as error:
         infos = error.found
-    return {FileName(info.name.removesuffix(_SUFFIX)) for info in infos if info.name.endswith(_SUFFIX)}
+    return {FileName(info.name) for info in infos}
 
 
 def _sweep(repository: WritableRepository, orphans: list[FileName], *, everything: bool) -> None:
@@ -141,7 +145,8 @@ def _make(
 ) -> tuple[tuple[Problem, ...], int]:
     """Returns what is to be told, and for how many files there was no time."""
     data = _data_packs(repository)
-    known_bad = repository.inventory.marked | repository.inventory.damaged_index_files
+    # Marked by now: what this run has met is told already.
+    known_bad = repository.inventory.marked | _markers(repository.store) | repository.inventory.damaged_index_files
     known_bad |= {each.name for each in repository.snapshots().unreadable}
     problems: list[Problem] = []
     read = 0
