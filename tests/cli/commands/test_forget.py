@@ -34,12 +34,12 @@ class Saved:
 @pytest.fixture
 def saved(practice: Computer) -> Saved:
     practice.enroll("A")
-    first = practice.back_up("A")["snapshot"]
+    first = practice.back_up("A", keeps_parity=True)["snapshot"]
     (practice.patients / "seul.txt").write_text("only here", encoding="utf-8")
-    second = practice.back_up("A")["snapshot"]
+    second = practice.back_up("A", keeps_parity=True)["snapshot"]
     (practice.patients / "seul.txt").unlink()
     (practice.patients / "Durand" / "radio.jpg").rename(practice.patients / "ailleurs.jpg")
-    third = practice.back_up("A")["snapshot"]
+    third = practice.back_up("A", keeps_parity=True)["snapshot"]
     return Saved(practice, (first, second, third))
 
 

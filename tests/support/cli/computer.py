@@ -120,14 +120,16 @@ class Computer:
         assert done.code == 0, done.err
         return self.drive(label)
 
-    def back_up(self, label: str, *options: str) -> Any:
+    def back_up(self, label: str, *options: str, keeps_parity: bool = False) -> Any:
         """A backup that must succeed; returns its JSON document.
 
-        Its parity is lost at once, so that damage is damage: what is tried here is what is beyond the reach of parity.
+        Its parity is lost at once, unless it is to be kept, so that damage is damage: what is tried without it is what
+        is beyond the reach of parity.
         """
         done = self.run("backup", "--drive", label, "--json", *options)
         assert done.code == 0, done.out + done.err
-        self.lose_parity(label)
+        if not keeps_parity:
+            self.lose_parity(label)
         return done.json
 
     def lose_parity(self, label: str) -> None:
