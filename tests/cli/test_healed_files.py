@@ -1,15 +1,14 @@
 """What the commands tell of a damaged drive that parity heals: a note, never a failure, but for ``verify``.
 
-Owns: words, JSON documents and exit codes. What heals is proven in tests/engine/test_healing.py.
+Owns: words, JSON documents and exit codes. What heals is proven in tests/engine/test_healing.py, every file
+of a drive in test_any_one_place.py.
 """
 
 from pathlib import Path
 
 import pytest
 from support.cli.computer import Computer
-from support.engine.with_parity import KIB, flip, zero
-
-from kinebackup.engine.format.layout import FIRST_HEADERS
+from support.engine.with_parity import flip
 
 
 @pytest.fixture
@@ -64,27 +63,4 @@ def test_verify_calls_it_damage_that_can_be_healed_and_a_backup_mends_it(practic
     assert "this drive can still lose any 64 KiB of a file" in words.out
     mended = practice.run("backup", "--no-daemon", "--json")
     assert (mended.code, mended.json["problems"], mended.json["healed"]) == (0, [], told(damaged, rewritten=True))
-    assert practice.run("verify", "--full").code == 0
-
-
-def test_any_one_file_of_a_drive_may_be_spoilt_and_everything_comes_back(practice: Computer, tmp_path: Path) -> None:
-    """The contract, as an operator meets it: restore 0, verify 14 and healable, backup, verify 0."""
-    practice.enroll("A")
-    assert practice.run("backup", "--drive", "A").code == 0
-    root = Path(practice.drive("A")) / "KINEBACKUP"
-    kept = ("packs", "index", "snapshots", "removals", "parity")
-    files = sorted(path for folder in kept for path in (root / folder).rglob("*") if path.is_file())
-    files += [root / name for name in FIRST_HEADERS]
-    for number, path in enumerate(files):
-        whole = path.read_bytes()
-        zero(4 * KIB)(path)
-        out = tmp_path / f"restored-{number}"
-        done = practice.run("restore", "latest", "--to", out, "--json")
-        assert (done.code, done.json["problems"], done.json["files_restored"]) == (0, [], 6), path
-        assert practice.run("verify", "--full", "--json").json["healable"], path
-        path.write_bytes(whole)
-    spoilt = max((root / "packs").rglob("*/*"), key=lambda path: path.stat().st_size)
-    zero(4 * KIB)(spoilt)
-    assert practice.run("verify", "--full").code == 14
-    assert practice.run("backup", "--drive", "A").code == 0
     assert practice.run("verify", "--full").code == 0
