@@ -10,9 +10,10 @@ import time
 import tracemalloc
 from collections.abc import Callable
 
+from bitarray import bitarray
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from kinebackup.engine.format import compression, index, tree
+from kinebackup.engine.format import compression, index, parity, tree
 from kinebackup.engine.format.constants import Codec, Kind
 from kinebackup.engine.format.key_schedule import MasterKey, RepositoryKeys
 from kinebackup.engine.format.pack import Pack, Segment
@@ -60,6 +61,8 @@ def main() -> None:
     cipher, room = AESGCM(bytes(32)), bytearray(MIB + 16)
     packed = compression.compress(text)
     directories = tree.encode(entries()) * 3000
+    number = int.from_bytes(noise, "little")
+    pack, row = os.urandom(16 * MIB), bitarray(buffer=bytearray(MIB))
     rows = [
         ("zstd, a letter of 500 bytes", f"{seconds(lambda: compressor.compress(LETTER), runs=5000) * 1e6:.1f} µs"),
         ("BLAKE3 keyed", f"{MIB / seconds(lambda: keys.blob_id(Kind.DATA, noise), runs=500) / 1e9:.1f} GB/s"),
@@ -70,6 +73,19 @@ def main() -> None:
         (
             "zstd back, a segment of 1 MiB of text",
             f"{seconds(lambda: compression.decompress(packed), runs=200) * 1e3:.2f} ms",
+        ),
+        ("parity of a pack of 16 MiB", f"{seconds(lambda: parity.encode(pack, is_copy=False), runs=20) * 1e3:.1f} ms"),
+        (
+            "… of which checksums of its blocks",
+            f"{seconds(lambda: parity.checksums(pack), runs=20) * 1e3:.1f} ms",
+        ),
+        (
+            "exclusive or of 1 MiB, bitarray",
+            f"{seconds(lambda: row.__ixor__(bitarray(buffer=noise)), runs=200) * 1e3:.2f} ms",
+        ),
+        (
+            "… as integers of Python",
+            f"{seconds(lambda: number ^ int.from_bytes(noise, 'little'), runs=200) * 1e3:.2f} ms",
         ),
         ("decode 300,000 entries", f"{seconds(lambda: decode_all(directories), runs=3):.2f} s"),
     ]

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from bitarray import bitarray
+
 from kinebackup.engine.format.constants import MAGIC, VERSION, Buffer
 from kinebackup.engine.format.malformed import Malformed
 
@@ -55,43 +57,46 @@ class Encoder:
     def __init__(self, size: int, columns: int) -> None:
         """``size``: in bytes, of the whole file, at least one; ``columns``: see ``columns_of``."""
         self._size = size
-        self._columns = columns
-        self._row = bytearray()
         self._sums: list[int] = []
-        self._parity = 0
-
-    @property
-    def row_bytes(self) -> int:
-        """Pieces of this length are taken without a copy."""
-        return self._columns * BLOCK_BYTES
+        self._parity = memoryview(bytearray(columns * BLOCK_BYTES))
+        self._at = 0  # where the next block belongs in it
+        self._begun = bytearray()  # a block that is not whole yet
 
     def update(self, data: Buffer) -> None:
-        """The next bytes."""
-        width = self.row_bytes
+        """The next bytes; what comes in whole blocks is not copied."""
         view = memoryview(data)
-        while view:
-            part = view[: width - len(self._row)]
-            view = view[len(part) :]
-            if len(part) == width:
-                self._take_row(part)
-                continue
-            self._row += part
-            if len(self._row) == width:
-                self._take_row(self._row)
-                self._row = bytearray()
+        if self._begun:
+            lacking = BLOCK_BYTES - len(self._begun)
+            self._begun += view[:lacking]
+            view = view[lacking:]
+            if len(self._begun) == BLOCK_BYTES:
+                self._take(memoryview(self._begun))
+                self._begun = bytearray()
+        whole = len(view) - len(view) % BLOCK_BYTES
+        self._take(view[:whole])
+        self._begun += view[whole:]
 
-    def _take_row(self, row: Buffer) -> None:
-        self._sums += checksums(row)
-        self._parity ^= int.from_bytes(row, "little")
+    def _take(self, blocks: memoryview) -> None:
+        self._sums += checksums(blocks)
+        while blocks:
+            part = blocks[: len(self._parity) - self._at]
+            _xor(self._parity[self._at : self._at + len(part)], part)
+            self._at = (self._at + len(part)) % len(self._parity)
+            blocks = blocks[len(part) :]
 
     def finish(self) -> bytes:
         """The parity file."""
-        if self._row:
-            self._take_row(self._row)
+        if self._begun:
+            self._take(memoryview(self._begun))
         if len(self._sums) != blocks_of(self._size):
             raise ValueError("the file has another length than was said")
-        parity = self._parity.to_bytes(self.row_bytes, "little")
-        return table(self._size, self._sums, checksums(parity)) + parity
+        return table(self._size, self._sums, checksums(self._parity)) + self._parity
+
+
+def _xor(into: memoryview, data: Buffer) -> None:
+    """The exclusive or of both, of the same length, in place. An integer of Python would have to be made of each."""
+    place = bitarray(buffer=into)
+    place ^= bitarray(buffer=data)
 
 
 def table(size: int, sums: Sequence[int], parity_sums: Sequence[int]) -> bytes:
@@ -158,13 +163,13 @@ class Parity:
             block = self.blocks[column]
             if block is None:
                 return None
-            found = int.from_bytes(block, "little")
+            found = memoryview(bytearray(block))
             for other in range(column, len(self.sums), self.columns):
                 if other != number:
                     at = other * BLOCK_BYTES
-                    found ^= int.from_bytes(data[at : at + BLOCK_BYTES], "little")
+                    _xor(found, data[at : at + BLOCK_BYTES])
             at = number * BLOCK_BYTES
-            data[at : at + BLOCK_BYTES] = found.to_bytes(BLOCK_BYTES, "little")
+            data[at : at + BLOCK_BYTES] = found
         del data[self.size :]
         if hashlib.sha256(data).hexdigest() != name:
             return None

@@ -105,13 +105,8 @@ class Committer:
     def _read(self, path: str, size: int, encoder: Encoder | None) -> None:
         """From the drive. Its parity is made of what comes by: a pack is read once."""
         self._buffer = self._buffer or bytearray(READ_BYTES)
-        view = memoryview(self._buffer)
-        if encoder is None:
-            read_back(self._repository.store, path, size, view)
-            return
-        rows = encoder.row_bytes  # whole rows need not be put together
-        view = view[: max(rows, len(view) // rows * rows)]
-        read_back(self._repository.store, path, size, view, encoder.update)
+        see = None if encoder is None else encoder.update
+        read_back(self._repository.store, path, size, memoryview(self._buffer), see)
 
     def _write_index(self) -> None:
         list_packs_in_index(self._repository, self._entropy)

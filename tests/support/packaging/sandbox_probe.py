@@ -75,6 +75,7 @@ def say(word: str, text: str) -> None:
 
 def load_everything() -> None:
     import apscheduler.schedulers.asyncio
+    import bitarray
     import blake3
     import cryptography.hazmat.primitives.ciphers.aead
     import dbus_fast.aio
@@ -84,7 +85,7 @@ def load_everything() -> None:
     import watchdog.observers
 
     pyudev.Monitor.from_netlink(pyudev.Context()).start()
-    loaded = (apscheduler, blake3, cryptography, dbus_fast, msgspec, pyfastcdc, watchdog)
+    loaded = (apscheduler, bitarray, blake3, cryptography, dbus_fast, msgspec, pyfastcdc, watchdog)
     assert all(loaded)
 
 

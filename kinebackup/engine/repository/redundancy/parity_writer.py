@@ -133,7 +133,7 @@ def _encoded(store: Store, path: str) -> bytes:
     """The parity file of a data pack."""
     size = store.size(path)
     encoder, digest = Encoder(size, columns_of(size, is_copy=False)), sha256()
-    for piece in _pieces(store, path, size, encoder.row_bytes):
+    for piece in _pieces(store, path, size, _PIECE_BYTES):
         digest.update(piece)
         encoder.update(piece)
     _check(digest.hexdigest(), path)
