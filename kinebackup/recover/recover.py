@@ -91,14 +91,14 @@ def unlock(raw: bytes, secrets: dict[str, bytes]) -> tuple[bytes, bytes]:  # mas
     lines = re.fullmatch(HEADER, raw)
     if not lines or len(raw) > MIB // 16: raise ValueError("header is not of version 1")
     header, refused = json.loads(lines[2].decode(errors="replace")), list[str]()
-    practice, repository, slots = unhex(header["practice"], 16), unhex(header["repository"], 16), header["slots"]
-    need(0 < len({unhex(slot["id"], 4) for slot in slots}) == len(slots) <= 16, "not 1 to 16 slots, each with its id")
-    number(header["generation"], 1, (1 << 63) - 1)
+    practice, repository = (unhex(header[member], 16) for member in ("practice", "repository"))
+    slots, _ = [s if type(s) is dict else {} for s in header["slots"]], number(header["generation"], 1, (1 << 63) - 1)
+    need(0 < len({str(s.get("id", [n])) for n, s in enumerate(slots)}) == len(slots) <= 16, "not 1 to 16 slots, or ids")
     need(not header.get(NEEDED), f"a newer recover.py is needed: {header.get(NEEDED)}")
-    for slot in (slot for slot in slots if slot["kind"] in secrets):
-        aad = b"kinebackup v1 slot" + practice + unhex(slot["id"], 4) + slot["kind"].encode()
-        try: master = AESGCM(slot_key(slot, secrets[slot["kind"]])).decrypt(bytes(12), unhex(slot["wrapped"], 48), aad)
-        except Exception as error: refused += [] if isinstance(error, InvalidTag) else [f"{slot['id']}: {error}"]
+    def aad(s: Any) -> Any: return b"kinebackup v1 slot" + practice + unhex(s["id"], 4) + s["kind"].encode()
+    for s in (s for s in slots if str(s.get("kind")) in secrets):  # what is wrong with one is no matter of the others
+        try: master = AESGCM(slot_key(s, secrets[s["kind"]])).decrypt(bytes(12), unhex(s["wrapped"], 48), aad(s))
+        except Exception as error: refused += [] if isinstance(error, InvalidTag) else [f"{s.get('id')!r}: {error}"]
         else:
             commitment = hmac.digest(hkdf(master, b"kinebackup v1 commitment"), practice, "sha256").hex()
             need(commitment == header["commitment"], "header has a wrong commitment")

@@ -23,9 +23,15 @@ def with_copies(*copies: bytes) -> dict[str, bytes]:
 def slot_cases() -> Iterator[Found]:
     """What is wrong with the passphrase's slot does not keep the recovery code from opening the drive."""
 
-    def altered(**changes: object) -> bytes:
+    def altered(without: str = "", **changes: object) -> bytes:
         made = header_members()
         made["slots"][0] |= changes
+        made["slots"][0].pop(without, None)
+        return header(made)
+
+    def instead(slot: object) -> bytes:
+        made = header_members()
+        made["slots"][0] = slot
         return header(made)
 
     for name, raw in (
@@ -37,6 +43,13 @@ def slot_cases() -> Iterator[Found]:
         ("kind", altered(kind="fido2", extra={"a": [1]})),
         ("salt", altered(salt="00")),
         ("wrapped", altered(wrapped=None)),
+        ("id", altered(id="1f2e3d4")),
+        ("id-missing", altered("id")),
+        ("id-number", altered(id=1)),
+        ("kind-missing", altered("kind")),
+        ("kind-list", altered(kind=["passphrase"])),
+        ("number", instead(7)),
+        ("null", instead(None)),
     ):
         files = with_copies(raw, raw, raw, raw)
         yield f"slot-impossible-{name}", "§4", "an impossible slot is refused alone", files, 0, CODE_ONLY, b""
