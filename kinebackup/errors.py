@@ -105,3 +105,7 @@ class DriveFailed(KineError):
 
 class DriveFull(DriveFailed):
     """The drive has no room left: a sound drive, and a person can make room."""
+
+
+class OtherDriveFailed(KineError):
+    """The drive from which another one is repaired is gone, or fails. The repaired one is as good as before."""

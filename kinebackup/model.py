@@ -223,7 +223,66 @@ class PruneReport:
     healed: tuple[HealedFile, ...] = ()
 
 
-Report = BackupReport | VerifyReport | RestoreTestReport | PruneReport
+RepairSource = Literal[
+    "parity",  # what the drive keeps beside each file for that
+    "drive",  # what of it was still sound
+    "other-drive",
+    "computer",  # this computer knows what belongs there
+]
+
+
+@dataclass(frozen=True, slots=True)
+class RepairedFile:
+    """A file of the drive that is as it should be again, or whose contents are in a new one. ``path``: on the drive.
+
+    ``kind``: header, text, index, snapshot, removal, pack or parity. ``parts``: of a pack, how many parts of backups
+    were written anew.
+    """
+
+    kind: str
+    path: str
+    source: RepairSource
+    parts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LostPart:
+    """What a repair could not bring back. ``kind``: snapshot, removal, folder or file; ``path``: that of a file of the
+    sources, or relative to the repository; ``snapshots``: the ids of those that lack it.
+    """
+
+    kind: str
+    path: str
+    message: str
+    snapshots: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RepairReport:
+    """What a repair did. ``snapshots``: so many can be read now. ``complete``: the whole drive was read, and not only
+    what was known to be damaged. ``lost_count``: how many things are lost; ``lost`` names the first ten thousand.
+    """
+
+    drive: str
+    from_drive: str | None
+    snapshots: int
+    complete: bool
+    repaired: tuple[RepairedFile, ...]
+    lost: tuple[LostPart, ...]
+    lost_count: int
+    bytes_read: int
+    bytes_written: int
+    duration_s: float
+    problems: tuple[Problem, ...] = ()
+    healed: tuple[HealedFile, ...] = ()
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing is lost, and nothing is left to be mended."""
+        return not self.lost_count and not counting(self.problems)
+
+
+Report = BackupReport | VerifyReport | RestoreTestReport | PruneReport | RepairReport
 
 
 NotOurs = Literal[

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         find_missing_snapshots,
     )
     from kinebackup.engine.prune.prune import PruneRequest, preview_prune, prune_snapshots
+    from kinebackup.engine.repair.repair import RepairRequest, repair_repository
     from kinebackup.engine.repository.blob_reader import BlobReader
     from kinebackup.engine.repository.condition import Condition
     from kinebackup.engine.repository.header_files import read_headers
@@ -130,6 +131,7 @@ _PLACE_OF = {
     "Passphrase": "format.keyring:Passphrase",
     "PruneRequest": "prune.prune:PruneRequest",
     "RecoveryCode": "format.keyring:RecoveryCode",
+    "RepairRequest": "repair.repair:RepairRequest",
     "Remover": "repository.removals:Remover",
     "Repository": "repository.repository:Repository",
     "RestoreRequest": "restore.restore:RestoreRequest",
@@ -184,6 +186,7 @@ _PLACE_OF = {
     "recovery_only": "format.key_export:recovery_only",
     "remove_slot": "format.keyring:without_slot",
     "remove_snapshots": "repository.removals:remove_snapshots",
+    "repair_repository": "repair.repair:repair_repository",
     "restore_snapshot": "restore.restore:restore_snapshot",
     "restore_test": "check.restore_test:restore_test",
     "sequences_of": "repository.removals:sequences_of",
@@ -233,6 +236,7 @@ __all__ = [
     "PruneRequest",
     "RecoveryCode",
     "Remover",
+    "RepairRequest",
     "Repository",
     "RestoreRequest",
     "RestoreTestRequest",
@@ -286,6 +290,7 @@ __all__ = [
     "recovery_only",
     "remove_slot",
     "remove_snapshots",
+    "repair_repository",
     "restore_snapshot",
     "restore_test",
     "sequences_of",

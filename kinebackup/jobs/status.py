@@ -137,14 +137,16 @@ def drive_history(record: Drive, state: StateDb) -> History:
         run = state.last_run(record.repository, kind)
         return None if run is None else run.ended or run.started
 
+    failed_check = any(_failed_last(record, kind, state) for kind, traits in JOB_KINDS.items() if traits.is_check)
+    failed_check = failed_check or _met_damage(record, state)
     return History(
         last_backup=last("backup"),
         last_verify=last("verify"),
         last_restore_test=last("restore-test"),
         last_prune=last("prune"),
-        failed_check=any(_failed_last(record, kind, state) for kind, traits in JOB_KINDS.items() if traits.is_check)
-        or _met_damage(record, state),
+        failed_check=failed_check,
         unread=_unread(record, state),
+        to_repair=failed_check and _unrepaired(record, state),
     )
 
 
@@ -156,16 +158,28 @@ def _unread(record: Drive, state: StateDb) -> bool:
 
 
 def _failed_last(record: Drive, kind: JobKind, state: StateDb) -> bool:
+    """Whether the last run of that kind found damage, and no repair has brought all of it back since."""
     last = state.last_run(record.repository, kind, results=("ok", "problems", "failed"))
-    return last is not None and last.result == "failed"
+    repair = state.last_run(record.repository, "repair", results=("ok",))
+    return last is not None and last.result == "failed" and (repair is None or repair.id < last.id)
 
 
 def _met_damage(record: Drive, state: StateDb) -> bool:
-    """Whether a backup came across damage, and no verification has said since that all is well."""
+    """Whether a run came across damage, and no verification or repair has said since that all is well."""
     for run in state.runs(limit=_RUNS_LOOKED_AT, repository=record.repository):
-        if run.kind == "verify" and run.result == "ok":
+        if run.kind in ("verify", "repair") and run.result == "ok":
             return False
         if run.counts.damage:
+            return True
+    return False
+
+
+def _unrepaired(record: Drive, state: StateDb) -> bool:
+    """Whether damage was found after the last repair that came to its end: what that one left, another would too."""
+    for run in state.runs(limit=_RUNS_LOOKED_AT, repository=record.repository):
+        if run.kind == "repair" and run.result in ("ok", "problems"):
+            return False
+        if run.counts.damage or (JOB_KINDS[run.kind].is_check and run.result == "failed"):
             return True
     return False
 

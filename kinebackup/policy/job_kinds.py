@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
 
-from kinebackup.model import BackupReport, PruneReport, Report, RestoreTestReport, VerifyReport
+from kinebackup.model import BackupReport, PruneReport, RepairReport, Report, RestoreTestReport, VerifyReport
 from kinebackup.policy.notices import NoticeKind
 from kinebackup.policy.phases import Phase
 
@@ -22,6 +22,7 @@ JobKind = Literal[
     "verify",
     "restore-test",
     "prune",
+    "repair",  # from another drive that is plugged in at the same time
 ]
 """The names of D-Bus, of the command line's JSON and of the run history: they do not change."""
 
@@ -87,6 +88,13 @@ JOB_KINDS: Final[Mapping[JobKind, JobTraits]] = MappingProxyType(
             trigger="prune next",
             notice_of_defect=NoticeKind.PRUNE_FAILED,
             progress_phase="mark",
+        ),
+        "repair": JobTraits(
+            report=RepairReport,
+            phase=Phase.REPAIRING,
+            trigger="repair next",
+            notice_of_defect=NoticeKind.CHECK_NOT_DONE,
+            progress_phase="repair",
         ),
     }
 )

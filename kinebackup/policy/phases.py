@@ -17,6 +17,7 @@ class Phase(StrEnum):
     VERIFYING = "verifying"
     TESTING = "testing"
     PRUNING = "pruning"
+    REPAIRING = "repairing"  # while another drive is read
     STOPPING = "stopping"  # the job was asked to stop and has not yet
     UNMOUNTING = "unmounting"
     STUCK = "stuck"  # mounted, and somebody keeps it busy

@@ -63,7 +63,8 @@ class Rules:
 class History:
     """When each thing was last done well on a drive; None where never. All times are aware.
 
-    ``unread``: the drive was pulled, or the power failed, before the last backup had been read back.
+    ``unread``: the drive was pulled, or the power failed, before the last backup had been read back. ``to_repair``:
+    damage was found that no parity heals, and no repair has come to its end since.
     """
 
     last_backup: datetime | None = None
@@ -72,6 +73,7 @@ class History:
     last_prune: datetime | None = None
     failed_check: bool = False
     unread: bool = False
+    to_repair: bool = False
 
 
 @dataclass(frozen=True, slots=True)

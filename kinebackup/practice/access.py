@@ -6,7 +6,7 @@ what the repository is opened for, or how a secret was typed.
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from kinebackup.engine import (
@@ -14,6 +14,7 @@ from kinebackup.engine import (
     Keyring,
     LoadedRepository,
     LockedRepository,
+    LockedStore,
     LockHolder,
     MasterKey,
     MissingSnapshots,
@@ -178,12 +179,21 @@ def open_to_read(
         yield opened
 
 
+Opener = Callable[[LockedStore, MasterKey, Sequence[bytes]], LockedRepository]
+
+
+def _by_its_header(locked: LockedStore, key: MasterKey, headers: Sequence[bytes]) -> LockedRepository:
+    return locked.open(key, headers)
+
+
 @contextlib.contextmanager
-def open_to_write(drive: PresentDrive, computer: ComputerKeys, world: World, work: str) -> Iterator[WritableDrive]:
+def open_to_write(
+    drive: PresentDrive, computer: ComputerKeys, world: World, work: str, opener: Opener = _by_its_header
+) -> Iterator[WritableDrive]:
     """Open a drive as its only writer, and bring its key ring up to date. Raises ``Locked``."""
     with lock_store(drive.root, lock_holder(world, work)) as locked:
         with _own_key(locked.store, drive, computer) as key:
-            repository = locked.open(key, headers_elsewhere(drive.record, computer)).load()
+            repository = opener(locked, key, headers_elsewhere(drive.record, computer)).load()
         opened = WritableDrive(drive, repository, _missing(repository, computer), problems=_news(repository))
         _find_how_opened(opened, HeaderFromMemory())
         _find_missing(opened)

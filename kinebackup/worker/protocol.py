@@ -28,13 +28,16 @@ MAX_LINE_BYTES: Final = 64 * 1024 * 1024
 class JobRequest:
     """One job to run on the drive that is mounted at ``folder``. ``drive`` is the id of its repository.
 
-    ``one_in`` is for "verify": read one pack in so many.
+    ``one_in`` is for "verify": read one pack in so many. ``other`` and ``other_folder`` are for "repair": the drive
+    that gives what this one has lost.
     """
 
     drive: str
     folder: str
     kind: JobKind
     one_in: int = 1
+    other: str = ""
+    other_folder: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from kinebackup.errors import (
     KineError,
     Locked,
     NotFound,
+    OtherDriveFailed,
     TargetRefused,
     WrongKey,
 )
@@ -139,6 +140,14 @@ def _run_kind(
             from kinebackup.jobs.prune import PruneJobRequest, run_prune
 
             return run_prune(drive, computer, PruneJobRequest(config.retention), world, cancel=cancel, monitor=monitor)
+        case "repair":
+            from kinebackup.jobs.repair import RepairJobRequest, run_repair
+
+            giving = _record_of(request.other, computer)
+            other = PresentDrive(giving.label, request.other_folder, giving)
+            sources = [str(source.path) for source in config.sources]
+            repair_request = RepairJobRequest(sources, other, known_only=True)
+            return run_repair(drive, computer, repair_request, world, cancel=cancel, monitor=monitor)
     assert_never(request.kind)
 
 
@@ -149,7 +158,7 @@ def without_reading_back(options: BackupConfig) -> BackupConfig:
 
 def _meaning(error: KineError, request: JobRequest) -> JobFailure:
     match error:
-        case Locked():
+        case Locked() | OtherDriveFailed():  # what was not done now is done another time, and nothing is worse
             return "locked"
         case DriveFull():
             return "drive-full"

@@ -13,7 +13,7 @@ from kinebackup.cli.commands.drives import kind_text
 from kinebackup.cli.terminal.progress import phase_text
 from kinebackup.daemon.decide.table import JOB_PHASES, TABLE, TRIGGER_OF_JOB, Intent, Position, Trigger
 from kinebackup.i18n import set_language
-from kinebackup.model import BackupReport, PruneReport, Report, RestoreTestReport, VerifyReport
+from kinebackup.model import BackupReport, PruneReport, RepairReport, Report, RestoreTestReport, VerifyReport
 from kinebackup.policy.job_kinds import JOB_KINDS, JobKind, job_kind
 from kinebackup.policy.notices import BEHAVIOUR
 from kinebackup.policy.phases import Phase
@@ -23,7 +23,7 @@ every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 def test_every_kind_of_job_has_its_row_and_no_row_is_left_over() -> None:
-    assert tuple(JOB_KINDS) == KINDS == ("backup", "verify-written", "verify", "restore-test", "prune")
+    assert tuple(JOB_KINDS) == KINDS == ("backup", "verify-written", "verify", "restore-test", "prune", "repair")
 
 
 def test_what_saves_and_what_checks() -> None:
@@ -42,6 +42,7 @@ def test_which_report_each_kind_makes() -> None:
         "verify": VerifyReport,
         "restore-test": RestoreTestReport,
         "prune": PruneReport,
+        "repair": RepairReport,
     }
     assert {traits.report for traits in JOB_KINDS.values()} == set(get_args(Report))
 

@@ -16,6 +16,7 @@ def test_the_names_that_cross_the_bus_do_not_change() -> None:
         "verifying",
         "testing",
         "pruning",
+        "repairing",
         "stopping",
         "unmounting",
         "stuck",

@@ -1,6 +1,6 @@
-"""``kinebackup drive``: list, show, rename, repair, forget; enroll.py and eject.py have the other two.
+"""``kinebackup drive``: list, show, rename, forget; enroll.py and eject.py have the other two.
 
-Owns: the commands and their words. Does not know: what is remembered of a drive, or how it is repaired.
+Owns: the commands and their words. Does not know: what is remembered of a drive.
 """
 
 from dataclasses import asdict
@@ -25,9 +25,7 @@ from kinebackup.cli.terminal.words import (
     sticker_text,
     time_text,
 )
-from kinebackup.i18n import _, ngettext
-from kinebackup.jobs.repair import Repaired
-from kinebackup.jobs.repair import repair as repair_drive
+from kinebackup.i18n import _
 from kinebackup.jobs.status import DriveDetails, details, overview
 from kinebackup.policy.job_kinds import JobKind
 from kinebackup.practice.known_drives import rename as rename_drive
@@ -118,6 +116,8 @@ def kind_text(kind: JobKind) -> str:
             return _("restore test")
         case "prune":
             return _("removal of old backups")
+        case "repair":
+            return _("repair")
     assert_never(kind)
 
 
@@ -154,31 +154,6 @@ def rename(session: Session, /, old: str, new: str) -> None:
             )
         ),
     )
-
-
-@drive.command(
-    help=_("Write the header of a drive anew, where it is lost or damaged. Only a computer that knows the drive can.")
-)
-@click.argument("label", shell_complete=drive_labels)
-@pass_session
-def repair(session: Session, /, label: str) -> None:
-    sources = [str(source.path) for source in session.config.sources]
-    made = repair_drive(label, session.computer, session.world, sources=sources)
-    session.output.result(made, lambda: _repaired_text(made))
-
-
-def _repaired_text(made: Repaired) -> str:
-    if not made.written:
-        return _("The header of the drive {label} is sound; nothing was changed.").format(label=made.label)
-    lines = [
-        ngettext(
-            "The drive {label} has its header again; it holds {count} backup.",
-            "The drive {label} has its header again; it holds {count} backups.",
-            made.snapshots,
-        ).format(label=made.label, count=made.snapshots)
-    ]
-    lines.append(_("Next: kinebackup verify --full --drive {label}").format(label=made.label))
-    return "\n".join(lines)
 
 
 @drive.command(help=_("Forget a drive that is lost or broken. Nothing on the drive itself is changed."))

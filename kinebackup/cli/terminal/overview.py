@@ -62,6 +62,7 @@ def phase_text(phase: str) -> str:
         Phase.VERIFYING: _("being checked"),
         Phase.TESTING: _("restore test running"),
         Phase.PRUNING: _("being tidied up"),
+        Phase.REPAIRING: _("being repaired"),
         Phase.STOPPING: _("being finished"),
         Phase.UNMOUNTING: _("being finished"),
         Phase.POWERING_OFF: _("being finished"),

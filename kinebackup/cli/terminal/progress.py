@@ -25,6 +25,7 @@ def phase_text(name: str) -> str:
         "verify": _("Verifying"),
         "mark": _("Looking for what is needed"),
         "repack": _("Making room"),
+        "repair": _("Repairing"),
     }
     return texts.get(name, name)
 

@@ -12,7 +12,15 @@ from typing import Final, assert_never
 from kinebackup.daemon.decide.actions import Ending
 from kinebackup.daemon.decide.events import JobFinished
 from kinebackup.daemon.decide.states import Outcome, Room
-from kinebackup.model import BackupReport, JobFailure, PruneReport, RestoreTestReport, VerifyReport, damage_met
+from kinebackup.model import (
+    BackupReport,
+    JobFailure,
+    PruneReport,
+    RepairReport,
+    RestoreTestReport,
+    VerifyReport,
+    damage_met,
+)
 from kinebackup.policy.job_kinds import JOB_KINDS, JobKind
 from kinebackup.policy.notices import Notice, NoticeKind
 from kinebackup.policy.schedule import History
@@ -61,6 +69,8 @@ def judge_finished(kind: JobKind, history: History, end: JobFinished, room: Room
             ending: Ending = "with-problems" if end.problems else "good"
             after: Room = "made" if room == "wanted" else "enough"
             return Judged(ending, replace(history, last_prune=end.time), room=after)
+        case RepairReport():
+            return _repair(history, end, end.report)
     assert_never(end.report)
 
 
@@ -129,6 +139,15 @@ def _healable(kind: JobKind, history: History, at: datetime) -> Judged:
 
 def _verified(history: History, at: datetime, *, complete: bool) -> History:
     return replace(history, last_verify=at, failed_check=history.failed_check and not complete)
+
+
+def _repair(history: History, end: JobFinished, report: RepairReport) -> Judged:
+    """What another drive had is back. Only what is lost for good is worth a word."""
+    if report.lost_count or damage_met(report.problems):
+        return Judged(
+            "bad", replace(history, to_repair=False), (Notice(NoticeKind.DAMAGE_FOUND, end.drive),), ONLY_PRUNE
+        )
+    return Judged("good", replace(history, failed_check=False, to_repair=False))
 
 
 def _damage(kind: JobKind, history: History, notice: Notice) -> Judged:

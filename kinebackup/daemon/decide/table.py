@@ -45,6 +45,7 @@ class Trigger(StrEnum):
     VERIFY_NEXT = "verify next"
     TEST_NEXT = "test next"
     PRUNE_NEXT = "prune next"
+    REPAIR_NEXT = "repair next"
     ENOUGH = "enough"  # no job is left
     WANTED = "wanted"  # a person asks for work on it
     PAUSE = "pause"  # the computer sleeps, runs on battery, or shuts down

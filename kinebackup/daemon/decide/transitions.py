@@ -67,7 +67,7 @@ def _enter(step: Step, drive: DriveState, *, before: DriveState) -> None:
             step.do(Mount(drive_id, attachment, device))
         case Phase.AUTHENTICATING:
             step.do(Authenticate(drive_id, attachment))
-        case Phase.BACKING_UP | Phase.VERIFYING | Phase.TESTING | Phase.PRUNING:
+        case Phase.BACKING_UP | Phase.VERIFYING | Phase.TESTING | Phase.PRUNING | Phase.REPAIRING:
             _enter_job(step, drive)
         case Phase.STOPPING:
             if drive.job is not None:

@@ -23,7 +23,9 @@ _MAC_LINE_BYTES = len(_MAC_PREFIX) + 64 + 1
 
 def damaged_hint() -> str:
     """What to do with a drive that has no header any more."""
-    return _("on a computer that backed up to it, run: kinebackup drive repair LABEL; elsewhere, use your other drive")
+    return _(
+        "on a computer that backed up to it, run: kinebackup repair --drive LABEL; elsewhere, use your other drive"
+    )
 
 
 class Header(msgspec.Struct, frozen=True, omit_defaults=True):

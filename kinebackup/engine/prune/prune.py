@@ -18,9 +18,6 @@ from kinebackup.engine.format.layout import (
     DAMAGED,
     REMOVALS,
     SNAPSHOTS,
-    marker_path,
-    pack_directory,
-    pack_path,
     removal_path,
 )
 from kinebackup.engine.format.removal import RemovedSnapshot
@@ -30,7 +27,7 @@ from kinebackup.engine.prune.missing_snapshots import NONE_MISSING, MissingSnaps
 from kinebackup.engine.repository.blob_reader import BlobReader
 from kinebackup.engine.repository.condition import Condition
 from kinebackup.engine.repository.damage_markers import remove_markers
-from kinebackup.engine.repository.index_files import forget_lost_files, replace_index
+from kinebackup.engine.repository.index_files import drop_packs, forget_lost_files
 from kinebackup.engine.repository.inventory import UnreadableIndexFile
 from kinebackup.engine.repository.pack_pipeline import PackPipeline
 from kinebackup.engine.repository.redundancy.completing import complete_parity
@@ -120,7 +117,7 @@ def prune_snapshots(
     freed = _size(repository, plan.dead)
     repository.clear_temporary()
     _remove_snapshots(repository, plan, request.missing, by, world)
-    _drop_packs(repository, plan.dead, world)
+    drop_packs(repository, plan.dead, world.entropy)
     freed += _repack(repository, plan, world, cancel, monitor)
     forget_lost_files(repository, world.entropy)
     there = {*repository.packs, *repository.list_names(SNAPSHOTS)}
@@ -286,19 +283,6 @@ def _worth_repacking(repository: LoadedRepository, name: FileName, use: _Use) ->
 # -- carrying it out -----------------------------------------------------------------------------------------------
 
 
-def _drop_packs(repository: WritableRepository, packs: Sequence[FileName], world: Environment) -> None:
-    """Take packs out of the index, then off the drive."""
-    if not packs:
-        return
-    replace_index(repository, repository.packs.keys() - set(packs), world.entropy)
-    repository.parity.remove(packs)
-    for name in packs:
-        repository.store.remove(pack_path(name))
-        repository.store.remove(marker_path(name))
-    repository.forget_packs(packs)
-    repository.store.sync_directories(sorted({pack_directory(name) for name in packs}))
-
-
 def _repack(
     repository: WritableRepository, plan: _Plan, world: Environment, cancel: CancelToken, monitor: Monitor
 ) -> int:
@@ -343,5 +327,5 @@ def _repack_batch(
         pipeline.stop()
         raise
     written = pipeline.finish()
-    _drop_packs(repository, [name for name in batch if name not in stuck], world)
+    drop_packs(repository, [name for name in batch if name not in stuck], world.entropy)
     return before - _size(repository, batch) - written

@@ -5,7 +5,7 @@ again (the next backup does that by itself: what is in no sound pack counts as u
 """
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -13,7 +13,7 @@ from kinebackup.engine.format import compression, index
 from kinebackup.engine.format.constants import INDEX, SALT_BYTES
 from kinebackup.engine.format.index import LARGE_BLOBS, IndexTable, merge
 from kinebackup.engine.format.layout import INDEX as INDEX_DIRECTORY
-from kinebackup.engine.format.layout import index_path, marker_path
+from kinebackup.engine.format.layout import index_path, marker_path, pack_directory, pack_path
 from kinebackup.engine.format.seal import seal_single
 from kinebackup.engine.repository.files import write_file
 from kinebackup.engine.repository.repository import WritableRepository
@@ -50,6 +50,19 @@ def replace_index(repository: WritableRepository, keep: Collection[FileName], en
     obsolete = repository.list_names(INDEX_DIRECTORY)
     written = {write_index(repository, plain, entropy) for plain in merge(repository.index.tables, keep)}
     _remove(repository, (name for name in obsolete if name not in written))
+
+
+def drop_packs(repository: WritableRepository, packs: Sequence[FileName], entropy: Entropy) -> None:
+    """Take packs that nothing needs out of the index, then off the drive."""
+    if not packs:
+        return
+    replace_index(repository, repository.packs.keys() - set(packs), entropy)
+    repository.parity.remove(packs)
+    for name in packs:
+        repository.store.remove(pack_path(name))
+        repository.store.remove(marker_path(name))
+    repository.forget_packs(packs)
+    repository.store.sync_directories(sorted({pack_directory(name) for name in packs}))
 
 
 def merge_index(repository: WritableRepository, entropy: Entropy, *, large_blobs: int = LARGE_BLOBS) -> None:

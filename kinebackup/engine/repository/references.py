@@ -153,10 +153,11 @@ class ReferenceWalk:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """Who needs what is lost: snapshots by blob, and snapshots by path."""
+    """Who needs what is lost: snapshots by blob, and snapshots by path. ``folders``: the paths that are folders'."""
 
     snapshots: dict[BlobId, set[str]] = field(default_factory=dict)
     paths: dict[str, list[str]] = field(default_factory=dict)
+    folders: set[str] = field(default_factory=lambda: {"/"})
 
     def affected_by(self, blobs: Collection[BlobId]) -> tuple[str, ...]:
         """The snapshots that need one of these."""
@@ -180,6 +181,8 @@ def trace(repository: LoadedRepository, snapshots: Sequence[NamedSnapshot], lost
         note("/", set(named.snapshot.root))
         for visited in TreeReader(reader, lambda _: None).walk(named.snapshot.root):
             note(f"/{visited.path}", _needs(visited.entry, reader))
+            if visited.entry.type == "dir" and f"/{visited.path}" in found.paths:
+                found.folders.add(f"/{visited.path}")
     return found
 
 

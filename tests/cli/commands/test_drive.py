@@ -216,28 +216,6 @@ def test_forgetting_asks_first(practice: Computer) -> None:
     assert len(practice.run("drive", "list", "--json").json["drives"]) == 1
 
 
-# --- repaired ---------------------------------------------------------------------------------------------------------
-
-
-def test_a_drive_without_a_header_says_how_to_repair_it_and_is_repaired(practice: Computer) -> None:
-    practice.run("drive", "enroll", "--folder", practice.drive("A"), "--label", "A", "--place", "cabinet")
-    practice.run("backup", "--drive", "A")
-    for name in HEADER_COPIES:
-        (practice.drive("A") / "KINEBACKUP" / name).write_bytes(b"")
-    refused = practice.run("snapshots", "--drive", practice.drive("A"), "--passphrase-file", practice.passphrase_file)
-    assert refused.code == 14
-    assert "kinebackup drive repair LABEL" in refused.err
-    remembered = practice.run("snapshots", "--drive", "A")
-    assert remembered.code == 0
-    assert "opened by what this computer knows of it" in remembered.err
-    done = practice.run("--json", "drive", "repair", "A")
-    assert done.code == 0
-    assert done.json["written"] == [*HEADER_COPIES]
-    assert done.json["snapshots"] == 1
-    assert practice.run("snapshots", "--drive", "A").code == 0
-    assert "is sound; nothing was changed" in practice.run("drive", "repair", "A").out
-
-
 @pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="needs /dev/shm")
 def test_a_simulated_drive_may_be_in_memory_and_need_not_exist_yet(practice: Computer) -> None:
     with tempfile.TemporaryDirectory(dir="/dev/shm") as memory:

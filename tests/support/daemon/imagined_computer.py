@@ -13,7 +13,7 @@ from kinebackup.daemon.decide import actions as do
 from kinebackup.daemon.decide import events as ev
 from kinebackup.daemon.decide.machine import step
 from kinebackup.daemon.decide.states import State
-from kinebackup.model import BackupReport, PruneReport, Report, RestoreTestReport, VerifyReport
+from kinebackup.model import BackupReport, PruneReport, RepairReport, Report, RestoreTestReport, VerifyReport
 from kinebackup.policy.job_kinds import JobKind
 from kinebackup.policy.notices import BEHAVIOUR, NoticeKind
 from kinebackup.policy.reminders import reminder_key
@@ -43,12 +43,14 @@ VERIFIED = VerifyReport("ok", False, 10, 1, 8, 1.0)
 RESTORED = RestoreTestReport("ok", "5" * 64, 50, 1000, 50, 1.0, 7, "machine")
 PRUNED = PruneReport(3, (), 0, 0, 0, 1.0)
 
+REPAIRED = RepairReport("A", "B", 1, False, (), (), 0, 10, 10, 1.0)
 REPORTS: dict[JobKind, Report] = {
     "backup": BACKED_UP,
     "verify-written": VERIFIED,
     "verify": VERIFIED,
     "restore-test": RESTORED,
     "prune": PRUNED,
+    "repair": REPAIRED,
 }
 
 

@@ -1,0 +1,1 @@
+"""Repairing a repository: by its parity, by what of it is still sound, and by another drive of the same practice."""
