@@ -28,6 +28,7 @@ from support.engine.drives import (
     writable,
 )
 from support.engine.faulting_store import FaultingStore, full_drive, pulled_out
+from support.engine.parity_files import parity_of
 from support.engine.with_parity import (
     DAMAGES,
     KIB,
@@ -244,6 +245,33 @@ def test_an_index_file_that_others_replaced_does_not_come_back_by_parity_that_wa
     assert verified(drive).problems == ()
     with loaded(drive) as repository:
         assert repository.healed == ()
+
+
+def test_an_index_file_comes_back_although_a_pack_that_it_lists_is_gone_as_well(
+    scene: Scene, drive: Drive, tmp_path: Path
+) -> None:
+    """One place of a drive may take both names. The pack's copy says that it was lost, and not removed."""
+    for victim in (victims(drive, "index")[-1], victims(drive, "tree-pack")[-1]):
+        delete(victim)
+    with loaded(drive) as repository:
+        assert repository.inventory.findings == ()
+    for index in victims(drive, "index"):
+        delete(index)
+    for pack in victims(drive, "tree-pack"):
+        delete(pack)
+    check_restore(drive, scene, tmp_path / "restored")
+    assert only_healable(verified(drive).problems)
+
+
+def test_parity_is_missed_on_a_drive_of_which_all_else_is_damaged(scene: Scene, drive: Drive) -> None:
+    """No sound file has any: that alone does not show a writer that makes none."""
+    missed = victims(drive, "index")[-1]
+    for kind in ("snapshot", "removal", "tree-pack", "data-pack"):
+        for victim in victims(drive, kind):
+            flip(victim)
+    for victim in victims(drive, "index"):
+        flip(victim) if victim != missed else parity_of(drive, victim).unlink()
+    assert str(parity_of(drive, missed).relative_to(drive.root)) in {p.path for p in verified(drive).problems}
 
 
 def test_a_parity_file_that_would_not_heal_is_damage_too(scene: Scene, drive: Drive) -> None:

@@ -28,6 +28,7 @@ from kinebackup.engine.repository.inventory import (
     names_to_try,
     read_named,
 )
+from kinebackup.engine.repository.redundancy.lost_files import parity_names
 from kinebackup.engine.repository.redundancy.parity_state import ParityState, state_of_parity
 from kinebackup.engine.repository.references import ReferenceWalk, Trace, trace
 from kinebackup.engine.repository.repository import LoadedRepository
@@ -260,9 +261,13 @@ class Verification:
     def _without_parity(self) -> list[FileName]:
         """None where no file has any: who wrote the drive made none."""
         states = self._progress.parity
-        if all(state is ParityState.MISSING for state in states.values()):
+        if all(state is ParityState.MISSING for state in states.values()) and not self._has_any_parity():
             return []
         return sorted(name for name, state in states.items() if state is ParityState.MISSING)
+
+    def _has_any_parity(self) -> bool:
+        """That of a damaged file, or one that is damaged itself, says as well that the writer makes some."""
+        return any(names for _sub, names in parity_names(self._repository.store.bare))
 
     def _explain(self, snapshots: Sequence[NamedSnapshot], walk: ReferenceWalk, noticed: Sequence[Problem]) -> None:
         """Name each pack that failed or is gone with the snapshots that it affects, then each file."""

@@ -16,9 +16,9 @@ from kinebackup.i18n import _
 READ_BYTES: Final = 4 * 2**20
 
 
-def write_file(store: Store, path: str, data: bytes) -> None:
-    """Write a whole file durably: index files and snapshots."""
-    pending = store.create()
+def write_file(store: Store, path: str, data: bytes, *, apart: bool = False) -> None:
+    """Write a whole file durably: index files and snapshots. ``apart``: far from what was written before."""
+    pending = store.create(apart=len(data) if apart else 0)
     try:
         pending.write(data)
         pending.commit(path)

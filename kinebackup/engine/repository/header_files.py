@@ -143,7 +143,7 @@ def _replaced(store: Store, data: bytes, name: str) -> bool:
 
 def _write_copies(store: Store, data: bytes, names: Sequence[str]) -> None:
     for name in reversed(names):
-        pending = store.create()
+        pending = store.create(apart=len(data))
         try:
             pending.write(data)
             pending.commit(name)

@@ -177,7 +177,8 @@ def _lost_tables(
         except Damaged:
             continue
         names = {pack.name for pack in table.packs}
-        if names <= packs.keys() and not names <= listed and store.heal(index_path(name)):
+        there = all(pack in packs or store.has_parity(pack_path(pack)) for pack in names)  # else it was removed
+        if there and not names <= listed and store.heal(index_path(name)):
             listed |= names
             found.append(table)
     return found

@@ -15,6 +15,7 @@ from typing import Protocol
 from kinebackup.engine.drive_errors import drive_errors
 from kinebackup.engine.format.constants import Buffer
 from kinebackup.engine.format.layout import FIRST_HEADERS, FOR_PEOPLE
+from kinebackup.engine.repository.redundancy.placement import Placement
 from kinebackup.errors import Damaged, DriveFailed
 from kinebackup.i18n import _
 
@@ -61,7 +62,8 @@ class Store(Protocol):
     is there, while the drive still answers, raises ``Damaged``; an absent file raises ``NotFound``.
     """
 
-    def create(self) -> PendingFile: ...
+    def create(self, *, apart: int = 0) -> PendingFile:
+        """``apart``: that many bytes follow, and shall lie far from all others where the file system can do that."""
 
     def read(self, path: str, offset: int = 0, size: int | None = None) -> bytes:
         """Bytes ``offset … offset + size`` (to the end without a size). Raises ``Damaged`` when fewer are there."""
@@ -144,7 +146,7 @@ def _infos(found: list[tuple[str, os.stat_result | None]]) -> list[FileInfo]:
 class _FolderFile:
     """A ``PendingFile`` of a ``FolderStore``."""
 
-    def __init__(self, store: "FolderStore", name: str) -> None:
+    def __init__(self, store: "FolderStore", name: str, apart: int) -> None:
         self._store = store
         self._name = name
         self.size = 0
@@ -155,6 +157,7 @@ class _FolderFile:
             except FileNotFoundError:  # a copy of a drive may lack its empty folders
                 store.make_directories(["tmp"])
                 self._fd = store.open(name, flags)
+        self._placed = apart > 0 and store.placement.reserve(self._fd, apart)
 
     def write(self, data: Buffer) -> None:
         view = memoryview(data)
@@ -167,6 +170,8 @@ class _FolderFile:
     def commit(self, path: str) -> None:
         with drive_errors(path):
             try:
+                if self._placed:
+                    os.ftruncate(self._fd, self.size)
                 _fsync(self._fd)
                 if os.fstat(self._fd).st_size != self.size:
                     raise DriveFailed(_("the drive kept another length than was written"), _("run: kinebackup verify"))
@@ -190,6 +195,7 @@ class FolderStore:
         """``root``: the KINEBACKUP directory, which exists. Raises ``NotFound``."""
         self.root = root
         self._counter = 0
+        self.placement = Placement()
         with drive_errors("KINEBACKUP"):
             self._fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
 
@@ -225,9 +231,8 @@ class FolderStore:
 
     def _open_to_read(self, path: str) -> int:
         with self._parent(path) as (directory, name):
-            _check_regular(
-                os.stat(name, dir_fd=directory, follow_symlinks=False), path
-            )  # to open a device is to use it
+            # To open a device is to use it.
+            _check_regular(os.stat(name, dir_fd=directory, follow_symlinks=False), path)
             fd = os.open(name, _READ_FLAGS, dir_fd=directory)
         try:
             _check_regular(os.fstat(fd), path)
@@ -271,9 +276,9 @@ class FolderStore:
         with self._parent(path) as (directory, name):
             os.unlink(name, dir_fd=directory)
 
-    def create(self) -> PendingFile:
+    def create(self, *, apart: int = 0) -> PendingFile:
         self._counter += 1
-        return _FolderFile(self, f"tmp/{os.getpid()}-{self._counter}-{os.urandom(4).hex()}")
+        return _FolderFile(self, f"tmp/{os.getpid()}-{self._counter}-{os.urandom(4).hex()}", apart)
 
     def read(self, path: str, offset: int = 0, size: int | None = None) -> bytes:
         with drive_errors(path, self._answers):

@@ -118,9 +118,9 @@ class FaultingStore:
             return False
         return True
 
-    def create(self) -> PendingFile:
+    def create(self, *, apart: int = 0) -> PendingFile:
         self._pass("create", "tmp")
-        return _FaultingFile(self._inner.create(), self._fault)
+        return _FaultingFile(self._inner.create(apart=apart), self._fault)
 
     def read(self, path: str, offset: int = 0, size: int | None = None) -> bytes:
         self._pass("read", path)

@@ -94,9 +94,9 @@ class RecordingStore:
         self.operations: list[Operation] = []
         self.lock = threading.Lock()
 
-    def create(self) -> PendingFile:
+    def create(self, *, apart: int = 0) -> PendingFile:
         with self.lock:
-            inner = self._inner.create()
+            inner = self._inner.create(apart=apart)
             self._files += 1
             self.operations.append(Created(self._files))
             return _RecordedFile(self, inner, self._files)

@@ -3,7 +3,8 @@
 Owns: what gives way, and that the writer tries again then. Does not know: how parity is made, or when it is made again.
 
 Without parity a drive holds all that was saved; without room it does not hold today's files. Copies of lists, index
-files and snapshots stay: they are small, and what they protect is what everything else hangs on.
+files and snapshots stay: they are small, and what they protect is what everything else hangs on. The parity of a pack
+that is known to be damaged stays, too: it is all there is of what the pack lost.
 """
 
 import threading
@@ -13,10 +14,11 @@ from functools import partial
 from typing import Final, TypeVar
 
 from kinebackup.engine.format.constants import Buffer
-from kinebackup.engine.format.layout import PARITY
+from kinebackup.engine.format.layout import DAMAGED, PARITY, PARITY_SUFFIX
 from kinebackup.engine.format.parity import HEAD_BYTES, is_copy
 from kinebackup.engine.repository.store import FileInfo, PendingFile, Store, Unlistable
 from kinebackup.errors import Damaged, DriveFull, NotFound
+from kinebackup.model import FileName
 
 _AT_ONCE: Final = 64 * 2**20  # freed each time: what follows should not come back at once
 
@@ -30,6 +32,7 @@ class GivingWayStore:
         self.inner = inner
         self.gave_way = False
         self._turn = 0
+        self._spared: set[str] = set()
         self._lock = threading.Lock()
 
     def with_room(self, work: Callable[[], _T]) -> _T:
@@ -42,16 +45,22 @@ class GivingWayStore:
                 if not self._make_room(turn):
                     raise
 
+    def spare_parity_of(self, name: FileName) -> None:
+        """That pack is damaged, and cannot be written anew."""
+        self._spared.add(f"{name}{PARITY_SUFFIX}")
+
     def _make_room(self, turn: int) -> bool:
         """Remove parity files; False where there is none. ``turn``: whoever waited while another did it tries first."""
         with self._lock:
             if turn != self._turn:
                 return True
             freed = 0
+            spared = self._spared | {f"{info.name}{PARITY_SUFFIX}" for info in self._files(DAMAGED)}
             for folder in self._folders():
                 before = freed
                 for info in self._files(folder):
-                    if freed < _AT_ONCE and self._may_go(path := f"{folder}/{info.name}"):
+                    may_go = freed < _AT_ONCE and info.name not in spared
+                    if may_go and self._may_go(path := f"{folder}/{info.name}"):
                         self.inner.remove(path)
                         freed += info.size
                 if freed > before:
@@ -80,8 +89,8 @@ class GivingWayStore:
 
     # -- the store -------------------------------------------------------------------------------------------------
 
-    def create(self) -> PendingFile:
-        return _InsistingFile(self, self.with_room(self.inner.create))
+    def create(self, *, apart: int = 0) -> PendingFile:
+        return _InsistingFile(self, self.with_room(partial(self.inner.create, apart=apart)))
 
     def read(self, path: str, offset: int = 0, size: int | None = None) -> bytes:
         return self.inner.read(path, offset, size)
@@ -118,6 +127,12 @@ class GivingWayStore:
 def never_giving_way(store: Store) -> Store:
     """The same files; where the drive is full, it is."""
     return store.inner if isinstance(store, GivingWayStore) else store
+
+
+def spare_parity_of(store: Store, name: FileName) -> None:
+    """That pack is damaged, and cannot be written anew: its parity stays, whatever has no room."""
+    if isinstance(store, GivingWayStore):
+        store.spare_parity_of(name)
 
 
 class _InsistingFile:

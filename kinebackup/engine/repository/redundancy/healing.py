@@ -14,9 +14,9 @@ from typing import Final, TypeVar
 from kinebackup.engine.format import parity
 from kinebackup.engine.format.layout import DAMAGED, SNAPSHOTS, is_file_name, pack_path, parity_path
 from kinebackup.engine.format.parity import Parity
-from kinebackup.engine.repository.damage_markers import remove_markers
+from kinebackup.engine.repository.damage_markers import remove_markers, set_markers
 from kinebackup.engine.repository.files import write_file
-from kinebackup.engine.repository.redundancy.giving_way import never_giving_way
+from kinebackup.engine.repository.redundancy.giving_way import never_giving_way, spare_parity_of
 from kinebackup.engine.repository.redundancy.lost_files import find_lost_files
 from kinebackup.engine.repository.store import FileInfo, PendingFile, Store, Unlistable
 from kinebackup.errors import Damaged, DriveFailed, NotFound
@@ -114,6 +114,13 @@ class HealingStore:
             found = self._healed_bytes(path)
             return None if found is None else found.data
 
+    def has_parity(self, path: str) -> bool:
+        """Whether there is a parity file of that file, of which nothing else is looked at: it was not removed."""
+        try:
+            return self.bare.size(parity_path(FileName(path.rpartition("/")[2]))) > 0
+        except (Damaged, NotFound):
+            return False
+
     def is_on_drive(self, path: str) -> bool:
         """Whether the drive itself has the file again, and not only memory."""
         with self._lock:
@@ -163,16 +170,19 @@ class HealingStore:
 
     def _rewrite(self, path: str, data: bytes) -> bool:
         """Put the file on the drive again, where there is room; the damaged one gives way to it at once."""
-        store = never_giving_way(self.bare)  # as long as it is not there, its parity is all there is of it
+        store, name = never_giving_way(self.bare), FileName(path.rpartition("/")[2])
         try:
             store.make_directories([path.rpartition("/")[0]])
-            write_file(store, path, data)
+            write_file(store, path, data, apart=True)  # its parity may lie anywhere
             store.drop_cache(path)
             kept = hashlib.sha256(store.read(path)).digest() == hashlib.sha256(data).digest()
         except (DriveFailed, Damaged, NotFound):  # a full drive, or somebody's folder in its place: memory must do
-            return False
+            kept = False
         if kept:
-            remove_markers(self.bare, [FileName(path.rpartition("/")[2])])
+            remove_markers(self.bare, [name])
+        elif path == pack_path(name):  # as long as it is not there, its parity is all there is of it
+            spare_parity_of(self.bare, name)
+            set_markers(store, [name])
         return kept
 
     # -- the store ---------------------------------------------------------------------------------------------------
@@ -186,8 +196,8 @@ class HealingStore:
                 self._memory.move_to_end(path)
             return data
 
-    def create(self) -> PendingFile:
-        return self.bare.create()
+    def create(self, *, apart: int = 0) -> PendingFile:
+        return self.bare.create(apart=apart)
 
     def read(self, path: str, offset: int = 0, size: int | None = None) -> bytes:
         data = self._remembered(path)

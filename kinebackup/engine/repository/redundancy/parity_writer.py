@@ -2,7 +2,8 @@
 
 Owns: what a run owes, and when it is written. Does not know: what earlier runs owe (completing.py), or healing.
 
-A parity file is written after another file than its own, for what lies side by side on a drive dies together. It goes
+A parity file is written after another file than its own, and apart from all of them where the file system can do that
+(placement.py), for what lies side by side on a drive dies together. It goes
 before its own file goes: one that is there without its file tells that the file was lost.
 """
 
@@ -14,7 +15,16 @@ from hashlib import sha256
 from typing import Final
 
 from kinebackup.engine.format.layout import PARITY, parity_directory, parity_path
-from kinebackup.engine.format.parity import BLOCK_BYTES, Encoder, blocks_of, checksums, columns_of, encode, table
+from kinebackup.engine.format.parity import (
+    BLOCK_BYTES,
+    Encoder,
+    blocks_of,
+    checksums,
+    columns_of,
+    encode,
+    size_of,
+    table,
+)
 from kinebackup.engine.repository.redundancy.giving_way import GivingWayStore
 from kinebackup.engine.repository.store import PendingFile, Store
 from kinebackup.errors import Damaged, DriveFull, NotFound
@@ -90,7 +100,7 @@ class ParityWriter:
         store, name = self._store.inner, FileName(path.rpartition("/")[2])
         try:
             store.make_directories([PARITY, parity_directory(name)])
-            file = store.create()
+            file = store.create(apart=_length(store, path, is_copy=is_copy) if parity is None else len(parity))
             try:
                 if parity is not None:
                     file.write(parity)
@@ -111,11 +121,27 @@ class ParityWriter:
         self._owed = deque(owed for owed in self._owed if owed.path.rpartition("/")[2] not in names)
         folders: set[str] = set()
         for name in names:
-            with suppress(Damaged, NotFound):  # something that is no file is nobody's parity
-                self._store.size(parity_path(name))
-                self._store.remove(parity_path(name))
-                folders.add(parity_directory(name))
+            path = parity_path(name)
+            try:
+                self._store.size(path)
+            except NotFound:
+                continue
+            except Damaged:  # an empty folder in its place goes, anything else is not ours
+                with suppress(Damaged):
+                    self._store.remove(path)
+                continue
+            self._store.remove(path)
+            folders.add(parity_directory(name))
         self._store.sync_directories(sorted(folders))
+
+
+def _length(store: Store, path: str, *, is_copy: bool) -> int:
+    """How long the parity file of that file will be. Raises ``UnsoundFile``."""
+    try:
+        size = store.size(path)
+    except (Damaged, NotFound) as error:
+        raise UnsoundFile(error.message) from error
+    return size_of(size, columns_of(size, is_copy=is_copy))
 
 
 def _fill(file: PendingFile, store: Store, path: str, *, is_copy: bool) -> None:

@@ -4,21 +4,20 @@ Owns: that every file has its own after each run, and what a full drive does. Do
 """
 
 import contextlib
-import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from support.engine.drives import Drive, back_up, below, enroll, loaded, noise, pruned, restored, seen, writable
-from support.engine.faulting_store import Fault, FaultingStore
+from support.engine.narrow_store import narrow
 from support.engine.parity_files import is_copied, parity_of, protected_files, unprotected
 from support.engine.recording_store import RecordingStore, Renamed, SyncedDirectory, Unlinked
 
-from kinebackup.engine.format.constants import Buffer, Kind
-from kinebackup.engine.format.layout import marker_path, parity_marker_path
+from kinebackup.engine.format.constants import Kind
+from kinebackup.engine.format.layout import marker_path, pack_path, parity_marker_path
 from kinebackup.engine.repository.redundancy.completing import complete_parity
-from kinebackup.engine.repository.store import FolderStore, PendingFile
+from kinebackup.engine.repository.store import FolderStore
 from kinebackup.errors import DriveFull
 from kinebackup.model import CancelToken, FileName
 
@@ -193,6 +192,16 @@ def test_a_prune_takes_parity_along_and_leaves_every_other_file_with_its_own(dri
     assert unprotected(drive) == set()
 
 
+def test_a_folder_in_the_place_of_parity_goes_with_the_file_that_it_stood_for(drive: Drive, docs: Path) -> None:
+    first = drive.files("snapshots")[0].name
+    (docs / "film.bin").write_bytes(noise("film 2", 2 * MIB))
+    back_up(drive, docs)
+    place = parity_of(drive, drive.root / "snapshots" / first)
+    made_a_folder(place)
+    pruned(drive, first, accept_share=True)
+    assert not place.exists()
+
+
 def test_parity_goes_durably_before_its_file_so_that_parity_alone_tells_of_a_loss(drive: Drive, docs: Path) -> None:
     """By a copy whose file is gone, the file may come back: nothing that was removed on purpose must."""
     first = drive.files("snapshots")[0].name
@@ -246,53 +255,6 @@ def test_a_copy_whose_file_was_lost_stays_until_a_prune_and_columns_without_thei
 
 
 # -- a full drive --------------------------------------------------------------------------------------------------
-
-
-class NarrowStore(FaultingStore):
-    """A drive with room for so many bytes beside what is there, as a file system counts them."""
-
-    def __init__(self, inner: FolderStore, free: int) -> None:
-        super().__init__(inner, Fault(frozenset(), errno.ENOSPC))
-        self._root = Path(inner.root)
-        self._capacity = self._used() + free
-
-    def _used(self) -> int:
-        return sum(path.stat().st_size for path in self._root.rglob("*") if path.is_file())
-
-    def create(self) -> PendingFile:
-        return _NarrowFile(self, super().create())
-
-    def free_bytes(self) -> int:
-        return max(0, self._capacity - self._used())
-
-
-class _NarrowFile:
-    """Takes as much of a piece as fits, as a drive does."""
-
-    def __init__(self, store: NarrowStore, inner: PendingFile) -> None:
-        self._store = store
-        self._inner = inner
-        self.size = inner.size
-
-    def write(self, data: Buffer) -> None:
-        view = memoryview(data)
-        room = self._store.free_bytes()
-        self._inner.write(view[:room])
-        self.size = self._inner.size
-        if room < len(view):
-            raise DriveFull("the drive is full")
-
-    def commit(self, path: str) -> None:
-        self._inner.commit(path)
-
-    def abandon(self) -> None:
-        self._inner.abandon()
-
-
-@contextlib.contextmanager
-def narrow(drive: Drive, free: int) -> Iterator[NarrowStore]:
-    with contextlib.closing(FolderStore(str(drive.root))) as folder:
-        yield NarrowStore(folder, free)
 
 
 def test_where_there_is_no_room_for_parity_the_backup_is_whole_and_says_so_once(
@@ -364,6 +326,31 @@ def test_parity_never_gives_way_to_the_file_that_it_heals(drive: Drive, docs: Pa
     assert drive.files("parity") == before
     assert back_up(drive, docs).problems == ()
     assert unprotected(drive) == set()
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_parity_of_a_damaged_pack_never_gives_way_to_new_data(
+    drive: Drive, docs: Path, tmp_path: Path, *, is_known: bool
+) -> None:
+    """There is no room to write the pack anew, so its parity is what its content hangs on."""
+    contents, before = data_pack(drive), seen(docs)
+    saved = drive.files("snapshots")[0].name
+    data = bytearray(contents.read_bytes())
+    data[1_000_000] ^= 1
+    contents.write_bytes(data)
+    if is_known:
+        (drive.root / marker_path(contents.name)).write_bytes(b"")
+    for attempt in range(2):  # what one run has met, the next one knows
+        (docs / "neuf.bin").write_bytes(noise(f"neuf {attempt}", MIB))
+        with narrow(drive, 200_000) as store, writable(drive, store) as repository:
+            if not is_known:
+                assert repository.store.heal(pack_path(contents.name))
+            with pytest.raises(DriveFull):
+                repository.store.create().write(bytes(MIB))
+        assert parity_of(drive, contents).exists()
+        is_known = True
+    assert restored(drive, tmp_path / "out", saved).problems == ()
+    assert seen(below(tmp_path / "out", docs)) == before
 
 
 def test_a_file_in_the_place_of_the_folder_costs_parity_and_no_backup(drive: Drive, docs: Path, tmp_path: Path) -> None:
