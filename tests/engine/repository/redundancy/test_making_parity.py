@@ -362,7 +362,10 @@ def test_a_file_in_the_place_of_the_folder_costs_parity_and_no_backup(drive: Dri
     (docs / "neuf.txt").write_text("neuf", encoding="utf-8")
     report = back_up(drive, docs)
     assert report.snapshot is not None
-    name = parity_of(drive, data_pack(drive)).name
-    assert [(problem.kind, problem.path.rpartition("/")[2]) for problem in report.problems] == [("damaged", name)]
+    told = {(problem.kind, problem.path) for problem in report.problems}  # other names may begin like that one
+    assert ("damaged", str(parity_of(drive, data_pack(drive)).relative_to(drive.root))) in told
+    assert {(kind, path.rpartition("/")[0]) for kind, path in told} == {
+        ("damaged", str(folder.relative_to(drive.root)))
+    }
     assert drive.files("damaged") == []
     assert restored(drive, tmp_path / "out").problems == ()
