@@ -88,8 +88,8 @@ def run_repair(
     """Repair that drive.
 
     Raises ``CheckFailed`` where nothing on the drive proves that it is the one remembered, ``NotFound``, ``Locked``,
-    ``TargetRefused``, ``WrongKey``, ``DriveFailed``, ``OtherDriveFailed`` or ``Cancelled``; what was repaired until
-    then stays.
+    ``NeedsNewer``, ``TargetRefused``, ``WrongKey``, ``DriveFailed``, ``OtherDriveFailed`` or ``Cancelled``; what was
+    repaired until then stays.
     """
     record = record_of(drive)
     check_target(drive, request.sources, world)
@@ -181,6 +181,7 @@ class _Opener:
         for name in repository.list_packs():
             with contextlib.suppress(Damaged, NotFound):
                 read_pack_table(repository.store, repository.keys, name)
+                repository.learn_features()
                 repository.write_header()
                 self.written = tuple(RepairedFile("header", each, "computer") for each in layout.HEADER_COPIES)
                 return repository

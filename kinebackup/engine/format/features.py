@@ -25,10 +25,19 @@ def check_reading(needed: Iterable[str], known: Collection[str] = KNOWN) -> None
 def check_writing(needed: Iterable[str], known: Collection[str] = KNOWN) -> None:
     """Raises ``NeedsNewer`` where this program would make something wrong by writing; it may read."""
     if text := unknown(needed, known):
-        raise NeedsNewer(
-            _("this drive needs a newer version of KineBackup to be written to ({features})").format(features=text),
-            _("install the newest KineBackup on this computer; meanwhile everything can be restored"),
+        raise not_to_be_written(
+            _("this drive needs a newer version of KineBackup to be written to ({features})").format(features=text)
         )
+
+
+def not_to_be_written(reason: str) -> NeedsNewer:
+    """What is raised for a drive that this program can read, at least in part, and must leave as it is."""
+    return NeedsNewer(reason, _("install the newest KineBackup on this computer; meanwhile everything can be restored"))
+
+
+def together(needed: Iterable[Iterable[str]]) -> tuple[str, ...]:
+    """All that one of them names, once."""
+    return tuple(sorted({name for names in needed for name in names}))
 
 
 def unknown(needed: Iterable[str], known: Collection[str] = KNOWN) -> str:

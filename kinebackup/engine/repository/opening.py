@@ -51,7 +51,10 @@ class LockedStore:
             raise header.changed_by_somebody()
         features.check_reading(unlocked.header.features_needed_to_read)
         features.check_writing(unlocked.header.features_needed_to_write)
-        return LockedRepository(self.store, unlocked, self.lock)
+        repository = LockedRepository(self.store, unlocked, self.lock)
+        if unlocked.elsewhere:
+            repository.learn_features()
+        return repository
 
     def create(self, *, master: MasterKey, keyring: Keyring, repository: str, created: str) -> LockedRepository:
         """A new, empty repository. ``repository``: 32 random hex digits. Raises ``KineError`` where one is there."""

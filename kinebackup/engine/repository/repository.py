@@ -243,6 +243,21 @@ class LockedRepository(Repository):
         self._lock = lock
         self.parity = ParityWriter(store)
 
+    def learn_features(self) -> None:
+        """A header that was made again elsewhere does not say what the drive needs: its snapshots do (FORMAT.md §1).
+
+        Raises ``NeedsNewer``; then nothing has been written, no header either.
+        """
+        files = self.snapshots()
+        for newer in (each for each in files.unreadable if not each.is_damage):
+            raise features.not_to_be_written(newer.reason)  # who knows what else it says
+        named = [each.snapshot for each in files.readable]
+        to_read = features.together(each.features_needed_to_read for each in named)
+        to_write = features.together(each.features_needed_to_write for each in named)
+        features.check_writing(to_write)
+        known = msgspec.structs.replace(self.header, features_needed_to_read=to_read, features_needed_to_write=to_write)
+        self.unlocked = msgspec.structs.replace(self.unlocked, header=known)
+
     def load(self) -> "WritableRepository":
         """See ``Repository.load``. What is damaged and can be healed is written anew.
 

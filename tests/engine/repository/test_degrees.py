@@ -23,6 +23,7 @@ NEEDS_THE_LOCK = {
     "prepare",
     "clear_temporary",
     "heal_header",
+    "learn_features",
     "renew_spread_header",
     "write_header",
     "write_keyring",

@@ -7,11 +7,29 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from support.engine.drives import Drive, back_up, enroll, loaded, locked, opened, pruned, restored, verified, writable
+from support.engine.drives import (
+    CREATED,
+    HOLDER,
+    MACHINE_KEY,
+    Drive,
+    back_up,
+    enroll,
+    loaded,
+    locked,
+    opened,
+    pruned,
+    restored,
+    verified,
+    writable,
+)
 from support.engine.forged_snapshot import an_entry, forge
 
 from kinebackup.engine.format import features
-from kinebackup.engine.repository.header_files import write_header
+from kinebackup.engine.format.header import encode_header
+from kinebackup.engine.format.layout import HEADER_COPIES
+from kinebackup.engine.repository.header_files import read_headers, write_header
+from kinebackup.engine.repository.opening import lock_store, open_store
+from kinebackup.engine.repository.repository import Repository
 from kinebackup.errors import CheckFailed, NeedsNewer
 
 
@@ -116,6 +134,57 @@ def test_new_key_slots_leave_what_the_header_says_of_features(tmp_path: Path) ->
         assert repository.header.features_needed_to_write == ("known-to-it",)
     with opened(drive) as repository:
         assert (repository.header.features_needed_to_write, repository.header.generation) == (("known-to-it",), 9)
+
+
+# -- headers that were made again elsewhere --------------------------------------------------------------------------
+
+
+def lose_headers(drive: Drive) -> bytes:
+    """All copies are lost. Returns the header as a computer makes it again that never heard of features."""
+    with opened(drive) as repository:
+        made = encode_header(drive.ring, drive.master, repository=repository.id, created=CREATED)
+    for name in HEADER_COPIES:
+        (drive.root / name).unlink()
+    return made
+
+
+@pytest.mark.parametrize("member", ["features_needed_to_write", "features_needed_to_read"])
+def test_a_header_from_elsewhere_does_not_make_a_drive_writable_that_needs_a_newer_program(
+    tmp_path: Path, member: str
+) -> None:
+    drive = a_drive(tmp_path)
+    forge(drive, tmp_path / "source", [an_entry("neu.txt", [b"neu"], drive)], [b"neu"], **{member: ("erasures",)})
+    needs(drive, **{member: ("erasures",)})
+    with open_store(str(drive.root)) as store:
+        repository_id = next(iter(read_headers(store))).repository
+    made = encode_header(drive.ring, drive.master, repository=repository_id, created=CREATED)
+    for name in HEADER_COPIES:
+        (drive.root / name).unlink()
+    before = {path: path.read_bytes() for path in drive.files("") if path.name != "lock"}
+
+    with lock_store(str(drive.root), HOLDER) as files, pytest.raises(NeedsNewer, match="erasures") as caught:
+        files.open(MACHINE_KEY, [made])
+    assert "install the newest KineBackup" in caught.value.hint
+    assert {path: path.read_bytes() for path in drive.files("") if path.name != "lock"} == before
+
+    with open_store(str(drive.root)) as store:
+        found = Repository.open(store, MACHINE_KEY, [made]).load().snapshots()
+    assert len(found.readable) == (2 if member == "features_needed_to_write" else 1)
+    assert not any(each.is_damage for each in found.unreadable)
+
+
+def test_a_header_from_elsewhere_gets_the_features_that_the_snapshots_name(tmp_path: Path) -> None:
+    drive = a_drive(tmp_path)
+    with opened(drive) as repository:
+        made = encode_header(drive.ring, drive.master, repository=repository.id, created=CREATED)
+    for name in HEADER_COPIES:
+        (drive.root / name).unlink()
+    with lock_store(str(drive.root), HOLDER) as files:
+        repository = files.open(MACHINE_KEY, [made])
+        assert (repository.header.features_needed_to_read, repository.header.features_needed_to_write) == ((), ())
+        repository.heal_header()
+    assert back_up(drive, tmp_path / "source").problems == ()
+    assert features.together([("b", "a"), (), ("a", "c")]) == ("a", "b", "c")
 
 
 def test_a_name_of_a_feature_is_shown_as_harmless_text() -> None:
