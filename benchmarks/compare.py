@@ -16,13 +16,13 @@ if os.fspath(_PROJECT) not in sys.path:
     sys.path.insert(0, os.fspath(_PROJECT))  # run as a script, Python looks only beside the script
 
 from benchmarks.page import Circumstances, document  # noqa: E402  (after the path above)
-from benchmarks.peers import Tool, all_tools  # noqa: E402  (after the path above)
+from benchmarks.peers import OtherKinebackup, Tool, all_tools  # noqa: E402  (after the path above)
 from benchmarks.report import show  # noqa: E402  (after the path above)
 from benchmarks.work_area import WorkArea, WorkAreaFailed, folder, ramdisk  # noqa: E402  (after the path above)
 from benchmarks.workloads import WORKLOADS, Results, RunOptions, WorkloadName, run_workload  # noqa: E402  (after the path above)
 
 DEFAULT_TOOLS = ("kinebackup", "restic", "borg", "cp -a", "walk")
-_PATH_OPTIONS = {"dir": "DIR", "sources": "DIR", "peers": "DIR", "output": "FILE"}
+_PATH_OPTIONS = {"dir": "DIR", "sources": "DIR", "peers": "DIR", "other": "DIR", "output": "FILE"}
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -41,6 +41,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--ramdisk", metavar="SIZE", help="work on an ext4 image of this size in memory, as 12G (root)")
     parser.add_argument("--warm", action="store_true", help="do not empty caches between runs")
     parser.add_argument("--peers", type=Path, help="folder with restic and borg, looked in before PATH")
+    parser.add_argument("--other", type=Path, help="another checkout of KineBackup, which takes turns with this one")
     parser.add_argument("--output", type=Path, help="page to write, such as docs/PERFORMANCE.md (default: none)")
     parser.add_argument("--keep", action="store_true", help="keep the data sets, for another run with the same --dir")
     options = parser.parse_args(arguments)
@@ -80,7 +81,8 @@ def main(arguments: list[str]) -> int:
     options = parse(arguments)
     # Without this a terminated benchmark would leave its mount and loop device behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    tools = tuple(tool for tool in all_tools(options.peers) if tool.name in options.tools)
+    names = (*options.tools, OtherKinebackup.name)
+    tools = tuple(tool for tool in all_tools(options.peers, options.other) if tool.name in names)
     load = os.getloadavg()[0]
     results = Results()
     try:

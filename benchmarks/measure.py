@@ -26,7 +26,10 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One run: ``wall_s`` includes the sync of the target that follows, ``sync_s`` is that part of it."""
+    """One run: ``wall_s`` includes the sync of the target that follows, ``sync_s`` is that part of it.
+
+    ``redundancy_bytes`` is the part of ``size_bytes`` that only heals the rest.
+    """
 
     wall_s: float
     sync_s: float = 0.0
@@ -34,6 +37,7 @@ class Sample:
     peak_bytes: int = 0
     written_bytes: int = 0
     size_bytes: int = 0
+    redundancy_bytes: int = 0
 
 
 class ToolFailed(Exception):
@@ -48,6 +52,9 @@ class TargetListing:
 
     def size_bytes(self) -> int:
         return sum(size for _, _, size in self.files.values())
+
+    def bytes_below(self, folder: Path) -> int:
+        return sum(size for path, (_, _, size) in self.files.items() if path.startswith(f"{folder}/"))
 
     def written_since(self, earlier: "TargetListing") -> int:
         """Bytes of the files that are new, or were written again, since ``earlier``."""

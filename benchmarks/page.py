@@ -34,7 +34,8 @@ _METHOD = """\
   way: memory is that of the largest process, where a tool has several. It cannot show less than the 10 MB of the
   launcher.
 * *written* is the size of all files of the target that are new or were written again; *size on drive* of all files.
-  KineBackup's `reserve`, ballast that is given up when a drive is full, is in neither.
+  KineBackup's `reserve`, ballast that is given up when a drive is full, is in neither. *redundancy* is its `parity/`,
+  in brackets as a share of all the rest.
 * Every restored tree was compared with its source: contents, types, modes, owners, times, link targets. A
   difference fails the benchmark. SQLite bases, which KineBackup copies through SQLite's own backup, may differ in
   counters of their header; then every row was compared.

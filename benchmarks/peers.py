@@ -18,7 +18,7 @@ from typing import Protocol
 from benchmarks.measure import Command
 
 _PASSPHRASE = "benchmark-passphrase-of-an-invented-practice"
-_PACKAGE = os.fspath(Path(__file__).resolve().parent.parent / "kinebackup")
+_PROJECT = Path(__file__).resolve().parent.parent
 _WALK = """
 import os, sys
 pending, files = [sys.argv[1]], 0
@@ -72,14 +72,19 @@ class Tool(Protocol):
     def ballast(self, bench: Bench, /) -> Path | None:
         """A file of the target that holds no data and does not count as size."""
 
+    def redundancy(self, bench: Bench, /) -> Path | None:
+        """A folder of the target that holds nothing but what heals the rest."""
+
 
 class Kinebackup:
     """KineBackup through its command line, on a simulated drive."""
 
     name = "kinebackup"
 
-    def __init__(self, executable: str | None = None) -> None:
-        self._executable = executable or os.fspath(Path(sys.executable).with_name("kinebackup"))
+    def __init__(self, checkout: Path = _PROJECT) -> None:
+        """``checkout``: of the program; it runs with the libraries of this one."""
+        self._executable = os.fspath(Path(sys.executable).with_name("kinebackup"))
+        self._checkout = checkout
 
     def version(self) -> str | None:
         # The command exists before all of its verbs do.
@@ -87,7 +92,7 @@ class Kinebackup:
 
     def prepare(self, bench: Bench) -> tuple[Command, ...]:
         # As the package does on installation. PYTHONDONTWRITEBYTECODE would have each run compile it anew.
-        compileall.compile_dir(_PACKAGE, quiet=2)
+        compileall.compile_dir(self._checkout / "kinebackup", quiet=2)
         bench.passphrase_file.write_text(_PASSPHRASE + "\n")
         paths = "".join(
             f"{name} = {json.dumps(os.fspath(bench.private / name))}\n" for name in ("state", "cache", "runtime")
@@ -124,12 +129,22 @@ class Kinebackup:
     def ballast(self, bench: Bench) -> Path:
         return bench.target / "KINEBACKUP" / "reserve"
 
+    def redundancy(self, bench: Bench) -> Path:
+        return bench.target / "KINEBACKUP" / "parity"
+
     def call(self, bench: Bench, *arguments: str) -> Command:
         """Any command, with the configuration of this run."""
-        return Command((self._executable, "--config", os.fspath(self._config(bench)), *arguments))
+        where = (("PYTHONPATH", os.fspath(self._checkout)),)
+        return Command((self._executable, "--config", os.fspath(self._config(bench)), *arguments), where)
 
     def _config(self, bench: Bench) -> Path:
         return bench.private / "config.toml"
+
+
+class OtherKinebackup(Kinebackup):
+    """Another checkout of KineBackup, such as that of an earlier commit: what a change costs."""
+
+    name = "other checkout"
 
 
 class KinebackupWithoutReadBack(Kinebackup):
@@ -177,6 +192,9 @@ class Restic:
     def ballast(self, _bench: Bench) -> None:
         return None
 
+    def redundancy(self, _bench: Bench) -> None:
+        return None
+
     def _call(self, bench: Bench, *arguments: str) -> Command:
         environment = (
             ("RESTIC_REPOSITORY", os.fspath(bench.target)),
@@ -218,6 +236,9 @@ class Borg:
     def ballast(self, _bench: Bench) -> None:
         return None
 
+    def redundancy(self, _bench: Bench) -> None:
+        return None
+
     def _call(self, bench: Bench, *arguments: str, directory: Path | None = None) -> Command:
         environment = (
             ("BORG_REPO", os.fspath(bench.target)),
@@ -256,6 +277,9 @@ class Copy:
     def ballast(self, _bench: Bench) -> None:
         return None
 
+    def redundancy(self, _bench: Bench) -> None:
+        return None
+
 
 class Walk:
     """A bare Python walk with ``os.scandir`` and ``stat``: the floor of what looking for changes costs in Python."""
@@ -286,12 +310,19 @@ class Walk:
     def ballast(self, _bench: Bench) -> None:
         return None
 
+    def redundancy(self, _bench: Bench) -> None:
+        return None
 
-def all_tools(peers: Path | None = None) -> tuple[Tool, ...]:
-    """Every tool, in the order in which they take turns; ``peers`` is a folder to look in before PATH."""
+
+def all_tools(peers: Path | None = None, other: Path | None = None) -> tuple[Tool, ...]:
+    """Every tool, in the order in which they take turns.
+
+    ``peers`` is a folder to look in before PATH, ``other`` another checkout of KineBackup.
+    """
     path = os.pathsep.join([*([os.fspath(peers)] if peers else []), os.environ.get("PATH", os.defpath)])
     return (
         Kinebackup(),
+        *([OtherKinebackup(other)] if other else []),
         KinebackupWithoutReadBack(),
         Restic(shutil.which("restic", path=path)),
         Borg(shutil.which("borg", path=path)),

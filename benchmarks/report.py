@@ -103,11 +103,19 @@ def _step_rows(step: StepName, cells: dict[str, list[Sample]], installed: dict[s
         rows.append(
             row("… size on drive, MB", lambda samples: f"{_median(samples, lambda s: s.size_bytes) / 1e6:,.1f}")
         )
+    if any(sample.redundancy_bytes for samples in cells.values() for sample in samples):
+        rows.append(row("… of which redundancy, MB", _redundancy))
     return rows
 
 
 def _median(samples: list[Sample], of: Callable[[Sample], float]) -> float:
     return statistics.median(map(of, samples))
+
+
+def _redundancy(samples: list[Sample]) -> str:
+    """In brackets its share of what the drive would hold without it."""
+    heals, all_ = (_median(samples, of) for of in (lambda s: s.redundancy_bytes, lambda s: s.size_bytes))
+    return f"{heals / 1e6:,.1f} ({heals / (all_ - heals):.1%})"
 
 
 def _seconds(samples: list[Sample]) -> str:

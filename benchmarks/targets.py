@@ -79,6 +79,10 @@ def _size_over_restic(results: Results) -> float | None:
     return ratio(ours, theirs)
 
 
+def _redundancy(results: Results) -> float | None:
+    return results.redundancy_percent(Key("practice", OURS, "first"))
+
+
 _FIRST, _SMALL_AGAIN = "first backup, practice set", "no-change backup, 300k files"
 
 TARGETS = (
@@ -101,6 +105,7 @@ TARGETS = (
     Target("peak memory, 1 M files", "≤ 250 MB", 250, False, "MB", _peak("memory")),
     Target("peak memory, 1 M files in one folder", "≤ 250 MB", 250, False, "MB", _peak("one-folder")),
     Target("size on drive, practice set", "≤ restic's", 1, False, "×", _size_over_restic),
+    Target("redundancy, practice set", "≤ 7 % of the rest", 7, False, "%", _redundancy),
     Target("kinebackup status", "≤ 0.25 s", 0.25, False, "s", _seconds("status")),
     Target("kinebackup --help", "≤ 0.25 s", 0.25, False, "s", _seconds("help")),
 )

@@ -59,6 +59,13 @@ class Results:
     def size_bytes(self, key: Key) -> float | None:
         return statistics.median(sample.size_bytes for sample in self.samples[key]) if key in self.samples else None
 
+    def redundancy_percent(self, key: Key) -> float | None:
+        """Of what the drive would hold without it."""
+        samples = self.samples.get(key)
+        if not samples:
+            return None
+        return statistics.median(100 * s.redundancy_bytes / (s.size_bytes - s.redundancy_bytes) for s in samples)
+
     def peak_bytes(self, work: WorkloadName, tool: str) -> int | None:
         """The largest of all the steps of a work."""
         peaks = [
@@ -100,8 +107,14 @@ class Turn:
         self.area.reset_caches()
         sample = measure(command, self.log, self.bench.target)
         after = list_target(self.bench.target, ballast)
-        written, size = after.written_since(before), after.size_bytes()
-        self.results.add(self.key(step), replace(sample, written_bytes=written, size_bytes=size))
+        redundancy = self.tool.redundancy(self.bench)
+        sample = replace(
+            sample,
+            written_bytes=after.written_since(before),
+            size_bytes=after.size_bytes(),
+            redundancy_bytes=after.bytes_below(redundancy) if redundancy else 0,
+        )
+        self.results.add(self.key(step), sample)
 
     def restore(self, name: str) -> None:
         """A restore of everything, and the proof that it is everything."""

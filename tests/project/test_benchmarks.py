@@ -167,6 +167,27 @@ def test_only_new_and_rewritten_files_count_as_written(tmp_path: Path) -> None:
     assert before.written_since(TargetListing()) == 110
 
 
+def test_what_only_heals_the_rest_is_a_part_of_the_size(tmp_path: Path) -> None:
+    (tmp_path / "parity" / "ab").mkdir(parents=True)
+    (tmp_path / "parity" / "ab" / "name.xor").write_bytes(bytes(7))
+    (tmp_path / "parity.txt").write_bytes(bytes(100))
+    found = list_target(tmp_path)
+    assert (found.size_bytes(), found.bytes_below(tmp_path / "parity")) == (107, 7)
+    results = Results()
+    for heals in (6, 7, 8):
+        results.add(Key("practice", "kinebackup", "first"), Sample(1, size_bytes=107, redundancy_bytes=heals))
+    judged = {outcome.target.work: outcome for outcome in judge(results)}
+    assert (judged["redundancy, practice set"].figure, judged["redundancy, practice set"].verdict) == ("7.00 %", "met")
+
+
+def test_another_checkout_takes_turns_with_this_one(tmp_path: Path) -> None:
+    tools = all_tools(other=tmp_path)
+    assert [tool.name for tool in tools][:2] == ["kinebackup", "other checkout"]
+    command = tools[1].backup(Bench(tmp_path, tmp_path, tmp_path), "first")
+    assert command is not None
+    assert command.environment == (("PYTHONPATH", os.fspath(tmp_path)),)
+
+
 def test_memory_of_a_command_is_measured_and_not_that_of_the_benchmark(tmp_path: Path) -> None:
     ballast = bytearray(b"x" * 200_000_000)
     small = measure(Command(("true",)), tmp_path / "log", tmp_path)
@@ -200,7 +221,7 @@ def test_peers_are_looked_for_in_the_given_folder_first(tmp_path: Path) -> None:
 
 
 def test_without_figures_every_target_is_not_measured() -> None:
-    assert [outcome.verdict for outcome in judge(Results())] == ["not measured"] * 15
+    assert [outcome.verdict for outcome in judge(Results())] == ["not measured"] * 16
     assert judge(Results())[0].figure == "—"
 
 
