@@ -105,9 +105,13 @@ class Office:
         try:
             yield
         finally:
-            for path in self.place.rglob("KINEBACKUP/parity/*/*.xor"):
-                if not self.keeps_parity:
-                    path.unlink()
+            if not self.keeps_parity:
+                self.lose_parity()
+
+    def lose_parity(self) -> None:
+        """Nothing heals the files of its drives any more."""
+        for path in self.place.rglob("KINEBACKUP/parity/*/*.xor"):
+            path.unlink()
 
 
 @contextlib.contextmanager
