@@ -103,6 +103,10 @@ class DriveFailed(KineError):
     exit_code = ExitCode.FAILED
 
 
+class WriteRefused(DriveFailed):
+    """The drive did not take what was written to it, and still answers: it has not gone, it is failing."""
+
+
 class DriveFull(DriveFailed):
     """The drive has no room left: a sound drive, and a person can make room."""
 

@@ -36,6 +36,9 @@ class SeenSnapshot:
 
 Place = Literal["cabinet", "domicile"]
 
+Health = Literal["good", "watch", "replace"]
+"""Of a drive, by what was found wrong on it (policy/ageing.py)."""
+
 Entropy = Callable[[int], bytes]
 """So many random bytes."""
 
@@ -193,7 +196,8 @@ class RestoreTestReport:
 class VerifyReport:
     """``packs_checked`` were read to their last byte and authenticated; ``complete`` says whether all of the drive
     was. ``healable``: it failed, and the next backup mends all that is wrong. ``protected``: so many of the files that
-    were read have sound parity, which heals them; ``unprotected``: so many have none.
+    were read have sound parity, which heals them; ``unprotected``: so many have none. ``survives_bytes``: so much of a
+    protected one may become unreadable at one place; None: all. ``health``: None where the drive is not known here.
     """
 
     result: Literal["ok", "failed"]
@@ -206,6 +210,8 @@ class VerifyReport:
     healable: bool = False
     protected: int = 0
     unprotected: int = 0
+    survives_bytes: int | None = None
+    health: Health | None = None
 
 
 @dataclass(frozen=True, slots=True)

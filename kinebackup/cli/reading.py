@@ -25,6 +25,7 @@ from kinebackup.model import HealedFile, Problem, counting
 from kinebackup.practice.access import PresentDrive
 from kinebackup.practice.computer_keys import ComputerKeys
 from kinebackup.practice.drive_choice import ChosenDrive, Unlocking, drives_to_read, open_with_snapshots
+from kinebackup.practice.drive_faults import note_faults
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -148,7 +149,11 @@ def opened(
                 _("a backup on this drive is damaged, and may be newer than the one that is taken"),
                 _("see: kinebackup snapshots"),
             )
-        yield chosen
+        try:
+            yield chosen
+        finally:
+            opened_drive, computer = chosen.opened, choice.unlocking.computer
+            note_faults(opened_drive.drive.record, computer, session.world, healed=opened_drive.repository.healed)
 
 
 def _computers_words(newest: Sequence[NamedSnapshot], zone: tzinfo) -> str:

@@ -224,6 +224,7 @@ class Program:
 
     def job_ended(self, drive: str, job: object, kind: object, ending: object) -> None:
         """See ``ports.Listener``."""
+        self.service.look_at_health(drive)
 
     def _status(self) -> str:
         if not self.service.is_set_up:

@@ -15,14 +15,14 @@ from typing import Final
 import msgspec
 
 from kinebackup.config import Config
-from kinebackup.daemon.decide.events import Event, KnownDrive, SettingsRead, SourceFinding, SourcesChecked
+from kinebackup.daemon.decide.events import Event, HealthSeen, KnownDrive, SettingsRead, SourceFinding, SourcesChecked
 from kinebackup.daemon.host.threads import in_thread
 from kinebackup.daemon.loop import Loop
 from kinebackup.daemon.ports import Enrolled, EnrolledDrive, Listener
 from kinebackup.daemon.rules import rules_of
 from kinebackup.errors import KineError, NotConfigured
 from kinebackup.i18n import _, set_language
-from kinebackup.jobs.status import DriveOverview, drive_history, overview, source_notices
+from kinebackup.jobs.status import DriveOverview, drive_health, drive_history, overview, source_notices
 from kinebackup.model import Report
 from kinebackup.policy.job_kinds import JobKind
 from kinebackup.policy.notices import ActiveNotice, NoticeKey, NoticeKind
@@ -96,7 +96,7 @@ class Service:
         """Read configuration and memory again. What cannot be read is reported, and what was known before stays."""
         try:
             config = self._load_config()
-            known = read_enrolled(config)
+            known = read_enrolled(config, self._world)
         except NotConfigured as error:
             if self._config is None:
                 log.info("KineBackup is not set up on this computer yet")
@@ -116,6 +116,19 @@ class Service:
         self.loop.use_rules(rules_of(config, self._world.zone))
         self.loop.set_enrolled(known)
         self._reloaded(config)
+
+    def look_at_health(self, label: str) -> None:
+        """After a job, which is a process of its own and leaves what it met in this computer's memory."""
+        if self._config is None:
+            return
+        try:
+            with StateDb(self._config.paths.state) as state:
+                record = state.drive(label)
+                health = drive_health(record, state, self._world)
+        except KineError as error:
+            log.warning("whether the drive %s is ageing is not known: %s", label, error.message)
+        else:
+            self.post(HealthSeen(self.now(), record.repository, health))
 
     def _report_unreadable(self, error: KineError) -> None:
         log.error("the configuration or the memory of this computer cannot be read: %s", error.message)
@@ -169,7 +182,7 @@ def _drive_document(drive: DriveOverview, now: EnrolledDrive | None) -> dict[str
     return document
 
 
-def read_enrolled(config: Config) -> Enrolled | None:
+def read_enrolled(config: Config, world: World) -> Enrolled | None:
     """The enrolled drives, as this computer's memory has them; None where there is none. Raises ``KineError``."""
     with StateDb(config.paths.state) as state:
         if not state.exists:
@@ -183,6 +196,7 @@ def read_enrolled(config: Config) -> Enrolled | None:
                 part_uuid=record.part_uuid,
                 serial=record.serial,
                 history=drive_history(record, state),
+                health=drive_health(record, state, world),
             )
             for record in state.drives()
             if record.fs_uuid  # a simulated drive cannot be plugged in

@@ -11,7 +11,7 @@ import contextlib
 import errno
 from collections.abc import Callable, Iterator
 
-from kinebackup.errors import Damaged, DriveFailed, DriveFull, NotFound
+from kinebackup.errors import Damaged, DriveFailed, DriveFull, NotFound, WriteRefused
 from kinebackup.i18n import _
 
 _ABSENT = {errno.ENOENT, errno.ENOTDIR}
@@ -20,15 +20,23 @@ _OURS = {errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 
 
 @contextlib.contextmanager
-def drive_errors(path: str, answers: Callable[[], bool] | None = None) -> Iterator[None]:
+def drive_errors(
+    path: str, answers: Callable[[], bool] | None = None, *, after_write: Callable[[], bool] | None = None
+) -> Iterator[None]:
     """Turn errors of the operating system into ours; the path is relative to the repository, so it tells nothing.
 
     ``answers``: given where something is read. Whatever failed is then damage of that one file, as long as the drive
     still answers; where it does not, it has gone, and nothing is known of any file.
+
+    ``after_write``: the same question, given where something is written: a drive that still answers has not been pulled
+    out, it fails.
     """
     try:
         yield
     except OSError as error:
+        if after_write is not None and error.errno == errno.EIO and after_write():
+            told = does_not_answer(error, path)
+            raise WriteRefused(told.message, told.hint) from error
         if answers is None or error.errno in _OURS:
             raise translate(error, path) from error
         if answers():  # some file systems show an empty folder where they can read nothing

@@ -21,7 +21,7 @@ from kinebackup.engine.format.pack import BlobPlace, Pack, Segment
 from kinebackup.engine.format.seal import RecordOpener
 from kinebackup.engine.repository.blob_index import Listing, listing_of
 from kinebackup.engine.repository.inventory import other_bytes
-from kinebackup.engine.repository.redundancy.parity_state import ParityState, state_of_parity
+from kinebackup.engine.repository.redundancy.parity_state import ParityFound, ParityState, state_of_parity
 from kinebackup.engine.repository.repository import LoadedRepository
 from kinebackup.errors import Damaged, NotFound
 from kinebackup.i18n import _, ngettext
@@ -43,7 +43,7 @@ class PackResult(msgspec.Struct, frozen=True):
     lost: frozenset[BlobId] = frozenset()
     absent: bool = False
     healable: bool = False
-    parity: ParityState = ParityState.SOUND
+    parity: ParityFound = ParityFound(ParityState.MISSING)
 
 
 class PackChecker:

@@ -124,6 +124,7 @@ def run_backup(
             return _preview(opened, computer, request, world, cancel, monitor)
     with recorded("backup", drive, computer, world) as note:
         with open_to_write(drive, computer, world, "backup") as opened:
+            note.of(opened)
             report = _back_up(opened, computer, request, world, cancel, monitor)
             forget_lost_files(opened.repository, world.entropy)
             report = _with_parity(report, opened, cancel, monitor)
@@ -132,6 +133,7 @@ def run_backup(
             with contextlib.suppress(KineError):  # a full drive: the backup is there, which is what counts
                 write_drive_files(drive.root)
                 opened.repository.renew_spread_header()
+        note.problems = report.problems
         note.snapshot = FileName(report.snapshot) if report.snapshot else None
         note.result = "suspicious" if report.suspicious else "problems" if counting(report.problems) else "ok"
         note.counts = RunCounts(

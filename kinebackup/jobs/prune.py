@@ -54,6 +54,7 @@ def run_prune(
         recorded("prune", drive, computer, world) as note,
         open_to_write(drive, computer, world, "prune") as opened,
     ):
+        note.of(opened)
         wanted = _engine_request(opened, computer, request, world)
         store = FolderStore(drive.root)
         release_reserve(store)
@@ -76,6 +77,7 @@ def run_prune(
         computer.state.forget_packs_except(opened.repository.id, opened.repository.list_packs())
         remember_snapshots(opened.repository, computer)
         computer.state.snapshots.record_missing(opened.repository.id, 0)  # else nothing would have been removed
+        note.problems = report.problems
         note.result = "problems" if counting(report.problems) else "ok"
         note.counts = RunCounts(
             size_bytes=max(0, report.bytes_freed),

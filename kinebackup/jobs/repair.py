@@ -101,9 +101,11 @@ def run_repair(
 
         opener = _Opener(record, computer, world)
         opened = stack.enter_context(open_to_write(drive, computer, world, "repair", opener))
+        note.of(opened)
         report = _repaired(opened, other, computer, request, world, cancel, monitor)
         report = replace(report, repaired=(*opener.written, *report.repaired))
         remember_snapshots(opened.repository, computer)
+        note.problems = report.problems
         note.result = "ok" if report.is_sound else "problems"
         note.counts = RunCounts(
             size_bytes=report.bytes_written, problems=len(report.problems), damage=report.lost_count

@@ -56,6 +56,7 @@ def run_restore_test(
         recorded("restore-test", drive, computer, world) as note,
         open_to_read(drive, computer, request.secret) as opened,
     ):
+        note.of(opened)
         if not opened.repository.snapshots().readable:
             report = _nothing_to_test(opened, seed)
         else:
@@ -74,6 +75,7 @@ def run_restore_test(
         _remember(opened, computer, request, report, world)
         report = _with_doubts(report, opened, computer if request.secret is None else None)
         report = replace(report, healed=opened.repository.healed)
+        note.problems = report.problems
         note.result = report.result
         note.snapshot = FileName(report.snapshot) if report.snapshot else None
         note.counts = RunCounts(

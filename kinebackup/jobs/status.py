@@ -14,7 +14,8 @@ from typing import Final
 from kinebackup.config import Config
 from kinebackup.drives.judge_path import judge_source_at
 from kinebackup.errors import KineError
-from kinebackup.model import Place
+from kinebackup.model import Health, Place
+from kinebackup.policy.ageing import Fault, judge_health, recent
 from kinebackup.policy.job_kinds import JOB_KINDS, JobKind
 from kinebackup.policy.rotation import Assessment, DriveFacts, Freshness, assess
 from kinebackup.policy.schedule import History
@@ -28,7 +29,10 @@ from kinebackup.state.state_db import StateDb, not_set_up
 
 @dataclass(frozen=True, slots=True)
 class DriveOverview:
-    """One drive on one line. Times are those of the last good run of their kind, None where there was none."""
+    """One drive on one line. Times are those of the last good run of their kind, None where there was none.
+
+    ``faults``: in how many places it was found wrong within a year, since ``faults_since``.
+    """
 
     label: str
     place: Place
@@ -43,6 +47,9 @@ class DriveOverview:
     failed_check: bool
     backups_missing: int
     files_lost: int
+    health: Health
+    faults: int
+    faults_since: datetime | None
     verify_due: bool
     restore_test_due: bool
     enrolled_at: datetime
@@ -70,11 +77,15 @@ def overview(config: Config, world: World, *, plugged_in: Container[str] = ()) -
     with StateDb(config.paths.state) as state:
         if not state.exists:
             raise not_set_up()
-        known = [(record, folder_of(record, world.system), _facts(record, state)) for record in state.drives()]
+        known = [
+            (record, folder_of(record, world.system), _facts(record, state, world), drive_faults(record, state, world))
+            for record in state.drives()
+        ]
         notices = sheet_notices(state)
         trouble = state.untold_trouble()
     facts = [
-        replace(found, present=folder is not None or record.label in plugged_in) for record, folder, found in known
+        replace(found, present=folder is not None or record.label in plugged_in)
+        for record, folder, found, _faults in known
     ]
     assessment = assess(facts, config.rotation, now=world.now())
     judged = {status.label: status for status in assessment.drives}
@@ -95,6 +106,9 @@ def overview(config: Config, world: World, *, plugged_in: Container[str] = ()) -
                 failed_check=found.failed_check,
                 backups_missing=found.backups_missing,
                 files_lost=found.files_lost,
+                health=found.health,
+                faults=len(faults),
+                faults_since=faults[0].found if faults else None,
                 verify_due=judged[record.label].verify_due,
                 restore_test_due=judged[record.label].restore_test_due,
                 enrolled_at=record.enrolled_at,
@@ -102,7 +116,7 @@ def overview(config: Config, world: World, *, plugged_in: Container[str] = ()) -
                 model=record.model,
                 repository=record.repository,
             )
-            for record, folder, found in known
+            for record, folder, found, faults in known
         ),
         trouble,
         notices,
@@ -114,7 +128,17 @@ def source_notices(config: Config, world: World) -> Sequence[TargetWarning]:
     return [notice for source in config.sources for notice in judge_source_at(str(source.path), system=world.system)]
 
 
-def _facts(record: Drive, state: StateDb) -> DriveFacts:
+def drive_faults(record: Drive, state: StateDb, world: World) -> list[Fault]:
+    """What was found wrong on that drive of late."""
+    return recent(state.faults.of(record.repository), world.now())
+
+
+def drive_health(record: Drive, state: StateDb, world: World) -> Health:
+    """Whether that drive is to be replaced."""
+    return judge_health(drive_faults(record, state, world), now=world.now(), zone=world.zone)
+
+
+def _facts(record: Drive, state: StateDb, world: World) -> DriveFacts:
     history, backup = drive_history(record, state), state.last_run(record.repository, "backup")
     return DriveFacts(
         label=record.label,
@@ -127,6 +151,7 @@ def _facts(record: Drive, state: StateDb) -> DriveFacts:
         failed_check=history.failed_check,
         backups_missing=state.snapshots.missing(record.repository),
         files_lost=backup.counts.files_lost if backup else 0,
+        health=drive_health(record, state, world),
     )
 
 

@@ -12,6 +12,7 @@ from kinebackup.model import CancelToken, FileName, Monitor, Problem, VerifyRepo
 from kinebackup.policy.job_kinds import JobKind
 from kinebackup.practice.access import OpenDrive, PresentDrive, open_to_read
 from kinebackup.practice.computer_keys import ComputerKeys
+from kinebackup.practice.drive_faults import health_of
 from kinebackup.practice.drive_files import drive_file_problems
 from kinebackup.practice.drive_findings import BackupsGone, drive_problem
 from kinebackup.practice.run_history import recorded, with_own_troubles
@@ -69,12 +70,15 @@ def run_verify(
         recorded(kind, drive, computer, world) as note,
         open_to_read(drive, computer, request.secret, request.headers) as opened,
     ):
+        note.of(opened)
         state = computer.state if computer is not None and drive.record is not None else None
         repository, report = _verify(opened, state, request, world, cancel, monitor)
         _conclude(repository, report, state, world)
         note.result = "problems" if report.healable else report.result  # failed: something would not come back
         note.counts = RunCounts(size_bytes=report.bytes_read, packs=report.packs_checked, problems=len(report.problems))
-        return with_own_troubles(report, computer)
+        note.problems = report.problems
+        report = with_own_troubles(report, computer)
+    return replace(report, health=health_of(drive.record, computer, world))
 
 
 def _verify(

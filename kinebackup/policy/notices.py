@@ -50,6 +50,7 @@ class NoticeKind(StrEnum):
     CHECK_NOT_DONE = "check-not-done"  # drive
     DRIVE_FULL = "drive-full"  # drive
     DRIVE_FAILED = "drive-failed"  # drive
+    DRIVE_AGES = "drive-ages"  # drive: to be replaced, and in use until then
     SAVED_WITH_PROBLEMS = "saved-with-problems"  # drive, count
     SOURCE_SUSPICIOUS = "source-suspicious"
     SOURCE_SYNCED = "source-synced"
@@ -157,6 +158,7 @@ BEHAVIOUR: Final[Mapping[NoticeKind, Behaviour]] = MappingProxyType(
         NoticeKind.CHECK_NOT_DONE: Behaviour("normal", "acknowledged", "transfer.error", error=KineError),
         NoticeKind.DRIVE_FULL: Behaviour("critical", "acknowledged", "device.error", error=DriveFailed),
         NoticeKind.DRIVE_FAILED: Behaviour("critical", "acknowledged", "device.error", error=DriveFailed),
+        NoticeKind.DRIVE_AGES: Behaviour("normal", "acknowledged", "device.error"),
         NoticeKind.SAVED_WITH_PROBLEMS: Behaviour("normal", "acknowledged", "transfer.error"),
         NoticeKind.SOURCE_SUSPICIOUS: Behaviour("critical", "acknowledged", "transfer.error", error=KineError),
         NoticeKind.SOURCE_SYNCED: Behaviour("normal", "acknowledged", "transfer.error"),

@@ -72,11 +72,12 @@ class Snoozed:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What must outlive a restart, or the person is told twice."""
+    """What must outlive a restart, or the person is told twice. ``told_ageing``: drives of which it was said."""
 
     spoken: tuple[Spoken, ...] = ()
     snoozed: tuple[Snoozed, ...] = ()
     last_code_test: datetime | None = None
+    told_ageing: tuple[str, ...] = ()
 
 
 def remind(

@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Final
 
 from kinebackup.config import RotationConfig
-from kinebackup.model import Place
+from kinebackup.model import Health, Place
 from kinebackup.policy.schedule import CLOCK_SKEW
 
 NO_LABEL: Final = ""
@@ -27,7 +27,7 @@ class DriveFacts:
 
     ``failed_check``: the last verification or restore test of the drive found that something would not come back.
     ``backups_missing``: how many backups that were on it were not there any more when it was last opened.
-    ``files_lost``: how many files the last backup lacks, or has as they were earlier.
+    ``files_lost``: how many files the last backup lacks, or has as they were earlier. ``health``: whether it is ageing.
     """
 
     label: str
@@ -40,6 +40,7 @@ class DriveFacts:
     failed_check: bool = False
     backups_missing: int = 0
     files_lost: int = 0
+    health: Health = "good"
 
 
 class Freshness(StrEnum):
@@ -83,6 +84,7 @@ class StatusCode(StrEnum):
     UNPLUG_AND_TAKE_AWAY = "unplug-and-take-away"  # drive
     ONLY_SIMULATED = "only-simulated"
     # advice, which does not change the verdict
+    DRIVE_AGES = "drive-ages"  # drive
     BACKUP_INCOMPLETE = "backup-incomplete"  # files, drive
     RESTORE_TEST_NEVER = "restore-test-never"  # drive
     RESTORE_TEST_DUE = "restore-test-due"  # days, drive
@@ -192,6 +194,9 @@ def _stale(drive: DriveFacts) -> StatusCode:
 
 
 def _advice(drives: Sequence[DriveFacts], rules: RotationConfig, now: datetime) -> Iterable[StatusMessage]:
+    for drive in drives:
+        if drive.health == "replace":  # its backups are whole, and it goes on serving: only not for long
+            yield StatusMessage(StatusCode.DRIVE_AGES, drive.label)
     for drive in drives:
         if drive.last_backup is None:
             continue  # nothing on it to test

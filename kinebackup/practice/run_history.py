@@ -1,19 +1,21 @@
 """Each run in this computer's memory: when it began, how it ended.
 
-Owns: turning the end of a job, good or bad, into its record. Does not know: what the job does.
+Owns: turning the end of a job, good or bad, into its record, and what it met into faults of the drive. Does not know:
+what the job does.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from kinebackup.errors import Cancelled, CheckFailed, Damaged, Locked
+from kinebackup.errors import Cancelled, CheckFailed, Damaged, Locked, WriteRefused
 from kinebackup.i18n import _
-from kinebackup.model import FileName, Problem, Report
+from kinebackup.model import FileName, HealedFile, Problem, Report
 from kinebackup.policy.job_kinds import JOB_KINDS, JobKind
-from kinebackup.practice.access import PresentDrive
+from kinebackup.practice.access import OpenDrive, PresentDrive
 from kinebackup.practice.computer_keys import ComputerKeys
+from kinebackup.practice.drive_faults import faults_in, note_faults
 from kinebackup.practice.world import World
 from kinebackup.state.records import RunCounts, RunResult
 
@@ -22,11 +24,22 @@ Told = TypeVar("Told", bound=Report)
 
 @dataclass(slots=True)
 class RunNote:
-    """What a job fills in before it ends well."""
+    """What a job fills in. ``problems``: those of its report."""
 
     result: RunResult = "cancelled"
     snapshot: FileName | None = None
     counts: RunCounts = field(default_factory=RunCounts)
+    problems: Sequence[Problem] = ()
+    _opened: OpenDrive | None = None
+
+    def of(self, opened: OpenDrive) -> None:
+        """What is healed on that drive is remembered, also where the run does not come to its end."""
+        self._opened = opened
+
+    @property
+    def healed(self) -> tuple[HealedFile, ...]:
+        """What was damaged on the drive, and came back, so far."""
+        return self._opened.repository.healed if self._opened is not None else ()
 
 
 @contextlib.contextmanager
@@ -37,13 +50,18 @@ def recorded(kind: JobKind, drive: PresentDrive, computer: ComputerKeys | None, 
         yield note
         return
     run = computer.state.begin_run(drive.record.repository, kind, world.now())
+    refused = False
     try:
         yield note
     except BaseException as error:
         note.result = _result_of(error, kind)
+        refused = isinstance(error, WriteRefused)
         raise
     finally:
-        computer.state.finish_run(run, world.now(), note.result, snapshot=note.snapshot, counts=note.counts)
+        met = faults_in(note.healed, note.problems)
+        note_faults(drive.record, computer, world, healed=note.healed, problems=note.problems, refused=refused)
+        counts = replace(note.counts, healed=sum(kind == "healable" for kind in met.values()))
+        computer.state.finish_run(run, world.now(), note.result, snapshot=note.snapshot, counts=counts)
 
 
 def with_own_troubles(report: Told, computer: ComputerKeys | None) -> Told:

@@ -101,6 +101,17 @@ SCHEMA_STEPS: Final[tuple[tuple[str, ...], ...]] = (
         ) STRICT, WITHOUT ROWID""",
     ),
     ("DROP TABLE seen",),  # which number is the highest, the snapshots say
+    (
+        """CREATE TABLE faults (
+            id INTEGER PRIMARY KEY,
+            repository TEXT NOT NULL,
+            file TEXT NOT NULL,
+            found_us INTEGER NOT NULL,
+            kind TEXT NOT NULL,
+            mended INTEGER NOT NULL
+        ) STRICT""",
+        "CREATE INDEX faults_by_file ON faults (repository, file)",
+    ),
 )
 
 

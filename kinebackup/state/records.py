@@ -49,7 +49,8 @@ class Drive:
 @dataclass(frozen=True, slots=True)
 class RunCounts:
     """How much a run did. What does not apply to a kind of run stays 0. ``damage``: how much a backup met;
-    ``files_lost``: how many files it lacks, or has as they were earlier.
+    ``files_lost``: how many files it lacks, or has as they were earlier. ``healed``: how many files of the drive were
+    damaged, and came back.
     """
 
     files: int = 0
@@ -59,6 +60,7 @@ class RunCounts:
     problems: int = 0
     damage: int = 0
     files_lost: int = 0
+    healed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from kinebackup.model import FileName
 from kinebackup.policy.job_kinds import JobKind
 from kinebackup.state.database import Database, create_database
 from kinebackup.state.database_errors import DiskTrouble
+from kinebackup.state.fault_memory import FaultMemory
 from kinebackup.state.records import (
     GOOD,
     Drive,
@@ -82,6 +83,7 @@ class StateDb:
     def __init__(self, directory: Path) -> None:
         self._database = Database(directory / STATE_FILE)
         self.snapshots = SnapshotMemory(self._database)
+        self.faults = FaultMemory(self._database)
         self._told: DiskTrouble | None = None
 
     @classmethod
@@ -164,11 +166,11 @@ class StateDb:
             raise _unknown_drive(drive.label, self.drives())
 
     def remove_drive(self, label: str) -> None:
-        """Forget a drive and the checks of its packs; its history of runs stays. Raises ``NotFound``."""
+        """Forget a drive, and what was checked or wrong on it; its history of runs stays. Raises ``NotFound``."""
         repository = self.drive(label).repository
 
         def work(connection: Connection) -> None:
-            for table in ("drives", "pack_checks", "verified_snapshots", "snapshots", "missing_snapshots"):
+            for table in ("drives", "pack_checks", "verified_snapshots", "snapshots", "missing_snapshots", "faults"):
                 connection.execute(f"DELETE FROM {table} WHERE repository = ?", (repository,))
 
         self._database.write(work, lasting=True)

@@ -141,6 +141,10 @@ def _trouble(notice: Notice) -> tuple[str, str]:  # one entry for each kind; cut
             return _("Drive {drive} answers with errors"), _(
                 "Please do not rely on it any more. Use the other drive, and replace this one."
             )
+        case NoticeKind.DRIVE_AGES:
+            return _("Drive {drive} is ageing"), _(
+                "Parts of it are becoming unreadable. Please buy a new drive; this one serves until then."
+            )
         case NoticeKind.SAVED_WITH_PROBLEMS:
             return _("Backup done, with problems"), ngettext(
                 "{count} thing could not be saved properly on the drive {drive}. See “kinebackup status”.",

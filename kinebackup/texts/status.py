@@ -78,6 +78,12 @@ def _template(
             return _(
                 "Simulation: the only drives are folders of this computer, which protect nothing; enroll a real drive"
             )
+        case StatusCode.DRIVE_AGES:
+            return _(
+                "The drive {drive} is ageing, parts of it are becoming unreadable: buy a new one and prepare it "
+                "with “kinebackup drive enroll”. This one serves until then; “kinebackup drive forget {drive}” puts it "
+                "out of use"
+            )
         case StatusCode.BACKUP_INCOMPLETE:
             return ngettext(
                 "{files} file is missing in the last backup on the drive {drive}, or there as it was earlier",

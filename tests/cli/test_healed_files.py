@@ -60,7 +60,7 @@ def test_verify_calls_it_damage_that_can_be_healed_and_a_backup_mends_it(practic
     words = practice.run("verify", "--full")
     assert words.code == 14
     assert "Damaged, and nothing is lost: the next backup mends it (1 place)." in words.out
-    assert "this drive can still lose any 64 KiB of a file" in words.out
+    assert "this drive can still lose any one of the 3 files that were read, and mend itself" in words.out
     mended = practice.run("backup", "--no-daemon", "--json")
     assert (mended.code, mended.json["problems"], mended.json["healed"]) == (0, [], told(damaged, rewritten=True))
     assert practice.run("verify", "--full").code == 0

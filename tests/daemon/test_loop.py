@@ -124,7 +124,7 @@ class Cabinet:
             on_defect=self.defects.append,
         )
         loop.listen(self.heard)
-        known = read_enrolled(self.config())
+        known = read_enrolled(self.config(), self.office.world)
         assert known is not None
         loop.set_enrolled(known)
         return loop
@@ -395,7 +395,7 @@ def renamed(cabinet: Cabinet, loop: Loop, old: str, new: str) -> None:
     """What ``kinebackup drive rename`` does, and what the daemon does when it is told."""
     state = cabinet.office.computer.state
     state.update_drive(replace(state.drive(old), label=new))
-    known = read_enrolled(cabinet.config())
+    known = read_enrolled(cabinet.config(), cabinet.office.world)
     assert known is not None
     loop.set_enrolled(known)
 

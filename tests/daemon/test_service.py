@@ -148,3 +148,41 @@ def test_a_source_that_is_missing_or_empty_is_suspicious(office: Office, tmp_pat
     (tmp_path / "empty").mkdir()
     for path in (tmp_path / "empty", tmp_path / "missing"):
         assert look_at_sources(replace(config, sources=(SourceConfig(path),)), ()) == "suspicious"
+
+
+def test_after_a_job_the_service_says_once_that_a_drive_is_ageing_and_takes_it_back_when_it_is_forgotten(
+    office: Office,
+) -> None:
+    enrolled = office.enroll("A")
+    state = office.computer.state
+    state.update_drive(replace(enrolled.drive, simulated=False, fs_uuid="1234-ABCD"))
+    made, _read = service(office, config_of(office))
+    made.reload()
+    state.faults.record(enrolled.drive.repository, [("header", "healable")], [], office.clock())
+    made.look_at_health("A")
+    assert made.notices() == ()
+    state.faults.record(enrolled.drive.repository, [("header.1", "healable")], [], office.clock() + timedelta(days=1))
+    made.look_at_health("A")
+    assert [each.notice for each in made.notices()] == [Notice(NoticeKind.DRIVE_AGES, "A")]
+    assert made.status_document()["drives"][0]["health"] == "replace"  # type: ignore[index] # a JSON document
+    made.post(ev.Acknowledge(made.now(), NoticeKind.DRIVE_AGES, enrolled.drive.repository))
+    made.look_at_health("A")
+    made.reload()
+    assert made.notices() == ()
+    state.remove_drive("A")
+    made.reload()
+    made.look_at_health("A")
+    assert made.notices() == ()
+
+
+def test_an_ageing_drive_that_is_forgotten_is_not_spoken_of_any_more(office: Office) -> None:
+    enrolled = office.enroll("A")
+    state = office.computer.state
+    state.update_drive(replace(enrolled.drive, simulated=False, fs_uuid="1234-ABCD"))
+    state.faults.record(enrolled.drive.repository, [("packs/aa/" + "aa" * 32, "lost")], [], office.clock())
+    made, _read = service(office, config_of(office))
+    made.reload()
+    assert [each.notice.kind for each in made.notices()] == [NoticeKind.DRIVE_AGES]
+    state.remove_drive("A")
+    made.reload()
+    assert made.notices() == ()

@@ -234,3 +234,15 @@ def test_what_the_last_backup_lacks_is_said_and_changes_no_verdict() -> None:
     assessment = assess([replace(DOMICILE, files_lost=3)], RULES, now=NOW)
     assert assessment.protected
     assert assessment.more == (StatusMessage(StatusCode.BACKUP_INCOMPLETE, "DOMICILE", files=3),)
+
+
+def test_a_drive_that_is_ageing_is_named_first_of_all_advice_and_the_practice_stays_protected() -> None:
+    ageing = replace(CABINET, health="replace", files_lost=1)
+    assessment = assess([DOMICILE, ageing], RULES, now=NOW)
+    assert assessment.protected
+    assert [each.code for each in assessment.more] == [StatusCode.DRIVE_AGES, StatusCode.BACKUP_INCOMPLETE]
+    assert assessment.more[0].drive == "CABINET"
+
+
+def test_nothing_is_said_of_a_drive_that_is_only_watched() -> None:
+    assert assess([DOMICILE, replace(CABINET, health="watch")], RULES, now=NOW).more == ()

@@ -16,6 +16,7 @@ from support.own_disk import SAID, TROUBLES, OwnDisk, Trouble, own_disk
 
 from kinebackup.model import FileName, SeenSnapshot
 from kinebackup.state.database_errors import DiskTrouble
+from kinebackup.state.fault_memory import FaultMemory
 from kinebackup.state.records import Drive, RunId
 from kinebackup.state.snapshot_memory import SnapshotMemory
 from kinebackup.state.state_db import STATE_FILE, StateDb
@@ -46,6 +47,7 @@ READS: dict[str, Callable[[StateDb], object]] = {
     "snapshots.seen": lambda state: state.snapshots.seen(A),
     "snapshots.highest_sequence": lambda state: state.snapshots.highest_sequence(A),
     "snapshots.missing": lambda state: state.snapshots.missing(A),
+    "faults.of": lambda state: state.faults.of(A),
 }
 NOTES: dict[str, Callable[[StateDb], object]] = {
     "begin_run": lambda state: state.begin_run(A, "verify", T1),
@@ -59,6 +61,7 @@ NOTES: dict[str, Callable[[StateDb], object]] = {
     "record_code_test": lambda state: state.record_code_test(T1),
     "snapshots.record": lambda state: state.snapshots.record(A, iter([SeenSnapshot(SNAPSHOT, 3, removed=False)])),
     "snapshots.record_missing": lambda state: state.snapshots.record_missing(A, 2),
+    "faults.record": lambda state: state.faults.record(A, [("packs/aa", "lost")], iter(["packs/bb"]), T1),
 }
 DECISIONS: dict[str, Callable[[StateDb], object]] = {
     "add_drive": lambda state: state.add_drive(DOMICILE),
@@ -102,7 +105,8 @@ def remove_what_lies_beside(folder: Path) -> None:
 def test_every_method_is_one_of_these() -> None:
     methods = {name for name, _method in inspect.getmembers(StateDb) if not name.startswith("_")}
     snapshots = {name for name, _method in inspect.getmembers(SnapshotMemory) if not name.startswith("_")}
-    methods |= {f"snapshots.{name}" for name in snapshots}
+    faults = {name for name, _method in inspect.getmembers(FaultMemory) if not name.startswith("_")}
+    methods |= {f"snapshots.{name}" for name in snapshots} | {f"faults.{name}" for name in faults}
     assert methods == READS.keys() | NOTES.keys() | DECISIONS.keys() | NEITHER
 
 

@@ -135,7 +135,7 @@ def test_a_memory_where_a_folder_should_be_is_explained(tmp_path: Path) -> None:
 def test_the_schema_of_each_released_version_is_reached(state: StateDb, tmp_path: Path) -> None:
     state.drives()
     connection = sqlite3.connect(tmp_path / "state" / STATE_FILE)
-    assert connection.execute("PRAGMA user_version").fetchone() == (6,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (7,)
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     connection.close()
 

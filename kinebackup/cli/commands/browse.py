@@ -34,6 +34,7 @@ from kinebackup.errors import ExitCode
 from kinebackup.i18n import _, ngettext
 from kinebackup.jobs.browse import Browser, Listing
 from kinebackup.model import HealedFile, Problem
+from kinebackup.practice.drive_faults import note_faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,7 @@ def snapshots(
             listed.append(OnDrive(candidate.label, [n for n in files.readable if not day or _is_good_before(n, day)]))
             problems += (*found.problems, *map(problem_of, files.unreadable))
             healed += found.repository.healed
+        note_faults(candidate.record, choice.unlocking.computer, session.world, healed=found.repository.healed)
     items = tuple(_snapshot_item(named, on.label) for on in listed for named in on.known)
     session.output.result(
         SnapshotsDocument(items, tuple(problems), tuple(healed)),

@@ -105,8 +105,28 @@ def _verify_text(report: VerifyReport) -> str:
             duration=duration_text(report.duration_s),
         )
     )
+    lines += _redundancy_text(report)
+    lines += _advice(report)
+    return "\n".join(lines)
+
+
+def _redundancy_text(report: VerifyReport) -> list[str]:
+    """What the drive can still lose."""
+    lines = []
     if report.protected:
-        lines.append(_("  this drive can still lose any 64 KiB of a file, any 1 MiB of a large one, and mend itself"))
+        if report.survives_bytes is None:
+            text = ngettext(
+                "  this drive can still lose {count} file that was read, and mend itself",
+                "  this drive can still lose any one of the {count} files that were read, and mend itself",
+                report.protected,
+            )
+        else:
+            text = ngettext(
+                "  this drive can still lose {kib} KiB at any one place in {count} file, and mend itself",
+                "  this drive can still lose {kib} KiB at any one place in each of {count} files, and mend itself",
+                report.protected,
+            )
+        lines.append(text.format(count=report.protected, kib=(report.survives_bytes or 0) // 1024))
     if report.unprotected:
         text = ngettext(
             "  {count} file could not be mended: nothing on the drive heals it yet",
@@ -114,12 +134,21 @@ def _verify_text(report: VerifyReport) -> str:
             report.unprotected,
         )
         lines.append(text.format(count=report.unprotected))
-    if report.healable:
-        lines.append(_("If it happens again, replace the drive."))
-    elif report.result == "failed":
+    return lines
+
+
+def _advice(report: VerifyReport) -> list[str]:
+    """What to do, and when to replace the drive."""
+    lines = []
+    if report.result == "failed" and not report.healable:
         lines.append(_("What still exists on this computer is saved again by: kinebackup backup"))
-        lines.append(_("Delete nothing from the drive. If it happens again, replace it."))
-    return "\n".join(lines)
+        lines.append(_("Delete nothing from the drive."))
+    if report.health == "replace":
+        lines.append(_("This drive is ageing: buy a new one, and prepare it with: kinebackup drive enroll"))
+        lines.append(_("This one serves until then; after that: kinebackup drive forget"))
+    elif report.result == "failed":
+        lines.append(_("If it happens again, replace the drive."))
+    return lines
 
 
 @click.command("restore-test", help=_("Prove that the data comes back: restore files to a private place, and compare."))

@@ -25,7 +25,7 @@ from kinebackup.cli.terminal.words import (
     sticker_text,
     time_text,
 )
-from kinebackup.i18n import _
+from kinebackup.i18n import _, ngettext
 from kinebackup.jobs.status import DriveDetails, details, overview
 from kinebackup.policy.job_kinds import JobKind
 from kinebackup.practice.known_drives import rename as rename_drive
@@ -133,8 +133,14 @@ def _row(run: Run, zone: tzinfo) -> tuple[str, ...]:
     counts = run.counts
     amounts = [files_text(counts.files)] if counts.files else []
     amounts += [size_text(counts.size_bytes)] if counts.size_bytes else []
+    amounts += [_healed_text(counts.healed)] if counts.healed else []
     duration = duration_text((run.ended - run.started).total_seconds()) if run.ended else ""
     return time_text(run.started, zone), kind_text(run.kind), results[run.result], duration, ", ".join(amounts)
+
+
+def _healed_text(count: int) -> str:
+    """Told here, and by the run itself: of one place nobody else is told."""
+    return ngettext("{count} damaged place", "{count} damaged places", count).format(count=count)
 
 
 @drive.command(help=_("Call a drive something else. Nothing on the drive itself is changed."))

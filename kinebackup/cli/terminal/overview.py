@@ -79,6 +79,8 @@ def _remarks(drive: DriveOverview) -> list[str]:
         remarks.append(_("simulation"))
     if drive.failed_check or drive.backups_missing:
         remarks.append(_("DAMAGED"))
+    if drive.health == "replace":
+        remarks.append(_("to be replaced"))
     if drive.freshness is Freshness.STALE:
         remarks.append(_("out of date"))
     return remarks

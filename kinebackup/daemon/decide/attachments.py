@@ -1,7 +1,7 @@
 """One attachment of a drive: recognised, opened, let go, pulled.
 
-Owns: which device is which enrolled drive, and the answers to mounting, authenticating, unmounting and powering off.
-Does not know: jobs, people or timers.
+Owns: which device is which enrolled drive, the answers to mounting, authenticating, unmounting and powering off, and
+that a drive is ageing. Does not know: jobs, people or timers.
 """
 
 from dataclasses import replace
@@ -12,6 +12,7 @@ from kinebackup.daemon.decide.states import DriveState, State
 from kinebackup.daemon.decide.step import Step
 from kinebackup.daemon.decide.table import Trigger
 from kinebackup.daemon.decide.transitions import fire, next_job
+from kinebackup.model import Health
 from kinebackup.policy import schedule
 from kinebackup.policy.notices import Notice, NoticeKey, NoticeKind
 from kinebackup.policy.phases import Phase
@@ -104,6 +105,21 @@ def _drives_known(step: Step, event: ev.DrivesKnown) -> None:
         drives=tuple(sorted(after.values(), key=lambda drive: drive.known.label)),
         memory=replace(step.state.memory, last_code_test=event.last_code_test),
     )
+    health = {known.id: known.health for known in event.drives}
+    for drive_id in sorted({*health, *step.state.memory.told_ageing}):
+        about_health(step, drive_id, health.get(drive_id, "good"))
+
+
+def about_health(step: Step, drive_id: str, health: Health) -> None:
+    """That a drive is ageing is said once, and taken back when it is not so any more, or the drive is none of ours."""
+    told = step.state.memory.told_ageing
+    if health == "replace" and drive_id not in told and step.drive(drive_id) is not None:
+        step.state = replace(step.state, memory=replace(step.state.memory, told_ageing=(*told, drive_id)))
+        step.notify(Notice(NoticeKind.DRIVE_AGES, drive_id))
+    elif health != "replace" and drive_id in told:
+        left = tuple(each for each in told if each != drive_id)
+        step.state = replace(step.state, memory=replace(step.state.memory, told_ageing=left))
+        step.withdraw(NoticeKey(NoticeKind.DRIVE_AGES, drive_id))
 
 
 def about_opening(step: Step, event: ev.Mounted | ev.MountFailed | ev.Authenticated | ev.Refused) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, NewType
 
-from kinebackup.model import JobFailure, MountFailure, NotOurs, Place, Report
+from kinebackup.model import Health, JobFailure, MountFailure, NotOurs, Place, Report
 from kinebackup.policy.notices import NoticeKind
 from kinebackup.policy.schedule import History, TickKind
 
@@ -41,7 +41,7 @@ class Device:
 class KnownDrive:
     """An enrolled drive, with what is remembered of it. Empty identifiers were not known when it was enrolled.
 
-    ``label``: only for the order in which people see drives.
+    ``label``: only for the order in which people see drives. ``health``: whether it is ageing.
     """
 
     id: str
@@ -51,6 +51,7 @@ class KnownDrive:
     part_uuid: str
     serial: str
     history: History
+    health: Health = "good"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,13 @@ class Refused(_OfAttachment):
     """Answers ``Authenticate``: nothing may be written there."""
 
     reason: NotOurs
+
+
+@dataclass(frozen=True, slots=True)
+class HealthSeen(_OfDrive):
+    """After a job: what was found wrong on that drive so far makes it this."""
+
+    health: Health
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +306,7 @@ Event = (
     | MountFailed
     | Authenticated
     | Refused
+    | HealthSeen
     | JobProgress
     | JobFinished
     | JobFailed

@@ -15,7 +15,7 @@ from typing import Final, assert_never
 
 from kinebackup.daemon.decide import events as ev
 from kinebackup.daemon.decide.actions import Action, Log, Record
-from kinebackup.daemon.decide.attachments import about_leaving, about_opening, about_presence
+from kinebackup.daemon.decide.attachments import about_health, about_leaving, about_opening, about_presence
 from kinebackup.daemon.decide.job_ends import ALL_JOBS, judge_cancelled, judge_failed, judge_finished
 from kinebackup.daemon.decide.states import DriveState, State
 from kinebackup.daemon.decide.step import Step
@@ -46,6 +46,8 @@ def _react(step: Step, event: ev.Event) -> None:
             about_opening(step, event)
         case ev.Unmounted() | ev.UnmountFailed() | ev.PoweredOff() | ev.PowerOffRefused():
             about_leaving(step, event)
+        case ev.HealthSeen(drive=drive, health=health):
+            about_health(step, drive, health)
         case ev.JobProgress():
             _job_progressed(step, event)
         case ev.JobFinished() | ev.JobFailed() | ev.JobCancelled():

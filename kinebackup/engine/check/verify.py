@@ -29,7 +29,7 @@ from kinebackup.engine.repository.inventory import (
     read_named,
 )
 from kinebackup.engine.repository.redundancy.lost_files import parity_names
-from kinebackup.engine.repository.redundancy.parity_state import ParityState, state_of_parity
+from kinebackup.engine.repository.redundancy.parity_state import ParityFound, ParityState, state_of_parity
 from kinebackup.engine.repository.references import ReferenceWalk, Trace, trace
 from kinebackup.engine.repository.repository import LoadedRepository
 from kinebackup.engine.repository.snapshot_list import SnapshotFiles
@@ -70,7 +70,7 @@ class _Progress:
     checked: int = 0
     failed: list[PackResult] = field(default_factory=list)
     passed: list[FileName] = field(default_factory=list)
-    parity: dict[FileName, ParityState] = field(default_factory=dict)  # of the files that are sound
+    parity: dict[FileName, ParityFound] = field(default_factory=dict)  # of the files that are sound
 
 
 class Verification:
@@ -132,11 +132,15 @@ class Verification:
             problems=tuple(self._problems),
             healable=only_healable(self._problems),
             protected=self._count(ParityState.SOUND),
-            unprotected=self._count(ParityState.MISSING),
+            unprotected=self._count(ParityState.MISSING) + self._count(ParityState.DAMAGED),
+            survives_bytes=min(self._survivable(), default=None),
         )
 
     def _count(self, state: ParityState) -> int:
-        return sum(each is state for each in self._progress.parity.values())
+        return sum(each.state is state for each in self._progress.parity.values())
+
+    def _survivable(self) -> list[int]:
+        return [each.survives_bytes for each in self._progress.parity.values() if each.survives_bytes is not None]
 
     def _report(self, problem: Problem) -> None:
         """The monitor hears of it at the end: only then is it known that no other process made it look so."""
@@ -256,11 +260,11 @@ class Verification:
         )
 
     def _with_damaged_parity(self) -> list[FileName]:
-        return sorted(name for name, state in self._progress.parity.items() if state is ParityState.DAMAGED)
+        return sorted(name for name, each in self._progress.parity.items() if each.state is ParityState.DAMAGED)
 
     def _without_parity(self) -> list[FileName]:
         """None where no file has any: who wrote the drive made none."""
-        states = self._progress.parity
+        states = {name: each.state for name, each in self._progress.parity.items()}
         if all(state is ParityState.MISSING for state in states.values()) and not self._has_any_parity():
             return []
         return sorted(name for name, state in states.items() if state is ParityState.MISSING)

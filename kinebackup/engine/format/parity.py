@@ -146,6 +146,13 @@ class Parity:
     def is_whole(self) -> bool:
         return None not in self.blocks
 
+    @property
+    def survives_bytes(self) -> int | None:
+        """How long a stretch may be wrong, wherever it begins, so that no two of its blocks are of one column; None:
+        as long as the file.
+        """
+        return None if self.columns == len(self.sums) else (self.columns - 1) * BLOCK_BYTES
+
     def belongs_to(self, data: Buffer) -> bool:
         """Whether it was made of these bytes."""
         return len(data) == self.size and tuple(checksums(data)) == self.sums

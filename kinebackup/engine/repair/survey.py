@@ -44,7 +44,7 @@ def survey_small_files(repository: WritableRepository, found: Survey) -> None:
         except (Damaged, NotFound):
             store.heal(path)
         else:
-            if state_of_parity(store.bare, name, data) is ParityState.DAMAGED:
+            if state_of_parity(store.bare, name, data).state is ParityState.DAMAGED:
                 found.bad_parity.add(name)
     set_parity_markers(store, found.bad_parity)
 
@@ -71,7 +71,7 @@ def survey_packs(
             path = pack_path(name)
             sound = result.ok or (store.heal(path) and store.is_on_drive(path))
             (found.good if sound else found.bad).add(name)
-            if result.ok and result.parity is ParityState.DAMAGED:
+            if result.ok and result.parity.state is ParityState.DAMAGED:
                 found.bad_parity.add(name)
             found.bytes_read += result.bytes_read
             on_checked(name, sound)

@@ -161,14 +161,14 @@ class _FolderFile:
 
     def write(self, data: Buffer) -> None:
         view = memoryview(data)
-        with drive_errors(self._name):
+        with drive_errors(self._name, after_write=self._store.answers):
             while view:
                 written = os.write(self._fd, view)
                 self.size += written
                 view = view[written:]
 
     def commit(self, path: str) -> None:
-        with drive_errors(path):
+        with drive_errors(path, after_write=self._store.answers):
             try:
                 if self._placed:
                     os.ftruncate(self._fd, self.size)
@@ -241,7 +241,7 @@ class FolderStore:
             raise
         return fd
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
         """Whether the drive still gives anything: a byte of one of the small files at the top of the repository, from
         the drive itself and not from memory. Where none of them is there to be asked, it is taken to answer.
         """
@@ -281,7 +281,7 @@ class FolderStore:
         return _FolderFile(self, f"tmp/{os.getpid()}-{self._counter}-{os.urandom(4).hex()}", apart)
 
     def read(self, path: str, offset: int = 0, size: int | None = None) -> bytes:
-        with drive_errors(path, self._answers):
+        with drive_errors(path, self.answers):
             fd = self._open_to_read(path)
             try:
                 if size is None:
@@ -297,7 +297,7 @@ class FolderStore:
                 os.close(fd)
 
     def read_into(self, path: str, offset: int, buffer: memoryview) -> int:
-        with drive_errors(path, self._answers):
+        with drive_errors(path, self.answers):
             fd = self._open_to_read(path)
             try:
                 done = 0
@@ -311,7 +311,7 @@ class FolderStore:
                 os.close(fd)
 
     def size(self, path: str) -> int:
-        with drive_errors(path, self._answers), self._parent(path) as (directory, name):
+        with drive_errors(path, self.answers), self._parent(path) as (directory, name):
             info = os.stat(name, dir_fd=directory, follow_symlinks=False)
         _check_regular(info, path)
         return info.st_size
@@ -322,7 +322,7 @@ class FolderStore:
         """
         found: list[tuple[str, os.stat_result | None]] = []
         try:
-            with drive_errors(directory, self._answers):
+            with drive_errors(directory, self.answers):
                 try:
                     fd = self._directory(directory)
                 except FileNotFoundError:
@@ -346,7 +346,7 @@ class FolderStore:
         except FileNotFoundError:
             raise
         except OSError:
-            if not self._answers():
+            if not self.answers():
                 raise
             return None
 
@@ -377,7 +377,7 @@ class FolderStore:
 
     def sync_directories(self, paths: Iterable[str]) -> None:
         for path in paths:
-            with drive_errors(path):
+            with drive_errors(path, after_write=self.answers):
                 fd = self._directory(path)
                 try:
                     _fsync(fd)
@@ -385,7 +385,7 @@ class FolderStore:
                     os.close(fd)
 
     def drop_cache(self, path: str) -> None:
-        with drive_errors(path, self._answers):
+        with drive_errors(path, self.answers):
             fd = self._open_to_read(path)
             try:
                 with contextlib.suppress(OSError):

@@ -21,7 +21,8 @@ from support.daemon.imagined_computer import (
 from kinebackup.daemon.decide import actions as do
 from kinebackup.daemon.decide import events as ev
 from kinebackup.daemon.decide.machine import step
-from kinebackup.model import BackupReport, JobFailure, Problem, Report, RestoreTestReport, VerifyReport
+from kinebackup.daemon.decide.states import State
+from kinebackup.model import BackupReport, Health, JobFailure, Problem, Report, RestoreTestReport, VerifyReport
 from kinebackup.policy.notices import Notice, NoticeKind
 from kinebackup.policy.phases import Phase
 from kinebackup.policy.schedule import History
@@ -903,3 +904,49 @@ def test_step_changes_neither_its_state_nor_anything_else() -> None:
     event = ev.DriveAppeared(TUESDAY, device_of(CABINET, 1))
     assert step(before, event) == step(before, event)
     assert before == kept
+
+
+# -- a drive that grows old ----------------------------------------------------------------------------------------
+
+
+def ages(of: ImaginedComputer, health: Health, drive: str = "CABINET") -> Sequence[do.Action]:
+    return of.send(ev.HealthSeen(of.now, drive, health))
+
+
+AGES = Notice(NoticeKind.DRIVE_AGES, "CABINET")
+
+
+def test_that_a_drive_is_ageing_is_said_once_and_a_watched_one_is_not_spoken_of() -> None:
+    it = computer()
+    assert ages(it, "watch") == ()
+    assert ages(it, "replace") == (do.Notify(AGES),)
+    assert ages(it, "replace") == ()
+    it.send(ev.Acknowledge(it.now, NoticeKind.DRIVE_AGES, "CABINET"))
+    assert ages(it, "replace") == ()
+
+
+def test_it_is_not_said_again_after_a_restart() -> None:
+    it = computer()
+    ages(it, "replace")
+    ageing = replace(CABINET, health="replace")
+    after = State(RULES, memory=it.state.memory, notices=it.state.notices)
+    assert step(after, ev.DrivesKnown(it.now, (ageing, DOMICILE), None))[1] == ()
+
+
+def test_it_is_said_where_a_command_found_it_out_while_the_service_did_not_run() -> None:
+    ageing = replace(CABINET, health="replace")
+    assert step(State(RULES), ev.DrivesKnown(TUESDAY, (ageing, DOMICILE), None))[1] == (do.Notify(AGES),)
+
+
+def test_it_is_taken_back_when_the_drive_is_good_again_or_was_forgotten() -> None:
+    it = computer()
+    ages(it, "replace")
+    assert ages(it, "good") == (do.Withdraw(NoticeKind.DRIVE_AGES, "CABINET"),)
+    assert ages(it, "replace") == (do.Notify(AGES),)
+    gone = it.send(ev.DrivesKnown(it.now, (DOMICILE,), None))
+    assert do.Withdraw(NoticeKind.DRIVE_AGES, "CABINET") in gone
+    assert it.state.memory.told_ageing == ()
+
+
+def test_nothing_is_said_of_a_drive_that_is_none_of_ours() -> None:
+    assert ages(computer(), "replace", "another") == ()

@@ -23,7 +23,7 @@ from kinebackup.daemon.decide import events as ev
 from kinebackup.daemon.decide.machine import step
 from kinebackup.daemon.decide.states import State
 from kinebackup.daemon.decide.table import JOB_PHASES, Intent
-from kinebackup.model import JobFailure, MountFailure, NotOurs
+from kinebackup.model import Health, JobFailure, MountFailure, NotOurs
 from kinebackup.policy.notices import NoticeKind
 from kinebackup.policy.phases import Phase
 from kinebackup.policy.schedule import History, TickKind
@@ -171,6 +171,7 @@ ANYTHING = st.one_of(
     st.builds(ev.JobFailed, TIMES, LABELS, JOBS, st.sampled_from(get_args(JobFailure))),
     st.builds(ev.JobFinished, TIMES, LABELS, JOBS, st.just(PRUNED)),
     *(st.builds(kind, TIMES, LABELS) for kind in (ev.BackUpNow, ev.RestoreTestNow, ev.Eject)),
+    st.builds(ev.HealthSeen, TIMES, LABELS, st.sampled_from(get_args(Health))),
     st.builds(ev.Snooze, TIMES, st.sampled_from(NoticeKind), LABELS, TIMES),
     st.builds(ev.Acknowledge, TIMES, st.sampled_from(NoticeKind), LABELS),
     st.builds(ev.PowerChanged, TIMES, st.booleans()),
