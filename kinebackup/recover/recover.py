@@ -1,36 +1,32 @@
 """Bring back what a KineBackup drive holds, with its passphrase or recovery code and without KineBackup.
-
 Owns: a reader of format version 1, written from FORMAT.md alone (§ names its sections); it writes below DIR only, over
 no file, and no byte that the keys do not prove. Does not know: the product.
-Needs Python 3.11, "cryptography" (44 for a passphrase), and zstd: Python 3.14, "backports.zstd" or the program "zstd".
+Needs Linux, Python 3.11, the package "cryptography" (44 for a passphrase) and libzstd, which nearly every Linux has.
 Exit codes: 0 all is back, 3 with problems, 10 no such drive or snapshot, 12 wrong passphrase or code, 1 other."""
-import argparse, base64, contextlib, datetime, functools, getpass, glob, grp, hashlib, hmac, importlib
-import json, operator, os, pwd, re, resource, stat, struct, subprocess, sys, unicodedata, zlib
-from itertools import accumulate, chain, pairwise
+import argparse, base64, contextlib, ctypes, datetime, fcntl, functools, getpass, glob, grp, hashlib, hmac
+import itertools, json, operator, os, pwd, re, resource, stat, struct, sys, unicodedata, weakref, zlib
 from typing import Any
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+try:
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+    ZSTD = ctypes.CDLL("libzstd.so.1")
+except (ImportError, OSError) as why: sys.exit(f'{why}: "apt install python3-cryptography libzstd1", or see README.txt')
+ZSTD.ZSTD_getFrameContentSize.restype = ctypes.c_uint64
 DATA, TREE, LIST, MIB = 0, 1, 2, 1 << 20  # kinds of blobs (§6), and a size
 SEGMENT = struct.Struct("<5I2BH")  # §7: pack, record number, offset, sealed_len, plain_len, codec, kind, zero
 PLACE = struct.Struct("<16s5I2BH2I")  # of a blob: its id, all of its segment, offset there, length
 HEADER = rb"(kinebackup header 1\n(.*)\n)mac ([0-9a-f]{64})\n"  # §3
 NEEDED, TIME = "features_needed_to_read", re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z\Z").findall
 LOSSES = ("unreadable", "source-missing", "source-empty", "left-out")  # kinds of problems in snapshots (§8)
-PART, NEW = b".kinebackup-part", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW  # a file that is not on disk yet
-MOST = resource.getrlimit(resource.RLIMIT_NOFILE)[1]  # open files at once
-problems: list[str] = []
-zstd: Any = None
-for module in ("backports.zstd", "compression.zstd"):
-    with contextlib.suppress(ImportError): zstd = importlib.import_module(module)
-
+PART, NEW = b".kinebackup-part-", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW  # a file that is not on disk yet
+LIBC, MOST = ctypes.CDLL(None, use_errno=True), resource.getrlimit(resource.RLIMIT_NOFILE)[1]  # open files at once
+problems, note = list[str](), functools.cache(lambda text: sys.stderr.write(f"{text}\n"))  # what is noted, once
 def stop(code: int, message: str) -> SystemExit:
     sys.stderr.write(message + "\n")
     return SystemExit(code)
 def problem(what: bytes | str, why: str) -> None:
     problems.append(f"{os.fsdecode(what)!r}: {why}")  # !r: a name may hold anything
     sys.stderr.write(f"PROBLÈME / PROBLEM: {problems[-1]}\n")
-@functools.cache
-def note(text: str) -> None: sys.stderr.write(text + "\n")  # once
 @contextlib.contextmanager
 def naming(what: bytes | str) -> Any:  # whatever damage makes fail in any way is named, and ends this block only
     try: yield
@@ -51,41 +47,27 @@ def inside(path: bytes, top: bytes) -> bool: return (path + b"/").startswith(top
 def read_file(path: str, at: int, size: int) -> bytes:
     need(os.path.isfile(path) and not os.path.islink(path) and size <= 80 * MIB, "missing, not a file, or too large")
     with open(path, "rb") as file: return os.pread(file.fileno(), size, at)
-def read_block(path: str, at: int, size: int, crc: int) -> bytes:  # of §12; empty, if it is wrong
-    with contextlib.suppress(Exception):
-        if zlib.crc32(block := read_file(path, at, size)) == crc: return block.ljust(4096, b"\0")
-    return b""
 def unzstd(frame: bytes, limit: int) -> bytes:  # of one zstd frame (RFC 8878) that says its size, and nothing else
-    need(frame[:4] == b"\x28\xb5\x2f\xfd" and frame[4] & 0xE0, "not zstd, or without content size")
-    flags, last = frame[4], 0
-    at = 5 + (not flags & 0x20) + (0, 1, 2, 4)[flags & 3]  # after the size of its window and the id of a dictionary
-    end = at + (1 << (flags >> 6))
-    size = int.from_bytes(frame[at:end], "little") + 256 * (flags >> 6 == 1)
-    while not last and end < len(frame):  # a block says its length, its kind (1: one byte, repeated), and if it is last
-        block = int.from_bytes(frame[end : end + 3], "little")
-        last, end = block & 1, end + 3 + (1 if block >> 1 & 3 == 1 else block >> 3)
-    need(last and end + (flags & 4) == len(frame) and size <= limit, "not one zstd frame, or too large")  # 4: checksum
-    plain = (zstd.ZstdDecompressor().decompress if zstd else run_zstd)(frame, size + 1)
-    need(len(plain) == size, 'not as long as its frame says, or neither "backports.zstd" nor "zstd" is there')
-    return bytes(plain)
-def run_zstd(frame: bytes, most: int) -> bytes:  # what zstd refuses becomes too long, and nothing longer than that
-    shell = ["sh", "-c", f"(zstd -dcq || cat /dev/zero) | head -c {most}"]
-    return subprocess.check_output(shell, input=frame, stderr=subprocess.DEVNULL)  # noqa: S603 -- a number is put in
+    source = frame, ctypes.c_size_t(len(frame))
+    size, end = ZSTD.ZSTD_getFrameContentSize(*source), ZSTD.ZSTD_findFrameCompressedSize(*source)
+    need(frame[:4] == b"\x28\xb5\x2f\xfd" and end == len(frame) and size <= limit, "no zstd frame, or not of this size")
+    plain = ctypes.create_string_buffer(size)
+    need(ZSTD.ZSTD_decompress(plain, ctypes.c_size_t(size), *source) == size, "not what its frame says")
+    return plain.raw
 def hkdf(key: bytes, info: bytes, salt: bytes = b"") -> bytes:  # RFC 5869 with SHA-256, 32 bytes
     return hmac.digest(hmac.digest(salt, key, "sha256"), info + b"\x01", "sha256")
 def code_secret(text: str) -> bytes:  # the 28 symbols of a recovery code (§4); none, if its checks find it wrong
     code = re.sub(r"[\s\u2010-\u2015\u2212-]", "", text).upper()
     groups = [(n, ["23456789ABCDEFGHJKMNPQRSTUVWXYZ".find(s) for s in code[5 * n - 5 : 5 * n]]) for n in range(1, 8)]
     wrong = [n for n, v in groups if -1 in v or (n + sum(i * x for i, x in enumerate(v[:4], 1))) % 31 not in v[4:]]
-    if len(code) == 35 and wrong: sys.stderr.write(f"code: groupe(s) / group(s) {wrong}?\n")
+    if len(code) == 35 and wrong: note(f"code: groupe(s) / group(s) {wrong}?")
     return b"" if len(code) != 35 or wrong else re.sub("(.{4}).", r"\1", code).encode()
 def slot_key(slot: dict[str, Any], secret: bytes) -> bytes:  # what wraps the master key (§4)
     need(slot["kdf"] == {"passphrase": "argon2id", "recovery": "hkdf"}[slot["kind"]], "its kdf is not that of its kind")
-    salt = unhex(slot["salt"], 32)
-    if slot["kdf"] == "hkdf": return hkdf(secret, b"kinebackup v1 recovery", salt)
+    if slot["kdf"] == "hkdf": return hkdf(secret, b"kinebackup v1 recovery", unhex(slot["salt"], 32))
     from cryptography.hazmat.primitives.kdf.argon2 import Argon2id  # here: where it is missing, a code works
     passes, lanes = (number(slot[member], 1, 16) for member in ("passes", "lanes"))
-    memory = number(slot["memory_kib"], 8 * lanes, MIB)
+    memory, salt = number(slot["memory_kib"], 8 * lanes, MIB), unhex(slot["salt"], 32)
     return Argon2id(salt=salt, length=32, iterations=passes, lanes=lanes, memory_cost=memory).derive(secret)
 def unlock(raw: bytes, secrets: dict[str, bytes]) -> tuple[bytes, bytes]:  # master key, repository of a header (§3, §4)
     lines = re.fullmatch(HEADER, raw)
@@ -106,50 +88,49 @@ def unlock(raw: bytes, secrets: dict[str, bytes]) -> tuple[bytes, bytes]:  # mas
             if mac.encode() != lines[3]: note("en-tête altéré / header is altered")
             return master, repository
     raise ValueError(f"no slot opens; refused are {refused}") if refused else InvalidTag
-def healing(method: Any) -> Any:  # of Drive, about a file: where it fails, once more with what parity makes of that
-    def tried(drive: "Drive", path: str, *more: Any) -> Any:
-        try: return method(drive, path, functools.partial(read_file, f"{drive.base}/{path}"), *more)
-        except Exception:
-            if not (whole := drive.by_parity(path)): raise
-        found = method(drive, path, lambda at, size: whole[at : at + size], *more)
-        note(f"RÉPARÉ / HEALED: {path}")
-        return found
-    return tried
 class Drive:  # reads the sealed files of a repository (§5 to §8); a path begins with the letter of their type
     def __init__(self, base: str, master: bytes, repository: bytes) -> None:
         self.base, self.repository, self.sealing = base, repository, hkdf(master, b"kinebackup v1 sealing")
-        self.packs, self.lacking = list[tuple[str, bytes]](), set[int]()  # of each path and head (§5); kinds of blobs
+        self.packs, self.lacking = list[tuple[str, bytes]](), set[int]()  # path and salt (§7) of each; kinds of blobs
         self.places = [bytearray() for _ in range(1 << 16)]  # PLACEs of all blobs, by the first two bytes of their ids
     def paths(self, top: str) -> list[str]: return sorted(glob.glob(top + "[0-9a-f]" * 64, root_dir=self.base))
-    @functools.lru_cache(4)  # noqa: B019 -- there is one drive
-    def by_parity(self, path: str) -> bytes:  # a file as it was (§12), but zeros where too much is lost
-        file, other = f"{self.base}/{path}", f"{self.base}/parity/{path[-64:-62]}/{path[-64:]}.xor"
-        with contextlib.suppress(Exception):
-            kind, size, columns, zero = struct.unpack("<16sQ2I", read_file(other, 0, 32))
-            end = 32 + 4 * ((n := -(-size // 4096)) + columns)
-            need(kind == b"KINEBKPX\1\0\0\0\0\x10\0\0" and columns <= n <= 20480 and not zero, "impossible numbers")
-            *sums, checksum = struct.unpack(f"<{n + columns + 1}I", read_file(other, 32, end - 28))
-            need(zlib.crc32(read_file(other, 0, end)) == checksum, "its table is damaged")
-            blocks = [read_block(file, 4096 * i, min(4096, size - 4096 * i), sums[i]) for i in range(n)]
-            spare = [read_block(other, end + 4 + 4096 * i, 4096, sums[n + i]) for i in range(columns)]
-            for wrong in [i for i in range(n) if not blocks[i]]:
-                column = [spare[wrong % columns], *blocks[wrong % columns :: columns]]
-                if column.count(b"") == 1:  # so it is the exclusive or of all others
-                    blocks[wrong] = functools.reduce(operator.xor, map(int.from_bytes, column)).to_bytes(4096)
-            return b"".join(block or bytes(4096) for block in blocks)[:size]
-        return b""
+    @functools.lru_cache(6)  # noqa: B019 -- there is one drive
+    def proven(self, use: Any, path: str, *more: Any) -> Any:  # what ``use`` makes of a file, or of it as it was (§12)
+        try: return use(functools.partial(read_file, f"{self.base}/{path}"), path, *more)
+        except Exception as error:
+            try: whole = self.by_parity(f"{self.base}/{path}", f"{self.base}/parity/{path[-64:-62]}/{path[-64:]}.xor")
+            except Exception: raise error from None
+        found = use(lambda at, size: whole[at : at + size], path, *more)
+        note(f"RÉPARÉ / HEALED: {path}")
+        return found
+    @functools.lru_cache(4)  # noqa: B019 -- as above
+    def by_parity(self, file: str, parity: str) -> bytes:  # a file as it was, but zeros where too much is lost
+        kind, size, columns, zero = struct.unpack("<16sQ2I", head := read_file(parity, 0, 32))
+        n = -(-size // 4096)
+        need(kind == b"KINEBKPX\1\0\0\0\0\x10\0\0" and columns <= n <= 20480 and not zero, "impossible numbers")
+        *sums, checksum = struct.unpack(f"<{n + columns + 1}I", table := read_file(parity, 32, 4 * (n + columns + 1)))
+        need(zlib.crc32(head + table[:-4]) == checksum, "its table is damaged")
+        blocks, start = [b""] * len(sums), 32 + len(table)  # those of the file, and of parity; empty: wrong
+        for i, crc in enumerate(sums):
+            at = (file, 4096 * i, min(4096, size - 4096 * i)) if i < n else (parity, start + 4096 * (i - n), 4096)
+            with contextlib.suppress(Exception):
+                if zlib.crc32(block := read_file(*at)) == crc: blocks[i] = block.ljust(4096, b"\0")
+        for i in [i for i in range(n) if not blocks[i]]:
+            column = [blocks[n + i % columns], *blocks[i % columns : n : columns]]
+            if column.count(b"") == 1:  # so it is the exclusive or of all others
+                blocks[i] = functools.reduce(operator.xor, map(int.from_bytes, column)).to_bytes(4096)
+        return b"".join(block or bytes(4096) for block in blocks[:n])[:size]
     def unseal(self, path: str, head: bytes, n: int, final: int, sealed: bytes) -> bytes:  # record n of a file (§5)
-        kind = path[:1].upper().encode()
-        need(head[:16] == struct.pack("<7s1s2I", b"KINEBKP", kind, 1, 0) and len(head) == 48, "unknown kind of file")
-        key = AESGCM(hkdf(self.sealing, b"kinebackup v1 file" + self.repository + kind, head[16:]))
+        kind = path[:1].upper().encode()  # its head is that of the file, or the salt alone, where an index says it
+        need(len(head) == 32 or head[:16] == struct.pack("<7s1s2I", b"KINEBKP", kind, 1, 0), "unknown kind of file")
+        key = AESGCM(hkdf(self.sealing, b"kinebackup v1 file" + self.repository + kind, head[-32:]))
         aad = struct.pack("<10sI16s1sQB", b"kinebackup", 1, self.repository, kind, n, final)
         return key.decrypt(n.to_bytes(12, "big"), sealed, aad)
-    @healing
-    def record(self, path: str, read: Any) -> bytes:  # of an index file or snapshot
+    def record(self, read: Any, path: str) -> bytes:  # of an index file or snapshot
         need(hashlib.sha256(raw := read(0, 66 * MIB + 64)).hexdigest() == path[-64:], "its SHA-256 is not its name")
         return unzstd(self.unseal(path, raw[:48], 0, 1, raw[48:]), 64 * MIB)
     def opens(self, path: str) -> bool:  # which proves that the header is of this drive
-        with contextlib.suppress(Exception): return bool(self.record(path))
+        with contextlib.suppress(Exception): return bool(self.proven(self.record, path))
         return False
     def lost(self) -> list[str]:  # snapshots of which there is parity only
         there = {path[-64:] for top in ("packs/??/", "index/", "snapshots/", "removals/") for path in self.paths(top)}
@@ -157,9 +138,9 @@ class Drive:  # reads the sealed files of a repository (§5 to §8); a path begi
         return list(filter(self.opens, (f"snapshots/{name}" for name in sorted(names - there))))
     def load(self) -> None:  # where all blobs are: the index files say it, and the packs that no good one lists
         for path in self.paths("index/"):
-            with naming(path): self.take_in(self.record(path))
+            with naming(path): self.take_in(self.proven(self.record, path))
         for path in sorted({p for p in self.paths("packs/??/") if p[6:8] == p[9:11]} - {p for p, _ in self.packs}):
-            with naming(path): self.take_in(self.table(path))
+            with naming(path): self.take_in(self.proven(self.table, path))
     def take_in(self, plain: bytes) -> None:  # an index file (§7), if all of it is possible
         p, s, b, zero = struct.unpack_from("<4I", plain)
         need(b <= MIB and not zero and len(plain) == 16 + 72 * p + 24 * s + 28 * b, "counts do not agree with length")
@@ -171,40 +152,34 @@ class Drive:  # reads the sealed files of a repository (§5 to §8); a path begi
                  and 0 < plain_len <= 16 * MIB and codec < 2 and kind < 3 and not zero, "impossible segment or pack")
         for n, start, length in struct.iter_unpack("<3I", places):
             need(0 < length <= SEGMENT.unpack_from(segments, 24 * n)[4] - start, "blob outside its segment, or empty")
-        need(all(i <= after for i, after in pairwise(struct.iter_unpack("16s", ids))), "ids are out of order")
+        need(all(i <= after for i, after in itertools.pairwise(struct.iter_unpack("16s", ids))), "ids are out of order")
         for (i,), (n, *at) in zip(struct.iter_unpack("16s", ids), struct.iter_unpack("<3I", places), strict=True):
             pack, *segment = SEGMENT.unpack_from(segments, 24 * n)
             self.places[i[0] << 8 | i[1]] += PLACE.pack(i, len(self.packs) + pack, *segment, *at)
-        head = struct.pack("<7s1s2I", b"KINEBKP", b"P", 1, 0)  # with the salt of the index: no pack passes for another
-        self.packs += [(f"packs/{name.hex()[:2]}/{name.hex()}", head + salt) for name, salt, _ in listed]
-    @healing
-    def table(self, path: str, read: Any) -> bytes:  # of a pack (§6), as an index file would say it
+        self.packs += [(f"packs/{name.hex()[:2]}/{name.hex()}", salt) for name, salt, _ in listed]
+    def table(self, read: Any, path: str) -> bytes:  # of a pack (§6), as an index file would say it
         raw = read(0, 80 * MIB)
         sealed_len, s = struct.unpack("<2I", raw[-8:])
-        end = len(raw) - 8 - sealed_len
-        plain = unzstd(self.unseal(path, raw[:48], s, 1, raw[end:-8]), 64 * MIB)
+        plain = unzstd(self.unseal(path, raw[:48], s, 1, raw[-8 - sealed_len : -8]), 64 * MIB)
         count, b = struct.unpack_from("<2I", plain)
         rows, blobs = list(struct.iter_unpack("<4I", plain[8 : 8 + 16 * s])), plain[8 + 16 * s :]
-        offsets = list(accumulate((sealed for sealed, *_ in rows), initial=48))
-        need(count == s == len(rows) <= 1 << 16 and len(blobs) == 28 * b and offsets[-1] == end, "impossible table")
+        offsets = list(itertools.accumulate((sealed for sealed, *_ in rows), initial=48))
+        need(count == s == len(rows) and len(blobs) == 28 * b and offsets[-1] + sealed_len == len(raw) - 8, "no table")
         start = struct.pack("<4I32s32sQ", 1, s, b, 0, bytes.fromhex(path[-64:]), raw[16:48], len(raw))
         segments = (SEGMENT.pack(0, n, offsets[n], *row, 0) for n, row in enumerate(rows))
         pairs = sorted(struct.iter_unpack("16s12s", blobs))
         return b"".join([start, *segments, *(i for i, _ in pairs), *(at for _, at in pairs)])
-    @functools.lru_cache(6)  # noqa: B019 -- there is one drive
-    @healing
-    def segment(self, path: str, read: Any, head: bytes, n: int, at: int, sealed: int, size: int, codec: int) -> bytes:
-        plain: bytes = self.unseal(path, head, n, 0, read(at, sealed))
-        if codec: plain = unzstd(plain, size)
-        need(len(plain) == size, "segment is not as long as its pack says")
-        return plain
+    def segment(self, read: Any, path: str, head: bytes, n: int, at: int, sealed: int, size: int, codec: int) -> bytes:
+        plain = self.unseal(path, head, n, 0, read(at, sealed))
+        need(len(plain := unzstd(plain, size) if codec else plain) == size, "segment is not as long as its pack says")
+        return bytes(plain)
     def found(self, text: str, kind: int) -> list[Any]:  # the PLACEs of a blob, by its id
         i = unhex(text, 16)
         return [row[1:] for row in PLACE.iter_unpack(self.places[i[0] << 8 | i[1]]) if (row[0], row[7]) == (i, kind)]
     def blob(self, text: str, kind: int, salvage: bool = False) -> bytes:  # from a good place; none to who salvages
         why = ValueError(f"blob {text} of kind {kind} is nowhere on the drive")
         for pack, *segment, _kind, _zero, start, length in self.found(text, kind):
-            try: return bytes(self.segment(*self.packs[pack], *segment)[start : start + length])
+            try: return bytes(self.proven(self.segment, *self.packs[pack], *segment)[start : start + length])
             except Exception as error: why = ValueError(f"{self.packs[pack][0]}: {type(error).__name__} {error}")
         self.lacking.add(kind)
         if salvage: return b""
@@ -215,21 +190,35 @@ class Drive:  # reads the sealed files of a repository (§5 to §8); a path begi
         for tree_id in trees:
             with contextlib.suppress(Exception): led_to.update(*(e.get("tree", ()) for e in self.entries(tree_id)))
         return sorted(trees - led_to)
-class Folder:  # an open one of the destination; ``seen``: the names of entries that were put in it, or cannot be
-    def __init__(self, name: bytes, above: int | None = None) -> None:
-        self.fd, self.seen = os.open(name, os.O_DIRECTORY | os.O_NOFOLLOW * bool(above), dir_fd=above), {b".", b".."}
-        self.drop_part()  # of a run that was killed
-    def __del__(self) -> None:
-        with contextlib.suppress(AttributeError): os.close(self.fd)
-    def has(self, name: bytes) -> bool: return os.path.lexists(b"/proc/self/fd/%d/%s" % (self.fd, name))
-    def drop_part(self) -> None:
-        with contextlib.suppress(OSError): os.unlink(PART, dir_fd=self.fd)
+def rename_new(folder: int, part: bytes, name: bytes) -> None:  # never over another file
+    if not LIBC.renameat2(folder, part, folder, name, 1): return
+    if os.path.lexists(b"/proc/self/fd/%d/%s" % (folder, name)): raise FileExistsError("exists already")
+    os.rename(part, name, src_dir_fd=folder, dst_dir_fd=folder)  # where nothing can promise it, or to say what is wrong
+class Folder:  # an open one of the destination; ``before``: the names that were in it when this run came to it
+    def __init__(self, name: str | bytes, above: int | None = None) -> None:
+        self.fd = os.open(name, os.O_DIRECTORY | os.O_NOFOLLOW * bool(above), dir_fd=above)
+        weakref.finalize(self, os.close, self.fd)
+        self.before, self.seen, flags = {*map(os.fsencode, os.listdir(self.fd))}, {b".", b".."}, bytearray(8)
+        with contextlib.suppress(OSError): fcntl.ioctl(self.fd, 0x80086601, flags)  # FS_IOC_GETFLAGS
+        need(not flags[0] & 0x30, "immutable or append-only: nothing could be renamed here, so nothing is written")
+        for part in (name for name in self.before if name.startswith(PART)): self.drop(part)  # of a run that was killed
+    def drop(self, part: bytes) -> None:
+        with contextlib.suppress(OSError): os.unlink(part, dir_fd=self.fd)
 class Restore:  # writes entries (§9) below ``top``: under other names until they are on the disk, and over nothing
-    def __init__(self, drive: Drive, top: Folder, args: Any, about: dict[str, Any], dates: dict[int, str]) -> None:
-        self.drive, self.top, self.salvage, self.about, self.dates = drive, top, args.salvage, about, dates
+    def __init__(self, drive: Drive, args: Any, about: dict[str, Any], dates: dict[int, str]) -> None:
+        self.drive, self.salvage, self.about, self.dates, self.top = drive, args.salvage, about, dates, Folder(args.to)
         self.wanted = [os.path.normpath(b"/" + os.fsencode(p).lstrip(b"/")).rstrip(b"/") for p in args.path or "/"]
-        self.found, self.links = {b""}, dict[bytes, int]()  # of what is wanted; open files of several names
+        self.found, self.holes = {b""}, list[str]()  # what of it was there; what of it is damaged
+        self.due, self.links = list[Any](), dict[bytes, int]()  # what waits for the disk; open files of several names
         self.names = {} if args.numeric_owner else {"uid": about.get("users", {}), "gid": about.get("groups", {})}
+    def settle(self) -> None:
+        if LIBC.syncfs(self.top.fd): raise OSError(ctypes.get_errno(), "the destination did not keep what was written")
+        due, self.due = self.due, []
+        for entry, path, name, folder, made in due:
+            with naming(path):
+                if isinstance(made, Folder): self.attributes(entry, path, made.fd)
+                else: self.named(path, name, folder, functools.partial(rename_new, folder.fd, made))
+            if isinstance(made, bytes): folder.drop(made)  # if it could have no name
     def run(self, asked: bool, led_to: set[str]) -> None:
         for told in self.about.get("problems", ()):
             path = os.fsencode(told["path"]).rstrip(b"/")
@@ -240,9 +229,12 @@ class Restore:  # writes entries (§9) below ``top``: under other names until th
         self.wanted = [b""]
         for tree_id in self.drive.orphans(led_to) if self.salvage and (TREE in self.drive.lacking or not asked) else ():
             with naming(name := b"kinebackup-lost-" + tree_id[:12].encode()):
-                if not self.top.has(name): os.mkdir(name, 0o700, dir_fd=self.top.fd)
+                if name not in self.top.before: os.mkdir(name, 0o700, dir_fd=self.top.fd)
                 self.tree([tree_id], b"/" + name, Folder(name, self.top.fd))
-        os.sync()  # the names too
+        if self.holes:
+            listed = os.open(b"kinebackup-damaged-%d.txt" % os.getpid(), NEW, 0o600, dir_fd=self.top.fd)
+            with open(listed, "w") as file: file.writelines(self.holes)
+        for _ in "content", "names": self.settle()
     def tree(self, ids: list[str], path: bytes, folder: Folder) -> None:
         for tree_id in ids:
             with naming(path or b"/"):
@@ -253,55 +245,65 @@ class Restore:  # writes entries (§9) below ``top``: under other names until th
     def entry(self, entry: dict[str, Any], path: bytes, name: bytes, folder: Folder) -> None:
         need(name not in folder.seen and b"/" not in name, "forbidden name, or the second of that name in this folder")
         folder.seen.add(name)
-        directory = entry["type"] == "dir"
-        if not any(inside(path, w) or (directory and inside(w, path)) for w in self.wanted): return
+        if not any(inside(path, w) or (entry["type"] == "dir" and inside(w, path)) for w in self.wanted): return
         if path in self.wanted: self.found.add(path)
         if at := number(entry.get("carried", 0), 0, (1 << 63) - 1):
             problem(path, f"could not be read for this backup: it comes back as of {self.dates.get(at, 'an old one')}")
         need(type(flags := entry.get("flags", [])) is list and all(type(f) is str for f in flags), "impossible flags")
         if flags: note(f"{os.fsdecode(path)!r}: chattr: {flags}")
         for m, low, high in (("mode", 0, 0o7777), ("mtime", -1 << 63, (1 << 63) - 1)): number(entry[m], low, high)
-        fresh = not folder.has(name)
-        if directory:
-            if fresh: os.mkdir(name, 0o700, dir_fd=folder.fd)
-            self.tree(entry.get("tree", []), path, made := Folder(name, folder.fd))
-            if fresh: self.attributes(entry, path, made.fd)
+        fresh = name not in folder.before
+        if entry["type"] == "dir":
+            if fresh: name = self.named(path, name, folder, functools.partial(os.mkdir, mode=0o700, dir_fd=folder.fd))
+            made: Any = Folder(name, folder.fd)
+            self.tree(entry.get("tree", []), path, made)
         else:
-            try:
-                if fresh: name = self.write(entry, path, name, folder)
-                need(not folder.has(name), "exists already, and is left alone")
-                os.rename(PART, name, src_dir_fd=folder.fd, dst_dir_fd=folder.fd)
-            finally: folder.drop_part()  # never half a file
-    def write(self, entry: dict[str, Any], path: bytes, name: bytes, folder: Folder) -> bytes:
+            need(fresh, "exists already, and is left alone")
+            made = PART + b"%d" % len(folder.seen)
+            try: name = self.write(entry, path, name, folder, made)
+            except BaseException:  # never half a file
+                folder.drop(made)
+                raise
+        if fresh: self.due.append((entry, path, name, folder, made))
+        if len(self.due) > 500 or entry.get("size", 0) > 64 * MIB: self.settle()
+    def named(self, path: bytes, name: bytes, folder: Folder, action: Any) -> bytes:
+        try: action(name)
+        except OSError:  # this run has used the name already, or it cannot be here: it gets another one
+            if name in folder.before: raise
+            stem, end = os.path.splitext(re.sub(r'[\0-\x1f"*:<>?\\|\ufffd]|[. ]+$', "_", name.decode(errors="replace")))
+            action(name := f"{stem[:50]}~{hashlib.sha256(name).hexdigest()[:6]}{end[:20]}".encode())
+            problem(path, f"cannot have this name here: it is called {name!r}")
+        return name
+    def write(self, entry: dict[str, Any], path: bytes, name: bytes, folder: Folder, part: bytes) -> bytes:
         key = hashlib.sha256(json.dumps(entry | {"name": 0, "rawname": 0}, sort_keys=True).encode()).digest()
         with contextlib.suppress(KeyError, OSError):
-            os.link(b"/proc/self/fd/%d" % self.links[key], PART, dst_dir_fd=folder.fd, follow_symlinks=True)
+            os.link(b"/proc/self/fd/%d" % self.links[key], part, dst_dir_fd=folder.fd, follow_symlinks=True)
             return name
         if entry["type"] == "file":
-            with open(os.open(PART, NEW, 0o600, dir_fd=folder.fd), "wb") as file:
-                if holes := self.content(entry, file):
-                    name += b".damaged"
-                    problem(path, f"damaged: {os.fsdecode(name)!r} has zeros, [(offset, length)]: {holes}")
+            with open(os.open(part, NEW, 0o600, dir_fd=folder.fd), "wb") as file:
+                holes = self.content(entry, file)
                 self.attributes(entry, path, file.fileno())
-                os.fsync(file.fileno())  # before it has its name
-            if holes: return name
-        elif entry["type"] == "symlink": os.symlink(text_bytes(entry, "target"), PART, dir_fd=folder.fd)
+            if holes:
+                self.holes += [f"{offset} {length} {os.fsdecode(path)!r}\n" for offset, length in holes]
+                problem(path, f"damaged: {sum(n for _, n in holes)} bytes are zeros in {os.fsdecode(name)!r}.damaged")
+                return name + b".damaged"
+        elif entry["type"] == "symlink": os.symlink(text_bytes(entry, "target"), part, dir_fd=folder.fd)
         else:
             node = {"fifo": stat.S_IFIFO, "char": stat.S_IFCHR, "block": stat.S_IFBLK}[entry["type"]] | entry["mode"]
-            os.mknod(PART, node, os.makedev(*entry.get("device", (0, 0))), dir_fd=folder.fd)
-        if entry["type"] != "file": self.attributes(entry, path, b"/proc/self/fd/%d/%s" % (folder.fd, PART))
+            os.mknod(part, node, os.makedev(*entry.get("device", (0, 0))), dir_fd=folder.fd)
+        if entry["type"] != "file": self.attributes(entry, path, b"/proc/self/fd/%d/%s" % (folder.fd, part))
         if "link" in entry and key not in self.links and len(self.links) < MOST // 2:
-            self.links[key] = os.open(PART, os.O_PATH | os.O_NOFOLLOW, dir_fd=folder.fd)
+            self.links[key] = os.open(part, os.O_PATH | os.O_NOFOLLOW, dir_fd=folder.fd)
         return name
     def content(self, entry: dict[str, Any], file: Any) -> list[tuple[int, int]]:  # returns what is damaged
         size, lists, blob = number(entry.get("size", 0), 0, 1 << 62), entry.get("lists", ()), self.drive.blob
         need(not (lists and entry.get("blobs")) and not (entry.get("extent_lists") and "extents" in entry), "twice")
         pairs = [e for i in entry.get("extent_lists", ()) for e in struct.iter_unpack("<2Q", blob(i, LIST))]
         room = [(number(o, 0, size), number(n, 0, size)) for o, n in pairs or entry.get("extents", [(0, size)])]
-        need(all(o + n <= after for (o, n), (after, _) in pairwise([*room, (size, 0)])), "extents overlap")
+        need(all(o + n <= after for (o, n), (after, _) in itertools.pairwise([*room, (size, 0)])), "extents overlap")
         room, holes = [extent for extent in reversed(room) if extent[1]], []
         ids = (i.hex() for t in lists for (i,) in struct.iter_unpack("16s", blob(t, LIST, self.salvage) or bytes(16)))
-        for blob_id in chain(entry.get("blobs", ()), ids):
+        for blob_id in itertools.chain(entry.get("blobs", ()), ids):
             piece = memoryview(blob(blob_id, DATA, self.salvage))
             left = len(piece) or next((n for *_, n in self.drive.found(blob_id, DATA)), sum(n for _, n in room))
             while left and room:  # where no table says how long it is, nobody knows where what follows has its place
@@ -348,8 +350,8 @@ def opened(args: argparse.Namespace) -> Drive:
         if export not in headers and hashlib.sha256(export[:-69]).hexdigest().encode() not in export[-69:]:
             note("cet export de clés est altéré / this key export is altered")
     if not headers: raise stop(10, "pas un disque KineBackup / not a KineBackup drive; or --header-from")
-    if args.secret_file:
-        with open(args.secret_file, "rb") as file: text = re.sub(r"\r?\n\Z", "", file.readline().decode("utf-8-sig"))
+    if secret_file := args.passphrase_file or args.code_file:
+        with open(secret_file, "rb") as file: text = re.sub(r"\r?\n\Z", "", file.readline().decode("utf-8-sig"))
     else: text = getpass.getpass("Phrase secrète ou code / passphrase or code: ")
     secrets = {"passphrase": unicodedata.normalize("NFC", text).encode(), "recovery": code_secret(text)}
     for raw in dict.fromkeys(headers):
@@ -362,36 +364,34 @@ def main() -> int:
     sys.setrecursionlimit(1 << 14)  # a folder in a folder is a call in a call
     resource.setrlimit(resource.RLIMIT_NOFILE, (MOST, MOST))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("drive", "--to", "--header-from", "--snapshot", "--host"): parser.add_argument(name)
-    parser.add_argument("--passphrase-file", "--code-file", dest="secret_file")
-    for option in ("--list", "--salvage", "--numeric-owner"): parser.add_argument(option, action="store_true")
-    parser.add_argument("--path", action="append")
-    drive, snapshots, roots = opened(args := parser.parse_args()), [], set[str]()
+    how = dict.fromkeys(("drive", "--to", "--passphrase-file", "--code-file", "--header-from", "--snapshot", "--host"))
+    how |= dict.fromkeys(("--list", "--salvage", "--numeric-owner"), "store_true") | {"--path": "append"}
+    for option, action in how.items(): parser.add_argument(option, action=action or "store")
+    drive, snapshots, roots = opened(args := parser.parse_args()), list[dict[str, Any]](), set[str]()
     for path in drive.paths("snapshots/") + drive.lost():
         with naming(path):
-            about = json.loads(drive.record(path).decode())
+            about = json.loads(drive.proven(drive.record, path).decode())
             need(type(about["root"]) is list and datetime.datetime.fromisoformat(*TIME(about["time"])), "another form")
             need(not about.get(NEEDED), f"a newer recover.py is needed: {about.get(NEEDED)}")
+            about["id"], _ = path[-64:], number(about["sequence"], 1, (1 << 63) - 1)
             roots.update(about["root"])
-            if str(about.get("host")).casefold() == (args.host or str(about.get("host"))).casefold():
-                snapshots.append((number(about["sequence"], 1, (1 << 63) - 1), about["time"], path[-64:], about))
-    snapshots.sort(key=lambda s: s[:3])  # the newest is the last one taken (§8), whatever the clocks said
+            if args.host is None or str(about.get("host")).casefold() == args.host.casefold(): snapshots.append(about)
+    snapshots.sort(key=operator.itemgetter("sequence", "time", "id"))  # as they were taken (§8)
     if args.list or not args.to:
-        for _, time, name, about in snapshots:
-            mark = (f"  (-{n})" if (n := about.get("files_lost")) else "") + "  SUSPECT" * bool(about.get("suspicious"))
-            sys.stdout.write(f"{name[:16]}  {time}  {about.get('host')!a} {about.get('sources')!a}{mark}\n")
+        for a in snapshots:
+            mark = (f"  (-{n})" if (n := a.get("files_lost")) else "") + "  SUSPECT" * bool(a.get("suspicious"))
+            sys.stdout.write(f"{a['id'][:16]}  {a['time']}  {a.get('host')!a} {a.get('sources')!a}{mark}\n")
         return 3 if problems else 0
-    best = sorted(snapshots, key=lambda s: not s[3].get("suspicious"))
-    newest = {str(s[3].get("machine")): s for s in best}  # of each computer
-    asked = best[-1:] if args.snapshot in (None, "latest") else [s for s in best if s[2].startswith(args.snapshot)]
-    for _, time, _, about in newest.values() if asked == best[-1:] and len(newest) > 1 else ():
-        sys.stderr.write(f"--host {about.get('host')!a}  {time}{'  <-' * (about is asked[0][3])}\n")
+    best = sorted(snapshots, key=lambda about: not about.get("suspicious"))
+    newest = {str(about.get("machine")): about for about in best}  # of each computer
+    asked = best[-1:] if args.snapshot in (None, "latest") else [a for a in best if a["id"].startswith(args.snapshot)]
+    for about in newest.values() if asked == best[-1:] and len(newest) > 1 else ():
+        sys.stderr.write(f"--host {about.get('host')!a}  {about['time']}{'  <-' * (about is asked[0])}\n")
     if len(asked) != 1 and (asked or not args.salvage): raise stop(10, "sauvegarde inconnue / unknown snapshot; --list")
     os.makedirs(args.to, mode=0o700, exist_ok=True)
     drive.load()
-    about = asked[0][3] if asked else {"root": []}
-    if not asked: problems.append("the file of this backup is lost")
-    Restore(drive, Folder(os.fsencode(args.to)), args, about, {s[0]: s[1] for s in snapshots}).run(bool(asked), roots)
+    about = asked[0] if asked else {"root": [], "problems": [{"kind": LOSSES[0], "path": "/", "message": "file lost"}]}
+    Restore(drive, args, about, {a["sequence"]: a["time"] for a in snapshots}).run(bool(asked), roots)
     return 3 if problems else 0
 if __name__ == "__main__":
     if not sys.flags.utf8_mode and sys.executable:  # names are bytes, and JSON is UTF-8, whatever the locale says
