@@ -191,7 +191,7 @@ class Drive:  # reads the sealed files of a repository (§5 to §8); a path begi
             with contextlib.suppress(Exception): led_to.update(*(e.get("tree", ()) for e in self.entries(tree_id)))
         return sorted(trees - led_to)
 def rename_new(folder: int, part: bytes, name: bytes) -> None:  # never over another file
-    if not LIBC.renameat2(folder, part, folder, name, 1): return
+    if not getattr(LIBC, "renameat2", lambda *_: -1)(folder, part, folder, name, 1): return  # 1: RENAME_NOREPLACE
     if os.path.lexists(b"/proc/self/fd/%d/%s" % (folder, name)): raise FileExistsError("exists already")
     os.rename(part, name, src_dir_fd=folder, dst_dir_fd=folder)  # where nothing can promise it, or to say what is wrong
 class Folder:  # an open one of the destination; ``before``: the names that were in it when this run came to it

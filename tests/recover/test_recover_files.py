@@ -176,6 +176,29 @@ def test_two_names_that_are_one_there_are_both_kept(bench: Bench) -> None:
     assert "a:b.txt" in ran.err
 
 
+# A C library, or a file system, that cannot rename without replacing: recover.py looks before it renames.
+WITHOUT_PROMISE = """
+import ctypes, runpy, sys, types
+real = ctypes.CDLL
+ctypes.CDLL = lambda name, **more: real(name, **more) if name else types.SimpleNamespace(syncfs=real(None).syncfs)
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def test_without_a_rename_that_never_replaces_nothing_is_replaced_either(bench: Bench) -> None:
+    entry, pack = three_parts()
+    bench.make(home(entry, file_entry("temoin.txt", WITNESS), pack=pack))
+    program = ("-I", "-c", WITHOUT_PROMISE, str(RECOVER))
+    assert bench.run("--salvage", program=program).code == 3
+    assert (bench.home / "temoin.txt").read_bytes() == WITNESS
+    (bench.home / "cible.txt.damaged").write_text("mine")  # a name that is tried without a look at what was there
+    ran = bench.run("--salvage", program=program)
+    assert (ran.code, "'/home/cible.txt': exists already" in ran.err) == (3, True), ran.err
+    assert (bench.home / "cible.txt.damaged").read_text() == "mine"
+    assert sorted(os.listdir(bench.home)) == ["cible.txt.damaged", "temoin.txt"]
+
+
 def test_hard_links_are_made_only_to_what_this_run_wrote(bench: Bench) -> None:
     linked = {"link": "8:77", "inode": 77}
     bench.make(home(file_entry("dur-1.txt", TARGET, **linked), file_entry("dur-2.txt", TARGET, **linked)))

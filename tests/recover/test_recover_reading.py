@@ -5,7 +5,6 @@ Owns: its functions, called in this process where a process of its own would sho
 
 import os
 import runpy
-import shutil
 import struct
 import subprocess
 import sys
@@ -61,14 +60,9 @@ def test_a_code_does_not_open_a_slot_that_names_the_kdf_of_a_passphrase(tmp_path
 # -- frames --------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=["package", "program"])
-def unzstd(request: pytest.FixtureRequest) -> Callable[[bytes, int], bytes]:
-    functions = runpy.run_path(str(RECOVER))
-    if request.param == "program":
-        if shutil.which("zstd") is None:
-            pytest.skip("the program zstd is not installed")
-        functions["unzstd"].__globals__["zstd"] = None
-    found: Callable[[bytes, int], bytes] = functions["unzstd"]
+@pytest.fixture
+def unzstd() -> Callable[[bytes, int], bytes]:
+    found: Callable[[bytes, int], bytes] = runpy.run_path(str(RECOVER))["unzstd"]
     return found
 
 
