@@ -6,6 +6,8 @@ Owns: the commands. Does not know: the form of the text (tests/engine/format/tes
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -212,6 +214,18 @@ def test_a_sheet_that_was_saved_otherwise_or_is_not_whole_still_opens_and_says_s
     done = practice.run("snapshots", "--drive", practice.drive(drive), *elsewhere(practice), "--header-from", sheet)
     assert done.code == 0
     assert ("is not whole" in done.err) is warned
+
+
+def test_the_reader_on_the_drive_opens_it_by_the_sheet_too(practice: Computer, sheet: Path) -> None:
+    lose_headers(practice, "A")
+    back = practice.home / "back"
+    reader = [sys.executable, "-I", str(root(practice, "A") / "recover.py"), str(practice.drive("A"))]
+    asked = [*reader, *("--code-file", str(practice.code_file)), "--to", str(back)]
+    assert subprocess.run(asked, capture_output=True, check=False, timeout=120).returncode == 10
+    done = subprocess.run([*asked, "--header-from", str(sheet)], capture_output=True, check=False, timeout=120)
+    assert (done.returncode, done.stderr) == (0, b"")
+    restored = back / practice.patients.relative_to("/") / "bilan.txt"
+    assert restored.read_text(encoding="utf-8") == "Bilan de Marie"
 
 
 def test_a_copy_of_a_header_does_as_well(practice: Computer, sheet: Path) -> None:
