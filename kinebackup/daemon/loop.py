@@ -80,6 +80,7 @@ class Loop:
         self._cancels: dict[ev.JobId, CancelToken] = {}
         self._progress: dict[ev.JobId, Progress] = {}
         self._progress_posted: dict[ev.JobId, datetime] = {}
+        self._lent: dict[ev.AttachmentId, asyncio.Event] = {}
         self._reports: dict[tuple[str, JobKind], Report] = {}
         self._listeners: list[Listener] = []
 
@@ -254,6 +255,7 @@ class Loop:
     # --- actions that take time, each with its one answer -------------------------------------------------------------
 
     async def _mount(self, action: act.Mount) -> None:
+        await self._given_back(action.attachment)
         try:
             await self._mounter.mount(action.attachment, action.device)
         except MountFailed as error:
@@ -271,6 +273,7 @@ class Loop:
             self.post(ev.Refused(self.now(), action.drive, action.attachment, reason))
 
     async def _unmount(self, action: act.Unmount) -> None:
+        await self._given_back(action.attachment)
         try:
             complete = await self._mounter.unmount(action.attachment, action.device)
         except StillMounted as error:
@@ -293,9 +296,10 @@ class Loop:
     async def _run_job(self, action: act.StartJob) -> None:
         drive, job, kind = action.drive, action.job, action.kind
         request = JobRequest(drive, self._mounter.folder(action.attachment), kind, action.one_in)
-        result = await self._worker.run(
-            request, self._cancels[job], lambda progress: self._on_progress(action, progress)
-        )
+        if action.lender is None:
+            result = await self._run(action, request)
+        else:
+            result = await self._run_with(action.lender, action, request)
         del self._cancels[job], self._progress[job], self._progress_posted[job]
         now = self.now()
         if not isinstance(result, Failure):
@@ -306,6 +310,41 @@ class Loop:
         else:
             self._reports.pop((drive, kind), None)
             self.post(ev.JobFailed(now, drive, job, result.cause))
+
+    async def _run(self, action: act.StartJob, request: JobRequest) -> Report | Failure:
+        cancel = self._cancels[action.job]
+        return await self._worker.run(request, cancel, lambda progress: self._on_progress(action, progress))
+
+    async def _run_with(self, lender: act.Lender, action: act.StartJob, request: JobRequest) -> Report | Failure:
+        """The same while another drive is mounted too. Where it cannot be, the job is done another time."""
+        back = self._lent[lender.attachment] = asyncio.Event()
+        try:
+            await self._mounter.mount(lender.attachment, lender.device)
+        except MountFailed as error:
+            log.warning(
+                "drive %s could not be opened to repair another: %s", self._labels.of(lender.drive), error.message
+            )
+            return Failure("locked")
+        else:
+            folder = self._mounter.folder(lender.attachment)
+            result = await self._run(action, replace(request, other=lender.drive, other_folder=folder))
+            await self._unmount_lender(lender)
+            return result
+        finally:
+            del self._lent[lender.attachment]
+            back.set()
+
+    async def _unmount_lender(self, lender: act.Lender) -> None:
+        """It was only read: nothing is lost if it has gone, and where something holds it, letting it go says so."""
+        try:
+            await self._mounter.unmount(lender.attachment, lender.device)
+        except StillMounted as error:
+            log.warning("drive %s is still in use: %s", self._labels.of(lender.drive), error.program)
+
+    async def _given_back(self, attachment: ev.AttachmentId) -> None:
+        """Wait until a job that reads that drive for another one has ended: it was told to stop."""
+        if attachment in self._lent:
+            await self._lent[attachment].wait()
 
     def _on_progress(self, action: act.StartJob, progress: Progress) -> None:
         if action.job not in self._progress:

@@ -108,7 +108,10 @@ def run_repair(
         note.problems = report.problems
         note.result = "ok" if report.is_sound else "problems"
         note.counts = RunCounts(
-            size_bytes=report.bytes_written, problems=len(report.problems), damage=report.lost_count
+            size_bytes=report.bytes_written,
+            problems=len(report.problems),
+            damage=report.lost_count,
+            given_by=int(other is not None),
         )
         return with_own_troubles(report, computer)
 

@@ -149,6 +149,7 @@ def _facts(record: Drive, state: StateDb, world: World) -> DriveFacts:
         last_verify=history.last_verify,
         last_restore_test=history.last_restore_test,
         failed_check=history.failed_check,
+        to_take=history.to_take,
         backups_missing=state.snapshots.missing(record.repository),
         files_lost=backup.counts.files_lost if backup else 0,
         health=drive_health(record, state, world),
@@ -171,7 +172,8 @@ def drive_history(record: Drive, state: StateDb) -> History:
         last_prune=last("prune"),
         failed_check=failed_check,
         unread=_unread(record, state),
-        to_repair=failed_check and _unrepaired(record, state),
+        to_repair=failed_check and _unrepaired(record, state, with_another=False),
+        to_take=failed_check and _unrepaired(record, state, with_another=True),
     )
 
 
@@ -183,9 +185,11 @@ def _unread(record: Drive, state: StateDb) -> bool:
 
 
 def _failed_last(record: Drive, kind: JobKind, state: StateDb) -> bool:
-    """Whether the last run of that kind found damage, and no repair has brought all of it back since."""
+    """Whether the last run of that kind found damage, and no repair has brought all of it back since. What a restore
+    test found, another one has to disprove.
+    """
     last = state.last_run(record.repository, kind, results=("ok", "problems", "failed"))
-    repair = state.last_run(record.repository, "repair", results=("ok",))
+    repair = state.last_run(record.repository, "repair", results=("ok",)) if kind in _OF_PACKS else None
     return last is not None and last.result == "failed" and (repair is None or repair.id < last.id)
 
 
@@ -199,16 +203,20 @@ def _met_damage(record: Drive, state: StateDb) -> bool:
     return False
 
 
-def _unrepaired(record: Drive, state: StateDb) -> bool:
-    """Whether damage was found after the last repair that came to its end: what that one left, another would too."""
+def _unrepaired(record: Drive, state: StateDb, *, with_another: bool) -> bool:
+    """Whether damage was found after the last repair that came to its end: what that one left, another would too.
+    ``with_another``: the last one that could take from another drive.
+    """
     for run in state.runs(limit=_RUNS_LOOKED_AT, repository=record.repository):
-        if run.kind == "repair" and run.result in ("ok", "problems"):
+        ended = run.kind == "repair" and run.result in ("ok", "problems")
+        if ended and (run.counts.given_by or run.result == "ok" or not with_another):
             return False
-        if run.counts.damage or (JOB_KINDS[run.kind].is_check and run.result == "failed"):
+        if run.counts.damage or (run.kind in _OF_PACKS and run.result == "failed"):
             return True
     return False
 
 
+_OF_PACKS: Final[tuple[JobKind, ...]] = ("verify", "verify-written")
 _RUNS_LOOKED_AT: Final = 500  # more than a year's
 RUNS_SHOWN: Final = 10
 

@@ -31,6 +31,7 @@ class NoticeKind(StrEnum):
     ROTATE = "rotate"  # drive: the one to take home; other: the one to bring
     BRING_BACK = "bring-back"  # drive, days
     TEST_WITH_CODE = "test-with-code"
+    PLUG_IN_BOTH = "plug-in-both"  # drive: the one that lost something; other: one that may have it
     # what goes on
     READY = "ready"  # drive: plugged in, waits to be told
     UP_TO_DATE = "up-to-date"  # drive: plugged in, nothing is due
@@ -140,6 +141,9 @@ BEHAVIOUR: Final[Mapping[NoticeKind, Behaviour]] = MappingProxyType(
         ),
         NoticeKind.TEST_WITH_CODE: Behaviour(
             "normal", "acknowledged", "device", _LATER, reminder=Reminder(NoticeKind.TEST_WITH_CODE)
+        ),
+        NoticeKind.PLUG_IN_BOTH: Behaviour(
+            "normal", "acknowledged", "device", _LATER, reminder=Reminder(NoticeKind.PLUG_IN_BOTH, per_drive=True)
         ),
         NoticeKind.READY: Behaviour("normal", "unplugged", "device.added", _BACK_UP),
         NoticeKind.UP_TO_DATE: Behaviour("low", "unplugged", "device.added", _BACK_UP),

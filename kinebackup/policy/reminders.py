@@ -114,6 +114,12 @@ def reminder_key(kind: NoticeKind, drive: str) -> tuple[NoticeKind, str]:
     return reminder.family, drive if reminder.per_drive else NOBODY
 
 
+def was_said_lately(notice: Notice, memory: Memory, hours: PracticeHours, days: int, *, now: datetime) -> bool:
+    """Whether it, or another one of its family, was said less than so many days ago, or is to come by a wrong clock."""
+    key, today = reminder_key(notice.kind, notice.drive), local_day(now, hours.zone)
+    return any((each.kind, each.drive) == key and abs((today - each.day).days) < days for each in memory.spoken)
+
+
 def _of_the_day(drives: Sequence[DriveView], rules: Rules, memory: Memory, now: datetime) -> Iterable[Notice]:
     yield from _plug_in(drives, rules, now)
     yield from _unplug(drives, rules.hours, now)

@@ -26,6 +26,7 @@ class DriveFacts:
     """What is known of one enrolled drive. All times are aware, those of the last *good* run of their kind.
 
     ``failed_check``: the last verification or restore test of the drive found that something would not come back.
+    ``to_take``: no repair has asked another drive for it since.
     ``backups_missing``: how many backups that were on it were not there any more when it was last opened.
     ``files_lost``: how many files the last backup lacks, or has as they were earlier. ``health``: whether it is ageing.
     """
@@ -38,6 +39,7 @@ class DriveFacts:
     last_verify: datetime | None = None
     last_restore_test: datetime | None = None
     failed_check: bool = False
+    to_take: bool = False
     backups_missing: int = 0
     files_lost: int = 0
     health: Health = "good"
@@ -70,6 +72,7 @@ class StatusCode(StrEnum):
     CLOCK_WRONG = "clock-wrong"  # drive
     BACKUPS_MISSING = "backups-missing"  # drive
     CHECK_FAILED = "check-failed"  # drive
+    PLUG_IN_BOTH = "plug-in-both"  # drive: the one that lost something; other: one that may have it
     NO_BACKUP_YET = "no-backup-yet"  # drive: the one to plug in
     NO_BACKUP_YET_PLUGGED_IN = "no-backup-yet-plugged-in"  # drive
     NO_BACKUP_FOR_DAYS = "no-backup-for-days"  # days, drive: the one to plug in
@@ -105,6 +108,7 @@ class StatusMessage:
     days: int = 0
     drives: int = 0
     files: int = 0
+    other: str = NO_LABEL
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +155,12 @@ def _obstacles(drives: Sequence[DriveFacts], rules: RotationConfig, now: datetim
             yield StatusMessage(StatusCode.BACKUPS_MISSING, drive.label)
     for drive in drives:
         if drive.failed_check:
-            yield StatusMessage(StatusCode.CHECK_FAILED, drive.label)
+            others = [each for each in drives if each is not drive and each.last_backup and not each.simulated]
+            if drive.to_take and others:
+                freshest = max(others, key=lambda each: each.last_backup or now)
+                yield StatusMessage(StatusCode.PLUG_IN_BOTH, drive.label, other=freshest.label)
+            else:
+                yield StatusMessage(StatusCode.CHECK_FAILED, drive.label)
     yield from _neglected(drives, rules, now)
     if not any(drive.place == "domicile" for drive in drives):
         yield StatusMessage(StatusCode.NO_DRIVE_AWAY)

@@ -64,7 +64,8 @@ class History:
     """When each thing was last done well on a drive; None where never. All times are aware.
 
     ``unread``: the drive was pulled, or the power failed, before the last backup had been read back. ``to_repair``:
-    damage was found that no parity heals, and no repair has come to its end since.
+    damage was found that no parity heals, and no repair has come to its end since. ``to_take``: the same, and no repair
+    with another drive.
     """
 
     last_backup: datetime | None = None
@@ -74,6 +75,7 @@ class History:
     failed_check: bool = False
     unread: bool = False
     to_repair: bool = False
+    to_take: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ class Drive:
 class RunCounts:
     """How much a run did. What does not apply to a kind of run stays 0. ``damage``: how much a backup met;
     ``files_lost``: how many files it lacks, or has as they were earlier. ``healed``: how many files of the drive were
-    damaged, and came back.
+    damaged, and came back. ``given_by``: how many other drives a repair could take from.
     """
 
     files: int = 0
@@ -61,6 +61,7 @@ class RunCounts:
     damage: int = 0
     files_lost: int = 0
     healed: int = 0
+    given_by: int = 0
 
 
 @dataclass(frozen=True, slots=True)

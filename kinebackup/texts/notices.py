@@ -78,6 +78,10 @@ def _ask(notice: Notice) -> tuple[str, str] | None:
             return _("Try the recovery code"), _(
                 "Once a quarter, check that the printed code opens a drive. Run “kinebackup restore-test” with it."
             )
+        case NoticeKind.PLUG_IN_BOTH:
+            return _("Plug in both drives together"), _(
+                "The drive {drive} has lost a part of a backup. Please plug it in once together with the drive {other}."
+            )
         case _:
             return None
 

@@ -12,7 +12,9 @@ from kinebackup.policy.rotation import StatusCode, StatusMessage
 def text_of(sentence: StatusMessage) -> str:
     """The sentence in the current language, with a capital and without a final stop."""
     template = _template(sentence)
-    return template.format(drive=sentence.drive, days=sentence.days, drives=sentence.drives, files=sentence.files)
+    return template.format(
+        drive=sentence.drive, days=sentence.days, drives=sentence.drives, files=sentence.files, other=sentence.other
+    )
 
 
 def _template(
@@ -30,6 +32,11 @@ def _template(
             )
         case StatusCode.CHECK_FAILED:
             return _("The last check of the drive {drive} found damage: run “kinebackup verify --drive {drive} --full”")
+        case StatusCode.PLUG_IN_BOTH:
+            return _(
+                "The drive {drive} has lost a part of a backup: plug it in once together with the drive {other}, "
+                "or run “kinebackup repair --drive {drive} --from-drive {other}”"
+            )
         case StatusCode.NO_BACKUP_YET:
             return _("There is no backup yet: plug in the drive {drive}")
         case StatusCode.NO_BACKUP_YET_PLUGGED_IN:

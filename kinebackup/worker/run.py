@@ -143,8 +143,8 @@ def _run_kind(
         case "repair":
             from kinebackup.jobs.repair import RepairJobRequest, run_repair
 
-            giving = _record_of(request.other, computer)
-            other = PresentDrive(giving.label, request.other_folder, giving)
+            giving = _record_of(request.other, computer) if request.other else None
+            other = PresentDrive(giving.label, request.other_folder, giving) if giving else None
             sources = [str(source.path) for source in config.sources]
             repair_request = RepairJobRequest(sources, other, known_only=True)
             return run_repair(drive, computer, repair_request, world, cancel=cancel, monitor=monitor)

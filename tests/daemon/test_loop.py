@@ -27,11 +27,11 @@ from kinebackup.daemon.loop import Loop
 from kinebackup.daemon.persistence import PersistentState
 from kinebackup.daemon.rules import rules_of
 from kinebackup.daemon.service import Service, read_enrolled
-from kinebackup.engine import FolderStore
+from kinebackup.engine import FolderStore, layout
 from kinebackup.errors import ConfigError
 from kinebackup.jobs.backup import BackupJobRequest, run_backup
 from kinebackup.jobs.restore import RestoreJobRequest, restore_files
-from kinebackup.model import BackupReport, CancelToken, Progress, SilentMonitor
+from kinebackup.model import BackupReport, CancelToken, FileName, Progress, SilentMonitor
 from kinebackup.policy.job_kinds import JobKind
 from kinebackup.policy.notices import ActiveNotice, Notice, NoticeKind
 from kinebackup.policy.phases import Phase
@@ -615,3 +615,58 @@ def test_a_drive_that_is_full_makes_room_by_its_own_rules_and_is_saved_to(cabine
     assert cabinet.heard.notices == [NoticeKind.SAFE]
     with open_to_read(PresentDrive("A", device.node, None), None, PASSPHRASE) as opened:
         assert len(opened.repository.snapshots().readable) == 2
+
+
+def data_packs(drive: PresentDrive) -> set[Path]:
+    """Packs that hold contents of files and nothing else."""
+    with open_to_read(drive, None, PASSPHRASE) as opened:
+        tables = opened.repository.index.tables
+        kinds = {
+            name: {segment.kind for table in tables for segment in table.segments_of([name]).get(name, ())}
+            for name in opened.repository.packs
+        }
+    return {Path(drive.root) / layout.pack_path(name) for name, found in kinds.items() if found == {0}}
+
+
+def test_what_one_drive_has_lost_comes_from_the_other_when_both_are_plugged_in(
+    cabinet: Cabinet, tmp_path: Path
+) -> None:
+    a, b = cabinet.add_drive("A", "1234-ABCD"), cabinet.add_drive("B", "5678-EFAB")
+    old = cabinet.office.patients / "ancien.txt"
+    old.write_text("Un dossier qui a été clos depuis\n" * 100, encoding="utf-8")
+
+    async def story() -> None:
+        loop = cabinet.loop()
+        for device in (a, b):
+            loop.post(ev.DriveAppeared(loop.now(), device))
+        await loop.wait_until_idle()
+        for device in (a, b):
+            loop.post(ev.DriveVanished(loop.now(), device))
+        old.unlink()
+        for pack in data_packs(PresentDrive("A", a.node, None)):
+            pack.unlink()
+            (Path(a.node) / "KINEBACKUP" / layout.parity_path(FileName(pack.name))).unlink()
+        cabinet.office.clock.forward(days=1)
+        cabinet.heard.ended.clear()
+        loop.post(ev.DriveAppeared(loop.now(), replace(a, disk_sequence=2)))
+        await loop.wait_until_idle()
+        assert cabinet.heard.ended == [("backup", "with-problems"), ("verify-written", "bad"), ("repair", "bad")]
+        [asked] = [each.notice for each in loop.notices() if each.notice.kind is NoticeKind.PLUG_IN_BOTH]
+        assert (asked.drive, asked.other) == ("A", "B")
+        assert NoticeKind.DAMAGE_FOUND not in cabinet.heard.notices
+        cabinet.heard.ended.clear()
+        loop.post(ev.DriveAppeared(loop.now(), replace(b, disk_sequence=2)))
+        await loop.wait_until_idle()
+        assert cabinet.heard.ended[0] == ("repair", "good")
+        assert not [each for each in loop.notices() if each.notice.kind is NoticeKind.PLUG_IN_BOTH]
+
+    play(story())
+    assert cabinet.defects == []
+    assert cabinet.mounter.mounted == {}
+    assert NoticeKind.DAMAGE_FOUND not in cabinet.heard.notices
+    with open_to_read(PresentDrive("A", a.node, None), None, PASSPHRASE) as opened:
+        first = opened.repository.snapshots().readable[0].id
+        order = RestoreJobRequest(first, (), str(tmp_path / "back"))
+        restore_files(opened.repository, order, cabinet.office.world, cancel=CancelToken(), monitor=SilentMonitor())
+    [back] = (tmp_path / "back").rglob("ancien.txt")
+    assert back.read_text(encoding="utf-8").startswith("Un dossier qui a été clos")

@@ -26,6 +26,7 @@ def test_a_family_of_reminders_is_named_after_one_of_its_own() -> None:
         NoticeKind.ROTATE: NoticeKind.ROTATE,
         NoticeKind.BRING_BACK: NoticeKind.BRING_BACK,
         NoticeKind.TEST_WITH_CODE: NoticeKind.TEST_WITH_CODE,
+        NoticeKind.PLUG_IN_BOTH: NoticeKind.PLUG_IN_BOTH,
     }
     for kind, named_after in families.items():
         assert BEHAVIOUR[named_after].reminder == BEHAVIOUR[kind].reminder

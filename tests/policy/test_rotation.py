@@ -124,6 +124,13 @@ def test_a_failed_check_comes_before_everything_but_a_wrong_clock() -> None:
     assert first(broken, future) == StatusMessage(StatusCode.CLOCK_WRONG, "DOMICILE")
 
 
+def test_what_another_drive_may_have_asks_for_both() -> None:
+    broken = replace(CABINET, failed_check=True, to_take=True)
+    assert first(broken, DOMICILE) == StatusMessage(StatusCode.PLUG_IN_BOTH, "CABINET", other="DOMICILE")
+    for other in (replace(DOMICILE, last_backup=None), replace(DOMICILE, simulated=True)):
+        assert first(broken, other) == StatusMessage(StatusCode.CHECK_FAILED, "CABINET")
+
+
 def test_a_check_that_is_due_is_advice_and_does_not_change_the_verdict() -> None:
     drives = [
         replace(CABINET, last_verify=None, last_restore_test=None),

@@ -36,10 +36,20 @@ class Authenticate:
 
 
 @dataclass(frozen=True, slots=True)
+class Lender:
+    """A drive that is plugged in and has no work: it gives what another one has lost, and is only read."""
+
+    drive: str
+    attachment: AttachmentId
+    device: Device
+
+
+@dataclass(frozen=True, slots=True)
 class StartJob:
     """Run a job in the worker. Answered by ``JobFinished``, ``JobFailed`` or ``JobCancelled``, exactly once.
 
     ``one_in`` is for "verify": read one pack in so many. "verify-written" reads what the last backup wrote.
+    ``lender`` is for "repair": it is mounted for as long as the job runs, and unmounted before the answer.
     """
 
     drive: str
@@ -47,6 +57,7 @@ class StartJob:
     job: JobId
     kind: JobKind
     one_in: int = 1
+    lender: Lender | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from kinebackup.daemon.decide.actions import Detach, Log
 from kinebackup.daemon.decide.states import DriveState, State
 from kinebackup.daemon.decide.step import Step
 from kinebackup.daemon.decide.table import Trigger
-from kinebackup.daemon.decide.transitions import fire, next_job
+from kinebackup.daemon.decide.transitions import fire, next_job, stop_lending
 from kinebackup.model import Health
 from kinebackup.policy import schedule
 from kinebackup.policy.notices import Notice, NoticeKey, NoticeKind
@@ -86,6 +86,7 @@ def _plugged_in(step: Step, drive: DriveState, device: ev.Device) -> None:
 
 def _vanished(step: Step, drive: DriveState) -> None:
     drive_id = drive.known.id
+    stop_lending(step, drive)
     if drive.phase is Phase.POWERING_OFF:
         # It was unmounted; that the kernel forgets it is what powering off does. So it is said now.
         _powered_off(step, drive)

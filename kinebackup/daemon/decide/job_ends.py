@@ -13,6 +13,7 @@ from kinebackup.daemon.decide.actions import Ending
 from kinebackup.daemon.decide.events import JobFinished
 from kinebackup.daemon.decide.states import Outcome, Room
 from kinebackup.model import (
+    NOTES,
     BackupReport,
     JobFailure,
     PruneReport,
@@ -54,13 +55,15 @@ class Judged:
     room: Room = "enough"
 
 
-def judge_finished(kind: JobKind, history: History, end: JobFinished, room: Room) -> Judged:
-    """A job that came to its end may still have found something bad."""
+def judge_finished(kind: JobKind, history: History, end: JobFinished, room: Room, saved: str = "") -> Judged:
+    """A job that came to its end may still have found something bad. ``saved``: the snapshot of the backup before it,
+    where there was one while the drive was here.
+    """
     match end.report:
         case BackupReport():
             return _backup(history, end, end.report)
         case VerifyReport():
-            return _verification(kind, history, end, end.report)
+            return _verification(kind, history, end, end.report, saved)
         case RestoreTestReport(result="ok"):
             return Judged("good", replace(history, last_restore_test=end.time))
         case RestoreTestReport():
@@ -107,21 +110,25 @@ def _backup(history: History, end: JobFinished, report: BackupReport) -> Judged:
         return Judged("bad", history, (Notice(NoticeKind.SOURCE_SUSPICIOUS),), ONLY_PRUNE, "failed")
     done = replace(history, last_backup=end.time, unread=True)
     damage = damage_met(report.problems)
-    notices: tuple[Notice, ...] = (Notice(NoticeKind.DAMAGE_FOUND, end.drive),) if damage else ()
+    notices: tuple[Notice, ...] = ()
     if end.problems > damage:
-        notices += (Notice(NoticeKind.SAVED_WITH_PROBLEMS, end.drive, count=end.problems - damage),)
-    if damage:  # this backup is whole; earlier ones may be the last that have something
-        return Judged("with-problems", replace(done, failed_check=True), notices, ONLY_PRUNE, outcome="saved")
+        notices = (Notice(NoticeKind.SAVED_WITH_PROBLEMS, end.drive, count=end.problems - damage),)
+    if damage:  # this backup is whole; of earlier ones, the repair that follows says what is lost
+        return Judged("with-problems", _to_repair(done), notices, ONLY_PRUNE, outcome="saved")
     if end.problems:
         return Judged("with-problems", done, notices, outcome="saved")
     return Judged("good", done, outcome="saved")
 
 
-def _verification(kind: JobKind, history: History, end: JobFinished, report: VerifyReport) -> Judged:
+def _verification(kind: JobKind, history: History, end: JobFinished, report: VerifyReport, saved: str) -> Judged:
     if report.healable:
         return _healable(kind, history, end.time)
+    if report.result == "failed" and kind == "verify":
+        return _beyond_parity(history)
+    if report.result == "failed" and saved and _spares(report, saved):  # of the others, the repair says what is lost
+        return Judged("bad", replace(_to_repair(history), unread=False), drops=ONLY_PRUNE)
     if report.result == "failed":
-        return _damage(kind, history, Notice(NoticeKind.DAMAGE_FOUND, end.drive))
+        return _damage(kind, _to_repair(history), Notice(NoticeKind.DAMAGE_FOUND, end.drive))
     if kind != "verify":
         # What was written a minute ago says nothing about the rest of the drive.
         return Judged("good", replace(history, unread=False))
@@ -137,17 +144,31 @@ def _healable(kind: JobKind, history: History, at: datetime) -> Judged:
     return Judged("with-problems", replace(history, last_verify=at), first=("backup", "verify-written"))
 
 
+def _spares(report: VerifyReport, snapshot: str) -> bool:
+    """Whether all that is wrong is known to affect other backups only."""
+    counted = [problem for problem in report.problems if problem.kind not in NOTES]
+    return bool(counted) and all(problem.snapshots and snapshot not in problem.snapshots for problem in counted)
+
+
+def _beyond_parity(history: History) -> Judged:
+    """What still exists on this computer is saved again in the same visit; the repair after that says what is lost."""
+    return Judged("bad", _to_repair(history), drops=ONLY_PRUNE, first=("backup", "verify-written"))
+
+
 def _verified(history: History, at: datetime, *, complete: bool) -> History:
     return replace(history, last_verify=at, failed_check=history.failed_check and not complete)
 
 
 def _repair(history: History, end: JobFinished, report: RepairReport) -> Judged:
-    """What another drive had is back. Only what is lost for good is worth a word."""
+    """Only what is lost is worth a word; where another drive may have it, a milder one (lending.py)."""
     if report.lost_count or damage_met(report.problems):
-        return Judged(
-            "bad", replace(history, to_repair=False), (Notice(NoticeKind.DAMAGE_FOUND, end.drive),), ONLY_PRUNE
-        )
-    return Judged("good", replace(history, failed_check=False, to_repair=False))
+        after = replace(history, to_repair=False, to_take=report.from_drive is None)
+        return Judged("bad", after, (Notice(NoticeKind.DAMAGE_FOUND, end.drive),), ONLY_PRUNE)
+    return Judged("good", replace(history, failed_check=False, to_repair=False, to_take=False))
+
+
+def _to_repair(history: History) -> History:
+    return replace(history, failed_check=True, to_repair=True, to_take=True)
 
 
 def _damage(kind: JobKind, history: History, notice: Notice) -> Judged:

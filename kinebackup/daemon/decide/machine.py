@@ -17,10 +17,12 @@ from kinebackup.daemon.decide import events as ev
 from kinebackup.daemon.decide.actions import Action, Log, Record
 from kinebackup.daemon.decide.attachments import about_health, about_leaving, about_opening, about_presence
 from kinebackup.daemon.decide.job_ends import ALL_JOBS, judge_cancelled, judge_failed, judge_finished
+from kinebackup.daemon.decide.lending import is_awaited, told_of_damage
 from kinebackup.daemon.decide.states import DriveState, State
 from kinebackup.daemon.decide.step import Step
 from kinebackup.daemon.decide.table import AT_WORK, JOB_PHASES, Intent, Trigger
-from kinebackup.daemon.decide.transitions import can, fire, next_job, settle
+from kinebackup.daemon.decide.transitions import can, fire, next_job, settle, stop_lending
+from kinebackup.model import BackupReport
 from kinebackup.policy import reminders, schedule
 from kinebackup.policy.job_kinds import JobKind
 from kinebackup.policy.notices import BEHAVIOUR, Notice, NoticeKey, NoticeKind
@@ -131,7 +133,7 @@ def _job_ended(step: Step, event: ev.JobEnded) -> None:
     kind, history = drive.job.kind, drive.known.history
     match event:
         case ev.JobFinished():
-            judged = judge_finished(kind, history, event, drive.room)
+            judged = judge_finished(kind, history, event, drive.room, drive.saved)
         case ev.JobFailed(reason=reason):
             judged = judge_failed(kind, history, event.drive, reason, drive.room)
         case ev.JobCancelled():
@@ -146,11 +148,23 @@ def _job_ended(step: Step, event: ev.JobEnded) -> None:
         job=None,
         plan=plan,
         outcome=judged.outcome or drive.outcome,
+        saved=_snapshot_of(event) or drive.saved,
         room=judged.room if plan else "enough",
     )
+    after = step.drive(event.drive)
     for notice in judged.notices:
-        step.notify(notice)
+        told = told_of_damage(step.state, after, kind, notice, now=step.now) if after is not None else notice
+        if told is not None:
+            step.notify(told)
+    if kind == "repair" and not judged.history.to_take:
+        step.withdraw(NoticeKey(NoticeKind.PLUG_IN_BOTH, event.drive))
     next_job(step, event.drive)
+
+
+def _snapshot_of(event: ev.JobEnded) -> str:
+    """What a backup that came to its end has written."""
+    report = event.report if isinstance(event, ev.JobFinished) else None
+    return (report.snapshot or "") if isinstance(report, BackupReport) else ""
 
 
 def _work_requested(step: Step, event: ev.BackUpNow | ev.RestoreTestNow | ev.Eject) -> None:
@@ -188,6 +202,7 @@ def _add_to_plan(step: Step, drive: DriveState, plan: tuple[JobKind, ...]) -> No
 
 def _let_go(step: Step, drive: DriveState) -> None:
     """Stop what runs, unmount, and say so."""
+    stop_lending(step, drive)
     if can(drive, Trigger.LET_GO):
         step.put(drive, plan=(), requested=False, room="enough")
         fire(step, drive.known.id, Trigger.LET_GO)
@@ -241,7 +256,7 @@ def _tick(step: Step, event: ev.Tick) -> None:
 
 def _let_go_if_idle(step: Step, drive: DriveState) -> None:
     """A drive for which nothing was due. That it may be unplugged is known only once no mount table has it."""
-    if drive.phase is not Phase.APPEARED or drive.plan or drive.since is None:
+    if drive.phase is not Phase.APPEARED or drive.plan or drive.since is None or is_awaited(step.state, drive):
         return
     if step.now - drive.since >= schedule.STILL_PLUGGED_AFTER:
         _let_go(step, drive)

@@ -29,11 +29,12 @@ Room = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """The job that runs on a drive."""
+    """The job that runs on a drive. ``lender``: the id of the drive that is read for it; empty where there is none."""
 
     id: JobId
     kind: JobKind
     started: datetime
+    lender: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,12 @@ class DriveState:
 
     ``plan``: the jobs still to do, the next one first. ``requested``: a person asked for them, so the drive goes before
     others, and the battery is no reason to pause; it says when a trigger is fired, never where one leads.
-    ``room``: whether old backups have to make way for the next one. ``orphaned_job``: the drive was pulled while that
-    job ran, and its process has not reported yet. It outlives the attachment, and nothing begins before it is over.
-    All but these and ``known`` is about this attachment.
+    ``saved``: the id of the snapshot of the last backup. ``room``: whether old backups make way for the next one.
+    ``orphaned_job``: the drive was pulled while that job ran, and its process has not reported yet. It outlives the
+    attachment, and nothing begins before it is over.
+    ``repaired_with``: the attachment of the drive with which a repair was planned, so that it is planned once; None
+    where none was. ``held``: it is kept for the repair of another drive.
+    All but ``orphaned_job`` and ``known`` is about this attachment.
     """
 
     known: KnownDrive
@@ -57,8 +61,11 @@ class DriveState:
     requested: bool = False
     job: Job | None = None
     outcome: Outcome = "nothing"
+    saved: str = ""
     since: datetime | None = None
     room: Room = "enough"
+    repaired_with: AttachmentId | None = None
+    held: bool = False
 
     @property
     def position(self) -> Position:

@@ -47,6 +47,7 @@ class Trigger(StrEnum):
     PRUNE_NEXT = "prune next"
     REPAIR_NEXT = "repair next"
     ENOUGH = "enough"  # no job is left
+    LEND = "lend"  # no job is left, and another drive is to be repaired with it
     WANTED = "wanted"  # a person asks for work on it
     PAUSE = "pause"  # the computer sleeps, runs on battery, or shuts down
     LET_GO = "let go"  # a person wants to unplug it, or nothing may be written any more
@@ -106,6 +107,7 @@ _Row = dict[Trigger, Position]
 _NEXT_JOB: Final[_Row] = {
     **{Trigger(traits.trigger): _position(traits.phase) for traits in JOB_KINDS.values()},
     Trigger.ENOUGH: _UNMOUNTING_TO_LEAVE,
+    Trigger.LEND: _UNMOUNTING_TO_WAIT,
 }
 # On its way out a drive begins no job. Where none is left, there is nothing to come back for either.
 _NO_JOB_BUT_LEAVE: Final[_Row] = dict.fromkeys((*JOB_TRIGGERS, Trigger.ENOUGH), _UNMOUNTING_TO_LEAVE)

@@ -12,6 +12,7 @@ from kinebackup.daemon.decide.actions import (
     CancelJob,
     Detach,
     InhibitSleep,
+    Lender,
     Mount,
     PowerOff,
     Record,
@@ -20,6 +21,7 @@ from kinebackup.daemon.decide.actions import (
     Unmount,
 )
 from kinebackup.daemon.decide.events import JobId
+from kinebackup.daemon.decide.lending import can_be_repaired, is_awaited, plan_repairs, ready_lender
 from kinebackup.daemon.decide.states import DriveState, Job, State
 from kinebackup.daemon.decide.step import Step
 from kinebackup.daemon.decide.table import (
@@ -29,6 +31,7 @@ from kinebackup.daemon.decide.table import (
     POWERED_OFF,
     TABLE,
     TRIGGER_OF_JOB,
+    WAITING,
     Trigger,
 )
 from kinebackup.policy import schedule
@@ -94,11 +97,16 @@ def _come_to_rest(step: Step, drive: DriveState) -> None:
 
 def _enter_job(step: Step, drive: DriveState) -> None:
     kind = drive.plan[0]
-    job = Job(JobId(step.state.next_job), kind, step.now)
+    giving = ready_lender(step.state, drive) if kind == "repair" else None
+    lender = None
+    if giving is not None and giving.device is not None:
+        lender = Lender(giving.known.id, giving.attachment, giving.device)
+        step.put(giving, held=True)
+    job = Job(JobId(step.state.next_job), kind, step.now, lender.drive if lender else "")
     step.state = replace(step.state, next_job=step.state.next_job + 1)
     step.put(drive, job=job, plan=drive.plan[1:])
     one_in = schedule.verify_one_in(drive.known.history, step.state.rules, step.now) if kind == "verify" else 1
-    step.do(StartJob(drive.known.id, drive.attachment, job.id, kind, one_in))
+    step.do(StartJob(drive.known.id, drive.attachment, job.id, kind, one_in, lender))
 
 
 def _enter_absent(step: Step, before: DriveState) -> None:
@@ -133,8 +141,26 @@ def notify_safe(step: Step, drive: DriveState) -> None:
     step.notify(Notice(kind, drive.known.id))
 
 
+def stop_lending(step: Step, drive: DriveState) -> None:
+    """That drive goes: what is repaired with it stops, and what was taken until then is kept."""
+    for each in step.state.drives:
+        if each.job is not None and each.job.lender == drive.known.id:
+            fire(step, each.known.id, Trigger.PAUSE)
+
+
+def _release_held(step: Step) -> None:
+    """A drive that was kept for the repair of another one goes when nobody needs it any more."""
+    for drive in step.state.drives:
+        if drive.held and drive.phase in WAITING and not is_awaited(step.state, drive):
+            step.put(drive, held=False)
+            if not drive.plan:
+                fire(step, drive.known.id, Trigger.LET_GO)
+
+
 def settle(step: Step) -> None:
     """Start the next drive that has work, if one may start; keep the computer awake while one is at work."""
+    plan_repairs(step)
+    _release_held(step)
     state = step.state
     if not (state.alarm or state.asleep or state.ending or any(d.phase in AT_WORK for d in state.drives)):
         ready = [drive for drive in state.drives if _may_begin(drive, state)]
@@ -156,6 +182,16 @@ def _may_begin(drive: DriveState, state: State) -> bool:
 
 def next_job(step: Step, drive_id: str) -> None:
     """A job could begin now: which one is next. Whether it does begin is for the table to say."""
+    plan_repairs(step)  # what the job found that has just ended
     drive = step.drive(drive_id)
-    if drive is not None:
-        fire(step, drive_id, TRIGGER_OF_JOB[drive.plan[0]] if drive.plan else Trigger.ENOUGH)
+    if drive is None:
+        return
+    if drive.plan[:1] == ("repair",) and not can_be_repaired(step.state, drive):
+        drive = step.put(drive, plan=drive.plan[1:])
+    if drive.plan:
+        fire(step, drive_id, TRIGGER_OF_JOB[drive.plan[0]])
+    elif is_awaited(step.state, drive) and can(drive, Trigger.LEND):
+        step.put(drive, held=True)
+        fire(step, drive_id, Trigger.LEND)
+    else:
+        fire(step, drive_id, Trigger.ENOUGH)

@@ -628,18 +628,18 @@ def test_a_backup_with_problems_counts_and_says_how_many() -> None:
     ]
 
 
-def test_damage_that_a_backup_met_is_said_keeps_old_backups_and_the_backup_counts() -> None:
+def test_damage_that_a_backup_met_keeps_old_backups_and_is_repaired_and_the_backup_counts() -> None:
     met = (Problem("damaged", "packs/ab/ab", "wrong"), Problem("missing", "packs/cd/cd", "gone"))
     unreadable = Problem("unreadable", "/Patients/x", "refused")
     it, actions = finished(replace(BACKED_UP, problems=(*met, unreadable)), History(), problems=3)
     assert "prune" not in jobs(actions)
+    assert jobs(actions)[-1] == "repair"  # it says what is lost: here, nothing
     assert notices(actions) == [
-        Notice(NoticeKind.DAMAGE_FOUND, "CABINET"),
         Notice(NoticeKind.SAVED_WITH_PROBLEMS, "CABINET", count=1),
         Notice(NoticeKind.SAFE, "CABINET"),
     ]
     history = it.state.drives[0].known.history
-    assert (history.failed_check, history.last_backup is None) == (True, False)
+    assert (history.failed_check, history.last_backup is None) == (False, False)
 
 
 def test_damage_in_what_was_just_written_means_not_saved_and_keeps_old_backups() -> None:
@@ -647,7 +647,8 @@ def test_damage_in_what_was_just_written_means_not_saved_and_keeps_old_backups()
     assert "prune" not in jobs(actions)
     assert Notice(NoticeKind.DAMAGE_FOUND, "CABINET") in notices(actions)
     assert notices(actions)[-1] == Notice(NoticeKind.SAFE_NOT_SAVED, "CABINET")
-    assert it.state.drives[0].known.history.failed_check
+    assert jobs(actions)[-1] == "repair"
+    assert not it.state.drives[0].known.history.failed_check  # the repair found nothing lost
 
 
 def test_damage_that_heals_is_mended_by_a_backup_in_the_same_visit_and_frightens_nobody() -> None:

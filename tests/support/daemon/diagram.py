@@ -24,10 +24,10 @@ is to *leave* (and be powered off), to *wait* (and go on later), or to be *refus
 that is not listed changes nothing.
 
 The picture has the phases only; where a transition depends on the intent, that stands in brackets. Left out are:
-**pulled**, which leads from every phase to *absent*; the triggers *backup next*, *verify next*, *test next* and *prune
-next*, which lead from each job to that job; and what changes the intent but not the phase (*wanted*, *pause*, *let go*
-on the way). In the phases with a thick border the drive is at work: one drive at a time, and the computer is kept
-awake.
+**pulled**, which leads from every phase to *absent*; the triggers *backup next*, *verify next*, *test next*, *prune
+next* and *repair next*, which lead from each job to that job; and what changes the intent but not the phase (*wanted*,
+*pause*, *let go* on the way). In the phases with a thick border the drive is at work: one drive at a time, and the
+computer is kept awake. A drive that is read for the repair of another one is mounted for that, and not at work itself.
 """
 
 

@@ -5,7 +5,7 @@ Its knowledge of mounts, jobs and notices comes from the actions and answers alo
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -13,7 +13,17 @@ from kinebackup.daemon.decide import actions as do
 from kinebackup.daemon.decide import events as ev
 from kinebackup.daemon.decide.machine import step
 from kinebackup.daemon.decide.states import State
-from kinebackup.model import BackupReport, PruneReport, RepairReport, Report, RestoreTestReport, VerifyReport
+from kinebackup.model import (
+    BackupReport,
+    LostPart,
+    Problem,
+    PruneReport,
+    RepairReport,
+    Report,
+    RestoreTestReport,
+    VerifyReport,
+    counting,
+)
 from kinebackup.policy.job_kinds import JobKind
 from kinebackup.policy.notices import BEHAVIOUR, NoticeKind
 from kinebackup.policy.reminders import reminder_key
@@ -44,6 +54,9 @@ RESTORED = RestoreTestReport("ok", "5" * 64, 50, 1000, 50, 1.0, 7, "machine")
 PRUNED = PruneReport(3, (), 0, 0, 0, 1.0)
 
 REPAIRED = RepairReport("A", "B", 1, False, (), (), 0, 10, 10, 1.0)
+BEYOND_PARITY = VerifyReport("failed", False, 10, 1, 8, 1.0, (Problem("damaged", "packs/ab/ab", "wrong"),))
+LOST = RepairReport("A", None, 1, False, (), (LostPart("file", "/x", "gone"),), 1, 10, 0, 1.0)
+STILL_LOST = replace(LOST, from_drive="B")
 REPORTS: dict[JobKind, Report] = {
     "backup": BACKED_UP,
     "verify-written": VERIFIED,
@@ -78,6 +91,7 @@ class ImaginedComputer:
     running: dict[int, do.StartJob] = field(default_factory=dict)
     started: dict[int, do.StartJob] = field(default_factory=dict)
     recorded: dict[int, do.Ending] = field(default_factory=dict)
+    stopped: set[int] = field(default_factory=set)
     said: list[tuple[NoticeKind, str, str]] = field(default_factory=list)
     shown: set[tuple[NoticeKind, str]] = field(default_factory=set)
     awake_forced: bool = False
@@ -148,6 +162,12 @@ class ImaginedComputer:
         self.requests.remove(request)
         return self.send(self._answer_to(request, well, complete))
 
+    def finish_job(self, request: do.StartJob, report: Report) -> tuple[do.Action, ...]:
+        """The job ends with that report."""
+        self.requests.remove(request)
+        del self.running[request.job]
+        return self.send(ev.JobFinished(self.now, request.drive, request.job, report, counting(report.problems)))
+
     def answer_all(self) -> list[do.Action]:
         """Answer every request well, until there is none."""
         done: list[do.Action] = []
@@ -193,6 +213,7 @@ class ImaginedComputer:
             do.Mount: self._mount,
             do.Authenticate: self.requests.append,
             do.StartJob: self._start,
+            do.CancelJob: self._cancel,
             do.Unmount: self._unmount,
             do.PowerOff: self._power_off,
             do.Detach: self._detach,
@@ -221,12 +242,24 @@ class ImaginedComputer:
         assert (action.drive, action.attachment) in self.mounted, "nothing is written to an empty mount point"
         assert (action.drive, action.attachment) in self.trusted, "nothing is written to an unauthenticated drive"
         assert action.job not in self.started
+        if action.lender is not None:
+            assert action.kind == "repair"
+            assert self.plugged[action.lender.drive] == action.lender.device, "what is lent is plugged in"
+            assert action.lender.drive not in {drive for drive, _visit in self.mounted}, "and nobody is at work on it"
+            assert action.lender.drive not in {start.drive for start in self.running.values()}
         self.running[action.job] = self.started[action.job] = action
         self.requests.append(action)
+
+    def _cancel(self, action: do.Action) -> None:
+        assert isinstance(action, do.CancelJob)
+        self.stopped.add(action.job)
 
     def _unmount(self, action: do.Action) -> None:
         assert isinstance(action, do.Unmount)
         assert action.drive not in self._at_work()
+        for start in self.running.values():
+            lent = start.lender is not None and start.lender.drive == action.drive
+            assert not lent or start.job in self.stopped, "what is lent is let go when who reads it was told to stop"
         self.visits[action.drive] = action.attachment
         self.requests.append(action)
 
