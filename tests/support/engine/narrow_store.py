@@ -25,7 +25,11 @@ class NarrowStore(FaultingStore):
         self._capacity = self._used() + free
 
     def _used(self) -> int:
-        return sum(path.stat().st_size for path in self._root.rglob("*") if path.is_file())
+        total = 0
+        for path in self._root.rglob("*"):
+            with contextlib.suppress(FileNotFoundError):  # another thread has just given it its name
+                total += path.stat().st_size if path.is_file() else 0
+        return total
 
     def create(self, *, apart: int = 0) -> PendingFile:
         return _NarrowFile(self, super().create())  # no room is reserved where there is little
