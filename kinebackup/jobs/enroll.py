@@ -13,12 +13,13 @@ from kinebackup.engine import FolderStore, Header, Repository, format_time, lock
 from kinebackup.errors import NotFound, TargetRefused, WrongKey
 from kinebackup.i18n import _
 from kinebackup.jobs.backup import remember_snapshots
-from kinebackup.model import REPOSITORY_FOLDER, Place
+from kinebackup.model import REPOSITORY_FOLDER, HealedFile, Place
 from kinebackup.policy.target_facts import TargetFacts
 from kinebackup.policy.targets import judge_target
 from kinebackup.policy.verdicts import TargetWarning
 from kinebackup.practice.access import PresentDrive, lock_holder, open_to_write
 from kinebackup.practice.computer_keys import ComputerKeys
+from kinebackup.practice.drive_faults import note_faults
 from kinebackup.practice.drive_files import write_drive_files
 from kinebackup.practice.known_drives import check_label, refuse_taken_label
 from kinebackup.practice.reserve import make_reserve
@@ -43,13 +44,14 @@ class EnrollRequest:
 @dataclass(frozen=True, slots=True)
 class Enrolled:
     """``adopted``: the drive held a repository of this practice already, with so many backups. ``folder`` is empty
-    where the drive is not mounted any more."""
+    where the drive is not mounted any more. ``healed``: what was damaged on it, and came back."""
 
     drive: Drive
     folder: str
     adopted: bool
     snapshots: int
     notices: tuple[TargetWarning, ...]
+    healed: tuple[HealedFile, ...] = ()
 
 
 def enroll(request: EnrollRequest, computer: ComputerKeys, world: World, *, mounted_at: str = "") -> Enrolled:
@@ -74,10 +76,12 @@ def enroll(request: EnrollRequest, computer: ComputerKeys, world: World, *, moun
         if not record.simulated:
             make_reserve(store)
         snapshots = remember_snapshots(repository, computer)
+    healed: tuple[HealedFile, ...] = ()
     if found is not None:  # its key ring may be older or newer than this computer's
-        with open_to_write(PresentDrive(request.label, facts.path, record), computer, world, "enroll"):
-            record = computer.state.drive(request.label)
-    return Enrolled(record, facts.path, adopted=found is not None, snapshots=snapshots, notices=notices)
+        with open_to_write(PresentDrive(request.label, facts.path, record), computer, world, "enroll") as opened:
+            record, healed = computer.state.drive(request.label), opened.repository.healed
+        note_faults(record, computer, world, healed=healed)
+    return Enrolled(record, facts.path, adopted=found is not None, snapshots=snapshots, notices=notices, healed=healed)
 
 
 def examined(

@@ -24,9 +24,10 @@ from kinebackup.engine import (
     sequences_of,
 )
 from kinebackup.jobs.backup import record_of, remember_snapshots
-from kinebackup.model import CancelToken, FileName, Problem
+from kinebackup.model import CancelToken, FileName, HealedFile, Problem
 from kinebackup.practice.access import PresentDrive, open_to_read, open_to_write
 from kinebackup.practice.computer_keys import ComputerKeys
+from kinebackup.practice.drive_faults import note_faults
 from kinebackup.practice.reserve import make_reserve, release_reserve
 from kinebackup.practice.world import World
 
@@ -117,10 +118,16 @@ def _content(path: str, entry: Entry) -> int:
     return hash((entry.size, *entry.blobs, *entry.lists)) if entry.blobs or entry.lists else hash(path)
 
 
-def forget_snapshots(
-    drive: PresentDrive, computer: ComputerKeys, meant: Sequence[FileName], world: World
-) -> tuple[FileName, ...]:
-    """Remove those of these that are still there; their ids.
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """The ids of the snapshots that were removed; ``healed``: what was damaged on the drive, and came back."""
+
+    forgotten: tuple[FileName, ...]
+    healed: tuple[HealedFile, ...]
+
+
+def forget_snapshots(drive: PresentDrive, computer: ComputerKeys, meant: Sequence[FileName], world: World) -> Forgotten:
+    """Remove those of these that are still there.
 
     Raises ``Locked``, ``NotFound``, ``DriveFailed``.
     """
@@ -141,4 +148,5 @@ def forget_snapshots(
             store.close()
         computer.state.forget_snapshots(repository.id, there)
         remember_snapshots(repository, computer)
-    return tuple(there)
+        note_faults(record, computer, world, healed=repository.healed)
+    return Forgotten(tuple(there), repository.healed)

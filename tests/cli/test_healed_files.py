@@ -10,6 +10,8 @@ import pytest
 from support.cli.computer import Computer
 from support.engine.with_parity import flip
 
+from kinebackup.engine.format.layout import HEADER_COPIES
+
 
 @pytest.fixture
 def damaged(practice: Computer) -> Path:
@@ -64,3 +66,32 @@ def test_verify_calls_it_damage_that_can_be_healed_and_a_backup_mends_it(practic
     mended = practice.run("backup", "--no-daemon", "--json")
     assert (mended.code, mended.json["problems"], mended.json["healed"]) == (0, [], told(damaged, rewritten=True))
     assert practice.run("verify", "--full").code == 0
+
+
+def test_to_remove_a_backup_and_to_take_a_drive_back_mend_what_they_meet_and_say_so(
+    practice: Computer, damaged: Path
+) -> None:
+    [index] = (damaged.parent.parent / "index").iterdir()
+    flip(index)
+    practice.run("drive", "forget", "A", "--yes")
+    where = ("--folder", practice.drive("A"), "--label", "A", "--place", "cabinet")
+    taken = practice.run("drive", "enroll", *where, "--json")
+    assert (taken.code, taken.json["adopted"]) == (0, True)
+    paths = {f"index/{index.name}", f"snapshots/{damaged.name}"}
+    assert {(each["path"], each["rewritten"]) for each in taken.json["healed"]} == {(path, True) for path in paths}
+    flip(index)
+    removed = practice.run("snapshots", "forget", damaged.name, "--yes", "--json")
+    assert (removed.code, removed.json["forgotten"]) == (0, [damaged.name])
+    assert [(each["path"], each["rewritten"]) for each in removed.json["healed"]] == [(f"index/{index.name}", True)]
+    [drive] = practice.run("status", "--json").json["drives"]
+    assert (drive["health"], drive["faults"]) == ("watch", 3)
+
+
+def test_to_change_the_keys_reads_no_backup_and_mends_the_header_of_the_drive(
+    practice: Computer, damaged: Path
+) -> None:
+    root = damaged.parent.parent
+    flip(root / "header")
+    done = practice.run("key", "add", "--recovery-code", "--json")
+    assert (done.code, done.json["drives_updated"], done.json["problems"]) == (0, ["A"], [])
+    assert len({(root / name).read_bytes() for name in HEADER_COPIES}) == 1

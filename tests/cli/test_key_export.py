@@ -67,7 +67,8 @@ def test_the_export_holds_a_header_for_each_drive_and_no_key_that_could_be_guess
 
 def test_without_a_file_the_same_text_goes_to_standard_output(practice: Computer, sheet: Path) -> None:
     text = sheet.read_text(encoding="utf-8")
-    assert practice.run("key", "export").out == text
+    shown = practice.run("key", "export")
+    assert (shown.out, shown.err.splitlines()[0].startswith("Print it")) == (text, True)
     assert practice.run("--quiet", "key", "export").out == text
     document = practice.run("--json", "key", "export").json
     assert (document["text"], document["drives"], document["file"]) == (text, ["A", "B"], None)

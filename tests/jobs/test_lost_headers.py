@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from support.jobs.small_practice import PASSPHRASE, Office, open_office
 
-from kinebackup.engine.format.keyring import Passphrase, RecoveryCode
+from kinebackup.engine.format.keyring import Passphrase, RecoveryCode, Slot
 from kinebackup.engine.format.layout import FIRST_HEADERS, HEADER_COPIES, SPREAD_HEADER
 from kinebackup.errors import Damaged, WrongKey
-from kinebackup.jobs.keys import add_passphrase, change_passphrase, remove, slot_to_remove
+from kinebackup.jobs.keys import add_passphrase, change_passphrase, remove, slot_to_remove, waiting_drives
 from kinebackup.jobs.verify import VerifyJobRequest, run_verify
 from kinebackup.model import CancelToken, SilentMonitor
 from kinebackup.practice.access import open_to_read
@@ -243,3 +243,45 @@ def test_an_interrupted_change_of_keys_is_completed_whichever_copies_were_writte
         assert read(office)[0] >= 1
         office.back_up("A")
         assert copies(office) == {after}
+
+
+def is_where(place: Path, slot: Slot) -> bool:
+    return slot.wrapped.encode() in everything_below(place)
+
+
+@pytest.mark.parametrize("change", ["remove", "change-passphrase"])
+def test_a_drive_that_was_away_during_a_change_of_keys_has_no_trace_of_the_old_one_after_the_next_meeting(
+    office: Office, change: str
+) -> None:
+    """This computer's memory is changed at once; in each copy on the drive, and in what a killed run left there."""
+    kind = "recovery" if change == "remove" else "passphrase"
+    (old,) = [slot for slot in office.computer.keyring.slots if slot.kind == kind]
+    away = root(office).parent.rename(office.place / "elsewhere")
+    (away / "KINEBACKUP/tmp/1-1-killed").write_bytes((away / "KINEBACKUP/header").read_bytes())
+    if change == "remove":
+        told = remove(office.computer, slot_to_remove(office.computer, old.id), office.world)
+    else:
+        told = change_passphrase(office.computer, old, Passphrase.of("une toute nouvelle phrase secrète"), office.world)
+    assert (told.updated, told.waiting) == ((), ("A",))
+    assert not is_where(office.place / "state", old)
+    assert is_where(away, old)
+    away.rename(root(office).parent)
+    office.back_up("A")
+    assert waiting_drives(office.computer) == ()
+    assert not is_where(root(office), old)
+    assert len(copies(office)) == 1
+
+
+def test_a_verification_alone_leaves_a_waiting_drive_as_it_was_and_any_change_of_keys_reaches_it(
+    office: Office,
+) -> None:
+    """A command that only reads changes nothing; the next one that changes keys does."""
+    (old,) = [slot for slot in office.computer.keyring.slots if slot.kind == "recovery"]
+    away = root(office).parent.rename(office.place / "elsewhere")
+    remove(office.computer, slot_to_remove(office.computer, old.id), office.world)
+    away.rename(root(office).parent)
+    assert read(office)[0] >= 1
+    assert waiting_drives(office.computer) == ("A",)
+    add_passphrase(office.computer, Passphrase.of("une deuxième phrase secrète"), office.world)
+    assert waiting_drives(office.computer) == ()
+    assert not is_where(root(office), old)

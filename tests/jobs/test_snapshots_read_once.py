@@ -156,7 +156,7 @@ def test_a_backup_is_forgotten_with_one_read_of_each_snapshot(office: Office) ->
     (name, *_others) = sorted(files(office, "snapshots"))
 
     def forget() -> None:
-        assert forget_snapshots(office.drive("A"), office.computer, [FileName(name)], office.world) == (name,)
+        assert forget_snapshots(office.drive("A"), office.computer, [FileName(name)], office.world).forgotten == (name,)
 
     assert opens_of(office, forget) == Opens(snapshots=[1] * 20, records=[1, 1, 1], new_records=[1])
 

@@ -53,7 +53,13 @@ def _computer_for(session: Session, drive: str | None, *, has_secret: bool) -> C
     return computer
 
 
-@click.command(help=_("Read and authenticate what is on a drive: what was never read, then what was read longest ago."))
+@click.command(
+    help=_(
+        "Read and authenticate what is on a drive: what was never read, then what was read longest ago. It mends "
+        "nothing: what can be healed, the next backup mends. It says what the drive can still lose, and when to "
+        "replace it."
+    )
+)
 @drive_option
 @click.option("--full", is_flag=True, help=_("Read everything."))
 @click.option("--budget", metavar="10m|5GB", help=_("Stop after that time or size; the next run goes on from there."))

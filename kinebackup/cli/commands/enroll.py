@@ -84,8 +84,10 @@ def enroll(session: Session, /, **typed: Any) -> None:
         "adopted": made.adopted,
         "snapshots": made.snapshots,
         "notices": made.notices,
+        "healed": made.healed,
     }
     session.output.result(document, lambda: _enrolled_text(made))
+    session.output.problems((), made.healed)
 
 
 def _refuse_contradictions(options: EnrollOptions) -> None:

@@ -4,7 +4,6 @@ Owns: the command, and what is said before anything goes. Does not know: what wo
 (jobs/forget.py).
 """
 
-from dataclasses import dataclass
 from datetime import tzinfo
 
 import click
@@ -17,13 +16,6 @@ from kinebackup.cli.terminal.words import SHORT_ID, time_text
 from kinebackup.i18n import _, ngettext
 from kinebackup.jobs.forget import Loss, foresee_loss, forget_snapshots
 from kinebackup.practice.access import find_drive
-
-
-@dataclass(frozen=True, slots=True)
-class ForgottenDocument:
-    """The ids of the backups that were removed."""
-
-    forgotten: tuple[str, ...]
 
 
 @click.command(
@@ -51,7 +43,8 @@ def forget(session: Session, /, ids: tuple[str, ...], drive: str | None, yes: bo
     count = len(loss.snapshots)
     confirm(ngettext("Remove {count} backup?", "Remove {count} backups?", count).format(count=count), yes=yes)
     forgotten = forget_snapshots(found, computer, [named.id for named in loss.snapshots], session.world)
-    session.output.result(ForgottenDocument(forgotten), lambda: _forgotten_words(len(forgotten), found.label))
+    session.output.result(forgotten, lambda: _forgotten_words(len(forgotten.forgotten), found.label))
+    session.output.problems((), forgotten.healed)
 
 
 def _loss_words(loss: Loss, zone: tzinfo) -> str:

@@ -65,7 +65,8 @@ def list_(session: Session, /) -> None:
 @key.command(
     help=_(
         "Write what opens the drives if they lose their own headers: to be printed, and kept with the recovery code, "
-        "without which it opens nothing. Without --out, to standard output."
+        "without which it opens nothing. Its last lines are the SHA-256 of recover.py and FORMAT.md: compare them before "
+        "you run recover.py from a drive that was out of your hands. Without --out, to standard output."
     )
 )
 @click.option("--out", metavar="F", type=click.Path(dir_okay=False), help=_("Write it to this file."))
@@ -88,6 +89,7 @@ def export(session: Session, /, out: str | None, yes: bool) -> None:
     if out is None:
         session.output.once(exported.text.decode("utf-8").removesuffix("\n"))
         session.output.result(document, lambda: exported.text.decode("utf-8").removesuffix("\n"))
+        session.output.say(_export_advice())
         return
     session.output.result(document, lambda: _export_words(out, exported))
 
@@ -96,11 +98,14 @@ def _export_words(out: str, exported: Exported) -> str:
     where = _("The key export of {labels} is in {path}.").format(
         labels=", ".join(map(on_one_line, exported.labels)), path=on_one_line(out)
     )
-    advice = _(
+    return f"{where}\n{_export_advice()}"
+
+
+def _export_advice() -> str:
+    return _(
         "Print it, and keep it with the recovery code, away from the computer and the drives: without that code it "
         "opens nothing. Make a new one when the recovery code or the drives change."
     )
-    return f"{where}\n{advice}"
 
 
 def _day(slot: Slot, session: Session) -> str:

@@ -68,7 +68,7 @@ def at_terminal(computer: Computer, typed: str, *arguments: str) -> Ran:
 def test_a_backup_is_removed_by_its_name_and_nothing_else(saved: Saved) -> None:
     first, second, third = saved.ids
     done = saved.computer.run("snapshots", "forget", second[:12], "--yes", "--json")
-    assert (done.code, done.json) == (0, {"forgotten": [second]})
+    assert (done.code, done.json) == (0, {"forgotten": [second], "healed": []})
     assert saved.listed() == [first, third]
     assert saved.computer.run("restore-test", "--all").code == 0
     assert saved.computer.run("verify", "--full").code == 0
@@ -120,7 +120,7 @@ def test_the_only_good_backup_does_not_go_without_a_word(practice: Computer) -> 
     assert done.code == 2
     assert "after that, this drive holds no good backup of" in done.err
     done = practice.run("snapshots", "forget", only, "--yes", "--json")
-    assert (done.code, done.json) == (0, {"forgotten": [only]})
+    assert (done.code, done.json) == (0, {"forgotten": [only], "healed": []})
     assert "after that, this drive holds no good backup of" in done.err
 
 
