@@ -65,8 +65,8 @@ def list_(session: Session, /) -> None:
 @key.command(
     help=_(
         "Write what opens the drives if they lose their own headers: to be printed, and kept with the recovery code, "
-        "without which it opens nothing. Its last lines are the SHA-256 of recover.py and FORMAT.md: compare them before "
-        "you run recover.py from a drive that was out of your hands. Without --out, to standard output."
+        "without which it opens nothing. Its last lines are the SHA-256 of recover.py and FORMAT.md: compare them "
+        "before you run recover.py from a drive that was out of your hands. Without --out, to standard output."
     )
 )
 @click.option("--out", metavar="F", type=click.Path(dir_okay=False), help=_("Write it to this file."))
