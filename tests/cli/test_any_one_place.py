@@ -54,6 +54,11 @@ class Scene:
     def root(self) -> Path:
         return self.computer.drive("A") / "KINEBACKUP"
 
+    @property
+    def root_as_made(self) -> Path:
+        """What the cases are made of: each of them changes the drive."""
+        return self.as_made / "drives" / "A" / "KINEBACKUP"
+
     def begin_again(self) -> None:
         for name in ("drives", "state"):
             shutil.rmtree(self.computer.home / name)
@@ -62,13 +67,15 @@ class Scene:
     def files(self, kind: str) -> list[str]:
         """``kind``: a folder, the parity of one (``parity of packs``), or one file."""
         if kind.startswith("parity of "):
-            names = {path.name for path in (self.root / kind.removeprefix("parity of ")).rglob("*") if path.is_file()}
-            found = [path for path in (self.root / "parity").glob("*/*.xor") if path.stem in names]
+            names = {
+                path.name for path in (self.root_as_made / kind.removeprefix("parity of ")).rglob("*") if path.is_file()
+            }
+            found = [path for path in (self.root_as_made / "parity").glob("*/*.xor") if path.stem in names]
             assert len(found) == len(names)
         else:
-            top = self.root / kind
+            top = self.root_as_made / kind
             found = [path for path in top.rglob("*") if path.is_file()] if top.is_dir() else [top]
-        return sorted(str(path.relative_to(self.root)) for path in found)
+        return sorted(str(path.relative_to(self.root_as_made)) for path in found)
 
 
 def make_scene(home: Path, *, large: bool) -> Scene:
@@ -119,7 +126,7 @@ def zeros(path: str, begin: int, length: int, name: str) -> Damage:
 
 def damages(scene: Scene, path: str, length: int) -> Iterator[Damage]:
     """Zeros at the beginning, in the middle and at the end; and the loss of what holds no contents."""
-    size = (scene.root / path).stat().st_size
+    size = (scene.root_as_made / path).stat().st_size
     length = min(length, size)
     for begin, where in {0: "start", (size - length) // 2: "middle", size - length: "end"}.items():
         yield zeros(path, begin, length, f"{length} bytes zeroed at the {where}")
@@ -199,14 +206,14 @@ def test_any_one_file_with_four_kilobytes_zeroed_or_gone_costs_nothing(kind: str
 
 @pytest.mark.slow
 def test_any_mebibyte_of_a_large_pack_costs_nothing(large: Scene, tmp_path: Path) -> None:
-    big = [path for path in large.files("packs") if (large.root / path).stat().st_size > 8 * MIB]
+    big = [path for path in large.files("packs") if (large.root_as_made / path).stat().st_size > 8 * MIB]
     check_each(large, [damage for path in big for damage in damages(large, path, MIB)], tmp_path)
 
 
 @pytest.mark.slow
 def test_every_file_of_the_drive_is_tried(small: Scene) -> None:
     tried = {path for kind in KINDS for path in small.files(kind)}
-    there = {str(path.relative_to(small.root)) for path in small.root.rglob("*") if path.is_file()}
+    there = {str(path.relative_to(small.root_as_made)) for path in small.root_as_made.rglob("*") if path.is_file()}
     assert there - tried == {"lock"}
 
 

@@ -45,10 +45,11 @@ from support.engine.with_parity import (
 
 from kinebackup.engine.format.layout import HEADER_COPIES, parity_path
 from kinebackup.engine.repository.index_files import replace_index
+from kinebackup.engine.repository.redundancy.completing import complete_parity
 from kinebackup.engine.repository.redundancy.healing import HealingStore
 from kinebackup.engine.repository.store import FolderStore
 from kinebackup.errors import DriveFailed
-from kinebackup.model import FileName, VerifyReport, only_healable
+from kinebackup.model import CancelToken, FileName, VerifyReport, only_healable
 
 KINDS = ["data-pack", "tree-pack", "index", "snapshot", "removal"]
 GONE = {"delete", "folder_in_its_place"}
@@ -209,13 +210,45 @@ def test_what_was_healed_and_is_not_at_hand_any_more_is_healed_again(scene: Scen
         assert len(store.healed) == len(paths)
 
 
-def test_a_folder_with_something_in_it_stays_in_the_place_of_a_file(scene: Scene, drive: Drive, tmp_path: Path) -> None:
-    victim = victims(drive, "tree-pack")[-1]
+@pytest.mark.parametrize("kind", ["tree-pack", "index", "snapshot", "removal"])
+def test_a_folder_with_something_in_it_makes_way_for_the_file_and_is_kept_beside_and_told(
+    kind: str, scene: Scene, drive: Drive, tmp_path: Path
+) -> None:
+    victim = victims(drive, kind)[-1]
+    whole = victim.read_bytes()
     folder_in_its_place(victim)
-    (victim / "somebody's own").touch()
-    back_up(drive, scene.source)
+    (victim / "somebody's own").write_text("not ours", encoding="utf-8")
     check_restore(drive, scene, tmp_path / "restored")
-    assert [path.name for path in victim.iterdir()] == ["somebody's own"]
+    check_verify(verified(drive), victim)
+    (told,) = back_up(drive, scene.source).problems
+    assert told.kind == "healed"
+    assert victim.read_bytes() == whole
+    aside = drive.root / told.path
+    assert (aside.parent, aside.name.startswith(victim.name)) == (victim.parent, True)
+    assert (aside / "somebody's own").read_text(encoding="utf-8") == "not ours"
+    give_parity(drive)
+    assert verified(drive).problems == ()
+    assert back_up(drive, scene.source).problems == ()  # it is told once
+    check_restore(drive, scene, tmp_path / "again")
+
+
+@pytest.mark.parametrize("where", [*HEADER_COPIES, "parity of a snapshot"])
+def test_a_folder_in_the_place_of_a_header_or_a_parity_file_makes_way_too(
+    where: str, scene: Scene, drive: Drive
+) -> None:
+    of_snapshot = parity_path(FileName(victims(drive, "snapshot")[-1].name))
+    victim = drive.root / (where if where in HEADER_COPIES else of_snapshot)
+    whole = victim.read_bytes()
+    folder_in_its_place(victim)
+    (victim / "somebody's own").write_text("not ours", encoding="utf-8")
+    assert [problem.path for problem in verified(drive).problems] == [str(victim.relative_to(drive.root))]
+    with writable(drive) as repository:
+        repository.heal_header()
+        complete_parity(repository, CancelToken())
+    assert victim.read_bytes() == whole
+    assert verified(drive).problems == ()
+    (kept,) = drive.root.rglob("somebody's own")
+    assert (kept.parent.parent, kept.read_text(encoding="utf-8")) == (victim.parent, "not ours")
 
 
 def test_a_snapshot_that_was_removed_does_not_come_back_by_parity_that_was_left(scene: Scene, drive: Drive) -> None:

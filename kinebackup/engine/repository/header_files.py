@@ -86,8 +86,7 @@ def heal_header_copies(store: Store, unlocked: UnlockedHeader) -> tuple[str, ...
     """Write the newest copy over those that are damaged, missing, older or of another drive; returns their names.
 
     It completes an interrupted change of keys. Where no copy is the drive's own, all are written by what opened
-    it. A copy in whose place a folder with something in it stands stays as it is: the others are enough, and a
-    verification tells of it.
+    it. A copy that cannot be written stays as it is: the others are enough, and a verification tells of it.
     """
     found: dict[str, bytes] = {}
     for name in HEADER_COPIES:

@@ -16,6 +16,7 @@ from kinebackup.engine.drive_errors import drive_errors
 from kinebackup.engine.format.constants import Buffer
 from kinebackup.engine.format.layout import FIRST_HEADERS, FOR_PEOPLE
 from kinebackup.engine.repository.redundancy.placement import Placement
+from kinebackup.engine.repository.redundancy.set_aside import make_way
 from kinebackup.errors import Damaged, DriveFailed
 from kinebackup.i18n import _
 
@@ -125,7 +126,7 @@ def not_a_file(path: str) -> str:
 
 
 def _remove_folder(directory: int, name: str, path: str) -> None:
-    """A folder in the place of a file gives way where it is empty; what may be somebody's own is never deleted."""
+    """A folder in the place of a file goes where it is empty; what may be somebody's own is never deleted."""
     try:
         os.rmdir(name, dir_fd=directory)
     except OSError as error:
@@ -269,7 +270,7 @@ class FolderStore:
             try:
                 os.rename(from_name, to_name, src_dir_fd=from_fd, dst_dir_fd=to_fd)
             except IsADirectoryError:
-                _remove_folder(to_fd, to_name, target)
+                make_way(to_fd, to_name)
                 os.rename(from_name, to_name, src_dir_fd=from_fd, dst_dir_fd=to_fd)
 
     def unlink(self, path: str) -> None:

@@ -60,7 +60,8 @@ def complete_parity(
     """Write what this run owes, then what earlier ones owe, up to ``most_bytes`` read, until somebody asks to stop.
 
     ``sweep``: whatever belongs to no file goes; it is known that nothing is lost. Else a copy stays, by which a lost
-    file may come back. Returns what is to be told: no room, more to be made, files that turned out to be damaged.
+    file may come back. Returns what is to be told: no room, more to be made, files that turned out to be damaged,
+    and what stood in the place of files that are there again.
     """
     repository.parity.settle(cancel)
     there, whole = parity_files(repository.store)
@@ -74,6 +75,7 @@ def complete_parity(
         if name in marked or name not in there or not there[name].is_file or not each.could_be(there[name].size)
     ]
     problems, left = _make(repository, lacking, cancel, most_bytes) if lacking else ((), 0)
+    problems = (*map(_set_aside, repository.store.set_aside), *problems)
     repository.parity.sync()
     remove_parity_markers(repository.store, [name for name in marked if name not in wanted])
     if repository.parity.has_no_room:
@@ -182,6 +184,11 @@ def _data_packs(repository: WritableRepository) -> set[FileName]:
         data |= {table.packs[number].name for number in of_data}
         listed |= {each.name for each in table.packs}
     return data | (repository.packs.keys() - listed)
+
+
+def _set_aside(path: str) -> Problem:
+    text = _("a folder stood in the place of a file of the drive; the file is back, and the folder has this name now")
+    return Problem("healed", path, text)
 
 
 def _no_room() -> Problem:

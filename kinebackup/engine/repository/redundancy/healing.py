@@ -45,6 +45,7 @@ class HealingStore:
         self._memory: OrderedDict[str, bytes] = OrderedDict()
         self._hopeless: set[str] = set()
         self._healed: dict[str, HealedFile] = {}
+        self.set_aside: list[str] = []  # paths of folders that stood in the place of what was written anew
         self._lost: dict[str, tuple[FileName, ...]] | None = None
 
     def anew(self) -> "HealingStore":
@@ -171,13 +172,17 @@ class HealingStore:
     def _rewrite(self, path: str, data: bytes) -> bool:
         """Put the file on the drive again, where there is room; the damaged one gives way to it at once."""
         store, name = never_giving_way(self.bare), FileName(path.rpartition("/")[2])
+        directory = path.rpartition("/")[0]
+        folders = _folders(self.bare, directory)
         try:
-            store.make_directories([path.rpartition("/")[0]])
+            store.make_directories([directory])
             write_file(store, path, data, apart=True)  # its parity may lie anywhere
             store.drop_cache(path)
             kept = hashlib.sha256(store.read(path)).digest() == hashlib.sha256(data).digest()
-        except (DriveFailed, Damaged, NotFound):  # a full drive, or somebody's folder in its place: memory must do
+        except (DriveFailed, Damaged, NotFound):  # a full drive: memory must do
             kept = False
+        if name in folders:
+            self.set_aside += [f"{directory}/{each}" for each in sorted(_folders(self.bare, directory) - folders)]
         if kept:
             remove_markers(self.bare, [name])
         elif path == pack_path(name):  # as long as it is not there, its parity is all there is of it
@@ -248,6 +253,13 @@ class HealingStore:
 def healing(store: Store) -> HealingStore:
     """That store, able to heal."""
     return store if isinstance(store, HealingStore) else HealingStore(store)
+
+
+def _folders(store: Store, directory: str) -> set[str]:
+    try:
+        return set(store.subdirectories(directory))
+    except Unlistable:
+        return set()
 
 
 def _listed(store: Store, directory: str) -> list[FileInfo]:
