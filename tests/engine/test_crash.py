@@ -30,13 +30,15 @@ from support.engine.drives import (
     seen,
     verified,
 )
-from support.engine.parity_files import unprotected
+from support.engine.parity_files import parity_of, unprotected
 from support.engine.power_cut import Cut, cuts
-from support.engine.recording_store import Operation, RecordingStore, Unlinked
+from support.engine.recording_store import Operation, RecordingStore, Renamed, Unlinked
+from support.engine.with_parity import flip
 from support.ports import Dice
 
 from kinebackup.engine.format import keyring
 from kinebackup.engine.format.keyring import Passphrase
+from kinebackup.engine.format.layout import marker_path
 from kinebackup.engine.prune.missing_snapshots import find_missing_snapshots
 from kinebackup.engine.repository.opening import lock_store
 from kinebackup.engine.repository.repository import Repository
@@ -170,6 +172,24 @@ def test_a_power_cut_while_index_files_are_merged_keeps_every_backup(scene: Scen
     (scene.source / "Dupont" / "film.bin").write_bytes(b"court")
     operations = assert_no_cut_of_a_backup_loses_anything(scene)
     assert sum(isinstance(o, Unlinked) and o.path.startswith("index/") for o in operations) == 7
+
+
+def test_a_power_cut_while_damage_is_mended_and_parity_is_made_again_loses_nothing(scene: Scene) -> None:
+    """Each damaged file is replaced by what its parity gives; until that is there, the parity stays."""
+    scene.save()
+    edit(scene.source, 1)
+    scene.save()
+    data = max(scene.drive.files("packs"), key=lambda path: path.stat().st_size)
+    lacking = {parity_of(scene.drive, path) for path in scene.drive.files("packs") if path != data}
+    for path in sorted(lacking)[::2]:
+        path.unlink()
+    for path in (data, scene.drive.files("index")[0], scene.drive.files("snapshots")[0]):
+        flip(path)
+    (scene.drive.root / marker_path(data.name)).touch()  # as a verification that found it does
+    edit(scene.source, 2)
+    operations = assert_no_cut_of_a_backup_loses_anything(scene)
+    replaced = {operation.path for operation in operations if isinstance(operation, Renamed)}
+    assert str(data.relative_to(scene.drive.root)) in replaced
 
 
 def test_a_power_cut_during_a_prune_with_repacking_keeps_what_stays(scene: Scene) -> None:
