@@ -140,7 +140,7 @@ class Parity:
     size: int
     columns: int
     sums: tuple[int, ...]
-    blocks: tuple[bytes | None, ...]
+    blocks: tuple[Buffer | None, ...]
 
     @property
     def is_whole(self) -> bool:
@@ -220,10 +220,11 @@ def decode(data: bytes) -> Parity:
     if len(data) < end + 4 or _unpacked(data[end : end + 4]) != [zlib.crc32(data[:end])]:
         raise Malformed("the table of a parity file is damaged")
     sums = _unpacked(data[_HEAD.size : end])
-    blocks: list[bytes | None] = []
+    blocks: list[Buffer | None] = []
+    view = memoryview(data)  # a copy of a pack is not copied once more
     for column, expected in enumerate(sums[blocks_of(size) :]):
         at = end + 4 + column * BLOCK_BYTES
-        found = data[at : at + BLOCK_BYTES]
+        found = view[at : at + BLOCK_BYTES]
         blocks.append(found if len(found) == BLOCK_BYTES and zlib.crc32(found) == expected else None)
     return Parity(size, columns, tuple(sums[: blocks_of(size)]), tuple(blocks))
 
