@@ -11,7 +11,6 @@ try:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
     ZSTD = ctypes.CDLL("libzstd.so.1")
 except (ImportError, OSError) as why: sys.exit(f'{why}: "apt install python3-cryptography libzstd1", or see README.txt')
-ZSTD.ZSTD_getFrameContentSize.restype = ctypes.c_uint64
 DATA, TREE, LIST, MIB = 0, 1, 2, 1 << 20  # kinds of blobs (§6), and a size
 SEGMENT = struct.Struct("<5I2BH")  # §7: pack, record number, offset, sealed_len, plain_len, codec, kind, zero
 PLACE = struct.Struct("<16s5I2BH2I")  # of a blob: its id, all of its segment, offset there, length
@@ -19,7 +18,7 @@ HEADER = rb"(kinebackup header 1\n(.*)\n)mac ([0-9a-f]{64})\n"  # §3
 NEEDED, TIME = "features_needed_to_read", re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z\Z").findall
 LOSSES = ("unreadable", "source-missing", "source-empty", "left-out")  # kinds of problems in snapshots (§8)
 PART, NEW = b".kinebackup-part-", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW  # a file that is not on disk yet
-LIBC, MOST = ctypes.CDLL(None, use_errno=True), resource.getrlimit(resource.RLIMIT_NOFILE)[1]  # open files at once
+LIBC, MOST = ctypes.CDLL(None), resource.getrlimit(resource.RLIMIT_NOFILE)[1]  # open files at once
 problems, note = list[str](), functools.cache(lambda text: sys.stderr.write(f"{text}\n"))  # what is noted, once
 def stop(code: int, message: str) -> SystemExit:
     sys.stderr.write(message + "\n")
@@ -49,10 +48,10 @@ def read_file(path: str, at: int, size: int) -> bytes:
     with open(path, "rb") as file: return os.pread(file.fileno(), size, at)
 def unzstd(frame: bytes, limit: int) -> bytes:  # of one zstd frame (RFC 8878) that says its size, and nothing else
     source = frame, ctypes.c_size_t(len(frame))
-    size, end = ZSTD.ZSTD_getFrameContentSize(*source), ZSTD.ZSTD_findFrameCompressedSize(*source)
-    need(frame[:4] == b"\x28\xb5\x2f\xfd" and end == len(frame) and size <= limit, "no zstd frame, or not of this size")
+    size, end = ZSTD.ZSTD_getFrameContentSize(*source), ZSTD.ZSTD_findFrameCompressedSize(*source)  # cut to 32 bits
+    need(frame[:4] == b"\x28\xb5\x2f\xfd" and end == len(frame) and 0 <= size <= limit, "not one frame, or too large")
     plain = ctypes.create_string_buffer(size)
-    need(ZSTD.ZSTD_decompress(plain, ctypes.c_size_t(size), *source) == size, "not what its frame says")
+    need(ZSTD.ZSTD_decompress(plain, ctypes.c_size_t(size), *source) == size, "not what its frame says, in 64 bits")
     return plain.raw
 def hkdf(key: bytes, info: bytes, salt: bytes = b"") -> bytes:  # RFC 5869 with SHA-256, 32 bytes
     return hmac.digest(hmac.digest(salt, key, "sha256"), info + b"\x01", "sha256")
@@ -204,15 +203,15 @@ class Folder:  # an open one of the destination; ``before``: the names that were
         for part in (name for name in self.before if name.startswith(PART)): self.drop(part)  # of a run that was killed
     def drop(self, part: bytes) -> None:
         with contextlib.suppress(OSError): os.unlink(part, dir_fd=self.fd)
-class Restore:  # writes entries (§9) below ``top``: under other names until they are on the disk, and over nothing
+class Restore:  # writes entries (§9) below ``top``: under other names until they are on disk (``due``), over nothing
     def __init__(self, drive: Drive, args: Any, about: dict[str, Any], dates: dict[int, str]) -> None:
         self.drive, self.salvage, self.about, self.dates, self.top = drive, args.salvage, about, dates, Folder(args.to)
         self.wanted = [os.path.normpath(b"/" + os.fsencode(p).lstrip(b"/")).rstrip(b"/") for p in args.path or "/"]
-        self.found, self.holes = {b""}, list[str]()  # what of it was there; what of it is damaged
-        self.due, self.links = list[Any](), dict[bytes, int]()  # what waits for the disk; open files of several names
+        self.found, self.holes, self.due = {b""}, list[str](), list[Any]()
+        self.links, self.disks = dict[bytes, int](), dict[int, Folder]()  # open files of several names; what is synced
         self.names = {} if args.numeric_owner else {"uid": about.get("users", {}), "gid": about.get("groups", {})}
     def settle(self) -> None:
-        if LIBC.syncfs(self.top.fd): raise OSError(ctypes.get_errno(), "the destination did not keep what was written")
+        for disk in self.disks.values(): need(not LIBC.syncfs(disk.fd), "the destination did not keep what was written")
         due, self.due = self.due, []
         for entry, path, name, folder, made in due:
             with naming(path):
@@ -236,6 +235,7 @@ class Restore:  # writes entries (§9) below ``top``: under other names until th
             with open(listed, "w") as file: file.writelines(self.holes)
         for _ in "content", "names": self.settle()
     def tree(self, ids: list[str], path: bytes, folder: Folder) -> None:
+        self.disks.setdefault(os.fstat(folder.fd).st_dev, folder)
         for tree_id in ids:
             with naming(path or b"/"):
                 for entry in self.drive.entries(tree_id):

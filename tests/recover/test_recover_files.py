@@ -36,7 +36,8 @@ class Libc:
     def syncfs(self, fd):
         paths = [os.path.join(d, n) for d, _, names in os.walk(top) for n in names]
         times = {os.path.relpath(d, top): os.stat(d).st_mtime_ns for d, _, _ in os.walk(top)}
-        said("sync", {os.path.relpath(p, top): state(p) for p in paths if os.path.isfile(p)}, times)
+        states = {os.path.relpath(p, top): state(p) for p in paths if os.path.isfile(p)}
+        said("sync", states, times, os.fstat(fd).st_dev)
         return self.libc.syncfs(fd)
     def renameat2(self, old, part, new, name, flags):
         folder = os.readlink(f"/proc/self/fd/{old}")
@@ -149,6 +150,24 @@ def test_no_file_has_its_name_before_the_disk_has_all_of_it(bench: Bench) -> Non
     assert [name for name in last[1] if "kinebackup-part" in name] == []
     assert len(last[1]) == 701
     assert {last[2][folder] for folder in ("home", "home/sous")} == {MTIME}
+
+
+@pytest.mark.root
+@needs_root
+def test_each_disk_below_the_destination_has_all_of_it(bench: Bench) -> None:
+    bench.make(home(file_entry("temoin.txt", WITNESS)))
+    bench.home.mkdir(parents=True)
+    mount = ["mount", "-t", "tmpfs", "tmpfs", str(bench.home)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        ran, events = bench.watched()
+        disks = {bench.to.stat().st_dev, bench.home.stat().st_dev}
+        assert (ran.code, len(disks)) == (0, 2), ran.err
+        (renamed,) = [number for number, event in enumerate(events) if event[0] == "rename"]
+        assert {event[3] for event in events[:renamed]} == {event[3] for event in events[renamed + 1 :]} == disks
+    finally:
+        subprocess.run(["umount", str(bench.home)], check=True)
 
 
 def test_a_killed_run_leaves_no_name_but_hidden_ones_and_the_next_clears_them_away(bench: Bench) -> None:

@@ -110,6 +110,10 @@ BAD = {
     "an impossible block": claiming(5, (3, 5, b"abcde")),
     "less than it says": claiming(6, (0, 5, b"abcde")),
     "more than it says": claiming(5, (0, 5, b"abcde"), (0, 5, b"fghij")),
+    "four gibibytes more than there are": b"\x28\xb5\x2f\xfd\xc0\x38"
+    + struct.pack("<Q", (1 << 32) + 5)
+    + b"\x29\0\0abcde",
+    "two gibibytes, it says": b"\x28\xb5\x2f\xfd\xc0\x38" + struct.pack("<Q", 1 << 31) + b"\x29\0\0abcde",
     "far more than it says": claiming(5, *[(1, 131_072, b"x")] * 2000),
 }
 
