@@ -148,6 +148,7 @@ def _advice(report: VerifyReport) -> list[str]:
     lines = []
     if report.result == "failed" and not report.healable:
         lines.append(_("What still exists on this computer is saved again by: kinebackup backup"))
+        lines.append(_("What another drive has is taken from it by: kinebackup repair --from-drive LABEL"))
         lines.append(_("Delete nothing from the drive."))
     if report.health == "replace":
         lines.append(_("This drive is ageing: buy a new one, and prepare it with: kinebackup drive enroll"))
