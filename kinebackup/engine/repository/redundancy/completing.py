@@ -147,9 +147,9 @@ def _make(
 ) -> tuple[tuple[Problem, ...], int]:
     """Returns what is to be told, and for how many files there was no time."""
     data = _data_packs(repository)
-    # Marked by now: what this run has met is told already.
-    known_bad = repository.inventory.marked | _markers(repository.store) | repository.inventory.damaged_index_files
+    known_bad = repository.inventory.marked | repository.inventory.damaged_index_files
     known_bad |= {each.name for each in repository.snapshots().unreadable}
+    told = _markers(repository.store)  # by this run; one that could not be read once may be sound all the same
     problems: list[Problem] = []
     read = 0
     # Half of what is free stays free: else the next backup would have to take it away again.
@@ -164,8 +164,9 @@ def _make(
         try:
             made = repository.parity.write(each.path, is_copy=as_copy)
         except UnsoundFile as error:
-            problems.append(Problem("damaged", each.path, error.message))
-            set_markers(repository.store, [each.name])
+            if each.name not in told:
+                problems.append(Problem("damaged", each.path, error.message))
+                set_markers(repository.store, [each.name])
             continue
         except Damaged as error:
             problems.append(Problem("damaged", parity_path(each.name), error.message))
