@@ -148,6 +148,14 @@ def restore_by_recover(tmp_path: Path) -> dict[str, object]:
     return below(tmp_path / "recover")
 
 
+@pytest.fixture
+def unflagged(tmp_path: Path) -> Iterator[None]:
+    """A folder with immutable files in it could not be removed afterwards."""
+    yield
+    subprocess.run(["chattr", "-R", "-i", "-a", str(tmp_path)], check=False, capture_output=True)
+
+
+@pytest.mark.usefixtures("unflagged")
 @pytest.mark.parametrize("seed", range(8))
 def test_both_readers_bring_the_same_back_of_a_tree_that_somebody_forged(tmp_path: Path, seed: int) -> None:
     dice = random.Random(seed)
