@@ -287,6 +287,8 @@ class FolderStore:
             try:
                 if size is None:
                     size = max(0, os.fstat(fd).st_size - offset)
+                elif size <= 4096:  # a page by itself, and not in one piece with others that cannot be read
+                    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
                 data = os.pread(fd, size, offset)
                 while len(data) < size:
                     more = os.pread(fd, size - len(data), offset + len(data))
@@ -318,9 +320,7 @@ class FolderStore:
         return info.st_size
 
     def _scan(self, directory: str) -> list[tuple[str, os.stat_result | None]]:
-        """Name and state of everything in a directory, None where that cannot be had; what another program removes
-        meanwhile is not there.
-        """
+        """Name and state (None: not to be had) of what is there, but for what another program removes meanwhile."""
         found: list[tuple[str, os.stat_result | None]] = []
         try:
             with drive_errors(directory, self.answers):

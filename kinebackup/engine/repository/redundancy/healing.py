@@ -299,6 +299,7 @@ class _Reading:
                 self._begin, self._piece = at, self._told(lambda: _some(self._store, self._path, at))
             except (Damaged, NotFound):
                 self._failed_at, self._piece = piece, b""
+                _forget_pages(self._store, self._path)
         if self._begin <= at < self._begin + len(self._piece):
             return self._piece[at - self._begin : at - self._begin + size]
         return self._told(lambda: self._store.read(self._path, at, size))
@@ -317,12 +318,19 @@ def _some(store: Store, path: str, at: int) -> bytes:
     return bytes(buffer[: store.read_into(path, at, memoryview(buffer))])
 
 
+def _forget_pages(store: Store, path: str) -> None:
+    """A read that failed leaves large pages of the system, all of which fail again for one bad sector in them."""
+    with suppress(Damaged, NotFound):
+        store.drop_cache(path)
+
+
 def _whole(store: Store, path: str) -> bytes:
     """A parity file; zeros where the drive does not give its bytes."""
     try:
         return store.read(path)
     except Damaged:
         size = store.size(path)
+        _forget_pages(store, path)
     data = bytearray(size)
     for at in range(0, size, parity.BLOCK_BYTES):
         with suppress(Damaged, NotFound):

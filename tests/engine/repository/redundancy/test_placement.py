@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import os
 import random
+import shutil
 import struct
 import subprocess
 from collections.abc import Iterator
@@ -27,7 +28,9 @@ from support.engine.drives import (
     noise,
     restored,
     seen,
+    verified,
 )
+from support.engine.emergency import recovered
 from support.engine.parity_files import parity_of, protected_files
 from support.engine.with_parity import victims
 from support.loop_disk import mounted_ext4
@@ -147,6 +150,42 @@ def spoilt(path: Path, copy: Drive, aged: Aged, begin: int, end: int) -> bool:
                 file.seek(first)
                 file.write(bytes(last - first))
     return hit
+
+
+def test_what_the_medium_does_not_give_comes_back_by_parity(aged: Aged, tmp_path: Path) -> None:
+    """The kernel answers EIO for the end of a large pack: the image ends before it."""
+    victim = max(victims(aged.drive, "data-pack"), key=lambda path: path.stat().st_size)
+    others = [path for path in aged.drive.files("") if path != victim]
+    edge = max(piece.end for path in others for piece in pieces(path))
+    copies = [aged.drive.root.parent / f"copy-{number}" for number in range(40)]
+    for copy in copies:  # until one lies behind everything else
+        shutil.copyfile(victim, copy)
+        forget_pages(copy)
+        if min(piece.begin for piece in pieces(copy)) > edge:
+            break
+    copy.rename(victim)
+    end = max(piece.end for piece in pieces(victim))
+    subprocess.run(["mount", "-o", "remount,ro", str(aged.drive.root.parent)], check=True)
+    for path in aged.drive.files(""):
+        forget_pages(path)
+    os.truncate(aged.image, end - 900 * KIB)
+    with pytest.raises(OSError, match="Input/output error"):
+        victim.read_bytes()
+    assert restored(aged.drive, tmp_path / "back").problems == ()
+    assert seen(below(tmp_path / "back", aged.source)) == aged.held
+    report = verified(aged.drive)
+    assert [(problem.path, problem.healable) for problem in report.problems] == [
+        (str(victim.relative_to(aged.drive.root)), True)
+    ]
+    ran = recovered(aged.drive, tmp_path / "recovered")
+    assert ran.code == 0, ran.err
+
+
+def forget_pages(path: Path) -> None:
+    """The next read is the medium's."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def test_a_file_system_that_cannot_place_files_takes_them_all_the_same(tmp_path: Path) -> None:
