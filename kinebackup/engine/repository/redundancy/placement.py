@@ -8,7 +8,6 @@ free room before and behind it, in one piece, and what is not needed is given ba
 lies beyond that. ext4 and XFS can do this (fallocate(2), FALLOC_FL_COLLAPSE_RANGE).
 """
 
-import ctypes
 import errno
 import os
 from contextlib import suppress
@@ -18,7 +17,6 @@ MARGIN_BYTES: Final = 2 * 2**20
 """On both sides: twice what one bad place is taken to be, for a file system may begin a piece where it likes."""
 
 _COLLAPSE_RANGE: Final = 0x08
-_LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
 class Placement:
@@ -34,13 +32,19 @@ class Placement:
             room = os.fstatvfs(fd)
             if not self._possible or room.f_bavail * room.f_frsize < 8 * length:  # others write meanwhile
                 return False
-            if _fallocate(fd, 0, length) and _fallocate(fd, _COLLAPSE_RANGE, MARGIN_BYTES):
+            failure = _fallocate(fd, 0, length) or _fallocate(fd, _COLLAPSE_RANGE, MARGIN_BYTES)
+            if not failure:
                 os.ftruncate(fd, size_bytes)
                 return True
-            self._possible = ctypes.get_errno() == errno.ENOSPC
+            self._possible = failure == errno.ENOSPC
             os.ftruncate(fd, 0)
         return True
 
 
-def _fallocate(fd: int, mode: int, length: int) -> bool:
-    return bool(_LIBC.fallocate(fd, mode, ctypes.c_long(0), ctypes.c_long(length)) == 0)
+def _fallocate(fd: int, mode: int, length: int) -> int:
+    """0 where it was done, else the number of the error."""
+    import ctypes  # not for commands that write nothing
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    done: int = libc.fallocate(fd, mode, ctypes.c_long(0), ctypes.c_long(length))
+    return ctypes.get_errno() if done else 0
