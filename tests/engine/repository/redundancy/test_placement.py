@@ -155,15 +155,7 @@ def spoilt(path: Path, copy: Drive, aged: Aged, begin: int, end: int) -> bool:
 def test_what_the_medium_does_not_give_comes_back_by_parity(aged: Aged, tmp_path: Path) -> None:
     """The kernel answers EIO for the end of a large pack: the image ends before it."""
     victim = max(victims(aged.drive, "data-pack"), key=lambda path: path.stat().st_size)
-    others = [path for path in aged.drive.files("") if path != victim]
-    edge = max(piece.end for path in others for piece in pieces(path))
-    copies = [aged.drive.root.parent / f"copy-{number}" for number in range(40)]
-    for copy in copies:  # until one lies behind everything else
-        shutil.copyfile(victim, copy)
-        forget_pages(copy)
-        if min(piece.begin for piece in pieces(copy)) > edge:
-            break
-    copy.rename(victim)
+    put_last(aged, victim)
     end = max(piece.end for piece in pieces(victim))
     subprocess.run(["mount", "-o", "remount,ro", str(aged.drive.root.parent)], check=True)
     for path in aged.drive.files(""):
@@ -179,6 +171,36 @@ def test_what_the_medium_does_not_give_comes_back_by_parity(aged: Aged, tmp_path
     ]
     ran = recovered(aged.drive, tmp_path / "recovered")
     assert ran.code == 0, ran.err
+
+
+def put_last(aged: Aged, victim: Path) -> None:
+    """Behind everything else on the medium: the disk is filled with copies of it, and what lies behind the last one is
+    written anew where another copy was.
+    """
+    place, copies = aged.drive.root.parent, list[Path]()
+    with contextlib.suppress(OSError):  # full
+        while True:
+            copies.append(place / f"copy-{len(copies)}")
+            shutil.copyfile(victim, copies[-1])
+            forget_pages(copies[-1])
+    copies.pop().unlink()
+    copies.sort(key=begin_of)
+    last = copies.pop()
+    for path in aged.drive.files(""):
+        if path != victim and pieces(path) and max(piece.end for piece in pieces(path)) > begin_of(last):
+            copies.pop(0).unlink()
+            shutil.copyfile(path, place / "elsewhere")
+            forget_pages(place / "elsewhere")
+            (place / "elsewhere").rename(path)
+            assert max(piece.end for piece in pieces(path)) < begin_of(last)
+    last.rename(victim)
+    for copy in copies:
+        copy.unlink()
+    subprocess.run(["sync", "-f", str(place)], check=True)
+
+
+def begin_of(path: Path) -> int:
+    return min(piece.begin for piece in pieces(path))
 
 
 def forget_pages(path: Path) -> None:
