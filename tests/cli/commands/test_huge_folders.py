@@ -14,11 +14,14 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from support.engine.drives import enroll, in_memory
+from support.engine.drives import enroll, in_memory, writable
 from support.engine.forged_snapshot import forge
 from support.project import ROOT, TESTS
 
+from kinebackup.engine import complete_parity
 from kinebackup.engine.format.tree import Entry
+from kinebackup.model import CancelToken
+from kinebackup.practice.drive_files import write_drive_files
 
 pytestmark = pytest.mark.slow
 
@@ -63,6 +66,9 @@ def huge(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         first, _second = (
             forge(drive, Path(FOLDER), [make(number, night) for number in range(NAMES)], []) for night in (1, 2)
         )
+        with writable(drive) as repository:
+            complete_parity(repository, CancelToken())
+        write_drive_files(str(drive.root))
         yield Huge(place / "drive", first)
 
 
