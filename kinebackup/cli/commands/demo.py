@@ -281,7 +281,7 @@ def _damage_and_heal(stage: Stage) -> None:
     )
     stage.run("verify", "--drive", NEAR, "--full", ends_with=ExitCode.CHECK_FAILED)
     stage.tell(
-        _("The next backup saves again what the computer still has. Old backups are thinned as on any other day.")
+        _("The drive carries what mends it, and the next backup does. Old backups are thinned as on any other day.")
     )
     stage.run("backup", "--drive", NEAR)
     stage.run("prune", "--drive", NEAR)
