@@ -64,6 +64,7 @@ def _create(session: Session, options: InitOptions) -> None:
         else:
             passphrase = ask_new_passphrase()
         computer, code = ComputerKeys.create(session.config.paths.state, passphrase, session.world)
+        session.closing.enter_context(computer.state)
         write_code(code)
     tell_daemon_to_reload()
     document: dict[str, object] = {"practice": computer.keyring.practice, "state": str(computer.directory)}
