@@ -10,7 +10,7 @@ from functools import partial
 
 import msgspec
 
-from kinebackup.engine.format.constants import Kind
+from kinebackup.engine.format.constants import Buffer, Kind
 from kinebackup.engine.format.index import FLUSH_BLOBS
 from kinebackup.engine.format.keyring import Entropy
 from kinebackup.engine.format.pack import Pack
@@ -52,6 +52,7 @@ class Committer:
         self._cancel = cancel
         self._failed = failed
         self._broken = False
+        self._dropping = False
         self._queue: queue.Queue[_Finished | None] = queue.Queue(_WAITING_PACKS)
         self._buffer = bytearray()
         self.bytes_written = 0
@@ -61,6 +62,10 @@ class Committer:
     def submit(self, file: PendingFile, finished: Pack) -> None:
         """Hand over a pack whose bytes are all written."""
         self._queue.put(_Finished(file, finished))
+
+    def drop_waiting(self) -> None:
+        """What is handed over and not begun is not wanted any more."""
+        self._dropping = True
 
     def close(self) -> None:
         """Wait until everything handed over is durable and listed."""
@@ -86,27 +91,34 @@ class Committer:
             self._failed(error)
 
     def _commit(self, item: _Finished) -> None:
+        if self._dropping:
+            item.file.abandon()
+            return
         repository, pack = self._repository, item.pack
         path = repository.place_pack(item.file, pack)
         is_copy = all(segment.kind is not Kind.DATA for segment in pack.segments)
         encoder = None if is_copy else Encoder(pack.size, columns_of(pack.size, is_copy=False))
-        hurried = self._cancel.cancelled
-        seen = self._read_back and not hurried
-        if seen:
-            self._read(path, pack.size, encoder)
+        seen = self._read_back and self._read(path, pack.size, encoder)
         self.bytes_written += pack.size
         repository.count_pack(pack)
         repository.parity.owe(path, is_copy=is_copy, parity=encoder.finish() if encoder and seen else None)
-        if not hurried:
+        if not self._cancel.cancelled:
             repository.parity.write_earlier()
         if sum(p.blob_count for p in repository.unlisted) >= FLUSH_BLOBS:
             self._write_index()
 
-    def _read(self, path: str, size: int, encoder: Encoder | None) -> None:
-        """From the drive. Its parity is made of what comes by: a pack is read once."""
+    def _read(self, path: str, size: int, encoder: Encoder | None) -> bool:
+        """From the drive. Its parity is made of what comes by: a pack is read once. False: somebody asked to stop."""
         self._buffer = self._buffer or bytearray(READ_BYTES)
-        see = None if encoder is None else encoder.update
-        read_back(self._repository.store, path, size, memoryview(self._buffer), see)
+
+        def see(data: Buffer) -> bool:
+            if encoder is not None:
+                encoder.update(data)
+            return not self._cancel.cancelled
+
+        return not self._cancel.cancelled and read_back(
+            self._repository.store, path, size, memoryview(self._buffer), see
+        )
 
     def _write_index(self) -> None:
         list_packs_in_index(self._repository, self._entropy)

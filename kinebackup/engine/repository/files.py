@@ -29,17 +29,18 @@ def write_file(store: Store, path: str, data: bytes, *, apart: bool = False) -> 
 
 
 def read_back(
-    store: Store, path: str, size: int, buffer: memoryview, see: Callable[[Buffer], None] | None = None
-) -> None:
+    store: Store, path: str, size: int, buffer: memoryview, see: Callable[[Buffer], bool] | None = None
+) -> bool:
     """Read a pack or snapshot from the drive itself, not from memory, and compare its digest with its name.
 
-    ``see`` is called with all of it, as many bytes at a time as the buffer holds.
+    ``see`` is called with all of it, as many bytes at a time as the buffer holds; where it says False, no more is read,
+    nothing is proven, and that is returned.
 
     Raises ``DriveFailed``: a drive that does not keep what it took is not a drive for backups. The file is then
     removed: nothing refers to it yet, and left there, a later run would find it and rely on it.
     """
     with remove_unproven(store, path):
-        _compare(store, path, size, buffer, see)
+        return _compare(store, path, size, buffer, see)
 
 
 @contextmanager
@@ -53,7 +54,7 @@ def remove_unproven(store: Store, path: str) -> Iterator[None]:
         raise
 
 
-def _compare(store: Store, path: str, size: int, buffer: memoryview, see: Callable[[Buffer], None] | None) -> None:
+def _compare(store: Store, path: str, size: int, buffer: memoryview, see: Callable[[Buffer], bool] | None) -> bool:
     digest = hashlib.sha256()
     done = 0
     try:
@@ -63,13 +64,14 @@ def _compare(store: Store, path: str, size: int, buffer: memoryview, see: Callab
             if not count:
                 break
             digest.update(buffer[:count])
-            if see is not None:
-                see(buffer[:count])
+            if see is not None and not see(buffer[:count]):
+                return False
             done += count
     except (Damaged, NotFound) as error:
         raise DriveFailed(_("the drive does not give back what was just written to it"), _replace_it()) from error
     if digest.hexdigest() != path.rpartition("/")[2]:
         raise DriveFailed(_("the drive gives back other bytes than were written to it"), _replace_it())
+    return True
 
 
 def _replace_it() -> str:

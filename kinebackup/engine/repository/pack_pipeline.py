@@ -23,7 +23,7 @@ from kinebackup.engine.repository.committer import Committer
 from kinebackup.engine.repository.pack_writer import PackWriter
 from kinebackup.engine.repository.repository import WritableRepository
 from kinebackup.errors import Cancelled
-from kinebackup.model import BlobId, CancelToken
+from kinebackup.model import BlobId, CancelToken, stopped_as_asked
 
 SEGMENT_BYTES = 2**20
 # A folder is looked at for its own sake, and a damaged segment takes all that is in it along: short ones, of a folder
@@ -175,8 +175,14 @@ class PackPipeline:
     def _fail(self, error: BaseException) -> None:
         self._error = self._error or error
 
+    def _note_cancel(self) -> None:
+        """Who asks to stop does not wait for what is still to be written: whatever comes after is dropped."""
+        if self._cancel.cancelled:
+            self._fail(stopped_as_asked())
+
     def _work(self, lane: Lane) -> None:
         while (queued := self._jobs.get()) is not None:
+            self._note_cancel()
             if self._error is None:
                 self._guarded(partial(queued.job, lane))
             elif queued.on_drop is not None:
@@ -189,7 +195,7 @@ class PackPipeline:
         try:
             work()
         except Cancelled:
-            return  # the caller's thread sees the token; what the lanes have begun is still finished and kept
+            return  # the caller's thread sees the token
         except BaseException as error:  # noqa: BLE001 - carried to the caller's thread, which raises it
             self._fail(error)
 
@@ -252,10 +258,13 @@ class PackPipeline:
         return self.committer.bytes_written
 
     def stop(self) -> None:
-        """End without the segments still open; what the lanes have begun is kept, so that the next run need not
-        write it again.
+        """End without the segments still open. Packs that are in their place are kept, so that the next run need not
+        write them again; those that are begun are too, unless somebody asked to stop and would have to wait for them.
         """
         self._open.clear()
+        self._note_cancel()
+        if self._cancel.cancelled:
+            self.committer.drop_waiting()
         self._end_threads()
 
     def _end_threads(self) -> None:

@@ -17,11 +17,10 @@ from kinebackup.engine.format.constants import Buffer
 from kinebackup.engine.format.layout import FIRST_HEADERS, FOR_PEOPLE
 from kinebackup.engine.repository.redundancy.placement import Placement
 from kinebackup.engine.repository.redundancy.set_aside import make_way
+from kinebackup.engine.writeback import Writeback, fsync
 from kinebackup.errors import Damaged, DriveFailed
 from kinebackup.i18n import _
 
-# Not supported by some file systems (exFAT and FUSE in places): durability is then the drive's own affair.
-_FSYNC_UNSUPPORTED = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS}
 # A pipe in the place of a file must not hold up a run.
 _READ_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -107,14 +106,6 @@ class Unlistable(Damaged):
         self.found = found
 
 
-def _fsync(fd: int) -> None:
-    try:
-        os.fsync(fd)
-    except OSError as error:
-        if error.errno not in _FSYNC_UNSUPPORTED:
-            raise
-
-
 def _check_regular(info: os.stat_result, path: str) -> None:
     if not stat.S_ISREG(info.st_mode):
         raise Damaged(not_a_file(path))
@@ -159,6 +150,7 @@ class _FolderFile:
                 store.make_directories(["tmp"])
                 self._fd = store.open(name, flags)
         self._placed = apart > 0 and store.placement.reserve(self._fd, apart)
+        self._writeback = Writeback(self._fd)
 
     def write(self, data: Buffer) -> None:
         view = memoryview(data)
@@ -167,13 +159,14 @@ class _FolderFile:
                 written = os.write(self._fd, view)
                 self.size += written
                 view = view[written:]
+            self._writeback.follow(self.size)
 
     def commit(self, path: str) -> None:
         with drive_errors(path, after_write=self._store.answers):
             try:
                 if self._placed:
                     os.ftruncate(self._fd, self.size)
-                _fsync(self._fd)
+                fsync(self._fd)
                 if os.fstat(self._fd).st_size != self.size:
                     raise DriveFailed(_("the drive kept another length than was written"), _("run: kinebackup verify"))
             finally:
@@ -381,7 +374,7 @@ class FolderStore:
             with drive_errors(path, after_write=self.answers):
                 fd = self._directory(path)
                 try:
-                    _fsync(fd)
+                    fsync(fd)
                 finally:
                     os.close(fd)
 

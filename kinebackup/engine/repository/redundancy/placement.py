@@ -13,6 +13,8 @@ import os
 from contextlib import suppress
 from typing import Final
 
+from kinebackup.engine.libc import fallocate
+
 MARGIN_BYTES: Final = 2 * 2**20
 """On both sides: twice what one bad place is taken to be, for a file system may begin a piece where it likes."""
 
@@ -32,19 +34,11 @@ class Placement:
             room = os.fstatvfs(fd)
             if not self._possible or room.f_bavail * room.f_frsize < 8 * length:  # others write meanwhile
                 return False
-            failure = _fallocate(fd, 0, length) or _fallocate(fd, _COLLAPSE_RANGE, MARGIN_BYTES)
-            if not failure:
+            try:
+                fallocate(fd, 0, 0, length)
+                fallocate(fd, _COLLAPSE_RANGE, 0, MARGIN_BYTES)
                 os.ftruncate(fd, size_bytes)
-                return True
-            self._possible = failure == errno.ENOSPC
-            os.ftruncate(fd, 0)
+            except OSError as error:
+                self._possible = error.errno == errno.ENOSPC
+                os.ftruncate(fd, 0)
         return True
-
-
-def _fallocate(fd: int, mode: int, length: int) -> int:
-    """0 where it was done, else the number of the error."""
-    import ctypes  # not for commands that write nothing
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    done: int = libc.fallocate(fd, mode, ctypes.c_long(0), ctypes.c_long(length))
-    return ctypes.get_errno() if done else 0
