@@ -60,6 +60,7 @@ def test_after_the_word_only_what_the_lanes_hold_in_their_hands_is_written_and_o
     assert len([operation for operation in late if isinstance(operation, Synced)]) <= len(packs) + 1  # an index file
     assert sum(len(operation.data) for operation in late if isinstance(operation, Wrote)) < 2 * MIB + MIB // 4
     assert drive.files("tmp") == []
+    assert len(drive.files("index")) == (1 if drive.files("packs") else 0)  # the next run need not read their tables
 
     back_up(drive, many)
     assert verified(drive).problems == ()

@@ -19,6 +19,7 @@ from kinebackup.engine.repository.files import READ_BYTES, read_back
 from kinebackup.engine.repository.index_files import list_packs_in_index
 from kinebackup.engine.repository.repository import WritableRepository
 from kinebackup.engine.repository.store import PendingFile
+from kinebackup.errors import Cancelled
 from kinebackup.model import CancelToken
 
 _WAITING_PACKS = 2
@@ -44,7 +45,7 @@ class Committer:
         """``read_back``: each pack from the drive, until somebody asks to stop: a person is not made to wait for a
         drive that is not called good anyway.
 
-        ``failed`` is called with the first error; later packs are then dropped.
+        ``failed`` is called with the first error, which may be ``Cancelled``; later packs are then dropped.
         """
         self._repository = repository
         self._entropy = entropy
@@ -52,7 +53,6 @@ class Committer:
         self._cancel = cancel
         self._failed = failed
         self._broken = False
-        self._dropping = False
         self._queue: queue.Queue[_Finished | None] = queue.Queue(_WAITING_PACKS)
         self._buffer = bytearray()
         self.bytes_written = 0
@@ -62,10 +62,6 @@ class Committer:
     def submit(self, file: PendingFile, finished: Pack) -> None:
         """Hand over a pack whose bytes are all written."""
         self._queue.put(_Finished(file, finished))
-
-    def drop_waiting(self) -> None:
-        """What is handed over and not begun is not wanted any more."""
-        self._dropping = True
 
     def close(self) -> None:
         """Wait until everything handed over is durable and listed."""
@@ -85,15 +81,13 @@ class Committer:
         try:
             work()
         except BaseException as error:  # noqa: BLE001 - carried to the thread that waits, which raises it
-            self._broken = True
+            self._broken = not isinstance(error, Cancelled)  # then what is in its place is still listed
             if item is not None:
                 item.file.abandon()
             self._failed(error)
 
     def _commit(self, item: _Finished) -> None:
-        if self._dropping:
-            item.file.abandon()
-            return
+        self._cancel.check()
         repository, pack = self._repository, item.pack
         path = repository.place_pack(item.file, pack)
         is_copy = all(segment.kind is not Kind.DATA for segment in pack.segments)

@@ -263,8 +263,6 @@ class PackPipeline:
         """
         self._open.clear()
         self._note_cancel()
-        if self._cancel.cancelled:
-            self.committer.drop_waiting()
         self._end_threads()
 
     def _end_threads(self) -> None:
