@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.cli.computer import Computer
+from support.engine.drives import noise
 from support.engine.with_parity import KIB, zero
 
 from kinebackup.engine.format.layout import HEADER_COPIES
@@ -18,7 +19,8 @@ def rotated(practice: Computer) -> Computer:
     """A practice whose drives A and B have been saved to."""
     for label in ("A", "B"):
         practice.enroll(label)
-    for label in ("A", "B"):  # afterwards: a folder on the way to the patients' is not changed between the two
+    (practice.patients / "clos.bin").write_bytes(noise("clos", 300_000))
+    for label in ("A", "B"):
         assert practice.run("backup", "--drive", label).code == 0
     return practice
 
@@ -28,10 +30,11 @@ def root(practice: Computer, label: str = "A") -> Path:
 
 
 def damage_beyond_parity(practice: Computer, label: str = "A") -> None:
-    """The middle of each pack, and all parity files."""
-    for path in (root(practice, label) / "packs").rglob("*"):
-        if path.is_file():
-            zero(4 * KIB)(path)
+    """The middle of the pack of contents, and all parity files. Lists stay sound: where another program has meanwhile
+    changed a folder on the way to the patients', as /tmp, the other drive has another list of it.
+    """
+    packs = [path for path in (root(practice, label) / "packs").rglob("*") if path.is_file()]
+    zero(4 * KIB)(max(packs, key=lambda path: path.stat().st_size))
     for path in (root(practice, label) / "parity").rglob("*.xor"):
         path.unlink()
 

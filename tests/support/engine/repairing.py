@@ -4,6 +4,7 @@ Owns: building both, breaking one beyond the reach of parity, calling the repair
 """
 
 import contextlib
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,20 @@ class TwoDrives:
 
 
 def two_drives(folder: Path, *, keeps_parity: bool = True) -> TwoDrives:
-    """Saved twice each, as a practice does it that rotates its drives."""
+    """Saved twice each, as a practice does it that rotates its drives. Both have the same lists: made again where
+    another program has meanwhile changed a folder on the way to the source, as /tmp.
+    """
+    for attempt in itertools.count():
+        place = folder / f"attempt-{attempt}"
+        place.mkdir()
+        before = [way.stat().st_mtime_ns for way in place.parents]
+        made = _two_drives(place, keeps_parity=keeps_parity)
+        if [way.stat().st_mtime_ns for way in place.parents] == before:
+            return made
+    raise AssertionError("there is always one more attempt")
+
+
+def _two_drives(folder: Path, *, keeps_parity: bool) -> TwoDrives:
     source = make_patients(folder / "patients")
     drive = enroll(folder / "drive", keeps_parity=keeps_parity)
     other = enroll(folder / "other", seed="other", practice=drive, keeps_parity=keeps_parity)
