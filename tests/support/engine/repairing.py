@@ -11,6 +11,7 @@ from pathlib import Path
 
 from support.engine.drives import Drive, Seen, back_up, edit_patients, enroll, loaded, make_patients, seen, writable
 from support.engine.with_parity import victims
+from support.ways import ways_to
 
 from kinebackup.engine.repair.repair import RepairRequest, repair_repository
 from kinebackup.engine.repository.store import Store
@@ -34,9 +35,9 @@ def two_drives(folder: Path, *, keeps_parity: bool = True) -> TwoDrives:
     for attempt in itertools.count():
         place = folder / f"attempt-{attempt}"
         place.mkdir()
-        before = [way.stat().st_mtime_ns for way in place.parents]
+        before = ways_to(place)
         made = _two_drives(place, keeps_parity=keeps_parity)
-        if [way.stat().st_mtime_ns for way in place.parents] == before:
+        if ways_to(place) == before:
             return made
     raise AssertionError("there is always one more attempt")
 
