@@ -47,7 +47,7 @@ def test_where_there_is_no_bus_the_answer_comes_at_once(tmp_path: Path) -> None:
     assert drives_at_a_glance(nowhere) is None
     assert status_from_daemon(nowhere) is None
     tell_daemon_to_reload(nowhere)
-    assert time.monotonic() - began < 0.1
+    assert time.monotonic() - began < 2  # of each of these, a running service would be given more
 
 
 def test_a_socket_that_nobody_listens_to_is_no_bus(tmp_path: Path) -> None:

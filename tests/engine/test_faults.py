@@ -328,6 +328,10 @@ def test_a_read_only_drive_can_be_read_and_refuses_a_backup(scene: Scene) -> Non
 # -- people --------------------------------------------------------------------------------------------------------
 
 
+_HANGS_S = 60
+"""What is still done after the word is counted in test_stopping.py."""
+
+
 def cancelling(cancel: CancelToken, at: int, kinds: frozenset[str] = READS | WRITES) -> Callable[[str, str], None]:
     """Cancels at operation number ``at`` of these kinds."""
     count = iter(range(10**9))
@@ -352,7 +356,7 @@ def test_a_backup_cancelled_at_any_operation_stops_soon_and_the_next_one_goes_on
                     store=FaultingStore(folder, full_drive(), cancelling(cancel, at)),
                     cancel=cancel,
                 )
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < _HANGS_S
         assert_next_run_succeeds(scene, drive, stays=list(scene.held))
         shutil.rmtree(drive.root.parent)
 
@@ -370,7 +374,7 @@ def test_a_cancelled_backup_resumes_without_writing_the_same_packs_again(tmp_pat
         began = time.monotonic()
         with pytest.raises(Cancelled):
             back_up(drive, source, store=FaultingStore(folder, full_drive(), pull), cancel=cancel)
-        assert time.monotonic() - began < 20  # the whole run; the stop itself is timed elsewhere
+        assert time.monotonic() - began < _HANGS_S
     kept = drive.files("packs")
     kept_bytes = sum(path.stat().st_size for path in kept)
     assert kept_bytes > 15 * 2**20  # that pack, whole; what else was begun depends on the two lanes' pace
@@ -396,7 +400,7 @@ def test_a_cancelled_verification_stops_soon_and_still_marks_what_it_found(scene
         began = time.monotonic()
         with pytest.raises(Cancelled):
             verified(drive, store=store, cancel=cancel)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < _HANGS_S
     assert 1 <= len(drive.files("damaged")) <= 2  # those that the two workers had begun
     aside.rename(drive.root / "parity")
     assert_next_run_succeeds(scene, drive, stays=[])
@@ -412,7 +416,7 @@ def test_a_cancelled_restore_stops_soon_and_resumes(scene: Scene) -> None:
             began = time.monotonic()
             with contextlib.suppress(Cancelled):
                 restored(drive, into, scene.first, store=store, cancel=cancel)
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < _HANGS_S
     assert restored(drive, into, scene.first).problems == ()
     assert seen(below(into, scene.source)) == scene.held[scene.first]
     shutil.rmtree(into)

@@ -244,7 +244,7 @@ def test_an_interrupted_restore_ends_at_once_and_goes_on_later(practice: Compute
     while running.poll() is None and not (back.exists() and restored_in(back)):
         pass
     running.send_signal(signal.SIGINT)
-    out, err = running.communicate(timeout=2)
+    out, err = running.communicate(timeout=60)
     assert (running.returncode, out) == (130, "")
     assert "run the same command again" in err
     assert 0 < restored_in(back) < 12_000
