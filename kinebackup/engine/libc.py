@@ -28,7 +28,8 @@ def _raise_errno() -> None:
 def fallocate(fd: int, mode: int, offset: int, size_bytes: int) -> None:
     """fallocate(2), whose modes ``os.posix_fallocate`` does not take. Raises ``OSError``."""
     libc, off_t = _libc()
-    if libc.fallocate64(fd, mode, off_t(offset), off_t(size_bytes)):
+    call = getattr(libc, "fallocate64", None) or libc.fallocate  # a C library of 64 bits alone has one name for it
+    if call(fd, mode, off_t(offset), off_t(size_bytes)):
         _raise_errno()
 
 

@@ -22,7 +22,6 @@ from kinebackup.engine.format.keyring import Entropy
 from kinebackup.engine.repository.committer import Committer
 from kinebackup.engine.repository.pack_writer import PackWriter
 from kinebackup.engine.repository.repository import WritableRepository
-from kinebackup.errors import Cancelled
 from kinebackup.model import BlobId, CancelToken, stopped_as_asked
 
 SEGMENT_BYTES = 2**20
@@ -194,8 +193,6 @@ class PackPipeline:
     def _guarded(self, work: Callable[[], None]) -> None:
         try:
             work()
-        except Cancelled:
-            return  # the caller's thread sees the token
         except BaseException as error:  # noqa: BLE001 - carried to the caller's thread, which raises it
             self._fail(error)
 
