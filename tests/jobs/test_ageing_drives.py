@@ -17,8 +17,7 @@ from kinebackup.engine.drive_errors import drive_errors
 from kinebackup.errors import DriveFailed, WriteRefused
 from kinebackup.jobs.restore_test import RestoreTestJobRequest, run_restore_test
 from kinebackup.jobs.status import drive_faults, drive_health
-from kinebackup.jobs.verify import VerifyJobRequest, run_verify
-from kinebackup.model import CancelToken, HealedFile, Health, Problem, SilentMonitor, VerifyReport
+from kinebackup.model import CancelToken, HealedFile, Health, Problem, SilentMonitor
 from kinebackup.practice.drive_faults import faults_in
 from kinebackup.practice.run_history import recorded
 
@@ -36,17 +35,6 @@ def files(office: Office, folder: str) -> list[Path]:
     return sorted(path for path in (office.place / "drives/A/KINEBACKUP" / folder).rglob("*") if path.is_file())
 
 
-def verify(office: Office) -> VerifyReport:
-    return run_verify(
-        office.drive("A"),
-        office.computer,
-        VerifyJobRequest(),
-        office.world,
-        cancel=CancelToken(),
-        monitor=SilentMonitor(),
-    )
-
-
 def known(office: Office) -> tuple[Health, int]:
     """Whether it is ageing, and in how many places it was found wrong."""
     record, state = office.drive("A").record, office.computer.state
@@ -59,16 +47,16 @@ def healed_in_last_run(office: Office) -> int:
 
 
 def test_a_sound_drive_is_good(office: Office) -> None:
-    assert verify(office).health == "good"
+    assert office.verify("A").health == "good"
     assert (known(office), healed_in_last_run(office)) == (("good", 0), 0)
 
 
 def test_one_place_is_watched_and_is_one_place_until_a_backup_has_mended_it(office: Office) -> None:
     flip(files(office, "snapshots")[0])
-    assert verify(office).health == "watch"
+    assert office.verify("A").health == "watch"
     assert healed_in_last_run(office) == 1
     office.clock.forward(days=1)
-    assert verify(office).health == "watch"
+    assert office.verify("A").health == "watch"
     office.back_up("A")
     assert healed_in_last_run(office) == 1
     assert known(office) == ("watch", 1)
@@ -81,7 +69,7 @@ def test_what_is_damaged_on_another_day_makes_it_one_to_be_replaced_for_a_year(o
     flip(files(office, "index")[0])
     office.back_up("A")
     assert known(office) == ("replace", 2)
-    assert verify(office).health == "replace"
+    assert office.verify("A").health == "replace"
     office.clock.forward(days=366)
     assert known(office) == ("good", 0)
 
@@ -107,7 +95,7 @@ def test_damage_beyond_what_heals_makes_it_one_to_be_replaced_at_once(office: Of
     for path in files(office, "parity"):
         if path.suffix == ".xor":
             zero(4 * KIB)(path)
-    report = verify(office)
+    report = office.verify("A")
     assert (report.result, report.healable, report.health) == ("failed", False, "replace")
 
 

@@ -12,8 +12,6 @@ import pytest
 from support.jobs.small_practice import Office, open_office
 
 from kinebackup.jobs.status import drive_history
-from kinebackup.jobs.verify import VerifyJobRequest, run_verify
-from kinebackup.model import CancelToken, SilentMonitor
 
 
 @pytest.fixture
@@ -26,17 +24,6 @@ def damage_known(office: Office) -> bool:
     record = office.drive("A").record
     assert record is not None
     return drive_history(record, office.computer.state).failed_check
-
-
-def verify(office: Office) -> str:
-    return run_verify(
-        office.drive("A"),
-        office.computer,
-        VerifyJobRequest(),
-        office.world,
-        cancel=CancelToken(),
-        monitor=SilentMonitor(),
-    ).result
 
 
 def test_the_status_is_not_calm_after_a_backup_that_met_damage_until_a_verification_is(office: Office) -> None:
@@ -55,10 +42,10 @@ def test_the_status_is_not_calm_after_a_backup_that_met_damage_until_a_verificat
     report = office.back_up("A")
     assert {problem.kind for problem in report.problems} == {"damaged"}
     assert damage_known(office)
-    assert verify(office) == "failed"
+    assert office.verify("A").result == "failed"
     office.clock.forward(days=1)
     assert office.back_up("A").problems == ()
     assert damage_known(office)  # mended for the newest backup; older ones may be affected
 
-    assert verify(office) == "ok"  # all of it was saved again
+    assert office.verify("A").result == "ok"  # all of it was saved again
     assert not damage_known(office)

@@ -17,7 +17,6 @@ from kinebackup.engine.format.layout import HEADER_COPIES
 from kinebackup.errors import CheckFailed, ConfigError, Damaged, NotFound, WrongKey
 from kinebackup.jobs.repair import RepairJobRequest, find_drives, run_repair
 from kinebackup.jobs.status import drive_history
-from kinebackup.jobs.verify import VerifyJobRequest, run_verify
 from kinebackup.model import CancelToken, RepairReport, SilentMonitor
 from kinebackup.policy.schedule import History
 from kinebackup.practice.access import open_to_read
@@ -67,13 +66,6 @@ def history(office: Office) -> History:
     record = office.drive("A").record
     assert record is not None
     return drive_history(record, office.computer.state)
-
-
-def verify(office: Office) -> str:
-    request = VerifyJobRequest()
-    return run_verify(
-        office.drive("A"), office.computer, request, office.world, cancel=CancelToken(), monitor=SilentMonitor()
-    ).result
 
 
 def lose_all_packs(office: Office) -> None:
@@ -151,29 +143,29 @@ def test_texts_for_people_are_written_again(office: Office) -> None:
         ("text", "recover.py", "computer"),
     ] or {each.path for each in report.repaired} == {"README.txt", "recover.py"}
     assert report.is_sound
-    assert verify(office) == "ok"
+    assert office.verify("A").result == "ok"
 
 
 def test_what_is_lost_comes_from_the_other_drive_which_is_left_as_it_is(rotated: Office) -> None:
     office = rotated
     before = {path: path.read_bytes() for path in root(office, "B").rglob("*") if path.is_file()}
     lose_all_packs(office)
-    assert verify(office) == "failed"
+    assert office.verify("A").result == "failed"
     assert history(office).to_repair
     report = repaired(office, None, "B")
     assert (report.drive, report.from_drive, report.is_sound) == ("A", "B", True)
     assert (history(office).failed_check, history(office).to_repair) == (False, False)
-    assert verify(office) == "ok"
+    assert office.verify("A").result == "ok"
     assert {path: path.read_bytes() for path in root(office, "B").rglob("*") if path.is_file()} == before
 
 
 def test_a_repair_that_leaves_a_loss_is_not_planned_again_before_more_is_found(office: Office) -> None:
     lose_all_packs(office)
-    verify(office)
+    office.verify("A")
     assert history(office).to_repair
     assert repaired(office).lost_count
     assert (history(office).failed_check, history(office).to_repair) == (True, False)
-    verify(office)
+    office.verify("A")
     assert history(office).to_repair
 
 

@@ -17,7 +17,8 @@ from kinebackup.engine.format.keyring import Argon2Cost, Passphrase
 from kinebackup.jobs.backup import BackupJobRequest, run_backup
 from kinebackup.jobs.enroll import Enrolled, EnrollRequest, enroll
 from kinebackup.jobs.prune import PruneJobRequest, run_prune
-from kinebackup.model import BackupReport, CancelToken, Place, PruneReport, SilentMonitor
+from kinebackup.jobs.verify import VerifyJobRequest, run_verify
+from kinebackup.model import BackupReport, CancelToken, Place, PruneReport, SilentMonitor, VerifyReport
 from kinebackup.practice.access import PresentDrive, find_drive
 from kinebackup.practice.computer_keys import ComputerKeys
 from kinebackup.practice.world import World
@@ -88,6 +89,16 @@ class Office:
             return run_backup(
                 self.drive(label), self.computer, request, self.world, cancel=CancelToken(), monitor=SilentMonitor()
             )
+
+    def verify(self, label: str) -> VerifyReport:
+        return run_verify(
+            self.drive(label),
+            self.computer,
+            VerifyJobRequest(),
+            self.world,
+            cancel=CancelToken(),
+            monitor=SilentMonitor(),
+        )
 
     def prune(self, label: str, rules: RetentionConfig) -> PruneReport:
         with self._losing_parity():
